@@ -1,0 +1,29 @@
+"""What the launcher told this process through its environment, readable before MPI is imported."""
+
+import os
+
+RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID")
+SIZE_VARIABLES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS")
+
+
+def launched() -> bool:
+    """Local: True when mpirun (or another launcher) started this process."""
+    return any(name in os.environ for name in RANK_VARIABLES)
+
+
+def rank_hint() -> int:
+    """Local: the rank this process will have, 0 without a launcher. For output before MPI starts (usage, help)."""
+    return _first(RANK_VARIABLES, 0)
+
+
+def size_hint() -> int:
+    """Local: the number of ranks, 1 without a launcher, where the launcher says so."""
+    return _first(SIZE_VARIABLES, 1)
+
+
+def _first(names: tuple[str, ...], default: int) -> int:
+    for name in names:
+        value = os.environ.get(name, "")
+        if value.isdigit():
+            return int(value)
+    return default

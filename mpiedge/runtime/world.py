@@ -1,0 +1,277 @@
+"""The ranks of a job as one object: messages without pickles, waiting without burning a core, one end for all."""
+
+import os
+import socket
+import sys
+import time
+
+import numpy as np
+
+from mpiedge.runtime import resources
+from mpiedge.runtime.wire import pack, unpack
+
+PIECE_BYTES = 256 << 20  # MPI counts are 32 bit in many installations: larger buffers travel in pieces
+TOGETHER_BYTES = 64 << 20  # up to here one gathering call, above it pieces from rank to rank
+SPIN_S = 0.0003  # a wait this short is polled, a longer one sleeps
+SLEEP_SHARE = 0.1  # sleep at most this share of the time already waited, so waking late costs at most as much
+LONGEST_SLEEP_S = 0.01
+ERROR_GRACE_S = 0.4
+TAG_PIECE = 1
+
+
+class World:
+    """All ranks of the job (a duplicate of COMM_WORLD); the same path with one rank and without mpirun.
+
+    comm: mpi4py communicator, for upper-case (buffer) calls only; rank, size; host: host name; node: number of the
+    host in order of its lowest rank; node_rank, node_size: among the ranks of the same host; threads: cores this rank
+    should use; bytes_sent, bytes_recv: payload counted at the calls of this class and its users; wait_s: seconds
+    spent waiting for other ranks before collective calls.
+    """
+
+    def __init__(self, threads: int | None = None):
+        """Collective: starts MPI if need be, duplicates the communicator, groups the ranks by host, shares the cores."""
+        import mpi4py
+
+        if "mpi4py.MPI" not in sys.modules:
+            mpi4py.rc.thread_level = "serialized"
+        from mpi4py import MPI
+
+        self._mpi = MPI
+        self.comm = MPI.COMM_WORLD.Dup()
+        self._errors = MPI.COMM_WORLD.Dup()  # of its own, so that word of an error is never mistaken for data
+        self.rank, self.size = self.comm.Get_rank(), self.comm.Get_size()
+        self.is_root = self.rank == 0
+        self.host = os.environ.get("MPIEDGE_HOST") or socket.gethostname()
+        self.bytes_sent = self.bytes_recv = 0
+        self.wait_s = 0.0
+        node = self.comm.Split_type(MPI.COMM_TYPE_SHARED, key=self.rank)
+        self.node_rank, self.node_size = node.Get_rank(), node.Get_size()
+        first = np.array([self.rank], np.int64)
+        node.Bcast(first, 0)
+        node.Free()
+        firsts = np.empty(self.size, np.int64)
+        self.comm.Allgather(first, firsts)
+        self.node = int(np.searchsorted(np.unique(firsts), first[0]))
+        self.nodes = len(np.unique(firsts))
+        self.threads = resources.share_cores(self.node_size, threads)
+
+    # ---- waiting -------------------------------------------------------------------------------------------------
+
+    def wait(self, *requests) -> None:
+        """Local: until the requests are complete; polls at first, then sleeps a tenth of the time waited so far."""
+        Request = self._mpi.Request
+        start = time.perf_counter()
+        pause = Pause()
+        while not Request.Testall(list(requests)):
+            pause.rest()
+        self.wait_s += time.perf_counter() - start
+
+    def barrier(self) -> None:
+        """Collective: returns when every rank has called it; waiting ranks sleep (MPI's own barrier spins)."""
+        if self.size > 1:
+            self.wait(self.comm.Ibarrier())
+
+    # ---- messages: dict of arrays and JSON-able values, see wire.py ------------------------------------------------
+
+    def bcast(self, message=None, root: int = 0):
+        """Collective: root's message on every rank. Messages: its length, then pieces of at most 256 MiB."""
+        self.barrier()
+        buffer = pack(message) if self.rank == root else None
+        length = np.array([0 if buffer is None else buffer.size], np.int64)
+        self.comm.Bcast(length, root)
+        if buffer is None:
+            buffer = self._space(length[0])
+        self._bcast(buffer, root)
+        return unpack(buffer)
+
+    def gather(self, message, root: int = 0):
+        """Collective: on root the messages of all ranks in rank order, None elsewhere."""
+        mine = pack(message)
+        lengths = self._lengths(mine.size)
+        if lengths.sum() <= TOGETHER_BYTES:
+            together = self._space(lengths.sum()) if self.rank == root else None
+            self.comm.Gatherv(mine, [together, lengths] if self.rank == root else None, root)
+            self._count(mine.size if self.rank != root else 0, lengths.sum() - mine.size if self.rank == root else 0)
+            return [unpack(part) for part in _cut(together, lengths)] if self.rank == root else None
+        if self.rank != root:
+            self.wait(*self._post(mine, root, send=True))
+            return None
+        messages = []
+        for source in range(self.size):  # one after the other: root holds no second copy of everything
+            if source == root:
+                messages.append(unpack(mine))
+                continue
+            buffer = self._space(lengths[source])
+            self.wait(*self._post(buffer, source, send=False))
+            messages.append(unpack(buffer))
+        return messages
+
+    def allgather(self, message) -> list:
+        """Collective: the messages of all ranks in rank order, on every rank."""
+        mine = pack(message)
+        lengths = self._lengths(mine.size)
+        if lengths.sum() <= TOGETHER_BYTES:
+            together = self._space(lengths.sum())
+            self.comm.Allgatherv(mine, [together, lengths])
+            self._count(mine.size * (self.size - 1), lengths.sum() - mine.size)
+            return [unpack(part) for part in _cut(together, lengths)]
+        messages = []
+        for root in range(self.size):
+            buffer = mine if root == self.rank else self._space(lengths[root])
+            self._bcast(buffer, root)
+            messages.append(unpack(buffer))
+        return messages
+
+    def alltoall(self, messages: list) -> list:
+        """Collective: messages[d] goes to rank d; returns what came from each rank, in rank order."""
+        if len(messages) != self.size:
+            raise ValueError(f"{len(messages)} messages for {self.size} ranks")
+        packed = [pack(message) for message in messages]
+        out = np.array([buffer.size for buffer in packed], np.int64)
+        incoming = np.empty(self.size, np.int64)
+        self.barrier()
+        self.comm.Alltoall(out, incoming)
+        received = [packed[self.rank] if s == self.rank else self._space(incoming[s]) for s in range(self.size)]
+        requests = []
+        for step in range(1, self.size):
+            source, target = (self.rank - step) % self.size, (self.rank + step) % self.size
+            requests += self._post(received[source], source, send=False)
+            requests += self._post(packed[target], target, send=True)
+        self.wait(*requests)
+        return [unpack(buffer) for buffer in received]
+
+    # ---- numbers ---------------------------------------------------------------------------------------------------
+
+    def sum(self, array) -> np.ndarray:
+        """Collective: elementwise sum over the ranks. Floats only where the last bit may depend on the rank count."""
+        return self._reduce(array, self._mpi.SUM)
+
+    def max(self, array) -> np.ndarray:
+        """Collective: elementwise maximum over the ranks."""
+        return self._reduce(array, self._mpi.MAX)
+
+    def min(self, array) -> np.ndarray:
+        """Collective: elementwise minimum over the ranks."""
+        return self._reduce(array, self._mpi.MIN)
+
+    def allreduce_in_place(self, array: np.ndarray) -> None:
+        """Collective: `array` (contiguous) becomes its sum over the ranks."""
+        self.barrier()
+        for piece in _pieces(array.reshape(-1), PIECE_BYTES // array.itemsize):
+            self.comm.Allreduce(self._mpi.IN_PLACE, piece, self._mpi.SUM)
+        if self.size > 1:
+            self._count(array.nbytes, array.nbytes)
+
+    def _reduce(self, array, operation) -> np.ndarray:
+        sent = np.ascontiguousarray(array)
+        if sent.dtype == bool:
+            sent = sent.astype(np.int64)
+        result = np.empty_like(sent)
+        self.barrier()
+        step = PIECE_BYTES // sent.itemsize
+        for piece, target in zip(_pieces(sent.reshape(-1), step), _pieces(result.reshape(-1), step)):
+            self.comm.Allreduce(piece, target, operation)
+        if self.size > 1:
+            self._count(sent.nbytes, sent.nbytes)
+        return result
+
+    # ---- the end ---------------------------------------------------------------------------------------------------
+
+    def speaks_for_error(self) -> bool:
+        """Local: called once by a rank that failed; True when this rank should print the error's line.
+
+        Of ranks that fail alike at about the same time the lowest speaks. Each failing rank sends word to all others
+        (tag 0 of a communicator of its own), then waits a moment for word from the others; rank 0 need not wait,
+        unless another failed before it. A rank that hears of a lower one that failed waits to be ended by it, and
+        speaks only when nobody does (the lower rank may hang).
+        """
+        MPI = self._mpi
+        if self.size == 1:
+            return True
+        word = np.zeros(1, np.uint8)
+        self._words = [self._errors.Isend(word, other, 0) for other in range(self.size) if other != self.rank]
+        start = time.monotonic()
+        heard: set[int] = set()
+        while True:
+            status = MPI.Status()
+            while self._errors.Iprobe(MPI.ANY_SOURCE, 0, status):
+                self._errors.Recv(np.empty(1, np.uint8), status.Get_source(), 0)
+                heard.add(status.Get_source())
+            waited = time.monotonic() - start
+            if any(other < self.rank for other in heard):
+                if waited > 2 + ERROR_GRACE_S:
+                    return False
+            elif waited > ERROR_GRACE_S or (self.rank == 0 and not heard):
+                return True
+            time.sleep(0.01)
+
+    def abort(self, code: int):
+        """Local: ends all ranks of the job; mpirun returns `code`. Does not return."""
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                pass  # a closed pipe must not keep the job alive
+        if self.size == 1 and self._mpi.Is_initialized() and not os.environ.get("OMPI_COMM_WORLD_SIZE"):
+            os._exit(code)
+        self._mpi.COMM_WORLD.Abort(code)
+        os._exit(code)
+
+    # ---- helpers ---------------------------------------------------------------------------------------------------
+
+    def _lengths(self, length: int) -> np.ndarray:
+        self.barrier()
+        lengths = np.empty(self.size, np.int64)
+        self.comm.Allgather(np.array([length], np.int64), lengths)
+        return lengths
+
+    def _space(self, length: int) -> np.ndarray:
+        """Local: room for a message of `length` bytes; MemoryError before the attempt when the host has not as much."""
+        length = int(length)
+        if length > TOGETHER_BYTES and length > resources.available_bytes():
+            raise MemoryError(f"a message of {resources.format_size(length)} does not fit the memory of {self.host}")
+        return np.empty(length, np.uint8)
+
+    def _bcast(self, buffer: np.ndarray, root: int) -> None:
+        for piece in _pieces(buffer, PIECE_BYTES):
+            self.comm.Bcast(piece, root)
+        if self.rank == root:
+            self._count(buffer.size * (self.size - 1), 0)
+        else:
+            self._count(0, buffer.size)
+
+    def _post(self, buffer: np.ndarray, other: int, send: bool) -> list:
+        """Local: non-blocking sends or receives of the pieces; messages of one pair with one tag keep their order."""
+        call = self.comm.Isend if send else self.comm.Irecv
+        requests = [call(piece, other, TAG_PIECE) for piece in _pieces(buffer, PIECE_BYTES)]
+        self._count(buffer.size if send else 0, 0 if send else buffer.size)
+        return requests
+
+    def _count(self, sent: int, received: int) -> None:
+        self.bytes_sent += int(sent)
+        self.bytes_recv += int(received)
+
+
+class Pause:
+    """Back-off of a rank that waits: yields the core for 0.3 ms, then sleeps a tenth of the time waited, at most 10 ms."""
+
+    def __init__(self, longest_s: float = LONGEST_SLEEP_S):
+        self.longest_s = longest_s
+        self.start = time.perf_counter()
+
+    def rest(self) -> None:
+        """Local: one step of the wait."""
+        waited = time.perf_counter() - self.start
+        if waited < SPIN_S:
+            os.sched_yield()
+        else:
+            time.sleep(min(self.longest_s, SLEEP_SHARE * waited))
+
+
+def _pieces(flat: np.ndarray, step: int):
+    return (flat[start : start + step] for start in range(0, flat.size, step))
+
+
+def _cut(together: np.ndarray, lengths: np.ndarray):
+    ends = np.cumsum(lengths)
+    return (together[end - length : end] for end, length in zip(ends, lengths))

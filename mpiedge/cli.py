@@ -1,0 +1,135 @@
+"""What every program shares: flags, one `main`, and the single place where errors become a line and an exit code."""
+
+import argparse
+import errno
+import os
+import sys
+import traceback
+
+from mpiedge import __version__
+from mpiedge.errors import MpiedgeError
+from mpiedge.runtime import launcher
+
+EXIT_CODES = """\
+exit codes:
+  0  done
+  1  failed
+  2  wrong usage
+  3  bad input, store or environment
+  4  would not fit the memory budget
+  75 stopped with the work saved: run it again to go on
+"""
+
+
+def parser(program: str, summary: str, *, examples: str, description: str = "") -> argparse.ArgumentParser:
+    """A parser with the common flags, and a help page with examples and exit codes."""
+    page = argparse.ArgumentParser(
+        prog=program,
+        description=f"{summary}\n\n{description}".strip(),
+        epilog=f"examples:\n{_indent(examples)}\n\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    common = page.add_argument_group("common options")
+    common.add_argument("--run", metavar="DIR",
+                        help="run folder (default: $MPIEDGE_RUN, else the newest usable in results/)")
+    common.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything random (default 0)")
+    common.add_argument("--memory", metavar="SIZE",
+                        help="budget per rank, such as 300MB, 1.5G or 50%% (default: 70%% of the free memory, shared)")
+    common.add_argument("--threads", type=int, metavar="N",
+                        help="threads per rank (default: the host's cores shared by its ranks)")
+    common.add_argument("--scratch", metavar="DIR", help="folder for temporary files (default: inside the run folder)")
+    common.add_argument("--progress", type=float, default=1.0, metavar="SECONDS",
+                        help="time between progress updates (default 1)")
+    common.add_argument("-v", "--verbose", action="store_true", help="say more; with an internal error, its traceback")
+    common.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    common.add_argument("--version", action="version", version=f"{program} {__version__}")
+    return page
+
+
+def _indent(text: str) -> str:
+    return "\n".join("  " + line for line in text.strip().splitlines())
+
+
+def main(page: argparse.ArgumentParser, run, argv: list[str] | None = None) -> int:
+    """Parse, start MPI, call `run(args, world)`, and end the job on every rank if one of them fails.
+
+    Arguments are parsed before anything heavy is imported: help, version and usage errors need neither MPI nor numpy.
+    Returns 0; on an error the process ends with that error's exit code.
+    """
+    args = _parse(page, argv)
+    _set_threads(args.threads)
+    world = None
+    try:
+        from mpiedge.runtime.world import World
+
+        world = World(threads=args.threads)
+        run(args, world)
+        sys.stdout.flush()
+        return 0
+    except BaseException as error:  # whatever it is, the other ranks must not wait for this one
+        _end(page.prog, world, error, args.verbose)
+        return 1
+
+
+def _parse(page, argv):
+    if launcher.rank_hint():  # every rank parses the same line; one of them speaks
+        with open(os.devnull, "w") as nowhere:
+            streams, (sys.stdout, sys.stderr) = (sys.stdout, sys.stderr), (nowhere, nowhere)
+            try:
+                return page.parse_args(argv)
+            finally:
+                sys.stdout, sys.stderr = streams
+    args = page.parse_args(argv)
+    if args.threads is not None and args.threads < 1:
+        page.error("--threads must be at least 1")
+    return args
+
+
+def _set_threads(threads: int | None) -> None:
+    """Tell numpy's BLAS before it is imported; its default is every core of the host for every rank."""
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, str(threads or 1))
+
+
+def describe(error: BaseException) -> tuple[str, int]:
+    """The line and the exit code of an error."""
+    if isinstance(error, MpiedgeError):
+        return str(error), error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", 1
+    if isinstance(error, MemoryError):
+        return "out of memory. Give fewer ranks per host, or a smaller --memory so that the work is cut finer", 4
+    if isinstance(error, OSError) and error.filename is not None:
+        remedy = " Free space or choose another folder" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        return f"{error.filename}: {error.strerror}.{remedy}", 3
+    if isinstance(error, ImportError):
+        return f"{error}. Install mpiedge and an MPI library: bin/quickstart does both", 3
+    frame = traceback.extract_tb(error.__traceback__)[-1:]
+    place = f" ({os.path.basename(frame[0].filename)}:{frame[0].lineno})" if frame else ""
+    cause = " ".join(str(error).split())
+    return f"internal error: {type(error).__name__}: {cause}{place}. Run again with -v and report the traceback", 1
+
+
+def _end(program: str, world, error: BaseException, verbose: bool) -> None:
+    """Print one line and end the whole job. Never returns under MPI."""
+    if isinstance(error, SystemExit):
+        line, code = ("", error.code if isinstance(error.code, int) else 1)
+        if code == 0:
+            raise error
+    else:
+        line, code = describe(error)
+    sys.stdout.flush()
+    if world is None:
+        speaks = launcher.rank_hint() == 0
+    else:
+        speaks = world.speaks_for_error()
+        if world.size > 1 and not getattr(error, "everywhere", False):
+            line = f"{line} (rank {world.rank} on {world.host})"
+    if speaks and line:
+        if verbose and not isinstance(error, MpiedgeError):
+            traceback.print_exception(error)
+        print(f"{program}: {line}", file=sys.stderr, flush=True)
+    if world is not None and world.size > 1:
+        world.abort(code)
+    sys.exit(code)

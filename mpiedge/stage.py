@@ -1,0 +1,232 @@
+"""What every stage opens: the run folder, the memory plan, the queue, the timings; its manifest is committed last."""
+
+import hashlib
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from mpiedge import __version__
+from mpiedge.errors import MemoryPlanError, StoreError
+from mpiedge.runtime import resources
+from mpiedge.runtime.mail import Mail
+from mpiedge.runtime.progress import progress
+from mpiedge.runtime.queue import Queue
+from mpiedge.runtime.root import on_root
+from mpiedge.runtime.telemetry import Timings
+from mpiedge.store.access import Access
+from mpiedge.store.joint import write_joint
+from mpiedge.store.layout import MANIFEST, TIMINGS
+from mpiedge.store.run import choose_run, create_run, read_manifest, record_start, write_json
+from mpiedge.store.tables import Column, Table
+
+MEGABYTE = 1e6
+DEFAULT_SHARE = 0.7  # of the memory that is free, without --memory
+
+
+class Stage:
+    """One stage of a run, as a context manager; every method marked Collective is called by all ranks together.
+
+    Attributes: world, queue, access, run (Path), args, seed, budget_bytes (per rank), timings.
+    """
+
+    def __init__(self, world, args, name: str, *, needs: str | None = None):
+        """Collective: opens the run folder: `args.run`, `$MPIEDGE_RUN` or the newest whose stage `needs` is complete."""
+        self.world, self.args, self.name, self.seed = world, args, name, args.seed
+        chosen = on_root(world, lambda: [str(part) for part in choose_run(args.run, needs)])
+        self.run, self.how_chosen = Path(chosen[0]), chosen[1]
+        on_root(world, lambda: create_run(self.run))
+        self.timings = Timings(world, run_id=self.run.name, stage=name)
+        self.mail = Mail(world)
+        self.queue = Queue(world, self.mail, self.timings)
+        self.access = Access(world, self.mail, self.run, args.scratch)
+        self.budget_bytes = self._budget()
+        self.planned_bytes = None
+
+    def __enter__(self) -> "Stage":
+        hosts = [message["host"] for message in self.world.allgather({"host": self.world.host})]
+        names = list(dict.fromkeys(hosts))
+        library = _mpi_library()
+        self.say(f"mpiedge-{self.name} {__version__} | {_count(self.world.size, 'rank')} on "
+                 f"{_count(len(names), 'host')} ({platform.machine()}) | {library}")
+        about = {"argv": shlex.join(sys.argv), "hosts": hosts, "access": self.access.mode, "seed": self.seed,
+                 "mpiedge": __version__, "python": platform.python_version(), "mpi": library,
+                 "git_commit": _git_commit()}
+        on_root(self.world, lambda: record_start(self.run, self.name, about))
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        if kind is None:
+            self.access.drop_scratch()
+            rows = self.timings.rows()
+            on_root(self.world, lambda: self._append_timings(rows))
+
+    # -- what people read ----------------------------------------------------------------------------------------
+
+    def say(self, text: str) -> None:
+        """Rank 0 prints a line unless -q."""
+        if self.world.is_root and not self.args.quiet:
+            print(text, flush=True)
+
+    def detail(self, text: str) -> None:
+        """Rank 0 prints a line with -v."""
+        if self.args.verbose:
+            self.say(text)
+
+    def warn(self, text: str) -> None:
+        """Rank 0 prints a warning to stderr."""
+        if self.world.is_root:
+            print(f"mpiedge-{self.name}: warning: {text}", file=sys.stderr, flush=True)
+
+    def progress(self, total: float, unit: str):
+        """A progress bar as a context manager; only rank 0 on a terminal shows it."""
+        return progress(self.world, total, unit, 0 if self.args.quiet else self.args.progress)
+
+    def phase(self, name: str, kind: str = "compute"):
+        """A context manager that times a phase; kind is compute, communicate, wait, io or idle."""
+        return self.timings.phase(name, kind)
+
+    # -- memory --------------------------------------------------------------------------------------------------
+
+    def _budget(self) -> int:
+        free = resources.available_bytes(self.world.node_size) + resources.current_rss_bytes()
+        own = resources.parse_size(self.args.memory, free) if self.args.memory else DEFAULT_SHARE * free
+        return int(self.world.min(np.array([int(own)], dtype=np.int64))[0])
+
+    def plan(self, **bytes_by_item: float) -> None:
+        """Collective: prints what each rank will hold on top of the programs themselves, before the work starts.
+
+        From here on the stage is incomplete until its new manifest is committed. Raises MemoryPlanError on every rank when the sum exceeds the budget.
+        """
+        items = {"programs": float(resources.current_rss_bytes()), **bytes_by_item}
+        gathered = self.world.allgather({"bytes": np.array(list(items.values()), dtype=np.float64)})
+        worst = max(gathered, key=lambda message: message["bytes"].sum())["bytes"]
+        self.planned_bytes = float(worst.sum())
+        parts = ", ".join(f"{name} {size / MEGABYTE:.0f}" for name, size in zip(items, worst))
+        line = f"{self.planned_bytes / MEGABYTE:.0f} MB of {self.budget_bytes / MEGABYTE:.0f} MB per rank ({parts})"
+        if self.planned_bytes > self.budget_bytes:
+            error = MemoryPlanError(f"mpiedge-{self.name}", f"would need {line}",
+                                    "Give more with --memory, or use more hosts or fewer ranks per host")
+            error.everywhere = True
+            raise error
+        self.say(f"memory  {line}")
+        self._forget_old_result()
+
+    def peak_bytes(self) -> int:
+        """Collective: the largest peak memory of any rank so far."""
+        return int(self.world.max(np.array([resources.peak_rss_bytes()], dtype=np.int64))[0])
+
+    # -- the stage before ----------------------------------------------------------------------------------------
+
+    def manifest(self, stage: str) -> dict:
+        """Collective: the manifest of a complete stage, parts checked by size and checksum. Raises StoreError."""
+        manifest = on_root(self.world, lambda: read_manifest(self.run, stage))
+        parts = [part for _, table in sorted(manifest["tables"].items()) for part in table["parts"]]
+        share = parts[self.world.rank::self.world.size] if self.access.mode == "shared" else parts * self.world.is_root
+        broken = [part["file"] for part in share if _checksum(self.run / stage / part["file"]) != part["sha256"]]
+        every = sorted(name for message in self.world.allgather({"broken": broken}) for name in message["broken"])
+        if every:
+            error = StoreError(self.run / stage / every[0], "the part was altered after it was written",
+                               f"Run mpiedge-{stage} --run {self.run}")
+            error.everywhere = True
+            raise error
+        return manifest
+
+    def tables(self, stage: str) -> list[str]:
+        """Collective: names of the tables a complete stage committed, sorted."""
+        return sorted(self.manifest(stage)["tables"])
+
+    def open_tables(self, stage: str) -> dict[str, Table]:
+        """Collective: all tables of a complete stage by name."""
+        def columns(table: dict) -> list[Column]:
+            return [Column.from_json(entry) for entry in table["columns"]]
+
+        return {name: self.working_table(name, columns(table), table["parts"], stage)
+                for name, table in sorted(self.manifest(stage)["tables"].items())}
+
+    def table(self, stage: str, name: str) -> Table:
+        """Collective: one table of a complete stage."""
+        tables = self.open_tables(stage)
+        if name not in tables:
+            raise StoreError(self.run, f"stage {stage} has no table {name}", f"It has: {', '.join(tables)}")
+        return tables[name]
+
+    def working_table(self, name: str, columns: list[Column], parts: list[dict], stage: str | None = None) -> Table:
+        """Local: a table over parts this stage wrote itself and has not committed."""
+        return Table(self.access, stage or self.name, name, columns, parts)
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def commit(self, *, tables: dict | None = None, files: list[str] = (), summary: dict | None = None,
+               inputs: dict | None = None, config: dict | None = None) -> None:
+        """Collective: writes the joint file and `summary.json`, then the manifest, last: now the stage is complete.
+
+        tables: name -> {"columns": [Column...], "parts": [entries of write_part, in chunk order]}, same on every rank.
+        files: paths in the run folder that people open. config: what shaped the result (no ranks, no host's paths).
+        """
+        tables = tables or {}
+
+        def write() -> None:
+            if tables:
+                write_joint(self.run, self.name, tables)
+            listed = list(files)
+            if summary is not None:
+                write_json(self.run / self.name / "summary.json", summary)
+                listed.append(f"{self.name}/summary.json")
+            write_json(self.run / self.name / MANIFEST, {
+                "stage": self.name, "mpiedge": __version__, "config": config or {}, "inputs": inputs or {},
+                "tables": {name: {"rows": sum(part["rows"] for part in table["parts"]),
+                                  "columns": [column.to_json() for column in table["columns"]],
+                                  "parts": table["parts"]} for name, table in sorted(tables.items())},
+                "files": {name: {"bytes": (self.run / name).stat().st_size, "sha256": _checksum(self.run / name)}
+                          for name in sorted(set(listed))},
+            })
+
+        with self.phase("commit", "io"):
+            on_root(self.world, write)
+
+    def _forget_old_result(self) -> None:
+        on_root(self.world, lambda: (self.run / self.name / MANIFEST).unlink(missing_ok=True))
+
+    def _append_timings(self, rows: list[dict]) -> None:
+        path = self.run / TIMINGS
+        text = Timings.to_csv(rows)
+        if path.exists():
+            text = text.split("\n", 1)[1]
+        with open(path, "a", newline="") as file:
+            file.write(text)
+
+
+def _checksum(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")
+
+
+def _mpi_library() -> str:
+    """The MPI library in use, for example "Open MPI v5.0.11"."""
+    from mpi4py import MPI
+
+    return MPI.Get_library_version().replace("\n", ",").split(",")[0].strip("\x00 ")
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout this package runs from; None when it is installed without one."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists() or os.environ.get("OMPI_COMM_WORLD_RANK", "0") != "0":
+        return None
+    try:
+        found = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5)
+        return found.stdout.strip() or None
+    except (OSError, subprocess.TimeoutExpired):
+        return None

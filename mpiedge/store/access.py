@@ -1,0 +1,214 @@
+"""The two ways to reach a run folder: *shared* (every rank opens its files) and *served* (rank 0 does, bytes travel by MPI).
+
+A start-up test chooses: rank 0 writes a token and every rank looks for it. `MPIEDGE_ACCESS=shared|served` overrules it.
+Both ways move the same bytes, so they give the same results.
+
+In served mode a rank asks rank 0 and waits while it goes on answering others; rank 0 answers whenever it polls, which
+it does inside `queue.run` at every time slice. So the Local methods below belong inside `queue.run`; elsewhere use the
+Collective ones.
+"""
+
+import gzip
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mpiedge.errors import EnvironmentProblem, InputError
+from mpiedge.runtime.root import on_root
+from mpiedge.store.layout import part_file
+from mpiedge.store.parts import build_image, describe, read_image, sync_folder, write_atomic
+from mpiedge.store.run import open_input, read_text_file
+
+COPY_BYTES = 1 << 20
+MAX_EXPANSION = 200
+"""A gzip file that grows by more than this and by more than 1 GiB is refused: no table compresses like that."""
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A user's file as the ranks reach it. `everywhere`: each rank can open it itself."""
+
+    name: str
+    path: str
+    size: int
+    everywhere: bool
+
+
+class Access:
+    """Reads and writes the run folder `run` on behalf of this rank."""
+
+    def __init__(self, world, mail, run: Path, scratch: str | None = None):
+        """Collective: finds out who sees the folder."""
+        self.world, self.mail, self.run = world, mail, Path(run)
+        self.scratch = Path(scratch) if scratch else self.run / ".scratch"
+        self.mode = self._find_mode()
+        self.sees_run = self.mode == "shared" or world.is_root
+        for kind in ("bytes", "part", "write"):
+            mail.handle(f"access.{kind}", getattr(self, f"_serve_{kind}"))
+
+    def _find_mode(self) -> str:
+        forced = os.environ.get("MPIEDGE_ACCESS")
+        if forced in ("shared", "served"):
+            return forced
+        token = {"name": f".token-{secrets.token_hex(8)}"} if self.world.is_root else None
+        token = self.world.bcast(token)
+        path = self.run / token["name"]
+        on_root(self.world, lambda: path.write_text(token["name"]) and None)
+        try:
+            seen = path.read_text() == token["name"]
+        except OSError:
+            seen = False
+        everyone = bool(self.world.min(np.array([seen], dtype=np.int64))[0])
+        on_root(self.world, lambda: path.unlink(missing_ok=True))
+        return "shared" if everyone else "served"
+
+    # -- a user's input ------------------------------------------------------------------------------------------
+
+    def input(self, path: str) -> InputFile:
+        """Collective: opens an input file; a gzip file is unpacked into the scratch folder first.
+
+        Raises InputError on every rank when it is missing, a folder, unreadable, empty, or a damaged gzip file.
+        """
+        found = on_root(self.world, lambda: self._open_on_root(path))
+        try:
+            visible = self.mode == "shared" and os.path.getsize(found["path"]) == found["size"]
+        except OSError:
+            visible = False
+        everywhere = bool(self.world.min(np.array([visible], dtype=np.int64))[0])
+        return InputFile(path, found["path"], found["size"], everywhere)
+
+    def _open_on_root(self, path: str) -> dict:
+        size, head = open_input(path)
+        if head[:2] != b"\x1f\x8b":
+            return {"path": os.path.abspath(path), "size": size}
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        target = self.scratch / f"{Path(path).name}.{secrets.token_hex(4)}.unpacked"
+        limit = max(MAX_EXPANSION * size, 1 << 30)
+        written = 0
+        try:
+            with gzip.open(path, "rb") as source, open(target, "wb") as file:
+                while block := source.read(COPY_BYTES):
+                    written += len(block)
+                    if written > limit:
+                        raise InputError(path, f"unpacks to more than {MAX_EXPANSION} times its size",
+                                         "Unpack it yourself if you trust it")
+                    file.write(block)
+        except (gzip.BadGzipFile, EOFError, OSError) as error:
+            raise InputError(path, f"cannot be unpacked ({error})", "Check the gzip file with gzip -t") from error
+        if written == 0:
+            raise InputError(path, "the file is empty", "Give a CSV with a header line and rows")
+        return {"path": str(target), "size": written}
+
+    def drop_scratch(self) -> None:
+        """Collective: removes what was unpacked or written in pieces."""
+        on_root(self.world, lambda: shutil.rmtree(self.run / ".scratch", ignore_errors=True))
+
+    # -- Local, inside queue.run ---------------------------------------------------------------------------------
+
+    def read_bytes(self, file: InputFile, start: int, stop: int) -> bytes:
+        """Local: bytes [start, stop) of an input file, fewer at its end."""
+        if file.everywhere or self.world.is_root:
+            return self._read_range(file.path, start, stop)
+        reply = self.mail.request(0, "access.bytes", {"path": file.path, "start": start, "stop": stop})
+        return np.asarray(reply["data"], dtype=np.uint8).tobytes()
+
+    @staticmethod
+    def _read_range(path: str, start: int, stop: int) -> bytes:
+        try:
+            with open(path, "rb") as file:
+                file.seek(start)
+                return file.read(max(0, stop - start))
+        except OSError as error:
+            raise InputError(path, error.strerror or str(error), "Check the file") from error
+
+    def read_part(self, stage: str, table: str, index: int, names: list[str] | None = None,
+                  rows: slice = slice(None)) -> dict[str, np.ndarray]:
+        """Local: arrays of one part; text as object arrays of str. Raises StoreError."""
+        path = self.run / stage / part_file(table, index)
+        if self.sees_run:
+            return read_image(path, names, rows)
+        reply = self.mail.request(0, "access.part", {"path": f"{stage}/{path.name}"})
+        return read_image(np.asarray(reply["data"], dtype=np.uint8).tobytes(), names, rows)
+
+    def write_part(self, stage: str, table: str, index: int, arrays: dict[str, np.ndarray],
+                   attributes: dict | None = None) -> dict:
+        """Local: writes part `index` of a table whole or not at all; returns its entry for the manifest."""
+        image = build_image(arrays, attributes)
+        name = part_file(table, index)
+        self._write(f"{stage}/{name}", image)
+        return describe(name, image, len(next(iter(arrays.values()), ())))
+
+    def write_piece(self, relative: str, index: int, data: bytes) -> None:
+        """Local: writes piece `index` of the text file `relative`, to be joined later."""
+        self._write(self._piece(relative, index), data, durable=False)
+
+    def _piece(self, relative: str, index: int) -> str:
+        return f".scratch/{relative}/{index:06d}"
+
+    def _write(self, relative: str, data: bytes, durable: bool = True) -> None:
+        if self.sees_run:
+            write_atomic(self.run / relative, data, durable)
+        else:
+            message = {"path": relative, "durable": durable, "data": np.frombuffer(data, dtype=np.uint8)}
+            self.mail.request(0, "access.write", message)
+
+    # -- what rank 0 answers in served mode ----------------------------------------------------------------------
+
+    def _serve_bytes(self, source: int, message: dict) -> dict:
+        data = self._read_range(message["path"], message["start"], message["stop"])
+        return {"data": np.frombuffer(data, dtype=np.uint8)}
+
+    def _serve_part(self, source: int, message: dict) -> dict:
+        try:
+            return {"data": np.fromfile(self.run / message["path"], dtype=np.uint8)}
+        except OSError as error:
+            raise EnvironmentProblem(self.run / message["path"], error.strerror or str(error)) from error
+
+    def _serve_write(self, source: int, message: dict) -> dict:
+        data = np.asarray(message["data"], dtype=np.uint8).tobytes()
+        write_atomic(self.run / message["path"], data, message["durable"])
+        return {}
+
+    # -- Collective ----------------------------------------------------------------------------------------------
+
+    def join_pieces(self, relative: str, count: int, head: bytes = b"") -> None:
+        """Collective: joins pieces 0..count-1 in order, after `head`, into the file `relative` of the run folder."""
+        def join():
+            target = self.run / relative
+            temporary = target.with_name(f".{target.name}.tmp")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with open(temporary, "wb") as file:
+                file.write(head)
+                for index in range(count):
+                    with open(self.run / self._piece(relative, index), "rb") as piece:
+                        shutil.copyfileobj(piece, file, COPY_BYTES)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+            sync_folder(target.parent)
+            shutil.rmtree(self.run / f".scratch/{relative}", ignore_errors=True)
+        on_root(self.world, join)
+
+    def write_text(self, relative: str, text: str) -> None:
+        """Collective: rank 0 writes a small text file of the run folder atomically."""
+        on_root(self.world, lambda: write_atomic(self.run / relative, text.encode()))
+
+    def read_text(self, relative: str) -> str:
+        """Collective: a small text file of the run folder, on every rank. Raises StoreError when it is missing."""
+        return on_root(self.world, lambda: read_text_file(self.run / relative))
+
+    def remove(self, stage: str, table: str | None = None) -> None:
+        """Collective: removes the parts of a table (None: the whole stage folder with its manifest)."""
+        def remove():
+            folder = self.run / stage
+            if table is None:
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                for path in folder.glob(part_file(table, 0).replace("000000", "*")):
+                    path.unlink()
+        on_root(self.world, remove)
+

@@ -1,0 +1,74 @@
+"""The joint file `store.h5`: one virtual dataset per column over all parts, so that plain h5py sees whole tables.
+
+A missing file under a virtual dataset reads silently as fill values, which is why stages go through the manifest;
+the joint file is for people and other programs.
+"""
+
+import os
+from pathlib import Path
+
+import h5py
+
+from mpiedge.store.layout import JOINT_FILE, dataset_name
+from mpiedge.store.parts import sync_folder
+
+
+def write_joint(run: Path, stage: str, tables: dict) -> None:
+    """Local, on a rank that sees the run: adds the tables of a stage to `store.h5`; other stages stay as they are.
+
+    tables: name -> {"columns": [Column...], "parts": [info...]}.
+    """
+    target = run / JOINT_FILE
+    temporary = run / f".{JOINT_FILE}.tmp"
+    with h5py.File(temporary, "w", libver=("v108", "v110")) as joint:
+        if target.exists():
+            with h5py.File(target, "r") as before:
+                for other in sorted(set(before) - {stage}):
+                    before.copy(before[other], joint, name=other)
+        group = joint.create_group(stage)
+        for name, table in sorted(tables.items()):
+            _add_table(group.create_group(dataset_name(name)), run, stage, table)
+        joint.flush()
+    with open(temporary, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, target)
+    sync_folder(run)
+
+
+def _add_table(group, run: Path, stage: str, table: dict) -> None:
+    parts = [part for part in table["parts"] if part["rows"]]
+    rows = sum(part["rows"] for part in parts)
+    group.attrs["columns"] = [column.name for column in table["columns"]]
+    group.attrs["kinds"] = [column.kind for column in table["columns"]]
+    dtypes = [_dtypes(run / stage / part["file"]) for part in parts]
+    for column in table["columns"]:
+        name = dataset_name(column.name)
+        kinds = [found[name] for found in dtypes]
+        if not kinds:
+            group.create_dataset(name, shape=(0,), dtype=h5py.string_dtype("utf-8", 1))
+        elif len({dtype.kind for dtype in kinds}) > 1:
+            _copy_mixed(group, run, stage, name, parts, rows)
+        else:
+            dtype = max(kinds, key=lambda one: one.itemsize)
+            layout = h5py.VirtualLayout((rows,), dtype=dtype)
+            first = 0
+            for part, own in zip(parts, kinds):
+                source = h5py.VirtualSource(f"{stage}/{part['file']}", name, shape=(part["rows"],), dtype=own)
+                layout[first:first + part["rows"]] = source
+                first += part["rows"]
+            group.create_virtual_dataset(name, layout)
+
+
+def _dtypes(path: Path) -> dict:
+    with h5py.File(path, "r") as file:
+        return {name: file[name].dtype for name in file}
+
+
+def _copy_mixed(group, run: Path, stage: str, name: str, parts: list[dict], rows: int) -> None:
+    """A column with over-long text in some parts only is stored in two forms, which no virtual dataset can join."""
+    target = group.create_dataset(name, shape=(rows,), dtype=h5py.string_dtype("utf-8"))
+    first = 0
+    for part in parts:
+        with h5py.File(run / stage / part["file"], "r") as file:
+            target[first:first + part["rows"]] = file[name].asstr()[:]
+        first += part["rows"]

@@ -1,0 +1,108 @@
+"""The run folder: where it lies, what is complete in it, and the manifest that says so."""
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+
+from mpiedge.errors import EnvironmentProblem, InputError, StoreError
+from mpiedge.store.layout import MANIFEST, RUN_FILE
+from mpiedge.store.parts import write_atomic
+
+RESULTS = "results"
+
+
+def choose_run(given: str | None, needs: str | None) -> tuple[Path, str]:
+    """The run folder to use and how it was chosen: argument, `$MPIEDGE_RUN`, or the newest in `results/` whose stage
+    `needs` is complete, else a new one there. `needs` None always makes a new one unless one is named."""
+    if given:
+        return Path(given), "given"
+    if os.environ.get("MPIEDGE_RUN"):
+        return Path(os.environ["MPIEDGE_RUN"]), "from $MPIEDGE_RUN"
+    if needs:
+        newest = newest_run(needs)
+        if newest:
+            return newest, f"the newest run with a complete {needs}"
+    return Path(RESULTS) / datetime.now().strftime("%Y-%m-%dT%H-%M-%S"), "new"
+
+
+def newest_run(needs: str) -> Path | None:
+    """The folder in `results/` whose manifest of stage `needs` was committed last; None when there is none."""
+    manifests = [path for path in Path(RESULTS).glob(f"*/{needs}/{MANIFEST}") if path.is_file()]
+    return max(manifests, key=lambda path: (path.stat().st_mtime_ns, str(path))).parent.parent if manifests else None
+
+
+def create_run(folder: Path) -> None:
+    """Make the run folder; an EnvironmentProblem names what forbids it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise EnvironmentProblem(folder, error.strerror or str(error), "Choose another folder with --run") from error
+
+
+def read_manifest(folder: Path, stage: str) -> dict:
+    """The manifest of a complete stage, its parts' sizes checked.
+
+    Raises StoreError with the command that mends it: the stage is absent, unfinished, or a part is missing or cut.
+    """
+    remedy = f"Run mpiedge-{stage} --run {folder}"
+    path = folder / stage / MANIFEST
+    try:
+        manifest = json.loads(path.read_bytes())
+        parts = [part for table in manifest["tables"].values() for part in table["parts"]]
+        files = [(folder / stage / part["file"], part["bytes"]) for part in parts]
+    except FileNotFoundError:
+        raise StoreError(folder, f"stage {stage} is not complete", remedy) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(path, f"the manifest cannot be read ({error})", remedy) from error
+    for file, size in files:
+        if not file.is_file():
+            raise StoreError(file, "the part is missing", remedy)
+        if file.stat().st_size != size:
+            raise StoreError(file, f"the part has {file.stat().st_size} bytes instead of {size}", remedy)
+    return manifest
+
+
+def write_json(path: Path, value) -> None:
+    """Write JSON atomically, keys in the order given, so that equal values give equal bytes."""
+    write_atomic(path, (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def record_start(folder: Path, stage: str, about: dict) -> None:
+    """Note in `run.json` how a stage was started (argv, hosts, versions, seed); earlier stages stay in it."""
+    path = folder / RUN_FILE
+    try:
+        history = json.loads(path.read_bytes()) if path.exists() else {}
+    except ValueError:
+        history = {}
+    history[stage] = about
+    write_json(path, history)
+
+
+def open_input(path: str) -> tuple[int, bytes]:
+    """Size in bytes and first bytes of a user's file; InputError when it is missing, a folder, unreadable or empty."""
+    source = Path(path)
+    if source.is_dir():
+        raise InputError(path, "is a folder", "Give a CSV file")
+    try:
+        with open(source, "rb") as file:
+            head = file.read(4)
+            size = file.seek(0, os.SEEK_END)
+    except FileNotFoundError:
+        raise InputError(path, "no such file", "Check the path") from None
+    except OSError as error:
+        raise InputError(path, error.strerror or str(error), "Check the file's permissions") from error
+    if size == 0:
+        raise InputError(path, "the file is empty", "Give a CSV with a header line and rows")
+    return size, head
+
+
+def read_text_file(path: Path) -> str:
+    """Text of a file of the run folder; StoreError when it cannot be read."""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(path, f"cannot be read ({error})", "Run the stage that wrote it again") from error

@@ -65,7 +65,7 @@ def read_head(stage, file: InputFile, size: int, start: int = 0) -> bytes:
 
 
 def as_utf8(stage, file: InputFile, encoding: str) -> InputFile:
-    """Collective: a UTF-8 copy, in the scratch folder, of a file in an encoding of wider characters (UTF-16, UTF-32)."""
+    """Collective: a UTF-8 copy, in the scratch folder, of a file with wider characters (UTF-16, UTF-32)."""
     def transcode() -> dict:
         stage.access.scratch.mkdir(parents=True, exist_ok=True)
         target = stage.access.scratch / f"{secrets.token_hex(4)}.utf8"

@@ -17,7 +17,7 @@ from mpiedge.runtime.mail import Mail
 from mpiedge.runtime.progress import progress
 from mpiedge.runtime.queue import Queue
 from mpiedge.runtime.root import on_root
-from mpiedge.runtime.telemetry import Timings
+from mpiedge.runtime.telemetry import Timings, to_csv
 from mpiedge.store.access import Access
 from mpiedge.store.joint import write_joint
 from mpiedge.store.layout import MANIFEST, TIMINGS
@@ -35,7 +35,7 @@ class Stage:
     """
 
     def __init__(self, world, args, name: str, *, needs: str | None = None):
-        """Collective: opens the run folder: `args.run`, `$MPIEDGE_RUN` or the newest whose stage `needs` is complete."""
+        """Collective: opens the run folder: `args.run`, `$MPIEDGE_RUN` or the newest with a complete stage `needs`."""
         self.world, self.args, self.name, self.seed = world, args, name, args.seed
         chosen = on_root(world, lambda: [str(part) for part in choose_run(args.run, needs)])
         self.run, self.how_chosen = Path(chosen[0]), chosen[1]
@@ -100,7 +100,8 @@ class Stage:
     def plan(self, **bytes_by_item: float) -> None:
         """Collective: prints what each rank will hold on top of the programs themselves, before the work starts.
 
-        From here on the stage is incomplete until its new manifest is committed. Raises MemoryPlanError on every rank when the sum exceeds the budget.
+        From here on the stage is incomplete until its new manifest is committed. Raises MemoryPlanError on every rank
+        when the sum exceeds the budget.
         """
         items = {"programs": float(resources.current_rss_bytes()), **bytes_by_item}
         gathered = self.world.allgather({"bytes": np.array(list(items.values()), dtype=np.float64)})
@@ -194,11 +195,8 @@ class Stage:
 
     def _append_timings(self, rows: list[dict]) -> None:
         path = self.run / TIMINGS
-        text = Timings.to_csv(rows)
-        if path.exists():
-            text = text.split("\n", 1)[1]
         with open(path, "a", newline="") as file:
-            file.write(text)
+            file.write(to_csv(rows, header=file.tell() == 0))
 
 
 def _checksum(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The two ways to reach a run folder: *shared* (every rank opens its files) and *served* (rank 0 does, bytes travel by MPI).
+"""Two ways to reach a run folder: *shared* (every rank opens files) and *served* (rank 0 does, bytes travel by MPI).
 
 A start-up test chooses: rank 0 writes a token and every rank looks for it. `MPIEDGE_ACCESS=shared|served` overrules it.
 Both ways move the same bytes, so they give the same results.

@@ -1,0 +1,168 @@
+"""Parts, the joint file and the manifest: what is written comes back, and what is damaged is refused."""
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpiedge.errors import EnvironmentProblem, InputError, StoreError
+from mpiedge.store.joint import write_joint
+from mpiedge.store.layout import WIDEST_FIXED_TEXT, part_file, table_name
+from mpiedge.store.parts import build_image, describe, read_image, write_atomic
+from mpiedge.store.run import choose_run, create_run, open_input, read_manifest, write_json
+from mpiedge.store.tables import Column, from_frame, to_arrays, to_frame
+
+TEXT = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=20)
+
+
+def text_array(values):
+    """An object array of str."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def write_table(run, name, chunks, columns, stage="clean"):
+    """Writes chunks as parts and a manifest; returns the manifest's entry of the table."""
+    parts = []
+    for index, arrays in enumerate(chunks):
+        image = build_image(arrays)
+        write_atomic(run / stage / part_file(name, index), image)
+        parts.append(describe(part_file(name, index), image, len(next(iter(arrays.values())))))
+    entry = {"rows": sum(part["rows"] for part in parts), "columns": [column.to_json() for column in columns],
+             "parts": parts}
+    write_json(run / stage / "manifest.json", {"stage": stage, "tables": {name: entry}})
+    return {"columns": columns, "parts": parts}
+
+
+@given(st.lists(TEXT, max_size=30), st.lists(st.integers(-(2**63), 2**63 - 1), max_size=30))
+def test_a_part_comes_back_as_it_was(texts, numbers):
+    """Text of any script and whole numbers survive the trip through a part, empty arrays too."""
+    image = build_image({"text": text_array(texts), "number": np.array(numbers, dtype=np.int64)})
+    arrays = read_image(image)
+    assert arrays["text"].tolist() == texts
+    assert arrays["number"].tolist() == numbers
+
+
+def test_equal_chunks_give_equal_bytes():
+    """The image depends on the arrays alone, so checksums agree between hosts and runs."""
+    arrays = {"a": text_array(["x", "ü"]), "b": np.array([1.5, np.nan])}
+    assert build_image(arrays, {"kind": "text"}) == build_image(dict(arrays), {"kind": "text"})
+
+
+def test_a_long_cell_does_not_widen_the_column():
+    """One cell of a megabyte is stored as it is, and the part stays near its size."""
+    cells = text_array(["short"] * 1000 + ["x" * 1_000_000])
+    image = build_image({"text": cells})
+    assert len(image) < 2_000_000
+    assert read_image(image)["text"].tolist() == cells.tolist()
+
+
+def test_a_slash_in_a_column_name():
+    """A column may be called anything, although HDF5 uses / for groups."""
+    image = build_image({"km/h": np.array([1, 2]), ".": np.array([3, 4])})
+    assert read_image(image, ["km/h", "."])["km/h"].tolist() == [1, 2]
+
+
+def test_truncated_part_is_refused(tmp_path):
+    """A part cut short raises StoreError with the file's name, never partial data."""
+    image = build_image({"a": np.arange(100_000)})
+    path = tmp_path / "part.h5"
+    for size in (0, 10, len(image) // 2, len(image) - 1):
+        path.write_bytes(image[:size])
+        with pytest.raises(StoreError, match=r"part\.h5"):
+            read_image(path)
+
+
+def test_joint_file_is_plain_hdf5(tmp_path):
+    """Parts of different text widths, also over-long ones, read as one table through h5py and pandas."""
+    columns = [Column("t"), Column("n", "integer"), Column("long")]
+    long = "y" * (WIDEST_FIXED_TEXT + 1)
+    table = write_table(tmp_path, "papers", [
+        {"t": text_array(["a", "bc"]), "n": np.array([1, 2]), "long": text_array(["s", "s"])},
+        {"t": text_array(["äöü"]), "n": np.array([3]), "long": text_array([long])},
+    ], columns)
+    write_joint(tmp_path, "clean", {"papers": table})
+    write_joint(tmp_path, "profile", {})
+    with h5py.File(tmp_path / "store.h5") as file:
+        frame = to_frame(file, "clean", "papers")
+    assert frame["t"].tolist() == ["a", "bc", "äöü"]
+    assert frame["n"].tolist() == [1, 2, 3]
+    assert frame["long"].tolist() == ["s", "s", long]
+
+
+def test_frames_go_in_and_out():
+    """A pandas frame becomes typed columns: numbers stay numbers, missing text becomes the empty cell."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1, 2], "b": [0.5, None], "c": ["x", None], "d": [True, False]})
+    columns, arrays = from_frame(frame)
+    assert [column.kind for column in columns] == ["integer", "decimal", "text", "boolean"]
+    assert arrays["c"].tolist() == ["x", ""] and arrays["d"].tolist() == ["true", "false"]
+    assert np.isnan(arrays["b"][1])
+
+
+def test_typed_arrays_of_canonical_text():
+    """Whole numbers stay exact when none is missing and become NaN-able when one is."""
+    columns = [Column("a", "integer"), Column("b", "integer", {"missing": True}), Column("c", "decimal")]
+    cells = {"a": text_array(["9007199254740993"]), "b": text_array([""]), "c": text_array(["1.5"])}
+    arrays = to_arrays(columns, cells)
+    assert arrays["a"].tolist() == [9007199254740993]
+    assert np.isnan(arrays["b"][0]) and arrays["c"].tolist() == [1.5]
+
+
+def test_manifest_tells_what_is_wrong(tmp_path):
+    """No manifest, a missing part, a cut part and a broken manifest each raise StoreError with the remedy."""
+    with pytest.raises(StoreError, match="not complete. Run mpiedge-clean"):
+        read_manifest(tmp_path, "clean")
+    table = write_table(tmp_path, "t", [{"a": np.arange(10)}], [Column("a", "integer")])
+    assert read_manifest(tmp_path, "clean")["tables"]["t"]["parts"] == table["parts"]
+    part = tmp_path / "clean" / table["parts"][0]["file"]
+    part.write_bytes(part.read_bytes()[:-1])
+    with pytest.raises(StoreError, match="bytes instead of"):
+        read_manifest(tmp_path, "clean")
+    part.unlink()
+    with pytest.raises(StoreError, match="missing"):
+        read_manifest(tmp_path, "clean")
+    (tmp_path / "clean/manifest.json").write_text("{")
+    with pytest.raises(StoreError, match="cannot be read"):
+        read_manifest(tmp_path, "clean")
+
+
+def test_inputs_that_cannot_be_read(tmp_path):
+    """A missing file, a folder and an empty file are named with what to do."""
+    with pytest.raises(InputError, match="no such file"):
+        open_input(str(tmp_path / "none.csv"))
+    with pytest.raises(InputError, match="is a folder"):
+        open_input(str(tmp_path))
+    (tmp_path / "empty.csv").write_bytes(b"")
+    with pytest.raises(InputError, match="empty"):
+        open_input(str(tmp_path / "empty.csv"))
+
+
+def test_a_run_folder_that_cannot_be_made(tmp_path):
+    """A file where the folder should be is an EnvironmentProblem that names it."""
+    (tmp_path / "run").write_text("")
+    with pytest.raises(EnvironmentProblem, match="run"):
+        create_run(tmp_path / "run")
+
+
+def test_the_newest_complete_run_is_found(tmp_path, monkeypatch):
+    """Argument, environment, newest complete run, new run: in this order."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MPIEDGE_RUN", raising=False)
+    assert choose_run(None, "clean")[1] == "new"
+    for name in ("a", "b"):
+        write_json(tmp_path / "results" / name / "clean/manifest.json", {})
+    assert choose_run(None, "clean")[0].name == "b"
+    assert choose_run(None, "train")[1] == "new"
+    monkeypatch.setenv("MPIEDGE_RUN", "elsewhere")
+    assert str(choose_run(None, "clean")[0]) == "elsewhere"
+    assert str(choose_run("named", "clean")[0]) == "named"
+
+
+@pytest.mark.parametrize(("path", "name"), [("a/papers.csv", "papers"), ("x.csv.gz", "x"), ("my table.tsv", "my_table"),
+                                            (".csv", "table"), ("a.b.csv", "a.b")])
+def test_table_names(path, name):
+    """A table is called like its file, in characters that are safe in every file system."""
+    assert table_name(path) == name

@@ -1,0 +1,93 @@
+"""mpiedge-profile: functional dependencies, keys, inclusion dependencies and statistics of tables, exact and distributed."""
+
+import sys
+import time
+
+from mpiedge import cli
+from mpiedge.errors import UsageError
+
+EXAMPLES = """\
+mpirun -hostfile hostfiles/local.txt mpiedge-profile --run results/mine
+mpiedge-profile adult.csv --delimiter ";" --no-header --run results/adult
+mpiedge-profile orders.csv.gz customers.csv --ind --stats --run results/shop
+mpiedge-profile adult.csv --no-header --verify "column_4 -> column_5" --run results/adult
+"""
+
+DESCRIPTION = """\
+Without TABLE, the clean tables of the run are profiled; numbers then compare by value. Of a CSV file (UTF-8, plain or
+.gz) the cells compare as exact strings; an empty cell is missing, and missing cells equal each other.
+Writes profile/fds.jsonl, uccs.jsonl, inds.jsonl, columns.json and summary.json into the run folder (with --verify,
+violations.csv). A constant column A is one dependency {} -> A and occurs in no other left-hand side; in a table without
+rows every column is constant. Blank and repeated column names are changed (column_3, name_2) with a warning."""
+
+
+def build_parser():
+    """The command line."""
+    page = cli.parser("mpiedge-profile", "Find what holds in tables: dependencies, keys, inclusions, statistics.",
+                      examples=EXAMPLES, description=DESCRIPTION)
+    page.add_argument("tables", nargs="*", metavar="TABLE", help="CSV files; default: the clean tables of the run")
+    what = page.add_argument_group("what to find (default: the first four)")
+    what.add_argument("--fd", action="store_true", help="minimal functional dependencies")
+    what.add_argument("--ucc", action="store_true", help="minimal unique column combinations (keys)")
+    what.add_argument("--ind", action="store_true", help="inclusion dependencies between single columns of all tables")
+    what.add_argument("--stats", action="store_true", help="statistics of every column")
+    what.add_argument("--verify", metavar="DEPENDENCY",
+                      help='check one dependency, such as "a,b -> c", and list the rows that violate it')
+    page.add_argument("--max-lhs", type=int, metavar="N", help="only dependencies with at most N columns on the left")
+    page.add_argument("--delimiter", metavar="D", help="one character, or tab (default: the fitting one of , ; tab |)")
+    page.add_argument("--no-header", action="store_true", help="the first record is data; columns are column_1, column_2, ...")
+    page.add_argument("--null", metavar="TOKEN", help="cells with this text are missing, as empty cells are")
+    page.add_argument("--null-unequal", action="store_true", help="no missing cell equals another")
+    return page
+
+
+def run(args, world) -> None:
+    """Collective: reads, encodes, discovers, describes, writes, commits."""
+    from mpiedge.profiling import encode, report, sources
+    from mpiedge.stage import Stage
+
+    began_s = time.perf_counter()
+    delimiter = check(args)
+    wanted = {name for name in ("fd", "ucc", "ind", "stats", "verify") if getattr(args, name)} or {"fd", "ucc", "ind", "stats"}
+    with Stage(world, args, "profile", needs=None if args.tables else "clean") as stage:
+        with stage.phase("read", "io"):
+            if args.tables:
+                tables = sources.open_csvs(stage, args.tables, delimiter, not args.no_header)
+            else:
+                tables = sources.open_clean(stage)
+        blocks = sources.encode_blocks(stage, tables, args.null.encode() if args.null else None)
+        stage.plan(**report.estimate(world, tables, blocks, wanted))
+        encoded = []
+        with stage.phase("encode"):
+            for source in tables:
+                rows, columns = encode.merge_blocks(world, blocks.pop(0), len(source.columns), args.null_unequal)
+                encoded.append(encode.EncodedTable(source.name, source.columns, source.kinds, rows, columns))
+        with stage.phase("discover"):
+            found = report.discover(stage, encoded, wanted, args)
+        with stage.phase("statistics"):
+            columns = report.describe(stage, encoded) if "stats" in wanted else None
+        with stage.phase("write", "io"):
+            files = report.write(stage, encoded, found, columns)
+        stage.commit(files=files, summary=report.summary(encoded, found), config=report.config(args, wanted))
+        report.tell(stage, encoded, found, began_s)
+
+
+def check(args) -> str | None:
+    """The delimiter as a character; raises UsageError for arguments that make no sense."""
+    if args.max_lhs is not None and args.max_lhs < 0:
+        raise UsageError("--max-lhs", "must not be negative", "Give 0 for constant columns only")
+    if not args.tables and (args.delimiter or args.no_header):
+        raise UsageError("--delimiter, --no-header", "are for CSV files, and none is given", "Name a TABLE")
+    delimiter = {"tab": "\t", "\\t": "\t"}.get(args.delimiter, args.delimiter)
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n' or ord(delimiter) > 127):
+        raise UsageError("--delimiter", f"cannot be {args.delimiter!r}", "Give one ASCII character such as ; or the word tab")
+    return delimiter
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of mpiedge-profile."""
+    return cli.main(build_parser(), run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""Unary inclusion dependencies: every distinct value knows the columns that hold it; A is included in B if B is in all
+those sets of A's values (the idea of SPIDER, Bauckmann et al. 2006, and BINDER, Papenbrock et al. 2015)."""
+
+import numpy as np
+
+from mpiedge.profiling.encode import Values
+from mpiedge.profiling.texts import Texts
+
+WORD_BITS = 64
+
+
+def discover_inds(world, columns: list[Values]) -> list[tuple[int, int]]:
+    """Collective: all pairs (a, b), a != b, such that every value of column a occurs in column b; sorted.
+
+    columns: this rank's share of every column's distinct values, where equal strings of any two columns lie on the same
+    rank (see `encode`). Missing cells are ignored; a column without values is in no pair. Messages: columns * columns / 8
+    bytes per rank.
+    """
+    included, filled = local_inclusions(columns)
+    gathered = world.allgather({"included": included, "filled": filled})
+    included = np.bitwise_and.reduce([message["included"] for message in gathered])
+    filled = np.bitwise_or.reduce([message["filled"] for message in gathered])
+    pairs = []
+    for a in np.flatnonzero(filled).tolist():
+        bits = np.unpackbits(included[a].view(np.uint8), bitorder="little")[: len(columns)]
+        pairs += [(a, b) for b in np.flatnonzero(bits).tolist() if b != a]
+    return pairs
+
+
+def local_inclusions(columns: list[Values]) -> tuple[np.ndarray, np.ndarray]:
+    """Local: per column the bit set of columns that hold all its values of this share (uint64 words; all bits when it has
+    none here), and whether it has any."""
+    words = -(-max(len(columns), 1) // WORD_BITS)
+    included = np.full((len(columns), words), np.iinfo(np.uint64).max, np.uint64)
+    present = [column.texts.take(np.flatnonzero(column.texts.length > 0)) for column in columns]
+    filled = np.array([len(texts) > 0 for texts in present], bool)
+    ids = Texts.joined(present).group()[0]
+    parts = np.split(ids, np.cumsum([len(texts) for texts in present])[:-1]) if columns else []
+    holders = np.zeros((int(ids.max()) + 1 if len(ids) else 0, words), np.uint64)
+    for column, part in enumerate(parts):  # a value occurs once in `part`, so the indexed |= loses nothing
+        holders[part, column // WORD_BITS] |= np.uint64(1) << np.uint64(column % WORD_BITS)
+    for column, part in enumerate(parts):
+        if len(part):
+            included[column] = np.bitwise_and.reduce(holders[part], axis=0)
+    return included, filled

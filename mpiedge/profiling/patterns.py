@@ -1,0 +1,51 @@
+"""The shape of text: letters become A or a (runs once), digits 9, so that 2014-05-01 and 1999-12-31 look alike."""
+
+import re
+
+import numpy as np
+
+from mpiedge.profiling.texts import Texts
+
+LONGEST = 40
+"""Bytes of a pattern that are kept."""
+
+UPPER, LOWER = ord("A"), ord("a")
+CLASSES = np.arange(256, dtype=np.uint8)
+CLASSES[:32] = ord(" ")
+CLASSES[ord("A") : ord("Z") + 1] = UPPER
+CLASSES[ord("a") : ord("z") + 1] = LOWER
+CLASSES[ord("0") : ord("9") + 1] = ord("9")
+CLASSES[128:] = LOWER
+
+DATE = re.compile(rb"9999-99-99([ A]99:99(:99(\.9+)?)?A?)?")
+
+
+def patterns_of(texts: Texts) -> Texts:
+    """Local: the pattern of every string (none of them empty, packed), cut to 40 bytes."""
+    shapes = CLASSES[texts.data]
+    repeats = np.zeros(len(shapes), bool)
+    repeats[1:] = (shapes[1:] == shapes[:-1]) & ((shapes[1:] == UPPER) | (shapes[1:] == LOWER))
+    repeats[texts.start] = False
+    kept = np.concatenate(([0], np.cumsum(~repeats, dtype=np.int64)))
+    start = kept[texts.start]
+    length = (kept[texts.start + texts.length] - start).astype(np.int32)
+    return Texts(shapes[~repeats], start, np.minimum(length, LONGEST).astype(np.int32))
+
+
+def group_patterns(texts: Texts, counts: np.ndarray, slice_size: int) -> tuple[Texts, np.ndarray, np.ndarray]:
+    """Local: the distinct patterns of weighted strings, their hashes and how many cells have each."""
+    found, weights = [], []
+    for begin in range(0, len(texts), slice_size):
+        patterns = patterns_of(texts.take(np.arange(begin, min(begin + slice_size, len(texts)))))
+        ids, first, _ = patterns.group()
+        found.append(patterns.take(first))
+        weights.append(np.bincount(ids, weights=counts[begin : begin + slice_size], minlength=len(first)))
+    together = Texts.joined(found)
+    ids, first, hashes = together.group()
+    total = np.bincount(ids, weights=np.concatenate(weights or [np.zeros(0)]), minlength=len(first))
+    return together.take(first), hashes, total.astype(np.int64)
+
+
+def looks_like_date(pattern: bytes) -> bool:
+    """Whether a pattern is that of an ISO 8601 date, with or without a time."""
+    return DATE.fullmatch(pattern) is not None

@@ -1,0 +1,206 @@
+"""Where the rows come from, cut into blocks any rank can encode alone: a CSV file as it is, or a table of the clean stage."""
+
+import codecs
+import csv
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mpiedge.errors import InputError
+from mpiedge.kernels import dictionary
+from mpiedge.profiling.encode import Block, encode_arrays, encode_cells
+from mpiedge.store.access import InputFile
+from mpiedge.store.layout import table_name
+from mpiedge.store.ranges import BLOCK_BYTES, Dialect, RecordRange, read_head, read_header, record_ranges
+from mpiedge.store.tables import Table
+
+DELIMITERS = ",;\t|"
+CLEAN = "mpiedge-clean repairs such files"
+
+
+@dataclass(frozen=True)
+class CsvTable:
+    """A CSV file: cells compare as exact strings. kinds: all unknown."""
+
+    path: str
+    name: str
+    columns: list[str]
+    file: InputFile
+    dialect: Dialect
+    ranges: list[RecordRange] = field(repr=False)
+
+    @property
+    def kinds(self) -> list[None]:
+        return [None] * len(self.columns)
+
+    @property
+    def blocks(self) -> int:
+        return len(self.ranges)
+
+    def read(self, access, block: int) -> bytes:
+        """Local: the text of a block."""
+        return access.read_bytes(self.file, *self.ranges[block][:2])
+
+    def encode(self, text: bytes, block: int, order: int, null: bytes | None) -> Block:
+        """Local: encodes a block. Raises InputError for bytes that are not UTF-8 and for ragged records, with the line."""
+        try:
+            text.decode()
+        except UnicodeDecodeError as error:
+            raise self._problem(text, block, error.start, "the text is not UTF-8") from None
+        try:
+            cells = dictionary.csv_cells(text, self.dialect.delimiter, len(self.columns))
+        except dictionary.RaggedRecord as error:
+            cause = f"the record has {error.cells} cells where the first has {len(self.columns)}"
+            if error.cells < 0:
+                cause = "a quote is never closed"
+            raise self._problem(text, block, error.offset, cause) from None
+        return encode_cells(order, *cells, null)
+
+    def _problem(self, text: bytes, block: int, offset: int, cause: str) -> InputError:
+        before = text[:offset]
+        line = self.ranges[block].first_line + before.count(b"\n") + before.count(b"\r") - before.count(b"\r\n")
+        return InputError(self.path, f"line {line}: {cause}", CLEAN)
+
+
+@dataclass(frozen=True)
+class StoreTable:
+    """A table of a complete stage, with the kinds of its columns."""
+
+    table: Table
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+    @property
+    def columns(self) -> list[str]:
+        return [column.name for column in self.table.columns]
+
+    @property
+    def kinds(self) -> list[str]:
+        return [column.kind for column in self.table.columns]
+
+    @property
+    def blocks(self) -> int:
+        return len(self.table.chunk_rows)
+
+    def read(self, access, block: int) -> list[np.ndarray]:
+        """Local: the columns of a block."""
+        arrays = self.table.read(block)
+        return [arrays[name] for name in self.columns]
+
+    def encode(self, arrays: list[np.ndarray], block: int, order: int, null: bytes | None) -> Block:
+        """Local: encodes a block."""
+        return encode_arrays(order, arrays, null)
+
+
+def open_csvs(stage, paths: list[str], delimiter: str | None, header: bool) -> list[CsvTable]:
+    """Collective: opens CSV files as tables, sorted by name. Raises InputError, also when two would have one name."""
+    tables = sorted((open_csv(stage, path, delimiter, header) for path in paths), key=lambda table: table.name)
+    for one, other in zip(tables, tables[1:]):
+        if one.name == other.name:
+            raise everywhere(InputError(other.path, f"would have the same table name as {one.path}", "Rename one of them"))
+    return tables
+
+
+def open_clean(stage) -> list[StoreTable]:
+    """Collective: the tables of the run's clean stage, sorted by name."""
+    return [StoreTable(table) for table in stage.open_tables("clean").values()]
+
+
+def open_csv(stage, path: str, delimiter: str | None, header: bool) -> CsvTable:
+    """Collective: finds delimiter, column names and blocks of a CSV file. Raises InputError on every rank."""
+    file = stage.access.input(path)
+    head = read_head(stage, file, BLOCK_BYTES)
+    _check_encoding(path, head)
+    dialect = Dialect(delimiter=delimiter or sniff_delimiter(head, cut=len(head) < file.size), header=header)
+    first, _ = read_header(stage, file, dialect)
+    if not first:
+        raise everywhere(InputError(path, "the file holds blank lines only", "Give a CSV with a header line and rows"))
+    columns = unique_names(first) if header else [f"column_{number}" for number in range(1, len(first) + 1)]
+    renamed = [f"{old} -> {new}" for old, new in zip(first, columns) if old != new] if header else []
+    if renamed:
+        stage.warn(f"{path}: empty or repeated column names were changed: {', '.join(renamed[:5])}")
+    return CsvTable(path, table_name(path), columns, file, dialect, record_ranges(stage, file, dialect))
+
+
+def _check_encoding(path: str, head: bytes) -> None:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+        wrong = b"\x00" in head
+    except UnicodeDecodeError:
+        wrong = True
+    if wrong:
+        raise everywhere(InputError(path, "the text is not UTF-8", CLEAN))
+
+
+def everywhere(error: InputError) -> InputError:
+    """The error, marked as known to every rank."""
+    error.everywhere = True
+    return error
+
+
+def sniff_delimiter(head: bytes, cut: bool = False) -> str:
+    """Local: the delimiter (comma, semicolon, tab or bar) that cuts the first records into most cells, as many in each.
+
+    cut: the last line of `head` may be incomplete. When none fits, the one that most records agree on; a comma for one column.
+    """
+    lines = head.decode("utf-8", "replace").removeprefix("\ufeff").splitlines(keepends=True)
+    lines = lines[:-1] if cut and len(lines) > 1 else lines
+    best, chosen = (0.0, 1), ","
+    for delimiter in DELIMITERS:
+        widths = [len(record) for record in csv.reader(lines, delimiter=delimiter) if record]
+        widths = widths[:-1] if cut and len(widths) > 1 else widths
+        if not widths or widths[0] == 1:
+            continue
+        agreement = widths.count(widths[0]) / len(widths)
+        if (agreement, widths[0]) > best:
+            best, chosen = (agreement, widths[0]), delimiter
+    return chosen
+
+
+def unique_names(cells: list[str]) -> list[str]:
+    """Local: column names out of a header: as they are, but blank ones numbered and repeated ones told apart.
+
+    >>> unique_names(["a", "", "a"])
+    ['a', 'column_2', 'a_2']
+    """
+    names: list[str] = []
+    given = set(cells)
+    for number, cell in enumerate(cells, start=1):
+        name = base = cell if cell.strip() else f"column_{number}"
+        repeat = 2
+        while name in names or (name != cell and name in given):
+            name, repeat = f"{base}_{repeat}", repeat + 1
+        names.append(name)
+    return names
+
+
+def encode_blocks(stage, tables: list, null: bytes | None) -> list[list[Block]]:
+    """Collective: encodes every block of every table on the queue; this rank's blocks by table.
+
+    Raises the InputError of the first bad record on every rank.
+    """
+    tasks = [(table, block) for table, source in enumerate(tables) for block in range(source.blocks)]
+    order = {task: index for index, task in enumerate(tasks)}
+    problems: list = []
+
+    def work(task):
+        source = tables[task[0]]
+        try:
+            with stage.phase("read", "io"):
+                data = source.read(stage.access, task[1])
+            with stage.phase("encode"):
+                return source.encode(data, task[1], order[task], null)
+        except InputError as error:
+            problems.append([order[task], error.subject, error.cause, error.remedy])
+            return None
+
+    done = stage.queue.run(tasks, work, name="encode")
+    found = sorted(problem for message in stage.world.allgather(problems) for problem in message)
+    if found:
+        raise everywhere(InputError(*found[0][1:]))
+    local: list[list[Block]] = [[] for _ in tables]
+    for task, block in done:
+        local[task[0]].append(block)
+    return local

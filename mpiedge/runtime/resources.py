@@ -60,7 +60,7 @@ def available_bytes(node_size: int = 1, files: Path = Path("/")) -> int:
 
 
 def _group_memory_left(files: Path):
-    """Local: for each control group above this process with a memory limit: limit minus use (page cache not counted)."""
+    """Local: for each control group of this process with a memory limit: limit minus use (page cache not counted)."""
     try:
         lines = (files / "proc/self/cgroup").read_text().splitlines()
     except OSError:

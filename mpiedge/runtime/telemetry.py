@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+import itertools
 import os
 import platform
 import time
@@ -71,7 +72,7 @@ class Timings:
 
     @contextlib.contextmanager
     def phase(self, name: str, kind: str = "compute"):
-        """Local: times the block as one call of phase `name`; yields the `Phase`, whose `add` counts items and tasks."""
+        """Local: times the block as one call of phase `name`; yields the `Phase`, whose `add` counts items."""
         if kind not in KINDS:
             raise ValueError(f"kind {kind} is none of {', '.join(KINDS)}")
         self._charge()
@@ -164,7 +165,7 @@ def _cell(name: str, value) -> str:
 
 
 def cluster_name() -> str:
-    """Local: the name of the set of hosts: MPIEDGE_CLUSTER, else the stem of mpirun's hostfile, else the host's name."""
+    """Local: the name of the set of hosts: MPIEDGE_CLUSTER, else the stem of mpirun's hostfile, else this host."""
     name = os.environ.get("MPIEDGE_CLUSTER")
     return name or _hostfile_stem() or platform.node()
 
@@ -175,7 +176,7 @@ def _hostfile_stem() -> str:
         for parent in psutil.Process().parents():
             if parent.name() in resources.LAUNCHERS:
                 words = parent.cmdline()
-                for flag, value in zip(words, words[1:]):
+                for flag, value in itertools.pairwise(words):
                     if flag in ("-hostfile", "--hostfile", "-machinefile", "--machinefile", "-f"):
                         return Path(value).stem
     except (OSError, psutil.Error):

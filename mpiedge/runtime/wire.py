@@ -50,7 +50,7 @@ def pack(message) -> np.ndarray:
         raise TypeError(f"a {type(value).__name__} does not travel between ranks")
 
     body = json.dumps(message, default=describe, separators=(",", ":"), ensure_ascii=False)
-    header = f'[{json.dumps(described, separators=(",", ":"))},{body}]'.encode("utf-8", "surrogatepass")
+    header = f"[{json.dumps(described, separators=(',', ':'))},{body}]".encode("utf-8", "surrogatepass")
     total = _aligned(PREFIX.size + len(header))
     total += sum(_aligned(piece.nbytes) for piece in pieces)
     buffer = np.empty(total, np.uint8)
@@ -68,7 +68,7 @@ def pack(message) -> np.ndarray:
 
 
 def unpack(buffer):
-    """Local: the message of `pack`; arrays are views of `buffer` where possible. Raises WireError if sizes do not fit."""
+    """Local: the message of `pack`; arrays are views of `buffer`. Raises WireError when sizes do not fit."""
     raw = np.frombuffer(buffer, np.uint8)
     if raw.size < PREFIX.size:
         raise WireError(f"a message of {raw.size} bytes is shorter than its prefix")

@@ -1,5 +1,6 @@
 """The ranks of a job as one object: messages without pickles, waiting without burning a core, one end for all."""
 
+import contextlib
 import os
 import socket
 import sys
@@ -29,7 +30,7 @@ class World:
     """
 
     def __init__(self, threads: int | None = None):
-        """Collective: starts MPI if need be, duplicates the communicator, groups the ranks by host, shares the cores."""
+        """Collective: starts MPI if need be, duplicates the communicator, groups the ranks by host."""
         import mpi4py
 
         if "mpi4py.MPI" not in sys.modules:
@@ -44,6 +45,7 @@ class World:
         self.host = os.environ.get("MPIEDGE_HOST") or socket.gethostname()
         self.bytes_sent = self.bytes_recv = 0
         self.wait_s = 0.0
+        self.while_waiting = _nothing  # Mail puts its poll here; returns how much was done
         node = self.comm.Split_type(MPI.COMM_TYPE_SHARED, key=self.rank)
         self.node_rank, self.node_size = node.Get_rank(), node.Get_size()
         first = np.array([self.rank], np.int64)
@@ -58,12 +60,14 @@ class World:
     # ---- waiting -------------------------------------------------------------------------------------------------
 
     def wait(self, *requests) -> None:
-        """Local: until the requests are complete; polls at first, then sleeps a tenth of the time waited so far."""
+        """Local: until the requests are complete; serves letters meanwhile (mail.py) and sleeps as `Pause` says."""
+        requests = list(requests)
         Request = self._mpi.Request
         start = time.perf_counter()
         pause = Pause()
-        while not Request.Testall(list(requests)):
-            pause.rest()
+        while not Request.Testall(requests):
+            if not self.while_waiting():
+                pause.rest()
         self.wait_s += time.perf_counter() - start
 
     def barrier(self) -> None:
@@ -80,7 +84,7 @@ class World:
         length = np.array([0 if buffer is None else buffer.size], np.int64)
         self.comm.Bcast(length, root)
         if buffer is None:
-            buffer = self._space(length[0])
+            buffer = self.space(length[0])
         self._bcast(buffer, root)
         return unpack(buffer)
 
@@ -89,7 +93,7 @@ class World:
         mine = pack(message)
         lengths = self._lengths(mine.size)
         if lengths.sum() <= TOGETHER_BYTES:
-            together = self._space(lengths.sum()) if self.rank == root else None
+            together = self.space(lengths.sum()) if self.rank == root else None
             self.comm.Gatherv(mine, [together, lengths] if self.rank == root else None, root)
             self._count(mine.size if self.rank != root else 0, lengths.sum() - mine.size if self.rank == root else 0)
             return [unpack(part) for part in _cut(together, lengths)] if self.rank == root else None
@@ -101,7 +105,7 @@ class World:
             if source == root:
                 messages.append(unpack(mine))
                 continue
-            buffer = self._space(lengths[source])
+            buffer = self.space(lengths[source])
             self.wait(*self._post(buffer, source, send=False))
             messages.append(unpack(buffer))
         return messages
@@ -111,13 +115,13 @@ class World:
         mine = pack(message)
         lengths = self._lengths(mine.size)
         if lengths.sum() <= TOGETHER_BYTES:
-            together = self._space(lengths.sum())
+            together = self.space(lengths.sum())
             self.comm.Allgatherv(mine, [together, lengths])
             self._count(mine.size * (self.size - 1), lengths.sum() - mine.size)
             return [unpack(part) for part in _cut(together, lengths)]
         messages = []
         for root in range(self.size):
-            buffer = mine if root == self.rank else self._space(lengths[root])
+            buffer = mine if root == self.rank else self.space(lengths[root])
             self._bcast(buffer, root)
             messages.append(unpack(buffer))
         return messages
@@ -131,7 +135,7 @@ class World:
         incoming = np.empty(self.size, np.int64)
         self.barrier()
         self.comm.Alltoall(out, incoming)
-        received = [packed[self.rank] if s == self.rank else self._space(incoming[s]) for s in range(self.size)]
+        received = [packed[self.rank] if s == self.rank else self.space(incoming[s]) for s in range(self.size)]
         requests = []
         for step in range(1, self.size):
             source, target = (self.rank - step) % self.size, (self.rank + step) % self.size
@@ -208,10 +212,8 @@ class World:
     def abort(self, code: int):
         """Local: ends all ranks of the job; mpirun returns `code`. Does not return."""
         for stream in (sys.stdout, sys.stderr):
-            try:
+            with contextlib.suppress(OSError, ValueError):  # a closed pipe must not keep the job alive
                 stream.flush()
-            except (OSError, ValueError):
-                pass  # a closed pipe must not keep the job alive
         if self.size == 1 and self._mpi.Is_initialized() and not os.environ.get("OMPI_COMM_WORLD_SIZE"):
             os._exit(code)
         self._mpi.COMM_WORLD.Abort(code)
@@ -225,7 +227,7 @@ class World:
         self.comm.Allgather(np.array([length], np.int64), lengths)
         return lengths
 
-    def _space(self, length: int) -> np.ndarray:
+    def space(self, length: int) -> np.ndarray:
         """Local: room for a message of `length` bytes; MemoryError before the attempt when the host has not as much."""
         length = int(length)
         if length > TOGETHER_BYTES and length > resources.available_bytes():
@@ -252,8 +254,12 @@ class World:
         self.bytes_recv += int(received)
 
 
+def _nothing() -> int:
+    return 0
+
+
 class Pause:
-    """Back-off of a rank that waits: yields the core for 0.3 ms, then sleeps a tenth of the time waited, at most 10 ms."""
+    """Back-off of a waiting rank: yields the core for 0.3 ms, then sleeps a tenth of the time waited, at most 10 ms."""
 
     def __init__(self, longest_s: float = LONGEST_SLEEP_S):
         self.longest_s = longest_s

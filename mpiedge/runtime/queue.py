@@ -1,0 +1,373 @@
+"""A work queue without a master: every rank computes, and a rank that runs dry steals from the richest it knows of.
+
+Messages (all non-blocking, answered whenever a rank polls: between tasks and at each yield of a task):
+
+    thief  -> victim  steal   run, load and rate of the thief
+    victim -> thief   grant   tasks (perhaps none), load and rate of the victim: the receipt of the request
+    any    -> rank 0  done    number of finished tasks, about once a second, only when a progress line is shown
+    all    <-> all    waves   non-blocking sums of (grants sent, grants received), see `_Waves`
+
+A task is in exactly one place: the deque of one rank, or the variable of the rank that computes it, or one grant in
+flight. A grant leaves the victim's deque before it is sent and enters the thief's when it is handled; MPI neither loses
+nor repeats messages; so nothing is lost and nothing computed twice.
+"""
+
+import itertools
+import time
+from collections import deque
+from types import GeneratorType
+
+import numpy as np
+
+from mpiedge.runtime.world import Pause
+
+FIRST_MOVE_S = 0.0005  # guess of what handing a task over costs the victim, replaced by measurements
+FIRST_PROBE_S, LONGEST_PROBE_S = 0.001, 0.05  # pause between refused steal requests, doubled each time
+NEWS_S = 1.0
+
+
+class Queue:
+    """The work-stealing queue of one rank; one object serves any number of runs, one after the other.
+
+    speeds: relative speed of each rank, from the runs so far (all equal at first); the first share of a run is weighted
+    by it. tasks_done, tasks_stolen, steal_requests: totals of this rank over all runs (also given to `timings`).
+    """
+
+    def __init__(self, world, mail, timings=None, progress=None):
+        """Collective in effect: all ranks make their queues on the same `mail`.
+
+        progress: None, or a function (total, name) -> object with `update(n)` and `close()`, called on rank 0.
+        """
+        self.world, self.mail, self.timings, self._progress = world, mail, timings, progress
+        self.speeds = np.ones(world.size)
+        self.tasks_done = self.tasks_stolen = self.steal_requests = 0
+        self._run_number = 0
+        self._tasks: deque = deque()
+        self._move_s = FIRST_MOVE_S
+        self._run = _Run(world.size, (), None, None)
+        mail.handle("steal", self._take_steal)
+        mail.handle("grant", self._take_grant)
+        mail.handle("done", self._take_done)
+
+    # ---- running -------------------------------------------------------------------------------------------------
+
+    def run(self, tasks, work, *, cost=None, split=None, steal=True, name="tasks") -> list:
+        """Collective: computes all tasks; returns this rank's (task, result) pairs, unsorted.
+
+        tasks: distinct tuples of ints of one length, the same list on every rank. work(task) returns the result, or is
+        a generator that yields every 50-100 ms of compute (None, or a list of child tasks for this rank's queue) and
+        returns the result. cost(task): its weight, 1 by default; zero and negative count as very small. split(task)
+        returns two tasks that replace it, or None: lets a rank with one large waiting task share it.
+        steal=False computes the first share only (for comparison).
+        """
+        cost = cost or _one
+        tasks = [tuple(task) for task in tasks]
+        shares = share(np.array([_weight(cost(task)) for task in tasks]), self.speeds)
+        self._run_number += 1
+        run = self._run = _Run(self.world.size, tasks, cost, split)
+        run.loads[:] = np.bincount(shares, [run.weight(task) for task in tasks], minlength=self.world.size)
+        run.load = run.loads[self.world.rank]
+        self._tasks = deque(itertools.compress(tasks, shares == self.world.rank))
+        if self._progress and self.world.is_root:
+            run.bar = self._progress(len(tasks), name)
+        waves = _Waves(self.world, self.mail.comm)
+        results = []
+        while self._tasks or self._find_work(run, waves, steal):
+            task = self._tasks.popleft()
+            run.running = run.weight(task)
+            run.load -= run.running
+            self.mail.poll()
+            started = time.perf_counter()
+            results.append((task, self._compute(run, work, task)))
+            run.busy_s += time.perf_counter() - started
+            run.finish(task)
+            self._tell(run)
+        self._clean_up(run)
+        return results
+
+    def _compute(self, run, work, task):
+        outcome = work(task)
+        if not isinstance(outcome, GeneratorType):
+            return outcome
+        while True:
+            try:
+                children = next(outcome)
+            except StopIteration as end:
+                return end.value
+            if children:
+                # To the front, in order: depth first keeps few tasks waiting, and thieves take the old, large ones.
+                children = [tuple(child) for child in children]
+                self._tasks.extendleft(reversed(children))
+                run.load += sum(map(run.weight, children))
+                run.total += len(children)
+            self.mail.poll()
+
+    def _find_work(self, run, waves, steal: bool) -> bool:
+        """Local: with nothing waiting: steals until a task is here (True) or until no rank has one (False)."""
+        if self.timings is None:
+            return self._wait_for_work(run, waves, steal)
+        with self.timings.idle():
+            return self._wait_for_work(run, waves, steal)
+
+    def _wait_for_work(self, run, waves, steal: bool) -> bool:
+        pause = Pause()
+        run.load = run.running = 0.0  # sheds the rounding of sums of costs
+        while not self._tasks:
+            if waves.finished(run):
+                return False
+            if steal and run.asked is None and time.perf_counter() >= run.next_probe:
+                self._ask(run)
+            if not self.mail.poll():
+                pause.rest()
+        return True
+
+    def _clean_up(self, run) -> None:
+        """Collective: returns when every request has its receipt and no letter is in flight; then learns the speeds.
+
+        All ranks know that the run is over (the waves said so) and ask no more; a request still out is answered by a
+        victim that polls here or is yet to come here.
+        """
+        pause = Pause()
+        while run.asked is not None:
+            if not self.mail.poll():
+                pause.rest()
+        counts = self.mail.gather_counts(run.finished_cost, run.busy_s, run.finished)
+        self._learn(counts[:, 2], counts[:, 3])
+        if run.bar:
+            run.bar.update(int(counts[:, 4].sum()) - run.shown)
+            run.bar.close()
+        self.tasks_done += run.finished
+        self.tasks_stolen += run.stolen
+        self.steal_requests += run.requests
+        if self.timings is not None:
+            self.timings.add(tasks_done=run.finished, tasks_stolen=run.stolen, steal_requests=run.requests)
+
+    def _learn(self, finished_cost: np.ndarray, busy_s: np.ndarray) -> None:
+        """Local: new relative speeds, half old and half measured; ranks that computed for under 10 ms keep theirs."""
+        known = (busy_s > 0.01) & (finished_cost > 0)
+        if np.count_nonzero(known) < 2:
+            return
+        rates = finished_cost[known] / busy_s[known]
+        rates *= self.speeds[known].mean() / rates.mean()
+        self.speeds[known] = (self.speeds[known] + rates) / 2
+
+    # ---- stealing ------------------------------------------------------------------------------------------------
+
+    def _ask(self, run) -> None:
+        victim = run.richest(self.world.rank)
+        if victim is None:
+            return
+        run.asked = victim
+        run.requests += 1
+        self.mail.send(victim, "steal", [self._run_number, run.load, run.rate()])
+
+    def _take_steal(self, thief: int, message: list) -> None:
+        """Handler on the victim. A thief that is a run ahead of this rank gets an empty grant that tells no load."""
+        number, thief_load, thief_rate = message
+        if number != self._run_number:
+            self.mail.send(thief, "grant", [[], None, None])
+            return
+        started = time.perf_counter()
+        run = self._run
+        run.note(thief, thief_load, thief_rate)
+        tasks = self._cut(run, thief)
+        run.grants_sent += bool(tasks)
+        self.mail.send(thief, "grant", [np.array(tasks, np.int64), run.load, run.rate()])
+        if tasks:
+            self._move_s += (2 * (time.perf_counter() - started) - self._move_s) / 4  # the thief works as much again
+
+    def _cut(self, run, thief: int) -> list:
+        """Local: takes from the back of the deque what the thief should have: half by cost, if both are equally fast.
+
+        Half of what is waiting and of half of the running task, rounded to whole tasks: a slow thief gets no task that
+        this rank would finish earlier. Nothing, too, when it takes less time to compute than to move.
+        """
+        waiting = self._tasks
+        mine, theirs = run.compare(self.world.rank, thief, self.speeds)
+        if len(waiting) == 1 and run.split and (parts := run.split(waiting[0])):
+            waiting.clear()
+            waiting.extend(tuple(part) for part in parts)
+            run.load = sum(map(run.weight, waiting))
+            run.total += 1
+        wanted = (run.load + run.running / 2) * theirs / (mine + theirs)
+        rate = run.rate()
+        taken, weight = [], 0.0
+        while waiting:
+            more = run.weight(waiting[-1])
+            if weight + more / 2 > wanted:
+                break
+            taken.append(waiting.pop())
+            weight += more
+        if rate and weight / rate < self._move_s:
+            waiting.extend(reversed(taken))
+            return []
+        run.load -= weight
+        return taken[::-1]
+
+    def _take_grant(self, victim: int, message: list) -> None:
+        tasks, load, rate = message
+        run = self._run
+        run.asked = None
+        if load is not None:
+            run.note(victim, load, rate)
+        if not len(tasks):
+            run.next_probe = time.perf_counter() + run.probe_s
+            run.probe_s = min(2 * run.probe_s, LONGEST_PROBE_S)
+            return
+        run.grants_received += 1
+        run.stolen += len(tasks)
+        run.probe_s = FIRST_PROBE_S
+        arrived = [tuple(task) for task in tasks.tolist()]
+        self._tasks.extend(arrived)
+        run.load += sum(map(run.weight, arrived))
+
+    # ---- progress ------------------------------------------------------------------------------------------------
+
+    def _tell(self, run) -> None:
+        """Local: tells rank 0 how many tasks are finished, about once a second."""
+        if not self._progress or time.perf_counter() < run.next_news:
+            return
+        run.next_news = time.perf_counter() + (0.1 if self.world.is_root else NEWS_S)
+        self.mail.send(0, "done", run.finished - run.told)
+        run.told = run.finished
+
+    def _take_done(self, source: int, count: int) -> None:
+        if self._run.bar:
+            self._run.bar.total = max(self._run.total, self._run.bar.total or 0)
+            self._run.bar.update(count)
+            self._run.shown += count
+
+    # ---- results -------------------------------------------------------------------------------------------------
+
+    def gather(self, results: list) -> list:
+        """Collective: the (task, result) pairs of all ranks on every rank, sorted by task; results are messages."""
+        return _merge(self.world.allgather(_packed(results)))
+
+    def gather_root(self, results: list) -> list:
+        """Collective: the (task, result) pairs of all ranks on rank 0, sorted by task; an empty list elsewhere."""
+        return _merge(self.world.gather(_packed(results)) or [])
+
+
+class _Run:
+    """What a rank knows during one run: its own load and speed, and the last it heard of the others."""
+
+    def __init__(self, size: int, tasks, cost, split):
+        self.cost, self.split = cost, split
+        self.total = len(tasks)
+        self.load = self.running = 0.0  # cost of the tasks waiting here, and of the one being computed
+        self.busy_s = self.finished_cost = 0.0
+        self.finished = self.stolen = self.requests = self.told = self.shown = 0
+        self.grants_sent = self.grants_received = 0
+        self.asked = None  # the victim whose grant is outstanding
+        self.next_probe, self.probe_s, self.next_news = 0.0, FIRST_PROBE_S, 0.0
+        self.loads, self.rates = np.zeros(size), np.zeros(size)
+        self.heard = np.full(size, time.perf_counter())
+        self.last_victim = -1
+        self.bar = None
+
+    def weight(self, task) -> float:
+        return _weight(self.cost(task))
+
+    def finish(self, task) -> None:
+        self.finished += 1
+        self.finished_cost += self.weight(task)
+
+    def rate(self) -> float:
+        """Local: cost per second of this rank in this run, 0 while unknown."""
+        return self.finished_cost / self.busy_s if self.busy_s > 0.001 else 0.0
+
+    def note(self, rank: int, load: float, rate: float) -> None:
+        self.loads[rank], self.rates[rank], self.heard[rank] = load, rate, time.perf_counter()
+
+    def compare(self, me: int, other: int, speeds: np.ndarray) -> tuple[float, float]:
+        """Local: speeds of two ranks on one scale: measured in this run when both are, else those of earlier runs."""
+        mine, theirs = self.rate(), self.rates[other]
+        return (mine, theirs) if mine > 0 and theirs > 0 else (speeds[me], speeds[other])
+
+    def richest(self, me: int) -> int | None:
+        """Local: the rank with the largest load by what was last heard, less what it has computed since.
+
+        When all seem empty (children may have been born since), the others are asked in turn.
+        """
+        size = len(self.loads)
+        if size == 1:
+            return None
+        typical = self.rates[self.rates > 0].mean() if self.rates.any() else self.rate()
+        rates = np.where(self.rates > 0, self.rates, typical)
+        left = self.loads - rates * (time.perf_counter() - self.heard)
+        left[me] = 0.0
+        if left.max() > 0:
+            return int(left.argmax())
+        self.last_victim = (self.last_victim + 1) % size
+        if self.last_victim == me:
+            self.last_victim = (self.last_victim + 1) % size
+        return self.last_victim
+
+
+class _Waves:
+    """Detects that no rank computes, no task waits and no grant is in flight (Mattern 1987, the four-counter method).
+
+    A rank enters wave k (a non-blocking allreduce of its grants sent and received in this run) only when it is idle:
+    its deque is empty and it computes nothing. Wave k ends when all have entered; only then does a rank enter k + 1.
+
+    Claim 1: two successive waves with sums S = R = S' = R' mean that the run is over. Between the last entry into wave
+    k and the first entry into k + 1 lies an instant T. The counters only grow, so R <= R(T) <= S(T) <= S'. Equality
+    gives R(T) = S(T): no grant is in flight at T. It also gives that no rank received a grant between its two entries;
+    it was idle at the first, and only a grant makes an idle rank active, so it is idle at T. All are idle and nothing
+    is in flight: no task exists anywhere.
+    Claim 2: one wave with S = R = 0 is enough. A grant is sent by a rank that has a task. No rank had sent one when it
+    entered, and it was idle then; the first grant after an entry would need an earlier grant. So there was none ever.
+    All ranks see the same sums and so decide alike. The waves end: a rank that computes enters later, grants take
+    finite time, and as idle ranks send no grants, the sums stop changing once the last task is done.
+    """
+
+    def __init__(self, world, comm):
+        from mpi4py import MPI
+
+        self._sum = MPI.SUM
+        self._comm = comm
+        self._request = None
+        self._before = None
+
+    def finished(self, run) -> bool:
+        """Local: one step of the waves by an idle rank; True once the run is over."""
+        if self._request is None:
+            self._mine = np.array([run.grants_sent, run.grants_received], np.int64)
+            self._sums = np.empty(2, np.int64)
+            self._request = self._comm.Iallreduce(self._mine, self._sums, self._sum)
+        if not self._request.Test():
+            return False
+        self._request = None
+        sent, received = self._sums.tolist()
+        over = sent == received and (sent == 0 or self._before == (sent, received))
+        self._before = sent, received
+        return over
+
+
+def share(weights: np.ndarray, speeds: np.ndarray) -> np.ndarray:
+    """Local: the rank that first holds each task: contiguous runs of tasks, their costs in proportion to the speeds."""
+    if not len(weights):
+        return np.zeros(0, np.int64)
+    middles = np.cumsum(weights) - weights / 2
+    ends = np.cumsum(speeds) / np.sum(speeds) * weights.sum()
+    return np.minimum(np.searchsorted(ends, middles), len(speeds) - 1)
+
+
+def _one(task) -> float:
+    return 1.0
+
+
+def _weight(cost) -> float:
+    return max(float(cost), 1e-9)
+
+
+def _packed(results: list) -> list:
+    return [np.array([task for task, _ in results], np.int64), [result for _, result in results]]
+
+
+def _merge(messages: list) -> list:
+    pairs = []
+    for tasks, results in messages:
+        pairs.extend(zip(map(tuple, tasks.tolist()), results))
+    pairs.sort(key=lambda pair: pair[0])
+    return pairs

@@ -10,7 +10,10 @@ from pathlib import Path
 import h5py
 
 from mpiedge.store.layout import JOINT_FILE, dataset_name
-from mpiedge.store.parts import sync_folder
+from mpiedge.store.parts import LIBRARY_VERSIONS, sync_folder
+
+LARGEST_ATTRIBUTE = 60_000
+"""Bytes; HDF5 keeps attributes below 64 KiB. A table with more column names goes without the attribute."""
 
 
 def write_joint(run: Path, stage: str, tables: dict) -> None:
@@ -20,7 +23,7 @@ def write_joint(run: Path, stage: str, tables: dict) -> None:
     """
     target = run / JOINT_FILE
     temporary = run / f".{JOINT_FILE}.tmp"
-    with h5py.File(temporary, "w", libver=("v108", "v110")) as joint:
+    with h5py.File(temporary, "w", libver=LIBRARY_VERSIONS) as joint:
         if target.exists():
             with h5py.File(target, "r") as before:
                 for other in sorted(set(before) - {stage}):
@@ -38,8 +41,10 @@ def write_joint(run: Path, stage: str, tables: dict) -> None:
 def _add_table(group, run: Path, stage: str, table: dict) -> None:
     parts = [part for part in table["parts"] if part["rows"]]
     rows = sum(part["rows"] for part in parts)
-    group.attrs["columns"] = [column.name for column in table["columns"]]
-    group.attrs["kinds"] = [column.kind for column in table["columns"]]
+    names = [column.name for column in table["columns"]]
+    if sum(len(name.encode()) + 16 for name in names) < LARGEST_ATTRIBUTE:
+        group.attrs["columns"] = names
+        group.attrs["kinds"] = [column.kind for column in table["columns"]]
     dtypes = [_dtypes(run / stage / part["file"]) for part in parts]
     for column in table["columns"]:
         name = dataset_name(column.name)

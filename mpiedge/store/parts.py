@@ -14,6 +14,9 @@ import numpy as np
 from mpiedge.errors import EnvironmentProblem, StoreError
 from mpiedge.store.layout import HDF5_CHUNK_BYTES, WIDEST_FIXED_TEXT, dataset_name
 
+LIBRARY_VERSIONS = ("earliest", "v110")
+"""The oldest forms: readable everywhere, and newer forms of groups would store the time, so equal data would differ."""
+
 
 def to_stored(values: np.ndarray) -> np.ndarray:
     """Arrays as HDF5 keeps them: object arrays of str become fixed-width UTF-8, wide ones stay variable-length."""
@@ -44,7 +47,7 @@ def build_image(arrays: dict[str, np.ndarray], attributes: dict | None = None) -
 
     Chunks of at most 512 KiB, gzip-1 + shuffle + fletcher32 (variable-length text: unfiltered, HDF5 cannot).
     """
-    with h5py.File("part", "w", driver="core", backing_store=False, libver=("v108", "v110")) as file:
+    with h5py.File("part", "w", driver="core", backing_store=False, libver=LIBRARY_VERSIONS) as file:
         for name, values in arrays.items():
             stored = to_stored(values)
             options = {}

@@ -71,7 +71,7 @@ def to_frame(file, stage: str, table: str):
 
     group = file[f"{stage}/{dataset_name(table)}"]
     data = {}
-    for entry in group.attrs["columns"]:
+    for entry in group.attrs.get("columns", list(group)):
         values = group[dataset_name(entry)]
         data[entry] = values.asstr()[:] if values.dtype.kind in "SO" else values[:]
     return pandas.DataFrame(data)

@@ -1,0 +1,43 @@
+/* The evidence of one table: its rows as byte tiles and the set of difference sets seen so far (see evidence.c). */
+#ifndef MPIEDGE_EVIDENCE_H
+#define MPIEDGE_EVIDENCE_H
+
+#include <stdint.h>
+
+typedef struct evidence {
+    int64_t rows;
+    int32_t columns;         /* columns in the tile (constant columns are left out by the caller) */
+    int32_t words;           /* 64-bit words of a stored mask: bit c = column c of the caller's table */
+    int32_t key_words;       /* 64-bit words of a key: bit t = column t of the tile */
+    int32_t width;           /* bytes per tile row, a multiple of 16 */
+    int32_t planes;          /* 1..4: byte planes; plane p holds byte p of the first plane_columns[p] columns */
+    int32_t plane_columns[4];
+    int32_t plane_offset[4];
+    int32_t dense;           /* planes follow each other without gaps and the whole row has at most 64 bytes */
+    int32_t portable;        /* use the kernels without intrinsics */
+    int32_t *original;       /* tile column -> column of the caller's table */
+    int32_t *position;       /* column of the caller's table -> tile column, -1 where it has none */
+    uint8_t *tile;
+    uint8_t *buffer;         /* gathered rows of one cluster */
+    int64_t buffer_rows;
+    uint32_t *bitmap;        /* up to 24 columns: one bit per possible key */
+    uint64_t *cache;         /* more: direct-mapped keys in front of the hash set */
+    uint64_t *slots;         /* open addressing, key_words per slot, an all-zero key marks an empty slot */
+    int64_t slot_mask;
+    uint64_t *masks;         /* what was seen, in order, `words` each */
+    int64_t count, capacity;
+    int32_t failed;          /* memory ran out; the results are not to be used */
+} evidence;
+
+/* All pairs of rows in the same cluster whose later member stands at a position in [first, last). */
+void evidence_pairs(evidence *e, const int32_t *rows, const int32_t *starts, int64_t clusters, int64_t first, int64_t last);
+
+/* First row of each cluster against the others; ORs every difference into `violated` (`words` words). */
+void evidence_star(evidence *e, const int32_t *rows, const int32_t *starts, int64_t clusters, uint64_t *violated);
+
+/* Splits clusters by another column; returns the number of clusters with at least two rows. */
+int64_t partition_refine(const int32_t *rows, const int32_t *starts, int64_t clusters, const void *codes, int32_t itemsize,
+                         int32_t *count, int32_t *touched, int32_t *row_codes, int32_t *rows_out, int32_t *starts_out,
+                         int64_t *pairs);
+
+#endif

@@ -1,0 +1,237 @@
+/* Minimal hitting sets of difference sets: what is minimal for which right-hand side, and their enumeration. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* ---- minimal difference sets ----
+ *
+ * A set d with A in d is of no use for the right-hand side A when another set k with A in k lies inside d. So with U =
+ * the union of all k strictly inside d, d is minimal exactly for d \ U. It is enough to look at kept k: a set dropped
+ * inside d is covered by kept ones inside it (induction over the size). Sets come in ascending size, no duplicates. */
+
+INLINE int64_t minimise_as(const uint64_t *sets, int W, int64_t from, int64_t to, uint64_t *kept, uint64_t *use, int64_t count) {
+    for (int64_t i = from; i < to; i++) {
+        const uint64_t *d = sets + i * W;
+        uint64_t u[64] = {0}, missing = 1;
+        for (int64_t k = 0; k < count && missing; k += 32) {
+            int64_t end = k + 32 < count ? k + 32 : count;
+            for (int64_t j = k; j < end; j++) {
+                const uint64_t *s = kept + j * W;
+                uint64_t outside = 0;
+                for (int w = 0; w < W; w++) outside |= s[w] & ~d[w];
+                uint64_t take = outside ? 0 : ~0ULL;
+                for (int w = 0; w < W; w++) u[w] |= s[w] & take;
+            }
+            missing = 0;
+            for (int w = 0; w < W; w++) missing |= d[w] & ~u[w];
+        }
+        if (!missing) continue;
+        for (int w = 0; w < W; w++) kept[count * W + w] = d[w], use[count * W + w] = d[w] & ~u[w];
+        count++;
+    }
+    return count;
+}
+
+/* Process sets [from, to); kept and use hold `count` sets so far, returns the new count. */
+int64_t hitting_minimise(const uint64_t *sets, int32_t words, int64_t from, int64_t to, uint64_t *kept, uint64_t *use, int64_t count) {
+    if (words == 1) return minimise_as(sets, 1, from, to, kept, use, count);
+    return minimise_as(sets, words, from, to, kept, use, count);
+}
+
+/* covered[i] = 1 where one of the closed sets lies inside set i. */
+void hitting_covered(const uint64_t *sets, int64_t n, int32_t words, const uint64_t *closed, int64_t closed_count, uint8_t *covered) {
+    for (int64_t i = 0; i < n; i++) {
+        covered[i] = 0;
+        for (int64_t k = 0; k < closed_count && !covered[i]; k++) {
+            uint64_t outside = 0;
+            for (int w = 0; w < words; w++) outside |= closed[k * words + w] & ~sets[i * words + w];
+            covered[i] = !outside;
+        }
+    }
+}
+
+/* ---- MMCS (Murakami & Uno 2014) ----
+ *
+ * Level d holds the choice of d vertices, the edges it does not hit yet, and for each chosen vertex the edges only it
+ * hits (its critical edges; a choice where one has none left is not minimal). Branch over the vertices of the uncovered
+ * edge with the fewest candidates. Edge sets are bitsets, so one step is a few words per chosen vertex. */
+
+typedef struct {
+    uint64_t *uncovered;     /* edges */
+    uint64_t *critical;      /* depth x edges */
+    uint64_t *candidates;    /* vertices that may still be chosen below */
+    uint64_t *branch;        /* vertices to try here */
+    int32_t vertex;          /* the vertex being tried here */
+} level;
+
+typedef struct hitting {
+    int64_t edges;
+    int32_t words, edge_words, largest, vertices;
+    uint64_t *edge;          /* edges x words */
+    uint64_t *incidence;     /* vertex -> bitset of the edges that hold it */
+    level *levels;
+    int32_t allocated, top;  /* top: -1 finished, else the level to go on with */
+    uint64_t *sets;
+    int64_t count, capacity;
+    int32_t failed;
+} hitting;
+
+void hitting_free(hitting *h) {
+    if (!h) return;
+    for (int32_t d = 0; d < h->allocated; d++) free(h->levels[d].uncovered);
+    free(h->edge), free(h->incidence), free(h->levels), free(h->sets), free(h);
+}
+
+static int add_level(hitting *h) {
+    int32_t d = h->allocated;
+    size_t E = (size_t)h->edge_words, W = (size_t)h->words;
+    uint64_t *block = calloc(E * (size_t)(d + 1) + 2 * W, 8);
+    if (!block) return 0;
+    h->levels[d].uncovered = block;
+    h->levels[d].critical = block + E;
+    h->levels[d].candidates = block + E * (size_t)(d + 1);
+    h->levels[d].branch = h->levels[d].candidates + W;
+    h->allocated++;
+    return 1;
+}
+
+/* Pick the uncovered edge with the fewest candidates and branch over them; 0 when an edge has none left. */
+static int choose(hitting *h, level *l) {
+    const int W = h->words;
+    int best = 1 << 30;
+    int64_t edge = -1;
+    for (int32_t x = 0; x < h->edge_words && best > 1; x++)
+        for (uint64_t bits = l->uncovered[x]; bits; bits &= bits - 1) {
+            int64_t i = (int64_t)x * 64 + __builtin_ctzll(bits);
+            int size = 0;
+            for (int w = 0; w < W; w++) size += __builtin_popcountll(h->edge[i * W + w] & l->candidates[w]);
+            if (size < best) {
+                best = size;
+                edge = i;
+                if (best <= 1) break;
+            }
+        }
+    if (best == 0) return 0;
+    for (int w = 0; w < W; w++) {
+        l->branch[w] = h->edge[edge * W + w] & l->candidates[w];
+        l->candidates[w] &= ~l->branch[w];
+    }
+    return 1;
+}
+
+/* edges: n x words, none empty, none inside another; largest: size limit of a hitting set. */
+hitting *hitting_new(const uint64_t *edges, int64_t n, int32_t words, int32_t largest) {
+    hitting *h = calloc(1, sizeof *h);
+    if (!h) return NULL;
+    h->edges = n, h->words = words, h->edge_words = (int32_t)((n + 63) / 64), h->vertices = words * 64;
+    h->largest = largest < h->vertices ? largest : h->vertices;
+    h->edge = malloc((size_t)(n * words + 1) * 8);
+    h->incidence = calloc((size_t)h->vertices * (size_t)(h->edge_words + 1), 8);
+    h->levels = calloc((size_t)h->vertices + 1, sizeof(level));
+    h->capacity = 64;
+    h->sets = malloc((size_t)(h->capacity * words) * 8);
+    if (!h->edge || !h->incidence || !h->levels || !h->sets || !add_level(h)) {
+        h->failed = 1;
+        return h;
+    }
+    memcpy(h->edge, edges, (size_t)(n * words) * 8);
+    level *l = h->levels;
+    for (int64_t i = 0; i < n; i++) {
+        l->uncovered[i >> 6] |= 1ULL << (i & 63);
+        for (int w = 0; w < words; w++) {
+            l->candidates[w] |= edges[i * words + w];
+            for (uint64_t bits = edges[i * words + w]; bits; bits &= bits - 1)
+                h->incidence[(size_t)(w * 64 + __builtin_ctzll(bits)) * (size_t)h->edge_words + (size_t)(i >> 6)] |= 1ULL << (i & 63);
+        }
+    }
+    if (n == 0) {                                              /* nothing to hit: the empty set */
+        memset(h->sets, 0, (size_t)words * 8);
+        h->count = 1;
+        h->top = -1;
+    } else if (h->largest < 1 || !choose(h, l)) {
+        h->top = -1;
+    }
+    return h;
+}
+
+static int emit(hitting *h, int32_t depth) {
+    if (h->count == h->capacity) {
+        uint64_t *grown = realloc(h->sets, (size_t)(h->capacity * 2 * h->words) * 8);
+        if (!grown) return 0;
+        h->sets = grown;
+        h->capacity *= 2;
+    }
+    uint64_t *set = h->sets + h->count++ * h->words;
+    memset(set, 0, (size_t)h->words * 8);
+    for (int32_t d = 0; d <= depth; d++) set[h->levels[d].vertex >> 6] |= 1ULL << (h->levels[d].vertex & 63);
+    return 1;
+}
+
+INLINE int64_t run_as(hitting *h, int64_t budget, int E) {
+    const int W = h->words;
+    int64_t steps = 0;
+    while (h->top >= 0 && steps < budget) {
+        int32_t d = h->top;
+        level *l = h->levels + d;
+        int w = 0;
+        while (w < W && !l->branch[w]) w++;
+        if (w == W) {                                          /* back: the vertex above may be used again from here on */
+            if (--h->top >= 0) {
+                level *up = h->levels + h->top;
+                up->candidates[up->vertex >> 6] |= 1ULL << (up->vertex & 63);
+            }
+            continue;
+        }
+        steps++;
+        int v = w * 64 + __builtin_ctzll(l->branch[w]);
+        l->branch[w] &= l->branch[w] - 1;
+        l->vertex = v;
+        if (d + 1 >= h->allocated && !add_level(h)) {
+            h->failed = 1;
+            return -1;
+        }
+        level *next = h->levels + d + 1;
+        const uint64_t *in = h->incidence + (size_t)v * (size_t)h->edge_words;
+        int minimal = 1;
+        for (int32_t i = 0; i < d && minimal; i++) {
+            uint64_t any = 0;
+            for (int x = 0; x < E; x++) {
+                uint64_t c = l->critical[(int64_t)i * E + x] & ~in[x];
+                next->critical[(int64_t)i * E + x] = c;
+                any |= c;
+            }
+            minimal = any != 0;
+        }
+        if (!minimal) continue;                                /* nor can v join any superset: it is not given back */
+        uint64_t left = 0;
+        for (int x = 0; x < E; x++) {
+            next->critical[(int64_t)d * E + x] = l->uncovered[x] & in[x];
+            next->uncovered[x] = l->uncovered[x] & ~in[x];
+            left |= next->uncovered[x];
+        }
+        if (left && d + 1 < h->largest) {
+            memcpy(next->candidates, l->candidates, (size_t)W * 8);
+            if (choose(h, next)) {
+                h->top = d + 1;
+                continue;
+            }
+        } else if (!left && !emit(h, d)) {
+            h->failed = 1;
+            return -1;
+        }
+        l->candidates[v >> 6] |= 1ULL << (v & 63);
+    }
+    return h->top >= 0 ? 1 : 0;
+}
+
+/* Go on for about `budget` steps: 1 = more to do, 0 = finished, -1 = out of memory. */
+int32_t hitting_run(hitting *h, int64_t budget) {
+    if (h->failed) return -1;
+    return (int32_t)run_as(h, budget, h->edge_words);
+}
+
+int64_t hitting_count(const hitting *h) { return h->count; }
+const uint64_t *hitting_sets(const hitting *h) { return h->sets; }
+int32_t hitting_failed(const hitting *h) { return h->failed; }

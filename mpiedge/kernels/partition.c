@@ -1,0 +1,103 @@
+/* Stripped partitions: the clusters of at least two rows that agree on a set of columns (Huhtala et al. 1999).
+ *
+ * rows: the row numbers cluster after cluster; starts[k]..starts[k + 1]: the positions of cluster k. */
+#include "evidence.h"
+
+#include <stdlib.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE uint32_t code_at(const void *codes, int itemsize, int64_t row) {
+    if (itemsize == 1) return ((const uint8_t *)codes)[row];
+    if (itemsize == 2) return ((const uint16_t *)codes)[row];
+    return ((const uint32_t *)codes)[row];
+}
+
+INLINE void count_as(const void *codes, int itemsize, int64_t start, int64_t stop, int32_t *count) {
+    for (int64_t i = start; i < stop; i++) count[code_at(codes, itemsize, i)]++;
+}
+
+/* Add the codes of rows [start, stop) to count. */
+void partition_count(const void *codes, int32_t itemsize, int64_t start, int64_t stop, int32_t *count) {
+    if (itemsize == 1) count_as(codes, 1, start, stop, count);
+    else if (itemsize == 2) count_as(codes, 2, start, stop, count);
+    else count_as(codes, 4, start, stop, count);
+}
+
+INLINE int64_t single_as(const void *codes, int itemsize, int64_t n, int32_t *count, int64_t cardinality, int32_t *rows, int32_t *starts) {
+    int64_t clusters = 0;
+    int32_t at = 0;
+    for (int64_t c = 0; c < cardinality; c++) {
+        int32_t size = count[c];
+        count[c] = size > 1 ? at : -1;
+        if (size > 1) starts[clusters++] = at, at += size;
+    }
+    starts[clusters] = at;
+    for (int64_t i = 0; i < n; i++) {
+        int32_t *to = count + code_at(codes, itemsize, i);
+        if (*to >= 0) rows[(*to)++] = (int32_t)i;
+    }
+    return clusters;
+}
+
+/* The partition of one column from its counts (which it overwrites), clusters by code, rows ascending. */
+int64_t partition_single(const void *codes, int32_t itemsize, int64_t n, int32_t *count, int64_t cardinality, int32_t *rows, int32_t *starts) {
+    if (itemsize == 1) return single_as(codes, 1, n, count, cardinality, rows, starts);
+    if (itemsize == 2) return single_as(codes, 2, n, count, cardinality, rows, starts);
+    return single_as(codes, 4, n, count, cardinality, rows, starts);
+}
+
+INLINE int64_t refine_as(const int32_t *rows, const int32_t *starts, int64_t clusters, const void *codes, int itemsize, int32_t *count,
+                         int32_t *touched, int32_t *row_codes, int32_t *rows_out, int32_t *starts_out, int64_t *pairs) {
+    int64_t out = 0, kept = 0, sum = 0;
+    for (int64_t k = 0; k < clusters; k++) {
+        const int32_t *row = rows + starts[k];
+        int64_t n = starts[k + 1] - starts[k], different = 0;
+        if (n == 2) {
+            if (code_at(codes, itemsize, row[0]) == code_at(codes, itemsize, row[1])) {
+                starts_out[out++] = (int32_t)kept;
+                rows_out[kept++] = row[0], rows_out[kept++] = row[1];
+                sum++;
+            }
+            continue;
+        }
+        for (int64_t i = 0; i < n; i++) {
+            uint32_t code = code_at(codes, itemsize, row[i]);
+            row_codes[i] = (int32_t)code;
+            if (count[code]++ == 0) touched[different++] = (int32_t)code;
+        }
+        if (different == n) {                                  /* nobody agrees: nothing to place */
+            for (int64_t t = 0; t < n; t++) count[touched[t]] = 0;
+            continue;
+        }
+        for (int64_t t = 0; t < different; t++) {
+            int32_t *c = count + touched[t];
+            int64_t size = *c;
+            if (size > 1) {
+                starts_out[out++] = (int32_t)kept;
+                *c = (int32_t)kept;
+                kept += size;
+                sum += size * (size - 1) / 2;
+            } else {
+                *c = -1;
+            }
+        }
+        for (int64_t i = 0; i < n; i++) {
+            int32_t *to = count + row_codes[i];
+            if (*to >= 0) rows_out[(*to)++] = row[i];
+        }
+        for (int64_t t = 0; t < different; t++) count[touched[t]] = 0;
+    }
+    starts_out[out] = (int32_t)kept;
+    *pairs = sum;
+    return out;
+}
+
+/* count: zeros, one per code, left as zeros; touched and row_codes: scratch as long as the largest cluster. */
+int64_t partition_refine(const int32_t *rows, const int32_t *starts, int64_t clusters, const void *codes, int32_t itemsize,
+                         int32_t *count, int32_t *touched, int32_t *row_codes, int32_t *rows_out, int32_t *starts_out,
+                         int64_t *pairs) {
+    if (itemsize == 1) return refine_as(rows, starts, clusters, codes, 1, count, touched, row_codes, rows_out, starts_out, pairs);
+    if (itemsize == 2) return refine_as(rows, starts, clusters, codes, 2, count, touched, row_codes, rows_out, starts_out, pairs);
+    return refine_as(rows, starts, clusters, codes, 4, count, touched, row_codes, rows_out, starts_out, pairs);
+}

@@ -1,0 +1,103 @@
+"""Stripped partitions: the clusters of at least two rows that agree on a set of columns; with the plain versions."""
+
+import ctypes
+from typing import NamedTuple
+
+import numpy as np
+
+from mpiedge.kernels import native
+
+
+class Partition(NamedTuple):
+    """Clusters of rows: `rows` int32 cluster after cluster, `starts` int32 (clusters + 1) positions, `pairs` row pairs."""
+
+    rows: np.ndarray
+    starts: np.ndarray
+    pairs: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of both arrays."""
+        return self.rows.nbytes + self.starts.nbytes
+
+
+def _declare(library):
+    address, size, narrow = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
+    library.partition_count.restype = None
+    library.partition_count.argtypes = [address, narrow, size, size, address]
+    library.partition_single.restype = size
+    library.partition_single.argtypes = [address, narrow, size, address, size, address, address]
+    library.partition_refine.restype = size
+    library.partition_refine.argtypes = [address, address, size, address, narrow] + [address] * 6
+    return library
+
+
+_library = _declare(native.library) if native.library is not None else None
+
+
+def narrow(codes: np.ndarray, cardinality: int) -> np.ndarray:
+    """Local: the codes as contiguous uint8, uint16 or uint32, whichever just holds `cardinality` values (a copy only if
+    needed)."""
+    kind = np.uint8 if cardinality <= 256 else np.uint16 if cardinality <= 65536 else np.uint32
+    if codes.dtype == np.int32 and kind is np.uint32:
+        return np.ascontiguousarray(codes).view(np.uint32)
+    return np.ascontiguousarray(codes.astype(kind, copy=False))
+
+
+def whole(rows: int) -> Partition:
+    """Local: the partition of the empty set of columns: all rows in one cluster."""
+    return Partition(np.arange(rows, dtype=np.int32), np.array([0, rows], np.int32), rows * (rows - 1) // 2)
+
+
+def count(codes: np.ndarray, cardinality: int) -> np.ndarray:
+    """Local: how often each code occurs, int32 (cardinality,). codes as made by `narrow`."""
+    if _library is None:
+        return np.bincount(codes, minlength=cardinality).astype(np.int32)
+    counts = np.zeros(cardinality, np.int32)
+    _library.partition_count(codes.ctypes.data, codes.itemsize, 0, len(codes), counts.ctypes.data)
+    return counts
+
+
+def single(codes: np.ndarray, cardinality: int) -> Partition:
+    """Local: the partition of one column; clusters by code, rows ascending."""
+    counts = count(codes, cardinality)
+    sizes = counts[counts > 1].astype(np.int64)
+    pairs = int((sizes * (sizes - 1) // 2).sum())
+    if _library is None:
+        keep = counts[codes] > 1
+        rows = np.flatnonzero(keep)
+        rows = rows[np.argsort(codes[keep], kind="stable")].astype(np.int32)
+        return Partition(rows, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32), pairs)
+    rows, starts = np.empty(int(sizes.sum()), np.int32), np.empty(len(sizes) + 1, np.int32)
+    _library.partition_single(codes.ctypes.data, codes.itemsize, len(codes), counts.ctypes.data, cardinality,
+                              rows.ctypes.data, starts.ctypes.data)
+    return Partition(rows, starts, pairs)
+
+
+def refine(partition: Partition, codes: np.ndarray, cardinality: int) -> Partition:
+    """Local: split every cluster by one more column."""
+    if _library is None:
+        return refine_plain(partition, codes)
+    rows, starts, _ = partition
+    largest = int(np.diff(starts).max(initial=0))
+    counts = np.zeros(cardinality, np.int32)
+    touched, row_codes = np.empty(largest, np.int32), np.empty(largest, np.int32)
+    rows_out, starts_out = np.empty(len(rows), np.int32), np.empty(len(rows) // 2 + 1, np.int32)
+    pairs = np.zeros(1, np.int64)
+    clusters = _library.partition_refine(
+        rows.ctypes.data, starts.ctypes.data, len(starts) - 1, codes.ctypes.data, codes.itemsize, counts.ctypes.data,
+        touched.ctypes.data, row_codes.ctypes.data, rows_out.ctypes.data, starts_out.ctypes.data, pairs.ctypes.data)
+    kept = int(starts_out[clusters])
+    return Partition(rows_out[:kept].copy(), starts_out[: clusters + 1].copy(), int(pairs[0]))
+
+
+def refine_plain(partition: Partition, codes: np.ndarray) -> Partition:
+    """Local: the plain version of `refine`; clusters come in another order."""
+    rows, starts, _ = partition
+    cluster = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    _, group, sizes = np.unique(cluster * (int(codes.max(initial=0)) + 1) + codes[rows].astype(np.int64),
+                                return_inverse=True, return_counts=True)
+    keep = sizes[group] > 1
+    rows = rows[keep][np.argsort(group[keep], kind="stable")]
+    sizes = sizes[sizes > 1].astype(np.int64)
+    return Partition(rows, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32), int((sizes * (sizes - 1) // 2).sum()))

@@ -1,0 +1,282 @@
+"""One table as dictionary codes, and the evidence about it: difference sets, closed column sets and checked candidates."""
+
+import time
+from collections import OrderedDict
+
+import numpy as np
+
+from mpiedge.kernels import bits, hitting, partition
+from mpiedge.kernels.evidence import Evidence, needed_bytes
+from mpiedge.kernels.partition import Partition
+from mpiedge.kernels.walk import PAIR_NS
+
+SHARE_NS = 5e7  # less work than this is done by every rank alike: cheaper than sharing it
+SLICE_PAIRS = 1 << 24
+TASK_PAIRS = 1 << 22
+TASK_ROWS = 1 << 17
+DUPLICATE_SHARE = 8  # drop duplicate rows when they are at least one in so many
+PARTITION_BYTES = 32 << 20
+
+
+def share(world, queue, tasks: list[tuple], work, cost_ns, split=None, name="tasks") -> list[tuple]:
+    """Collective: run tasks on the queue, or, when they are too little work, all of them on every rank.
+
+    Returns the (task, result) pairs of this rank and whether they are only a part: (pairs, shared). The choice depends
+    on the tasks alone, so all ranks choose alike.
+    """
+    if queue is None or world.size == 1 or sum(map(cost_ns, tasks)) < SHARE_NS:
+        return _alone(tasks, work), False
+    return queue.run(tasks, work, cost=cost_ns, split=split, name=name), True
+
+
+def _alone(tasks: list[tuple], work) -> list[tuple]:
+    results, waiting = [], list(reversed(tasks))
+    while waiting:
+        task = waiting.pop()
+        result = work(task)
+        if hasattr(result, "send"):
+            steps, result = result, None
+            while True:
+                try:
+                    children = next(steps)
+                except StopIteration as end:
+                    result = end.value
+                    break
+                if children:
+                    waiting.extend(reversed(children))
+        results.append((task, result))
+    return results
+
+
+class TableEvidence:
+    """The evidence about one table, the same on every rank between rounds.
+
+    codes: one array of dictionary codes per column (any integer dtype, not negative), identical on every rank.
+    Attributes: rows and columns of the input; constant: columns with one value; active: the others; codes, cardinality:
+    dicts by active column; duplicates: whether two rows are equal; by_rank: active columns by ascending number of
+    agreeing pairs; sets, use: the minimal difference sets and the right-hand sides each is minimal for; closed: column
+    sets of which every agreeing pair is in evidence; checked: column sets with the columns that no pair violated.
+    """
+
+    def __init__(self, codes: list[np.ndarray], partition_bytes: int = PARTITION_BYTES):
+        self.columns, self.words = len(codes), bits.words_for(len(codes))
+        self.rows = self.kept_rows = len(codes[0]) if codes else 0
+        self.codes, self.cardinality = {}, {}
+        for column, array in enumerate(codes):
+            largest, smallest = (int(array.max()), int(array.min())) if self.rows else (0, 0)
+            if largest > 4 * self.rows + 65536:
+                array = np.unique(array, return_inverse=True)[1]
+                largest = int(array.max())
+            if largest != smallest:
+                self.codes[column], self.cardinality[column] = partition.narrow(array, largest + 1), largest + 1
+        self.active = list(self.codes)
+        self.constant = [column for column in range(self.columns) if column not in self.codes]
+        self.partition_bytes, self._partitions = partition_bytes, OrderedDict()
+        self._measure()
+        self.duplicates = self._drop_duplicates()
+        tile_order = sorted(self.active, key=lambda column: (-needed_bytes(self.codes[column]), column))
+        self.evidence = Evidence([self.codes[column] for column in tile_order], tile_order, self.columns)
+        empty = np.empty((0, self.words), np.uint64)
+        self.sets, self.use, self.closed, self.checked_left, self.checked_safe = empty, empty, empty, empty, empty
+
+    # ---- preparation ----
+
+    def _measure(self):
+        self.pairs, self.clustered_rows = {}, {}
+        for column in self.active:
+            sizes = partition.count(self.codes[column], self.cardinality[column]).astype(np.int64)
+            self.pairs[column] = int((sizes * (sizes - 1)).sum()) // 2
+            self.clustered_rows[column] = int(sizes[sizes > 1].sum())
+        self.by_rank = np.array(sorted(self.active, key=lambda column: (self.pairs[column], column)), np.int64)
+
+    def _drop_duplicates(self) -> bool:
+        """Whether rows are duplicates; drops them when they are many (equal rows differ nowhere, so nothing is lost)."""
+        if not self.active:
+            return self.rows > 1
+        if any(self.pairs[column] == 0 for column in self.active):
+            return False
+        groups = partition.single(self.codes[int(self.by_rank[0])], self.cardinality[int(self.by_rank[0])])
+        for column in self.by_rank[1:].tolist():
+            if not len(groups.rows):
+                return False
+            groups = partition.refine(groups, self.codes[column], self.cardinality[column])
+        if (len(groups.rows) - len(groups.starts) + 1) * DUPLICATE_SHARE >= self.rows:
+            keep = np.ones(self.rows, bool)
+            keep[groups.rows] = False
+            keep[groups.rows[groups.starts[:-1]]] = True
+            self.codes = {column: array[keep] for column, array in self.codes.items()}
+            self.kept_rows = int(keep.sum())
+            self._measure()
+        return len(groups.rows) > 0
+
+    # ---- partitions ----
+
+    def partition(self, prefix: tuple[int, ...]) -> Partition:
+        """Local: the partition of the columns of `prefix`, from the cache or refined from a shorter prefix."""
+        if prefix in self._partitions:
+            self._partitions.move_to_end(prefix)
+            return self._partitions[prefix]
+        if not prefix:
+            return partition.whole(self.kept_rows)
+        column = prefix[-1]
+        if len(prefix) == 1:
+            made = partition.single(self.codes[column], self.cardinality[column])
+        else:
+            made = partition.refine(self.partition(prefix[:-1]), self.codes[column], self.cardinality[column])
+        self.keep(prefix, made)
+        return made
+
+    def keep(self, prefix: tuple[int, ...], made: Partition):
+        """Local: put a partition into the cache, dropping the least recently used ones beyond its limit."""
+        self._partitions[prefix] = made
+        total = sum(one.nbytes for one in self._partitions.values())
+        while total > self.partition_bytes and len(self._partitions) > 1:
+            total -= self._partitions.popitem(last=False)[1].nbytes
+
+    # ---- evidence ----
+
+    @property
+    def all_pairs(self) -> int:
+        """Number of pairs of rows."""
+        return self.kept_rows * (self.kept_rows - 1) // 2
+
+    def seed(self):
+        """Local: one pair of rows per column that differs in it (without it, {} would look like a left-hand side)."""
+        for column, codes in self.codes.items():
+            step = 1 << 16
+            for start in range(0, self.kept_rows, step):
+                other = np.flatnonzero(codes[start : start + step] != codes[0])
+                if len(other):
+                    self.evidence.pair(0, start + int(other[0]))
+                    break
+        self.settle(0)
+
+    def sample(self, world, queue):
+        """Collective: compare each row with the latest earlier one that agrees in a column, for every column."""
+        def work(task):
+            column, start, stop = task
+            self.evidence.window(column, self.cardinality[column], start, stop)
+
+        def cost_ns(task):
+            return 8.0 * (task[2] - task[1])
+
+        rows, since = self.kept_rows, self.evidence.count
+        tasks = [(column, start, min(start + TASK_ROWS, rows)) for column in self.active if self.pairs[column]
+                 for start in range(0, rows, TASK_ROWS)]
+        _, shared = share(world, queue, tasks, work, cost_ns, name="sample")
+        self.exchange(world if shared else None, since)
+
+    def compare_all(self, world, queue):
+        """Collective: compare all pairs of rows; the evidence is complete then."""
+        everything = self.partition(())
+
+        def work(task):
+            yield from self.compare(everything, *task)
+
+        def cost_ns(task):
+            return (task[0] + task[1]) * (task[1] - task[0]) / 2 * PAIR_NS
+
+        since = self.evidence.count
+        _, shared = share(world, queue, cut_pairs(everything), work, cost_ns, name="pairs")
+        self.exchange(world if shared else None, since, closed=np.zeros((1, self.words), np.uint64))
+
+    def compare(self, node: Partition, first: int, last: int):
+        """Local: a generator: all pairs in clusters whose later member stands in [first, last), in slices."""
+        for number, (start, stop) in enumerate(cut_pairs(node, SLICE_PAIRS, first, last)):
+            if number:
+                yield None
+            self.evidence.pairs(node, start, stop)
+
+    def settle(self, since: int):
+        """Local: merge the evidence found since number `since` into the minimal difference sets."""
+        fresh = self.evidence.masks(since)
+        if len(fresh):
+            self.sets, self.use = hitting.minimal_evidence(np.concatenate([self.sets, fresh]))
+
+    def exchange(self, world, since: int, closed=None, left=None, safe=None):
+        """Collective (Local when world is None): merge what all ranks found in a round.
+
+        Each rank sends, once, the minimal difference sets that are new, the closed sets, and the checked sets with their
+        safe columns. The minimal sets of a union are the minimal sets of the union of the minimal sets, so all ranks end
+        with the same `sets`, whoever found what; a rank's other evidence changes nothing (something inside it is known).
+        """
+        before = self.sets
+        self.settle(since)
+        empty = np.empty((0, self.words), np.uint64)
+        closed, left, safe = (empty if array is None else array for array in (closed, left, safe))
+        if world is not None:
+            known = {row.tobytes() for row in before}
+            fresh = self.sets[[row.tobytes() not in known for row in self.sets]]
+            messages = world.allgather({"fresh": fresh, "closed": closed, "left": left, "safe": safe})
+            fresh, closed, left, safe = (np.concatenate([np.asarray(message[name], np.uint64).reshape(-1, self.words)
+                                                         for message in messages])
+                                         for name in ("fresh", "closed", "left", "safe"))
+            since = self.evidence.count
+            self.evidence.add(fresh)
+            self.settle(since)
+        if len(closed):
+            self.closed = minimal_sets(np.concatenate([self.closed, closed]))
+        if len(left):
+            self.checked_left, self.checked_safe = group_or(np.concatenate([self.checked_left, left]),
+                                                            np.concatenate([self.checked_safe, safe]))
+
+
+def cut_pairs(node: Partition, most: int = TASK_PAIRS, first: int = 0, last: int | None = None) -> list[tuple[int, int]]:
+    """Local: cut the positions [first, last) of a partition into ranges of about `most` pairs (later member inside)."""
+    last = len(node.rows) if last is None else last
+    if node.pairs <= most:
+        return [(first, last)] if last > first else []
+    at = np.arange(first, last)
+    cluster = np.searchsorted(node.starts, at, side="right") - 1
+    total = np.cumsum(at - node.starts[cluster], dtype=np.int64)
+    edges = np.searchsorted(total, np.arange(most, int(total[-1]) + most, most)) + 1
+    edges = np.unique(np.minimum(np.concatenate([[0], edges, [len(at)]]), len(at))) + first
+    return list(zip(edges[:-1].tolist(), edges[1:].tolist()))
+
+
+def minimal_sets(masks: np.ndarray) -> np.ndarray:
+    """Local: the masks that hold no other one, sorted."""
+    kept: list[np.ndarray] = []
+    for mask in bits.unique(masks):
+        if not any(not (other & ~mask).any() for other in kept):
+            kept.append(mask)
+    return np.array(kept, np.uint64)
+
+
+def group_or(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Local: the distinct keys (k, words), sorted, each with the OR of its values (k, any)."""
+    if not len(keys):
+        return keys, values
+    at = np.lexsort(tuple(keys.T))
+    keys, values = keys[at], values[at]
+    first = np.concatenate([[True], (keys[1:] != keys[:-1]).any(axis=1)])
+    return keys[first], np.bitwise_or.reduceat(values, np.flatnonzero(first), axis=0)
+
+
+def estimate_bytes(rows: int, cardinalities: list[int], columns: int | None = None) -> int:
+    """Local: bytes one rank needs to discover the dependencies of a table, beyond the codes given by the caller.
+
+    cardinalities: distinct values per column. Counts the row tile, narrow copies of the codes, kept partitions and the
+    partitions on the stack of the walk; the evidence itself is small.
+    """
+    active = [cardinality for cardinality in cardinalities if cardinality > 1]
+    used = [1 if one <= 1 << 8 else 2 if one <= 1 << 16 else 3 if one <= 1 << 24 else 4 for one in active]
+    tile = -(-sum(used) // 16) * 16 if sum(used) <= 64 else sum(-(-sum(one > p for one in used) // 16) * 16 for p in range(4))
+    codes = sum(4 if one == 3 else one for one in used)
+    partitions = min(len(active) * 5 * rows, max(PARTITION_BYTES, 6 * rows))
+    scratch = 4 * max(active, default=0) + 24 * rows
+    seen = (1 << len(active)) // 8 if len(active) <= 24 else (1 << 17) * bits.words_for(len(active))
+    return rows * (tile + codes) + partitions + scratch + seen + (4 << 20)
+
+
+class Clock:
+    """CPU seconds by name, for the phases of a discovery."""
+
+    def __init__(self):
+        self.seconds = {}
+
+    def add(self, name: str, since: float) -> float:
+        """Local: add the CPU time since `since` to `name`; returns the time now."""
+        now = time.process_time()
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - since
+        return now

@@ -1,0 +1,67 @@
+"""Candidates: the minimal hitting sets of the difference sets of each right-hand side, shared over the ranks."""
+
+import numpy as np
+
+from mpiedge.kernels import hitting
+from mpiedge.profiling.evidence import _alone
+
+FIRST_STEPS = 1 << 13  # search steps per right-hand side that every rank makes before the rest is shared
+STEPS = 1 << 17
+
+
+def edges_for(sets: np.ndarray, use: np.ndarray, right: int) -> np.ndarray:
+    """Local: the minimal difference sets of right-hand side `right`, without it."""
+    word, bit = right >> 6, np.uint64(1 << (right & 63))
+    edges = sets[(use[:, word] & bit) != 0]
+    edges[:, word] &= ~bit
+    return edges
+
+
+class Enumerator:
+    """Left-hand sides per right-hand side, enumerated again only where the evidence changed."""
+
+    def __init__(self, max_lhs: int | None = None):
+        self.max_lhs = max_lhs
+        self._edges, self._found = {}, {}
+
+    def run(self, sets: np.ndarray, use: np.ndarray, rights: list[int], world=None, queue=None):
+        """Collective: all candidates: (left (k, words) uint64, right (k,) int32), by right-hand side.
+
+        Every rank makes the first steps of every right-hand side; what is not finished by then is shared on the queue,
+        and its candidates are exchanged.
+        """
+        searches = {}
+        for right in rights:
+            edges = edges_for(sets, use, right)
+            if right in self._edges and np.array_equal(edges, self._edges[right]):
+                continue
+            self._edges[right] = edges
+            search = hitting.minimal_hitting_sets(edges, self.max_lhs, FIRST_STEPS)
+            try:
+                next(search)
+                searches[right] = search
+            except StopIteration as end:
+                self._found[right] = end.value
+        if searches:
+            self._finish(searches, world, queue)
+        lefts = [self._found[right] for right in rights]
+        right = np.repeat(np.array(rights, np.int32), [len(left) for left in lefts])
+        return np.concatenate([*lefts, np.empty((0, sets.shape[1]), np.uint64)]), right
+
+    def _finish(self, searches: dict, world, queue):
+        def work(task):
+            result = yield from searches[task[0]]
+            return result
+
+        tasks = [(right,) for right in searches]
+        if queue is None or world.size == 1:
+            self._found.update((task[0], result) for task, result in _alone(tasks, work))
+            return
+        results = queue.run(tasks, lambda task: _as_message(searches[task[0]]), name="enumerate")
+        for (right,), message in queue.gather(results):
+            self._found[right] = np.asarray(message["left"], np.uint64)
+
+
+def _as_message(search):
+    left = yield from search
+    return {"left": left}

@@ -54,14 +54,23 @@ def _add_table(group, run: Path, stage: str, table: dict) -> None:
         elif len({dtype.kind for dtype in kinds}) > 1:
             _copy_mixed(group, run, stage, name, parts, rows)
         else:
-            dtype = max(kinds, key=lambda one: one.itemsize)
-            layout = h5py.VirtualLayout((rows,), dtype=dtype)
-            first = 0
-            for part, own in zip(parts, kinds):
-                source = h5py.VirtualSource(f"{stage}/{part['file']}", name, shape=(part["rows"],), dtype=own)
-                layout[first:first + part["rows"]] = source
-                first += part["rows"]
-            group.create_virtual_dataset(name, layout)
+            _add_virtual(group, stage, name, parts, max(kinds, key=lambda one: one.itemsize))
+
+
+def _add_virtual(group, stage: str, name: str, parts: list[dict], dtype) -> None:
+    """Low-level calls, because `create_virtual_dataset` cannot leave out the time of its creation."""
+    rows = sum(part["rows"] for part in parts)
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_obj_track_times(False)
+    first = 0
+    for part in parts:
+        target = h5py.h5s.create_simple((rows,))
+        target.select_hyperslab((first,), (part["rows"],))
+        source = h5py.h5s.create_simple((part["rows"],))
+        properties.set_virtual(target, f"{stage}/{part['file']}".encode(), name.encode(), source)
+        first += part["rows"]
+    kind = h5py.h5t.py_create(dtype, logical=True)
+    h5py.h5d.create(group.id, name.encode(), kind, h5py.h5s.create_simple((rows,)), properties)
 
 
 def _dtypes(path: Path) -> dict:

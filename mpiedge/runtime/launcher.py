@@ -21,6 +21,12 @@ def size_hint() -> int:
     return _first(SIZE_VARIABLES, 1)
 
 
+def ends_job_on_error() -> bool:
+    """Local: True under Open MPI 5's own launcher unless it was told not to end a job when a rank exits with an error."""
+    spared = os.environ.get("PRTE_MCA_state_base_error_non_zero_exit", "1")
+    return os.environ.get("PMIX_NAMESPACE", "").startswith("prterun") and spared.lower() in ("1", "true", "yes")
+
+
 def _first(names: tuple[str, ...], default: int) -> int:
     for name in names:
         value = os.environ.get(name, "")

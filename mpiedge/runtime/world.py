@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from mpiedge.runtime import resources
+from mpiedge.runtime import launcher, resources
 from mpiedge.runtime.wire import pack, unpack
 
 PIECE_BYTES = 256 << 20  # MPI counts are 32 bit in many installations: larger buffers travel in pieces
@@ -26,8 +26,10 @@ class World:
     comm: mpi4py communicator, for upper-case (buffer) calls only; rank, size; host: host name; node: number of the
     host in order of its lowest rank; node_rank, node_size: among the ranks of the same host; threads: cores this rank
     should use; bytes_sent, bytes_recv: payload counted at the calls of this class and its users; wait_s: seconds
-    spent waiting for other ranks before collective calls.
+    spent waiting for other ranks before collective calls. World.current is the one made last.
     """
+
+    current = None
 
     def __init__(self, threads: int | None = None):
         """Collective: starts MPI if need be, duplicates the communicator, groups the ranks by host."""
@@ -56,6 +58,7 @@ class World:
         self.node = int(np.searchsorted(np.unique(firsts), first[0]))
         self.nodes = len(np.unique(firsts))
         self.threads = resources.share_cores(self.node_size, threads)
+        World.current = self
 
     # ---- waiting -------------------------------------------------------------------------------------------------
 
@@ -210,13 +213,16 @@ class World:
             time.sleep(0.01)
 
     def abort(self, code: int):
-        """Local: ends all ranks of the job; mpirun returns `code`. Does not return."""
+        """Local: ends all ranks of the job; mpirun returns `code`. Does not return.
+
+        Open MPI 5 ends a job when a rank exits with an error, and says so in one short notice; after MPI_Abort there are
+        two long ones. No setting of Open MPI 5.0 silences the last. Elsewhere MPI_Abort is what ends the other ranks.
+        """
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):  # a closed pipe must not keep the job alive
                 stream.flush()
-        if self.size == 1 and self._mpi.Is_initialized() and not os.environ.get("OMPI_COMM_WORLD_SIZE"):
-            os._exit(code)
-        self._mpi.COMM_WORLD.Abort(code)
+        if code == 0 or not (self.size == 1 or launcher.ends_job_on_error()):
+            self._mpi.COMM_WORLD.Abort(code)
         os._exit(code)
 
     # ---- helpers ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,108 @@
+"""What the tests share: the ranks, whole programs under mpirun, and real data where it is present."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+NOTICE = re.compile(r"^(?:-{60,}|={60,})\n.*?^(?:-{60,}|={60,})\n?", re.DOTALL | re.MULTILINE)
+QUIET_MPI = {
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",  # Open MPI 5: more ranks than cores
+    "PRTE_MCA_hwloc_default_binding_policy": "none",
+    "OMPI_MCA_rmaps_base_oversubscribe": "1",  # Open MPI 4
+    "OMPI_MCA_hwloc_base_binding_policy": "none",
+    "OMPI_MCA_osc": "^ucx",
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "OMP_NUM_THREADS": "1",
+}
+OF_OUTER_JOB = ("OMPI_COMM_", "PMIX_", "PMI_", "PRTE_LAUNCHED", "HYDRA_", "MPIEDGE_RUN", "MPIEDGE_ACCESS")
+
+
+def launch_environment(changes: dict[str, str] | None = None) -> dict[str, str]:
+    """The environment for programs under test: this interpreter's folder first, a calm MPI, nothing of an outer job."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OF_OUTER_JOB)}
+    kept["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), kept.get("PATH", "")))
+    kept["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROJECT), kept.get("PYTHONPATH"))))
+    return {**kept, **QUIET_MPI, **(changes or {})}
+
+
+def run_group(command: list[str], *, timeout_s: float, env: dict, cwd=None) -> subprocess.CompletedProcess:
+    """Runs a command in a process group of its own; after `timeout_s` the whole group is killed and the test fails.
+
+    stderr comes without the framed notices that the launcher itself adds to a failed job; they are in `.notices`.
+    """
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+        env=env, cwd=cwd, start_new_session=True,
+    )  # fmt: skip
+    try:
+        out, err = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        _kill_group(process)
+        out, err = process.communicate()
+        pytest.fail(f"{' '.join(command)} was not done after {timeout_s} s\n{out[-5000:]}\n{err[-5000:]}")
+    except BaseException:
+        _kill_group(process)
+        raise
+    done = subprocess.CompletedProcess(command, process.returncode, out, NOTICE.sub("", err))
+    done.notices = "".join(NOTICE.findall(err))
+    return done
+
+
+def _kill_group(process: subprocess.Popen) -> None:
+    """Launchers put ranks into groups of their own, so the descendants are collected before the group dies."""
+    import psutil
+
+    victims = []
+    with contextlib.suppress(psutil.Error):
+        victims = psutil.Process(process.pid).children(recursive=True)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    for victim in victims:
+        with contextlib.suppress(psutil.Error):
+            victim.kill()
+
+
+@pytest.fixture(scope="session")
+def mpirun():
+    """mpirun(n, program, *arguments, env={}, timeout_s=120, cwd=None) -> CompletedProcess with text output.
+
+    n = 0 starts the program alone, without mpirun. Skips where there is no mpirun.
+    """
+
+    def run(n: int, *command, env=None, timeout_s: float = 120, cwd=None) -> subprocess.CompletedProcess:
+        environment = launch_environment(env)
+        words = [str(word) for word in command]
+        if n:
+            launcher = shutil.which("mpirun", path=environment["PATH"])
+            if launcher is None:
+                pytest.skip("there is no mpirun on this host")
+            words = [launcher, "-n", str(n), *words]
+        return run_group(words, timeout_s=timeout_s, env=environment, cwd=cwd)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def world():
+    """The ranks of this test run: one alone, or those that mpirun started."""
+    from mpiedge.runtime.world import World
+
+    return World()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data beside the project; skips where it is absent."""
+    folder = Path(os.environ.get("MPIEDGE_TEST_DATA", PROJECT.parent / "shared/data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} does not exist")
+    return folder

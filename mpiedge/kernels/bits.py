@@ -25,6 +25,13 @@ def unpack(masks: np.ndarray, columns: int) -> np.ndarray:
     return np.unpackbits(octets, axis=1, count=columns, bitorder="little").astype(bool)
 
 
+def members(masks: np.ndarray, columns: int) -> list[tuple[int, ...]]:
+    """Local: the columns of each mask (k, words) as tuples of ascending numbers."""
+    which, column = np.nonzero(unpack(masks, columns))
+    edges, column = np.searchsorted(which, np.arange(len(masks) + 1)).tolist(), column.tolist()
+    return [tuple(column[start:stop]) for start, stop in zip(edges[:-1], edges[1:])]
+
+
 def mask_of(members, columns: int) -> np.ndarray:
     """Local: one mask (words,) with the given columns set."""
     mask = np.zeros(words_for(columns), np.uint64)
@@ -33,10 +40,27 @@ def mask_of(members, columns: int) -> np.ndarray:
     return mask
 
 
+def nonempty(masks: np.ndarray) -> np.ndarray:
+    """Local: which rows of (k, words) hold any bit, bool (k,)."""
+    return masks[:, 0] != 0 if masks.shape[1] == 1 else masks.any(axis=1)
+
+
+def sizes(masks: np.ndarray) -> np.ndarray:
+    """Local: members per mask, (k,)."""
+    counts = np.bitwise_count(masks)
+    return counts[:, 0] if masks.shape[1] == 1 else counts.sum(axis=1, dtype=np.int32)
+
+
+def first_of_equals(masks: np.ndarray) -> np.ndarray:
+    """Local: for sorted masks, which are the first of their kind, bool (k,)."""
+    first = np.ones(len(masks), bool)
+    first[1:] = nonempty(masks[1:] ^ masks[:-1])
+    return first
+
+
 def order(masks: np.ndarray) -> np.ndarray:
     """Local: the permutation that sorts masks by size, then by value (last word most significant)."""
-    sizes = np.bitwise_count(masks).sum(axis=1, dtype=np.int64)
-    return np.lexsort((*masks.T, sizes))
+    return np.lexsort((*masks.T, sizes(masks)))
 
 
 def unique(masks: np.ndarray) -> np.ndarray:
@@ -44,4 +68,4 @@ def unique(masks: np.ndarray) -> np.ndarray:
     if len(masks) < 2:
         return masks.copy()
     masks = masks[order(masks)]
-    return masks[np.concatenate([[True], (masks[1:] != masks[:-1]).any(axis=1)])]
+    return masks[first_of_equals(masks)]

@@ -41,10 +41,12 @@ class NativeEvidence:
     """Difference sets found so far, over the row tiles of the compiled kernels.
 
     codes: one contiguous unsigned array (rows,) per tile column, columns with more bytes per code first; original: the
-    column number of each in the masks; columns: how many columns the masks have. Masks are (k, words) uint64.
+    column number of each in the masks; columns: how many columns the masks have; cardinality: codes are below this;
+    portable: avoid intrinsics. Masks are (k, words) uint64.
     """
 
-    def __init__(self, codes: list[np.ndarray], original: list[int], columns: int, portable: bool = False):
+    def __init__(self, codes: list[np.ndarray], original: list[int], columns: int, cardinality: list[int],
+                 portable: bool = False):
         if columns > MAX_COLUMNS:
             raise InputError("table", f"{columns} columns are more than the {MAX_COLUMNS} that profiling can compare")
         self.rows, self.words, self.codes = len(codes[0]) if codes else 0, bits.words_for(columns), codes
@@ -52,7 +54,7 @@ class NativeEvidence:
         position = np.array(original, np.int32)
         size = np.array([array.itemsize for array in codes], np.int32)
         addresses = np.array([array.ctypes.data for array in codes], np.uintp)
-        used = np.array([needed_bytes(array) for array in codes], np.int32)
+        used = np.array([needed_bytes(one) for one in cardinality], np.int32)
         self.handle = _library.evidence_new(self.rows, len(codes), self.words, position.ctypes.data, used.ctypes.data,
                                             int(portable))
         self._check()
@@ -114,7 +116,8 @@ class NativeEvidence:
 class PlainEvidence:
     """The plain version of NativeEvidence: the same calls on a matrix of codes."""
 
-    def __init__(self, codes: list[np.ndarray], original: list[int], columns: int, portable: bool = False):
+    def __init__(self, codes: list[np.ndarray], original: list[int], columns: int, cardinality: list[int],
+                 portable: bool = False):
         self.rows, self.words, self.columns = len(codes[0]) if codes else 0, bits.words_for(columns), columns
         self.column_codes = dict(zip(original, codes))
         self.matrix = np.zeros((self.rows, columns), np.int64)
@@ -169,10 +172,9 @@ class PlainEvidence:
         return self._compare(rows, np.repeat(rows[starts[:-1]], np.diff(starts)))
 
 
-def needed_bytes(codes: np.ndarray) -> int:
-    """Local: bytes of the largest code of one column."""
-    largest = int(codes.max(initial=0))
-    return 1 if largest < 1 << 8 else 2 if largest < 1 << 16 else 3 if largest < 1 << 24 else 4
+def needed_bytes(cardinality: int) -> int:
+    """Local: bytes that hold the codes 0..cardinality - 1 of one column."""
+    return 1 if cardinality <= 1 << 8 else 2 if cardinality <= 1 << 16 else 3 if cardinality <= 1 << 24 else 4
 
 
 Evidence = PlainEvidence if _library is None else NativeEvidence

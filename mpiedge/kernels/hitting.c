@@ -5,6 +5,13 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* On x86-64 Linux the loader picks the version for the processor at hand (popcnt, AVX2). */
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__)
+#define PER_PROCESSOR __attribute__((target_clones("avx2", "popcnt", "default")))
+#else
+#define PER_PROCESSOR
+#endif
+
 /* ---- minimal difference sets ----
  *
  * A set d with A in d is of no use for the right-hand side A when another set k with A in k lies inside d. So with U =
@@ -35,7 +42,7 @@ INLINE int64_t minimise_as(const uint64_t *sets, int W, int64_t from, int64_t to
 }
 
 /* Process sets [from, to); kept and use hold `count` sets so far, returns the new count. */
-int64_t hitting_minimise(const uint64_t *sets, int32_t words, int64_t from, int64_t to, uint64_t *kept, uint64_t *use, int64_t count) {
+PER_PROCESSOR int64_t hitting_minimise(const uint64_t *sets, int32_t words, int64_t from, int64_t to, uint64_t *kept, uint64_t *use, int64_t count) {
     if (words == 1) return minimise_as(sets, 1, from, to, kept, use, count);
     return minimise_as(sets, words, from, to, kept, use, count);
 }
@@ -98,8 +105,7 @@ static int add_level(hitting *h) {
 }
 
 /* Pick the uncovered edge with the fewest candidates and branch over them; 0 when an edge has none left. */
-static int choose(hitting *h, level *l) {
-    const int W = h->words;
+INLINE int choose(hitting *h, level *l, int W) {
     int best = 1 << 30;
     int64_t edge = -1;
     for (int32_t x = 0; x < h->edge_words && best > 1; x++)
@@ -150,7 +156,7 @@ hitting *hitting_new(const uint64_t *edges, int64_t n, int32_t words, int32_t la
         memset(h->sets, 0, (size_t)words * 8);
         h->count = 1;
         h->top = -1;
-    } else if (h->largest < 1 || !choose(h, l)) {
+    } else if (h->largest < 1 || !choose(h, l, words)) {
         h->top = -1;
     }
     return h;
@@ -169,8 +175,7 @@ static int emit(hitting *h, int32_t depth) {
     return 1;
 }
 
-INLINE int64_t run_as(hitting *h, int64_t budget, int E) {
-    const int W = h->words;
+INLINE int64_t run_as(hitting *h, int64_t budget, int E, int W) {
     int64_t steps = 0;
     while (h->top >= 0 && steps < budget) {
         int32_t d = h->top;
@@ -213,7 +218,7 @@ INLINE int64_t run_as(hitting *h, int64_t budget, int E) {
         }
         if (left && d + 1 < h->largest) {
             memcpy(next->candidates, l->candidates, (size_t)W * 8);
-            if (choose(h, next)) {
+            if (choose(h, next, W)) {
                 h->top = d + 1;
                 continue;
             }
@@ -227,9 +232,10 @@ INLINE int64_t run_as(hitting *h, int64_t budget, int E) {
 }
 
 /* Go on for about `budget` steps: 1 = more to do, 0 = finished, -1 = out of memory. */
-int32_t hitting_run(hitting *h, int64_t budget) {
+PER_PROCESSOR int32_t hitting_run(hitting *h, int64_t budget) {
     if (h->failed) return -1;
-    return (int32_t)run_as(h, budget, h->edge_words);
+    if (h->words == 1) return (int32_t)run_as(h, budget, h->edge_words, 1);
+    return (int32_t)run_as(h, budget, h->edge_words, h->words);
 }
 
 int64_t hitting_count(const hitting *h) { return h->count; }

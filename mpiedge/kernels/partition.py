@@ -24,7 +24,7 @@ class Partition(NamedTuple):
 def _declare(library):
     address, size, narrow = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
     library.partition_count.restype = None
-    library.partition_count.argtypes = [address, narrow, size, size, address]
+    library.partition_count.argtypes = [address, narrow, size, size, address, size]
     library.partition_single.restype = size
     library.partition_single.argtypes = [address, narrow, size, address, size, address, address]
     library.partition_refine.restype = size
@@ -54,7 +54,7 @@ def count(codes: np.ndarray, cardinality: int) -> np.ndarray:
     if _library is None:
         return np.bincount(codes, minlength=cardinality).astype(np.int32)
     counts = np.zeros(cardinality, np.int32)
-    _library.partition_count(codes.ctypes.data, codes.itemsize, 0, len(codes), counts.ctypes.data)
+    _library.partition_count(codes.ctypes.data, codes.itemsize, 0, len(codes), counts.ctypes.data, cardinality)
     return counts
 
 

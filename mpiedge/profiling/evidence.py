@@ -74,8 +74,9 @@ class TableEvidence:
         self.partition_bytes, self._partitions = partition_bytes, OrderedDict()
         self._measure()
         self.duplicates = self._drop_duplicates()
-        tile_order = sorted(self.active, key=lambda column: (-needed_bytes(self.codes[column]), column))
-        self.evidence = Evidence([self.codes[column] for column in tile_order], tile_order, self.columns)
+        tile_order = sorted(self.active, key=lambda column: (-needed_bytes(self.cardinality[column]), column))
+        self.evidence = Evidence([self.codes[column] for column in tile_order], tile_order, self.columns,
+                                 [self.cardinality[column] for column in tile_order])
         empty = np.empty((0, self.words), np.uint64)
         self.sets, self.use, self.closed, self.checked_left, self.checked_safe = empty, empty, empty, empty, empty
 
@@ -142,13 +143,11 @@ class TableEvidence:
 
     def seed(self):
         """Local: one pair of rows per column that differs in it (without it, {} would look like a left-hand side)."""
-        for column, codes in self.codes.items():
-            step = 1 << 16
-            for start in range(0, self.kept_rows, step):
-                other = np.flatnonzero(codes[start : start + step] != codes[0])
-                if len(other):
-                    self.evidence.pair(0, start + int(other[0]))
-                    break
+        for codes in self.codes.values():
+            start, step = 1, 64
+            while not (other := codes[start : start + step] != codes[0]).any():
+                start, step = start + step, step * 2
+            self.evidence.pair(0, start + int(other.argmax()))
         self.settle(0)
 
     def sample(self, world, queue):
@@ -249,7 +248,7 @@ def group_or(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
         return keys, values
     at = np.lexsort(tuple(keys.T))
     keys, values = keys[at], values[at]
-    first = np.concatenate([[True], (keys[1:] != keys[:-1]).any(axis=1)])
+    first = bits.first_of_equals(keys)
     return keys[first], np.bitwise_or.reduceat(values, np.flatnonzero(first), axis=0)
 
 
@@ -260,7 +259,7 @@ def estimate_bytes(rows: int, cardinalities: list[int], columns: int | None = No
     partitions on the stack of the walk; the evidence itself is small.
     """
     active = [cardinality for cardinality in cardinalities if cardinality > 1]
-    used = [1 if one <= 1 << 8 else 2 if one <= 1 << 16 else 3 if one <= 1 << 24 else 4 for one in active]
+    used = [needed_bytes(cardinality) for cardinality in active]
     tile = -(-sum(used) // 16) * 16 if sum(used) <= 64 else sum(-(-sum(one > p for one in used) // 16) * 16 for p in range(4))
     codes = sum(4 if one == 3 else one for one in used)
     partitions = min(len(active) * 5 * rows, max(PARTITION_BYTES, 6 * rows))

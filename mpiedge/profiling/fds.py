@@ -31,14 +31,16 @@ WALK, PAIRS = 0, 1
 
 @dataclass
 class Dependencies:
-    """All minimal dependencies left -> right of one table.
+    """All minimal dependencies lhs -> rhs of one table.
 
-    left: (k, words) uint64, bit c of a row = column c; right: (k,) int32; sorted by right, then by size and value of left.
-    A constant column A has the one dependency {} -> A. sets: the minimal difference sets (evidence) of the table.
+    lhs: (k, words) uint64, bit c of a row = column c; rhs: (k,) int32; sorted by rhs, then by size and value of lhs.
+    Iterating gives (tuple of columns, column) in that order. A constant column A has the one dependency {} -> A. sets,
+    use: the minimal difference sets of the table, and the right-hand sides each is minimal for. work: counts of the
+    rounds, difference sets and closed sets it took.
     """
 
-    left: np.ndarray
-    right: np.ndarray
+    lhs: np.ndarray
+    rhs: np.ndarray
     columns: int
     rows: int
     sets: np.ndarray
@@ -49,18 +51,13 @@ class Dependencies:
     work: dict = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.right)
+        return len(self.rhs)
 
     def __iter__(self):
         """Local: (left columns as a tuple, right column), in order."""
-        step = 1 << 14
-        for start in range(0, len(self), step):
-            left = bits.unpack(self.left[start : start + step], self.columns)
-            which, column = np.nonzero(left)
-            edges = np.searchsorted(which, np.arange(len(left) + 1)).tolist()
-            column, right = column.tolist(), self.right[start : start + step].tolist()
-            for a, b, to in zip(edges[:-1], edges[1:], right):
-                yield tuple(column[a:b]), to
+        for start in range(0, len(self), 1 << 14):
+            part = slice(start, start + (1 << 14))
+            yield from zip(bits.members(self.lhs[part], self.columns), self.rhs[part].tolist())
 
 
 def discover_fds(codes: list[np.ndarray], *, world=None, queue=None, max_lhs: int | None = None, progress=None) -> Dependencies:
@@ -104,7 +101,7 @@ def uncertain(table: TableEvidence, left: np.ndarray, right: np.ndarray) -> tupl
     values[len(left) :, 1] = table.checked_safe
     left, values = group_or(np.concatenate([left, table.checked_left]), values)
     todo = values[:, 0] & ~values[:, 1]
-    keep = todo.any(axis=1)
+    keep = bits.nonempty(todo)
     return left[keep], todo[keep]
 
 
@@ -186,7 +183,6 @@ def finish(table: TableEvidence, left, right, max_lhs, rounds) -> Dependencies:
     constant = np.array(table.constant, np.int32)
     left = np.concatenate([np.zeros((len(constant), table.words), np.uint64), left])
     right = np.concatenate([constant, right]).astype(np.int32)
-    sizes = np.bitwise_count(left).sum(axis=1, dtype=np.int64)
-    at = np.lexsort((*left.T, sizes, right))
+    at = np.lexsort((*left.T, bits.sizes(left), right))
     return Dependencies(left[at], right[at], table.columns, table.rows, table.sets, table.use, table.constant,
                         table.duplicates, max_lhs, {"rounds": rounds, "evidence": table.evidence.count, "closed": len(table.closed)})

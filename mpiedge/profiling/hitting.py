@@ -62,6 +62,16 @@ class Enumerator:
             self._found[right] = np.asarray(message["left"], np.uint64)
 
 
+def enumerate_one(edges: np.ndarray, largest: int | None, world=None, queue=None) -> np.ndarray:
+    """Collective: the minimal hitting sets of one hypergraph, (k, words)."""
+    search = hitting.minimal_hitting_sets(edges, largest, STEPS)
+    while True:
+        try:
+            next(search)
+        except StopIteration as end:
+            return end.value
+
+
 def _as_message(search):
     left = yield from search
     return {"left": left}

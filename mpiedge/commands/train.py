@@ -1,0 +1,121 @@
+"""mpiedge-train: a table or a graph -> a trained network, on all ranks together."""
+
+import argparse
+import sys
+import time
+
+from mpiedge import cli
+
+EXAMPLES = """\
+mpirun -hostfile hostfiles/pi.txt mpiedge-train
+mpirun -hostfile hostfiles/local.txt mpiedge-train --run results/mine --label area
+mpirun -hostfile hostfiles/local.txt mpiedge-train --run results/mine --label area --model mlp
+mpirun -n 4 mpiedge-train --graph data/cora --run results/cora
+mpiedge-train --nodes papers.csv --edges cites.csv --label area --split 20perclass --run results/papers
+"""
+
+DESCRIPTION = """\
+Without --graph and --nodes, the graph comes from the run's clean tables: the table with the label column holds the
+nodes, a table with two columns that are included in its key (as mpiedge-profile found) holds the edges. --graph takes
+a Planetoid folder (ind.NAME.x, ...), an npz of plain arrays (edges; labels; feat_indptr, feat_indices, feat_data,
+feat_shape or node_features; optionally train_masks, val_masks, test_masks) or a folder with edges.csv, target.csv and
+features.json.
+
+The result does not depend on the number of ranks, up to rounding. A training that was stopped goes on from its last
+checkpoint when the same line is run again; --fresh starts anew.
+Writes train/summary.json, train/model.h5, train/predictions.csv and metrics.csv into the run folder."""
+
+
+def build_parser():
+    """The command line."""
+    page = cli.parser("mpiedge-train", "Train a network on a graph or a table.", examples=EXAMPLES,
+                      description=DESCRIPTION)  # fmt: skip
+    data = page.add_argument_group("data")
+    data.add_argument("--graph", metavar="PATH", help="a graph file or folder")
+    data.add_argument("--nodes", metavar="TABLE", help="the table of nodes: a CSV file or a clean table of the run")
+    data.add_argument("--edges", metavar="TABLE", help="the table of edges, whose first two columns name nodes")
+    data.add_argument("--label", metavar="COLUMN", help="the column to predict (default: guessed and announced)")
+    data.add_argument("--split", metavar="NAME",
+                      help="planetoid, TRAIN/VAL/TEST in per cent (default 60/20/20), Kperclass (such as 20perclass), or "
+                      "column:NAME: a column that says train, val or test (npz: the number of a mask)")  # fmt: skip
+    model = page.add_argument_group("model")
+    model.add_argument("--model", choices=("gcn", "mlp"), default="gcn",
+                       help="gcn: 2-layer graph convolution; mlp: the same without the graph (default gcn)")  # fmt: skip
+    model.add_argument("--hidden", type=_number(int, 1), default=16, metavar="N", help="hidden width (default 16)")
+    model.add_argument("--dropout", type=_number(float, 0, below=1), default=0.5, metavar="P",
+                       help="share of features and hidden values dropped in each step (default 0.5)")  # fmt: skip
+    fit = page.add_argument_group("training")
+    fit.add_argument("--epochs", type=_number(int, 1), default=200, metavar="N", help="at most N epochs (default 200)")
+    fit.add_argument("--patience", type=_number(int, 1), default=100, metavar="N",
+                     help="stop after N epochs without a better validation (default 100)")  # fmt: skip
+    fit.add_argument("--lr", type=_number(float, 0, open_end=True), default=0.01, metavar="RATE", help="learning rate of Adam (default 0.01)")
+    fit.add_argument("--weight-decay", type=_number(float, 0), metavar="W",
+                     help="L2 penalty on the first layer (default 0.07 / training nodes: 5e-4 for 140)")  # fmt: skip
+    fit.add_argument("--checkpoint-every", type=_interval, default=("seconds", 60.0), metavar="T",
+                     help="epochs, or a time such as 30s or 5min (default 60s)")  # fmt: skip
+    again = fit.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on from the checkpoint, also of a complete training")
+    again.add_argument("--fresh", action="store_true", help="ignore an earlier checkpoint")
+    ranks = page.add_argument_group("ranks")
+    ranks.add_argument("--compress", choices=("none", "fp16"), default="none",
+                       help="how gradients cross the network (default none)")  # fmt: skip
+    ranks.add_argument("--partition", choices=("metis", "ldg", "hash"),
+                       help="who owns which node (default metis where pymetis is installed, else ldg)")  # fmt: skip
+    page.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    return page
+
+
+def run(args, world) -> None:
+    """Collective: reads, partitions, plans, scatters, trains, writes, commits."""
+    from mpiedge.stage import Stage
+    from mpiedge.training import outputs, plan, session, sources
+
+    began_s = time.perf_counter()
+    with Stage(world, args, "train", needs=None if args.graph else "clean") as stage:
+        earlier = session.find_checkpoint(stage)
+        with stage.phase("read", "io"):
+            source = sources.open_source(stage, args)
+        with stage.phase("partition"):
+            layout = plan.make_layout(stage, source, args)
+        plan.tell(stage, source, layout)
+        if args.dry_run:
+            return
+        with stage.phase("scatter", "communicate"):
+            part = plan.scatter_parts(stage, source, layout)
+        trainer = session.train(stage, part, layout, source.inputs, earlier)
+        with stage.phase("write", "io"):
+            summary, files = outputs.write(stage, source, layout, trainer, began_s)
+        stage.commit(files=files, summary=summary, config=layout.config, inputs=source.inputs)
+        outputs.tell(stage, summary)
+
+
+def _number(kind, least: float, open_end: bool = False, below: float = float("inf")):
+    """A converter for argparse: a number of at least (open_end: above) `least` and below `below`."""
+
+    def convert(text: str):
+        try:
+            value = kind(text)
+            if value < least or (open_end and value == least) or not value < below:
+                raise ValueError
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text} is not a fitting number") from None
+        return value
+
+    return convert
+
+
+def _interval(text: str) -> tuple[str, float]:
+    """("epochs", n) for a bare number, ("seconds", s) for a number with s or min."""
+    for unit, seconds in (("min", 60), ("s", 1)):
+        if text.endswith(unit):
+            return "seconds", _number(float, 0, open_end=True)(text[: -len(unit)]) * seconds
+    return "epochs", _number(int, 1)(text)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of mpiedge-train."""
+    return cli.main(build_parser(), run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

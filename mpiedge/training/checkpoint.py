@@ -1,0 +1,48 @@
+"""The state of a training as the bytes of one HDF5 file, and back."""
+
+import hashlib
+import io
+import json
+from dataclasses import asdict, fields
+
+import h5py
+import numpy as np
+
+from mpiedge.errors import InputError
+from mpiedge.store.parts import build_image, read_image
+from mpiedge.training.loop import Settings, State
+
+FILE = "checkpoints/train.h5"
+MAY_CHANGE = ("epochs", "patience")  # a training may go on for longer than was planned at first
+
+
+def fingerprint(settings: Settings, source: dict) -> str:
+    """What must agree for a checkpoint to fit: the settings and the input (JSON-able), as a hexadecimal digest."""
+    fixed = {name: value for name, value in asdict(settings).items() if name not in MAY_CHANGE}
+    return hashlib.sha256(json.dumps([fixed, source], sort_keys=True).encode()).hexdigest()
+
+
+def to_image(state: State, split: np.ndarray, mark: str) -> bytes:
+    """Local: the HDF5 bytes of a state; split: role of every node (int8); mark: its `fingerprint`.
+
+    Dropout is a function of seed, epoch and place (see kernels/sparse_product.c), so there is no generator to save.
+    """
+    arrays = {entry.name: np.atleast_1d(getattr(state, entry.name)) for entry in fields(State) if entry.name != "history"}
+    arrays["history"] = np.array(state.history, np.float64).reshape(len(state.history), -1)
+    arrays["split"] = split
+    return build_image(arrays, {"fingerprint": mark})
+
+
+def from_image(image: bytes) -> tuple[State, str]:
+    """Local: the state and its fingerprint. Raises InputError when the file is damaged."""
+    try:
+        with h5py.File(io.BytesIO(image), "r") as file:
+            mark = str(file.attrs["fingerprint"])
+        arrays = read_image(image)
+        numbers = {name: arrays.pop(name)[0].item() for name in ("epoch", "best_epoch", "best_loss", "best_accuracy")}
+        history = arrays.pop("history").tolist()
+        arrays.pop("split")
+        return State(history=history, **numbers, **arrays), mark
+    except (OSError, KeyError, TypeError, ValueError, InputError):
+        raise InputError(FILE, "the checkpoint is damaged", "Train anew with --fresh") from None
+

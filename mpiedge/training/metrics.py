@@ -1,0 +1,22 @@
+"""Quality figures from confusion matrices."""
+
+import numpy as np
+
+
+def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Local: counts, int64 (classes, classes): row = the label, column = the prediction."""
+    flat = np.bincount(np.asarray(labels, np.int64) * classes + predicted, minlength=classes * classes)
+    return flat.reshape(classes, classes).astype(np.int64)
+
+
+def accuracy(counts: np.ndarray) -> float | None:
+    """Share of right predictions; None without nodes."""
+    return float(np.trace(counts) / counts.sum()) if counts.sum() else None
+
+
+def macro_f1(counts: np.ndarray) -> float | None:
+    """Mean over the classes that occur (as label or as prediction) of F1 = 2 TP / (2 TP + FP + FN)."""
+    true_positive = np.diag(counts)
+    either = counts.sum(axis=0) + counts.sum(axis=1)
+    occurs = either > 0
+    return float(np.mean(2 * true_positive[occurs] / either[occurs])) if occurs.any() else None

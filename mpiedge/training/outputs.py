@@ -1,0 +1,130 @@
+"""What a training leaves behind: predictions, the model, the curve and the summary."""
+
+import csv
+import io
+import json
+import time
+from dataclasses import asdict
+
+import numpy as np
+
+from mpiedge.graph.build import TEST, TRAIN, VALIDATION
+from mpiedge.runtime.root import on_root
+from mpiedge.store.parts import build_image, write_atomic
+from mpiedge.training import metrics
+from mpiedge.training.loop import EPOCH_COLUMNS, Trainer
+from mpiedge.training.plan import Layout
+from mpiedge.training.sources import Source
+
+MODEL_FILE = "train/model.h5"
+PREDICTIONS_FILE = "train/predictions.csv"
+METRICS_FILE = "metrics.csv"
+ROLES = {"train": TRAIN, "val": VALIDATION, "test": TEST}
+
+
+def write(stage, source: Source, layout: Layout, trainer: Trainer, began_s: float) -> tuple[dict, list[str]]:
+    """Collective: writes the files; returns the summary and the files' names.
+
+    Messages: counts of right and wrong (sums), every node's prediction to rank 0.
+    """
+    part, classes = trainer.inputs.part, len(layout.classes)
+    probabilities = trainer.finish().numpy()
+    predicted = probabilities.argmax(axis=1)
+    quality = {}
+    for name, role in ROLES.items():
+        chosen = part.split == role
+        quality[name] = stage.world.sum(metrics.confusion(part.labels[chosen], predicted[chosen], classes))
+    owned = part.nodes[: part.owned]
+    own = {"nodes": owned, "predicted": predicted, "probability": probabilities[np.arange(len(owned)), predicted]}
+    gathered = stage.world.gather(own | trainer_rows(source, trainer))
+
+    def write_files() -> None:
+        rows = {name: np.concatenate([message[name] for message in gathered]) for name in gathered[0]}
+        order = np.argsort(rows.pop("nodes"))
+        rows = {name: values[order] for name, values in rows.items()}
+        text = predictions_csv(source.graph.ids, [layout.classes[code] for code in rows.pop("predicted")],
+                               rows.pop("probability"))  # fmt: skip
+        write_atomic(stage.run / PREDICTIONS_FILE, text.encode())
+        write_atomic(stage.run / MODEL_FILE, model_image(source, layout, trainer, rows))
+        write_atomic(stage.run / METRICS_FILE, metrics_csv(trainer.state.history).encode())
+
+    on_root(stage.world, write_files)
+    return summary(stage, layout, trainer, quality, began_s), [MODEL_FILE, PREDICTIONS_FILE, METRICS_FILE]
+
+
+def trainer_rows(source: Source, trainer: Trainer) -> dict:
+    """Local: what each node contributes to a new neighbour, where new nodes can come (see training/predict.py)."""
+    return {}
+
+
+def summary(stage, layout: Layout, trainer: Trainer, quality: dict, began_s: float) -> dict:
+    """Collective: figures of the training. wall_s and cpu_s (all ranks) are those of this program, from its start.
+
+    Messages: a sum and a maximum.
+    """
+    sums = stage.world.sum(np.array([time.process_time(), stage.world.bytes_sent], np.float64))
+    state, settings = trainer.state, layout.settings
+    return {
+        "model": settings.model,
+        "split": layout.split_name,
+        "seed": settings.seed,
+        "ranks": stage.world.size,
+        "nodes": layout.nodes,
+        "edges": layout.edges,
+        "features": layout.columns,
+        "classes": len(layout.classes),
+        **{f"{name}_nodes": count for name, count in layout.split_counts.items()},
+        "hidden": settings.hidden,
+        "learning_rate": settings.learning_rate,
+        "weight_decay": settings.weight_decay,
+        "dropout": settings.dropout,
+        "partition": layout.method,
+        "compress": stage.args.compress,
+        "cut_edges": layout.cut_edges,
+        "halo_copies": int(layout.rank_rows[:, 1].sum()),
+        "epochs": state.epoch,
+        "best_epoch": state.best_epoch,
+        **{f"{name}_accuracy": metrics.accuracy(counts) for name, counts in quality.items()},
+        "macro_f1": metrics.macro_f1(quality["test"]),
+        "wall_s": round(time.perf_counter() - began_s, 3),
+        "cpu_s": round(float(sums[0]), 3),
+        "train_wall_s": round(sum(row[-2] for row in state.history), 3),
+        "bytes_sent": int(sums[1]),
+        "peak_rss_mb": round(stage.peak_bytes() / 1e6, 1),
+    }
+
+
+def predictions_csv(ids, labels, probabilities) -> str:
+    """Local: the text of predictions.csv."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["id", "predicted", "probability"])
+    writer.writerows((name, label, f"{value:.4f}") for name, label, value in zip(ids, labels, probabilities))
+    return text.getvalue()
+
+
+def metrics_csv(history: list[list[float]]) -> str:
+    """Local: the text of metrics.csv, one row per epoch; an unknown figure is empty."""
+    lines = [",".join(EPOCH_COLUMNS)]
+    for epoch, *figures, wall_s, sent in history:
+        cells = ["" if value != value else f"{value:.6f}" for value in figures]
+        lines.append(",".join([str(int(epoch)), *cells, f"{wall_s:.6f}", str(int(sent))]))
+    return "\n".join(lines) + "\n"
+
+
+def model_image(source: Source, layout: Layout, trainer: Trainer, node_rows: dict) -> bytes:
+    """Local: the bytes of model.h5: weights by their names, classes, settings, and for tables the feature encoder."""
+    arrays = {name: value.detach().numpy() for name, value in trainer.model.named_parameters()}
+    arrays["classes"] = np.array(layout.classes, dtype=object)
+    return build_image(arrays, {"config": json.dumps(asdict(layout.settings))})
+
+
+def tell(stage, found: dict) -> None:
+    """Local: the closing lines."""
+    figures = [f"{name} acc {found[f'{name}_accuracy']:.3f}" for name in ("test", "val")
+               if found[f"{name}_accuracy"] is not None]  # fmt: skip
+    if found["macro_f1"] is not None:
+        figures.append(f"macro F1 {found['macro_f1']:.3f}")
+    stage.say(f"done    {found['epochs']} epochs in {found['train_wall_s']:.1f} s, best {found['best_epoch']} | "
+              f"{' | '.join(figures)} | peak {found['peak_rss_mb']:.0f} MB per rank")
+    stage.say(f"files   {stage.run / PREDICTIONS_FILE}, {stage.run / MODEL_FILE}")

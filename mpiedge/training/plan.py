@@ -1,0 +1,151 @@
+"""Decides before the work: split, partition, settings, and what each rank will hold."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from mpiedge.errors import InputError
+from mpiedge.graph import part as parts
+from mpiedge.graph import partition
+from mpiedge.graph.build import Adjacency, Graph, adjacency
+from mpiedge.graph.part import Part
+from mpiedge.models.build import MODELS
+from mpiedge.runtime.root import on_root
+from mpiedge.training import split as splits
+from mpiedge.training.loop import Settings
+from mpiedge.training.sources import Source
+
+PENALTY = 0.07
+"""The default L2 penalty times the number of training nodes. The loss is a mean over those nodes, so a prior of fixed
+strength weighs less the more of them there are; with the 140 of Cora this is the 5e-4 of Kipf & Welling 2017."""
+FLOAT = 4
+
+
+@dataclass
+class Layout:
+    """Who holds what and what is trained. owner, split, neighbours: on rank 0 only; the rest on every rank.
+
+    rank_rows: owned nodes, halo copies, adjacency entries and feature entries of every rank, int64 (ranks, 4).
+    """
+
+    settings: Settings
+    split_name: str
+    split_counts: dict
+    classes: list[str]
+    columns: int
+    nodes: int
+    edges: int
+    method: str
+    cut_edges: int
+    rank_rows: np.ndarray
+    config: dict
+    owner: np.ndarray | None = None
+    split: np.ndarray | None = None
+    neighbours: Adjacency | None = None
+
+
+def make_layout(stage, source: Source, args) -> Layout:
+    """Collective: rank 0 splits and partitions; every rank learns the sizes. Raises InputError on every rank.
+
+    Messages: one broadcast of counts and names.
+    """
+    own = {}
+
+    def decide() -> dict:
+        graph, ranks = source.graph, stage.world.size
+        check(graph, source.name)
+        name, split = splits.make_split(graph, args.split, args.seed)
+        counts = splits.counts(split)
+        if not counts["train"]:
+            raise InputError(source.name, f"split {name} has no training nodes", "Give another --split")
+        uses_graph = MODELS[args.model].uses_graph
+        neighbours = adjacency(graph.edges, graph.nodes) if uses_graph else None
+        method = args.partition or partition.default_method()
+        if uses_graph:
+            owner = partition.partition(neighbours, np.ones(ranks), method, args.seed)
+        else:
+            owner, method = (np.arange(graph.nodes) * ranks // graph.nodes).astype(np.int32), "blocks"
+        rows, cut_edges = count_rows(graph, neighbours, owner, ranks)
+        own.update(owner=owner, split=split, neighbours=neighbours)
+        return {"split_name": name, "split_counts": counts, "classes": graph.classes, "nodes": graph.nodes,
+                "columns": graph.features.columns, "edges": len(graph.edges) if uses_graph else 0, "method": method,
+                "cut_edges": cut_edges, "rank_rows": rows}  # fmt: skip
+
+    facts = on_root(stage.world, decide)
+    penalty = PENALTY / facts["split_counts"]["train"] if args.weight_decay is None else args.weight_decay
+    settings = Settings(args.model, args.hidden, args.epochs, args.lr, penalty, args.dropout, args.patience, args.seed)
+    config = asdict(settings) | {"split": facts["split_name"], "source": source.name}
+    return Layout(settings=settings, config=config, **facts, **own)
+
+
+def check(graph: Graph, name: str) -> None:
+    """Local: InputError for a graph that nothing can be learned from."""
+    if graph.nodes == 0:
+        raise InputError(name, "there are no nodes", "Give a table with rows")
+    if not (graph.labels >= 0).any():
+        raise InputError(name, "no node has a label", "Name the label column with --label")
+    if graph.features.columns == 0:
+        raise InputError(name, "no column can serve as a feature", "Give a table with text, numbers or dates")
+
+
+def count_rows(graph: Graph, neighbours: Adjacency | None, owner: np.ndarray, ranks: int) -> tuple[np.ndarray, int]:
+    """Local: owned nodes, halo copies, adjacency and feature entries of every rank (int64, ranks x 4); cut edges."""
+    entries = np.diff(graph.features.indptr)
+    owned, features = np.bincount(owner, minlength=ranks), np.bincount(owner, weights=entries, minlength=ranks)
+    if neighbours is None:
+        zero = np.zeros(ranks)
+        return np.stack([owned, zero, zero, features], axis=1).astype(np.int64), 0
+    statistics = partition.cut_statistics(neighbours, owner, ranks, entries)
+    adjacent = np.bincount(owner, weights=neighbours.degrees() + 1, minlength=ranks)
+    rows = np.stack([owned, statistics["halo"], adjacent, features + statistics["halo_weight"]], axis=1)
+    return rows.astype(np.int64), statistics["cut_edges"]
+
+
+def memory(layout: Layout, rank: int) -> dict[str, float]:
+    """Local: bytes that a rank will hold, by item."""
+    owned, halo, adjacent, entries = layout.rank_rows[rank].tolist()
+    hidden, classes = layout.settings.hidden, len(layout.classes)
+    weights = (layout.columns + 1 + classes) * hidden
+    return {
+        "nodes": 33 * owned + 16 * halo,
+        "edges": FLOAT * adjacent,
+        "features": 2 * FLOAT * entries + 8 * (owned + halo),
+        "halo": 3 * FLOAT * halo * (hidden + classes),
+        "weights": 8 * FLOAT * weights,
+        "activations": FLOAT * (8 * owned * hidden + 8 * owned * classes),
+        "torch": 25e6,  # what torch's first backward pass allocates
+    }
+
+
+def tell(stage, source: Source, layout: Layout) -> None:
+    """Collective: prints what was found, the partition and the memory plan. Raises MemoryPlanError on every rank."""
+    for note in source.notes:
+        stage.say(f"graph   {note}")
+    counts = layout.split_counts
+    stage.say(f"input   {source.name} ({layout.nodes:,} nodes, {layout.edges:,} edges, {layout.columns:,} features, "
+              f"{len(layout.classes)} classes)")
+    stage.say(f"split   {layout.split_name} ({counts['train']:,} train, {counts['val']:,} val, {counts['test']:,} test)")
+    if stage.world.size > 1 and layout.settings.model != "mlp":
+        halo = layout.rank_rows[:, 1].sum() / layout.nodes
+        share = layout.cut_edges / max(layout.edges, 1)
+        stage.say(f"parts   {layout.method}: {layout.cut_edges:,} cut edges ({share:.1%}), {halo:.2f} halo copies per node, "
+                  f"{bytes_per_epoch(layout) / 1e6:.2f} MB per epoch and rank")
+    stage.plan(**memory(layout, stage.world.rank))
+
+
+def bytes_per_epoch(layout: Layout) -> float:
+    """Local: mean bytes a rank sends per epoch: three exchanges of halo rows and the gradient."""
+    classes, hidden = len(layout.classes), layout.settings.hidden
+    gradient = (layout.columns + 1 + classes) * hidden + classes
+    return FLOAT * (3 * classes * layout.rank_rows[:, 1].mean() + gradient)
+
+
+def scatter_parts(stage, source: Source, layout: Layout) -> Part:
+    """Collective: every rank gets its part; afterwards rank 0 too keeps nothing of the graph but ids."""
+    graph = source.graph
+    cut = parts.cut(graph, layout.neighbours, layout.owner, layout.split, stage.world.size) if graph else None
+    part = parts.scatter(stage.world, cut)
+    layout.neighbours = layout.owner = None
+    if graph is not None:
+        graph.features = graph.edges = None
+    return part

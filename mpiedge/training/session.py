@@ -1,0 +1,113 @@
+"""One training from its first epoch or its last checkpoint to the best weights, with what people see meanwhile."""
+
+import time
+
+import torch
+
+from mpiedge.errors import InputError
+from mpiedge.graph.part import Part
+from mpiedge.models.build import build_model
+from mpiedge.runtime.root import on_root
+from mpiedge.store.layout import MANIFEST
+from mpiedge.store.parts import write_atomic
+from mpiedge.training import checkpoint
+from mpiedge.training.inputs import PartInputs
+from mpiedge.training.loop import State, Trainer
+from mpiedge.training.plan import Layout
+
+LINES = 10  # epoch lines of a whole training
+
+
+def find_checkpoint(stage) -> bytes | None:
+    """Collective: the last checkpoint's bytes on every rank, or None when training is to start anew.
+
+    An unfinished training goes on by itself; a finished one only with --resume. Call before `stage.plan`, which
+    marks the stage as unfinished. Message: one broadcast of the checkpoint.
+    """
+
+    def read() -> bytes | None:
+        path = stage.run / checkpoint.FILE
+        finished = (stage.run / "train" / MANIFEST).exists()
+        if stage.args.fresh or not path.exists() or (finished and not stage.args.resume):
+            return None
+        return path.read_bytes()
+
+    image = on_root(stage.world, read)
+    if image is None and stage.args.resume:
+        stage.say("resume  there is no checkpoint: starting with epoch 1")
+    return image
+
+
+def train(stage, part: Part, layout: Layout, inputs: dict, earlier: bytes | None) -> Trainer:
+    """Collective: trains to the end. inputs: checksums of the data; earlier: a checkpoint to go on from."""
+    torch.set_num_threads(stage.world.threads)
+    settings = layout.settings
+    model = build_model(settings.model, part.features.columns, settings.hidden, len(layout.classes), settings.seed)
+    trainer = Trainer(stage.world, PartInputs(stage.world, part, stage.phase), model, settings,
+                      reducer(stage), stage.phase)  # fmt: skip
+    mark = checkpoint.fingerprint(settings, {"inputs": inputs, "split": layout.split_name})
+    if earlier is not None:
+        resume(stage, trainer, earlier, mark)
+    watcher = Watcher(stage, layout, mark, trainer.state.epoch)
+    with stage.progress(settings.epochs, "epoch") as bar:
+        bar.update(trainer.state.epoch)
+
+        def after_epoch(state: State) -> None:
+            bar.update(1)
+            watcher.after_epoch(state, last=state.epoch == settings.epochs or trainer.stalled())
+
+        trainer.run(after_epoch)
+    return trainer
+
+
+def reducer(stage):
+    """The gradient sum as --compress asks for it."""
+    return stage.world.allreduce_in_place
+
+
+def resume(stage, trainer: Trainer, image: bytes, mark: str) -> None:
+    """Local: puts the trainer where the checkpoint was taken; a checkpoint of another training is left alone.
+
+    Raises InputError when --resume was given and the checkpoint does not belong to this training.
+    """
+    state, found = checkpoint.from_image(image)
+    if found == mark:
+        trainer.restore(state)
+        stage.say(f"resume  after epoch {state.epoch:,} (--fresh starts anew)")
+    elif stage.args.resume:
+        error = InputError(stage.run / checkpoint.FILE, "the checkpoint belongs to other data or other flags",
+                           "Give the same flags, or --fresh")
+        error.everywhere = True
+        raise error
+    else:
+        stage.say("resume  the checkpoint there is of another training: starting with epoch 1")
+
+
+class Watcher:
+    """After each epoch: now and then a line, now and then a checkpoint."""
+
+    def __init__(self, stage, layout: Layout, mark: str, epoch: int):
+        self.stage, self.layout, self.mark = stage, layout, mark
+        self.unit, self.every = stage.args.checkpoint_every
+        self.start = self.saved_at = time.monotonic()
+        self.saved_epoch = epoch
+
+    def after_epoch(self, state: State, last: bool) -> None:
+        """Local: rank 0 prints and saves; the state is the same everywhere, so no rank has to be asked."""
+        epochs = self.layout.settings.epochs
+        if last or state.epoch * LINES // epochs > (state.epoch - 1) * LINES // epochs:
+            self.say(state, epochs)
+        waited = state.epoch - self.saved_epoch if self.unit == "epochs" else time.monotonic() - self.saved_at
+        if (waited >= self.every or last) and self.stage.world.is_root:
+            with self.stage.phase("checkpoint", "io"):
+                image = checkpoint.to_image(state, self.layout.split, self.mark)
+                write_atomic(self.stage.run / checkpoint.FILE, image)
+            self.saved_epoch, self.saved_at = state.epoch, time.monotonic()
+
+    def say(self, state: State, epochs: int) -> None:
+        """Local: one epoch's line."""
+        _, loss, _, _, accuracy, _, _ = state.history[-1]
+        sent = sum(row[-1] for row in state.history)
+        validation = f"  val acc {accuracy:.3f}" if accuracy == accuracy else ""
+        self.stage.say(f"epoch {state.epoch:4d}/{epochs}  loss {loss:.4f}{validation}  "
+                       f"{time.monotonic() - self.start:.1f} s  sent {sent / 1e6:.1f} MB")

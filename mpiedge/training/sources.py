@@ -1,0 +1,61 @@
+"""Opens the graph to train on, on rank 0: a file or folder of a known form, or tables."""
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+
+from mpiedge.errors import InputError
+from mpiedge.graph import readers
+from mpiedge.graph.build import Graph
+from mpiedge.runtime.root import on_root
+
+
+@dataclass
+class Source:
+    """Where the graph came from; the same on every rank but for `graph`, which rank 0 alone has.
+
+    inputs: checksums; notes: what was guessed; encoder: how tables become features, None for graph files.
+    """
+
+    name: str
+    inputs: dict = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    graph: Graph | None = None
+    encoder: object = None
+
+
+def open_source(stage, args) -> Source:
+    """Collective: the graph that the arguments name. Raises InputError on every rank."""
+    return open_graph_files(stage, args.graph, args.label)
+
+
+def open_graph_files(stage, path: str, label: str | None) -> Source:
+    """Collective: reads a graph file or folder on rank 0. Raises InputError on every rank.
+
+    Messages: the list of files and their sizes; the files' bytes do not travel.
+    """
+    source = Source(path)
+
+    def list_files() -> dict:
+        if not os.path.exists(path):
+            raise InputError(path, "no such file or folder", "Check the path")
+        names = os.listdir(path) if os.path.isdir(path) else []
+        return {"names": readers.file_names(path, names)}
+
+    names = on_root(stage.world, list_files)["names"]
+    files = {name: stage.access.input(os.path.join(path, name) if name else path) for name in names}
+
+    def read() -> dict:
+        inputs = {}
+
+        def read_file(name: str) -> bytes:
+            data = stage.access.read_bytes(files[name], 0, files[name].size)
+            inputs[name or os.path.basename(path)] = hashlib.sha256(data).hexdigest()
+            return data
+
+        source.graph = readers.read_graph(path, names, read_file, label)
+        return {"inputs": inputs, "notes": source.graph.notes}
+
+    found = on_root(stage.world, read)
+    source.inputs, source.notes = found["inputs"], found["notes"]
+    return source

@@ -4,6 +4,7 @@ import argparse
 import errno
 import os
 import sys
+import time
 import traceback
 
 from mpiedge import __version__
@@ -19,6 +20,8 @@ exit codes:
   4  would not fit the memory budget
   75 stopped with the work saved: run it again to go on
 """
+
+USAGE_GRACE_S = 2.0
 
 
 def parser(program: str, summary: str, *, examples: str, description: str = "") -> argparse.ArgumentParser:
@@ -73,17 +76,26 @@ def main(page: argparse.ArgumentParser, run, argv: list[str] | None = None) -> i
 
 
 def _parse(page, argv):
-    if launcher.rank_hint():  # every rank parses the same line; one of them speaks
-        with open(os.devnull, "w") as nowhere:
-            streams, (sys.stdout, sys.stderr) = (sys.stdout, sys.stderr), (nowhere, nowhere)
-            try:
-                return page.parse_args(argv)
-            finally:
-                sys.stdout, sys.stderr = streams
+    if launcher.rank_hint():
+        return _parse_silently(page, argv)
     args = page.parse_args(argv)
     if args.threads is not None and args.threads < 1:
         page.error("--threads must be at least 1")
     return args
+
+
+def _parse_silently(page, argv):
+    """Every rank parses the same line; rank 0 speaks, and the others stay until it has: the first exit ends the job."""
+    with open(os.devnull, "w") as nowhere:
+        streams, (sys.stdout, sys.stderr) = (sys.stdout, sys.stderr), (nowhere, nowhere)
+        try:
+            return page.parse_args(argv)
+        except SystemExit as end:
+            if end.code:
+                time.sleep(USAGE_GRACE_S)
+            raise
+        finally:
+            sys.stdout, sys.stderr = streams
 
 
 def _set_threads(threads: int | None) -> None:
@@ -124,7 +136,7 @@ def _end(program: str, world, error: BaseException, verbose: bool) -> None:
         speaks = launcher.rank_hint() == 0
     else:
         speaks = world.speaks_for_error()
-        if world.size > 1 and not getattr(error, "everywhere", False):
+        if line and world.size > 1 and not getattr(error, "everywhere", False):
             line = f"{line} (rank {world.rank} on {world.host})"
     if speaks and line:
         if verbose and not isinstance(error, MpiedgeError):

@@ -1,0 +1,95 @@
+"""The whole way, dirty CSV files to predictions, gives the same files at any number of ranks, shared and served."""
+
+import hashlib
+import json
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+
+ROWS, EPOCHS = "600", "50"
+WAYS = [(1, "shared"), (2, "shared"), (3, "shared"), (4, "shared"), (2, "served"), (3, "served"), (4, "served")]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory, mpirun):
+    """A small demo data set."""
+    folder = tmp_path_factory.mktemp("demo")
+    done = mpirun(1, "mpiedge-demo", "--rows", ROWS, "--seed", "7", "--out", str(folder))
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(demo, tmp_path_factory, mpirun):
+    """Run folders of clean, profile and train without dropout, one for each way."""
+    folders = {}
+    for ranks, access in WAYS:
+        run = tmp_path_factory.mktemp(f"run-{ranks}-{access}")
+        for program in (
+            ["mpiedge-clean", str(demo / "papers.csv"), str(demo / "cites.csv")],
+            ["mpiedge-profile"],
+            ["mpiedge-train", "--label", "area", "--epochs", EPOCHS, "--dropout", "0", "--patience", "0"],
+        ):
+            done = mpirun(ranks, *program, "--run", str(run), env={"MPIEDGE_ACCESS": access})
+            assert done.returncode == 0, f"{program} at {ranks} ranks, {access}: {done.stderr}"
+        folders[ranks, access] = run
+    yield folders
+    for run in folders.values():
+        shutil.rmtree(run)
+
+
+def checksums(run):
+    """Checksum of every file of clean and profile and of the joint file, by its path in the run."""
+    files = [path for stage in ("clean", "profile") for path in (run / stage).rglob("*") if path.is_file()]
+    return {str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in [*files, run / "store.h5"]}
+
+
+def test_clean_and_profile_write_the_same_bytes(runs):
+    """Every file, manifests and the joint file included, is equal to that of one rank."""
+    expected = checksums(runs[1, "shared"])
+    assert {"clean/papers.csv", "clean/cites.csv", "profile/fds.jsonl", "clean/manifest.json"} <= set(expected)
+    for way, run in runs.items():
+        found = checksums(run)
+        assert sorted(found) == sorted(expected), way
+        different = [name for name in expected if found[name] != expected[name]]
+        assert not different, f"{way}: {different}"
+
+
+def weights(run):
+    """The trained weights by name."""
+    found = {}
+    with h5py.File(run / "train/model.h5") as file:
+        file["weights"].visititems(lambda name, item: found.update({name: item[:]}) if hasattr(item, "shape") else None)
+    return found
+
+
+def test_training_gives_the_same_weights(runs):
+    """Without dropout the weights after 50 epochs differ by at most 1e-4 from those of one rank."""
+    expected = weights(runs[1, "shared"])
+    assert expected
+    for way, run in runs.items():
+        found = weights(run)
+        assert sorted(found) == sorted(expected)
+        for name, values in expected.items():
+            assert np.abs(values - found[name]).max() <= 1e-4, (way, name)
+
+
+def test_the_summary_tells_the_ranks(runs):
+    """Each training says how many ranks took part and the same accuracy."""
+    summaries = {way: json.loads((run / "train/summary.json").read_text()) for way, run in runs.items()}
+    assert {way[0]: summary["ranks"] for way, summary in summaries.items()} == {1: 1, 2: 2, 3: 3, 4: 4}
+    assert len({round(summary["test_accuracy"], 4) for summary in summaries.values()}) == 1
+
+
+def test_timings_have_a_row_for_each_rank_and_stage(runs):
+    """timings.csv is one table over all stages of a run."""
+    import csv
+
+    with open(runs[3, "served"] / "timings.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["stage"], row["rank"]) for row in rows} == {
+        (stage, rank) for stage in ("clean", "profile", "train") for rank in "012"}
+    assert all(row["status"] == "ok" for row in rows)

@@ -22,8 +22,8 @@ def size_hint() -> int:
 
 
 def ends_job_on_error() -> bool:
-    """Local: True under Open MPI 5's own launcher unless it was told not to end a job when a rank exits with an error."""
-    spared = os.environ.get("PRTE_MCA_state_base_error_non_zero_exit", "1")
+    """Local: True under Open MPI 5's launcher, unless told not to end a job when a rank exits with an error."""
+    spared = os.environ.get("PRTE_MCA_state_base_error_non_zero_exit", "1")  # noqa: SIM112 - Open MPI's name
     return os.environ.get("PMIX_NAMESPACE", "").startswith("prterun") and spared.lower() in ("1", "true", "yes")
 
 

@@ -215,8 +215,8 @@ class World:
     def abort(self, code: int):
         """Local: ends all ranks of the job; mpirun returns `code`. Does not return.
 
-        Open MPI 5 ends a job when a rank exits with an error, and says so in one short notice; after MPI_Abort there are
-        two long ones. No setting of Open MPI 5.0 silences the last. Elsewhere MPI_Abort is what ends the other ranks.
+        Open MPI 5 ends a job when a rank exits with an error, and says so in one short notice that no setting of it
+        silences; after MPI_Abort there are two long ones. Elsewhere only MPI_Abort is sure to end the other ranks.
         """
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):  # a closed pipe must not keep the job alive

@@ -1,0 +1,68 @@
+"""Sums of gradient vectors over the ranks, plain and compressed."""
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mpiedge.errors import UsageError
+from mpiedge.runtime.allreduce import Allreduce
+from mpiedge.runtime.compress import compressor
+
+
+def vector(seed: int, rank: int, length: int, scale: float = 1.0) -> np.ndarray:
+    """A normal vector that any rank can draw for any other."""
+    return (np.random.default_rng([seed, rank]).normal(size=length) * scale).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["none", "fp16"])
+@given(length=st.integers(0, 500), seed=st.integers(0, 99), exponent=st.integers(-30, 30))
+@settings(max_examples=25)
+@example(length=1, seed=0, exponent=0)
+def test_sum(world, name, length, seed, exponent):
+    """The result is the sum, to the compressor's precision at any magnitude, and bit for bit the same on all ranks."""
+    parts = [vector(seed, rank, length, 2.0**exponent) for rank in range(world.size)]
+    mine = parts[world.rank].copy()
+    Allreduce(world, name)(mine)
+    exact = np.sum(parts, axis=0, dtype=np.float64) if length else np.zeros(0)
+    bound = np.abs(parts).max(initial=0) * world.size * (1e-6 if name == "none" else 2e-3)
+    assert np.abs(mine - exact).max(initial=0) <= bound
+    if name == "fp16":
+        assert all(np.array_equal(mine, other) for other in world.allgather(mine))
+
+
+def test_fp16_halves_the_bytes(world):
+    """A large vector costs about half of what it would cost uncompressed."""
+    reduce = Allreduce(world, "fp16")
+    reduce(vector(1, world.rank, 100_000))
+    assert world.size == 1 or 1.9 < reduce.ratio <= 2.0
+
+
+def test_error_feedback(world):
+    """With feedback the mean of many lossy sums of one vector is far closer to the exact sum than a single one."""
+    exact = np.sum([vector(2, rank, 300) for rank in range(world.size)], axis=0, dtype=np.float64)
+    reduce = Allreduce(world, "fp16", feedback=True)
+    first, total = None, np.zeros(300)
+    for _ in range(50):
+        mine = vector(2, world.rank, 300)
+        reduce(mine)
+        first = mine if first is None else first
+        total += mine
+    assert np.abs(total / 50 - exact).max() < np.abs(first - exact).max() / 10
+
+
+def test_values_that_are_no_numbers(world):
+    """Infinite and undefined values arrive as such: training must notice them."""
+    for bad in (np.inf, np.nan):
+        mine = np.ones(40, np.float32)
+        mine[7] = bad
+        Allreduce(world, "fp16")(mine)
+        assert not np.isfinite(mine[7])
+
+
+def test_wrong_use(world):
+    """Other dtypes and unknown compressors are refused."""
+    with pytest.raises(TypeError):
+        Allreduce(world)(np.zeros(3))
+    with pytest.raises(UsageError, match="fp16"):
+        compressor("zip")

@@ -1,0 +1,236 @@
+"""The work-stealing queue: nothing lost, nothing repeated, little waiting, at any number of ranks."""
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mpiedge.runtime.mail import Mail
+from mpiedge.runtime.queue import Queue, share
+from mpiedge.runtime.telemetry import Timings
+
+
+@pytest.fixture(scope="module")
+def queue(world):
+    """One queue for all tests of this file: runs follow one another as in a stage."""
+    return Queue(world, Mail(world))
+
+
+class Tree:
+    """A random tree of tasks that any rank can grow: task (depth, low, high) covers the units low..high-1 of a depth.
+
+    A task is computed in slices of a few units; each unit may bear units of the next depth, as one child task.
+    """
+
+    def __init__(self, seed: int, depth: int, breadth: int, delay_ms: float):
+        self.seed, self.depth, self.breadth, self.delay_ms = seed, depth, breadth, delay_ms
+
+    def roots(self) -> list[tuple]:
+        """Tasks of uneven length that cover the units of depth 0."""
+        cuts = np.random.default_rng(self.seed).integers(1, 6, size=self.breadth).cumsum().tolist()
+        return [(0, low, high) for low, high in zip([0, *cuts], cuts)]
+
+    def offspring(self, depth: int, unit: int) -> int:
+        """How many units a unit bears."""
+        if depth >= self.depth:
+            return 0
+        return int(np.random.default_rng([self.seed, depth, unit]).choice([0, 0, 1, 3]))
+
+    def work(self, task):
+        """A generator as the queue wants it; the result is the list of units."""
+        depth, low, high = task
+        units = []
+        for unit in range(low, high):
+            delay = np.random.default_rng([self.seed, depth, unit, 1]).random() ** 4
+            time.sleep(delay * self.delay_ms / 1000)
+            units.append([depth, unit])
+            count = self.offspring(depth, unit)
+            yield [(depth + 1, 3 * unit, 3 * unit + count)] if count else None
+        return {"units": np.array(units)}
+
+    def all_units(self) -> list:
+        """Oracle: the units of the whole tree, by plain recursion."""
+        found = []
+
+        def visit(depth, low, high):
+            for unit in range(low, high):
+                found.append([depth, unit])
+                visit(depth + 1, 3 * unit, 3 * unit + self.offspring(depth, unit))
+
+        for _, low, high in self.roots():
+            visit(0, low, high)
+        return sorted(found)
+
+
+def halves(task):
+    """Cuts a task of two units or more into two."""
+    depth, low, high = task
+    middle = (low + high) // 2
+    return ((depth, low, middle), (depth, middle, high)) if high - low > 1 else None
+
+
+@given(
+    seed=st.integers(0, 10**6), depth=st.integers(0, 4), breadth=st.integers(0, 12),
+    delay_ms=st.sampled_from([0.0, 0.3, 3.0]), splits=st.booleans(), weighted=st.booleans(), steal=st.booleans(),
+)  # fmt: skip
+@settings(max_examples=40)
+def test_random_trees(world, queue, seed, depth, breadth, delay_ms, splits, weighted, steal):
+    """Every unit of a random task tree is computed exactly once, with splits, children, delays, stealing or not."""
+    tree = Tree(seed, depth, breadth, delay_ms)
+    results = queue.run(
+        tree.roots(), tree.work, split=halves if splits else None, steal=steal,
+        cost=(lambda task: task[2] - task[1]) if weighted else None,
+    )  # fmt: skip
+    pairs = queue.gather(results)
+    assert [task for task, _ in pairs] == sorted(task for task, _ in pairs)
+    units = [unit for task, result in pairs for unit in result["units"].tolist()]
+    assert sorted(units) == tree.all_units()
+    assert all(result["units"][:, 1].tolist() == list(range(task[1], task[2])) for task, result in pairs)
+
+
+def test_results_do_not_depend_on_the_ranks(world, queue):
+    """Gathered results are those of a plain loop, in its order; gather_root gives them to rank 0 only."""
+
+    def work(task):
+        return {"sum": float(np.random.default_rng([7, *task]).random(100).sum())}
+
+    tasks = [(a, b) for a in range(9) for b in range(5)]
+    results = queue.run(tasks, work, cost=lambda task: 1 + task[0])
+    expected = [(task, work(task)) for task in tasks]
+    assert queue.gather(results) == expected
+    assert queue.gather_root(results) == (expected if world.is_root else [])
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_fewer_tasks_than_ranks(world, queue, count):
+    """No tasks at all, or fewer than ranks, end as they should."""
+    tasks = [(number,) for number in range(count)]
+    assert queue.gather(queue.run(tasks, lambda task: task[0])) == [(task, task[0]) for task in tasks]
+
+
+def test_runs_that_follow_at_once(world, queue):
+    """Ranks may be a run ahead of others: requests of the next run do not disturb the last one."""
+    for number in range(30):
+        time.sleep(0.002 * ((number + world.rank) % 3))
+        results = queue.run([(task,) for task in range(number)], lambda task: None)
+        assert world.sum([len(results)]).tolist() == [number]
+
+
+def test_children_of_one_task_are_shared(world, queue):
+    """Tasks born on one rank, of which nobody was told, are found by the idle ranks."""
+
+    def work(task):
+        if task == (0,):
+            yield [(number,) for number in range(1, 41)]
+        time.sleep(0.01)
+        yield None
+        return world.rank
+
+    start = time.perf_counter()
+    results = queue.run([(0,)], work)
+    wall_s = time.perf_counter() - start
+    assert len(queue.gather(results)) == 41
+    if world.size > 1:
+        assert len(results) > 0
+        assert wall_s < 0.41 / world.size + 0.2
+
+
+def test_one_large_waiting_task_is_split(world, queue):
+    """A single large task that waits behind another is cut until every rank has a share."""
+
+    def work(task):
+        time.sleep(0.002 * (task[2] - task[1]))
+        return world.rank
+
+    tasks = [(0, 0, 1), (0, 1, 200)]
+    results = queue.run(tasks, work, split=halves, cost=lambda task: task[2] - task[1])
+    pairs = queue.gather(results)
+    assert sorted(unit for task, _ in pairs for unit in range(task[1], task[2])) == list(range(200))
+
+
+def test_slow_rank(world):
+    """One rank four times slower: within 1.3x of the ideal (sum of speeds), while the equal split is far from it."""
+    queue = Queue(world, Mail(world))
+    slow = world.rank == world.size - 1 and world.size > 1
+    speed = 0.25 if slow else 1.0
+
+    def work(task):
+        # Asleep while another rank computes, so that the host's real cores do not matter.
+        time.sleep(0.005 / speed)
+
+    tasks = [(number,) for number in range(100 * world.size)]
+    ideal_s = 0.005 * len(tasks) / world.sum([speed])[0]
+    world.barrier()
+    start = time.perf_counter()
+    queue.run(tasks, work, steal=False)
+    static_s = time.perf_counter() - start
+    queue.speeds[:] = 1.0  # as if nothing had been learned
+    start = time.perf_counter()
+    queue.run(tasks, work)
+    stealing_s = time.perf_counter() - start
+    assert stealing_s < 1.3 * ideal_s + 0.1
+    if world.size > 1:
+        assert static_s > 1.8 * ideal_s
+        assert queue.speeds[-1] < queue.speeds[0]
+
+
+def test_the_first_share_follows_the_speeds(world):
+    """After a run the slow rank is known: without any stealing, the next run is already balanced."""
+    queue = Queue(world, Mail(world))
+    speed = 0.25 if world.rank == world.size - 1 and world.size > 1 else 1.0
+    for _ in range(4):
+        queue.run([(number,) for number in range(40 * world.size)], lambda task: time.sleep(0.001 / speed))
+    results = queue.run([(number,) for number in range(60 * world.size)], lambda task: None, steal=False)
+    counts = [message for message in world.allgather(len(results))]
+    assert sum(counts) == 60 * world.size
+    if world.size > 1:
+        assert counts[-1] < 0.6 * counts[0]
+
+
+def test_counters_and_idle_time(world):
+    """Tasks done add up, and what a rank waited for work is a row of kind idle."""
+    timings = Timings(world, "test")
+    queue = Queue(world, Mail(world), timings)
+    with timings.phase("work"):
+        results = queue.run([(number,) for number in range(50)], lambda task: time.sleep(0.001))
+    rows = {row["kind"]: row for row in timings.local_rows()}
+    assert rows["compute"]["tasks_done"] == len(results) == queue.tasks_done
+    assert world.sum([queue.tasks_done]).tolist() == [50]
+    assert rows["compute"]["steal_requests"] == queue.steal_requests
+    assert rows["idle"]["tasks_done"] is None and rows["idle"]["wall_s"] >= 0
+    assert world.size > 1 or queue.tasks_stolen == queue.steal_requests == 0
+
+
+def test_progress_counts_every_task(world):
+    """The line on rank 0 ends at the number of tasks, wherever they were computed."""
+    lines = []
+
+    class Line:
+        def __init__(self, total, name):
+            self.total, self.count, self.closed = total, 0, False
+            lines.append(self)
+
+        def update(self, count):
+            self.count += count
+
+        def close(self):
+            self.closed = True
+
+    queue = Queue(world, Mail(world), progress=Line)
+    queue.run([(number,) for number in range(20)], lambda task: time.sleep(0.002))
+    assert len(lines) == world.is_root
+    assert all(line.count == line.total == 20 and line.closed for line in lines)
+
+
+@given(st.lists(st.floats(0.01, 100), max_size=40), st.lists(st.floats(0.1, 4), min_size=1, max_size=8))
+def test_share(world, costs, speeds):
+    """First shares are contiguous, leave nothing out, and stray from the exact proportion by one task at most."""
+    weights, speeds = np.array(costs), np.array(speeds)
+    shares = share(weights, speeds)
+    assert len(shares) == len(costs) and np.all(np.diff(shares) >= 0)
+    assert np.all((shares >= 0) & (shares < len(speeds)))
+    if len(costs):
+        exact = speeds / speeds.sum() * weights.sum()
+        assert np.all(np.abs(np.bincount(shares, weights, len(speeds)) - exact) <= weights.max() + 1e-6)

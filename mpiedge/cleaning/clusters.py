@@ -1,0 +1,153 @@
+"""From matching pairs to clusters: connected components, all their pairs compared, then average link.
+
+Closure alone chains records through single wrong pairs; average link joins two groups only while the mean weight of all
+pairs between them stays above the cut.
+"""
+
+import numpy as np
+
+LARGEST_COMPONENT = 1500
+STRONGEST = 5.0  # weights count within this distance of the cut
+BATCH_PAIRS = 20_000
+
+
+def components(a: np.ndarray, b: np.ndarray, records: int) -> np.ndarray:
+    """Local: for each record the smallest record connected with it, int64 (records,)."""
+    label = np.arange(records)
+    while len(a):
+        low = np.minimum(label[a], label[b])
+        before = label.copy()
+        for end in (a, b):
+            np.minimum.at(label, end, low)
+            np.minimum.at(label, before[end], low)
+        while True:  # point to the root at once
+            root = label[label]
+            if np.array_equal(root, label):
+                break
+            label = root
+        if np.array_equal(before, label):
+            break
+        apart = label[a] != label[b]
+        a, b = a[apart], b[apart]
+    return label
+
+
+def bounded_components(a, b, weight, cut: float, records: int) -> tuple[np.ndarray, int]:
+    """Local: components over pairs above the cut; inside one that is too large the cut rises by 1 until it is not.
+
+    Returns (label, how many components had to be cut).
+    """
+    strong = weight > cut
+    a, b, weight = a[strong], b[strong], weight[strong]
+    label = components(a, b, records)
+    split = 0
+    while True:
+        size = np.bincount(label, minlength=records)
+        large = size > LARGEST_COMPONENT
+        if not large.any():
+            return label, split
+        split = max(split, int(large.sum()))
+        cut += 1.0
+        kept = ~large[label[a]] | (weight > cut)
+        a, b, weight = a[kept], b[kept], weight[kept]
+        label = components(a, b, records)
+
+
+def average_link(strength: np.ndarray) -> np.ndarray:
+    """Local: clusters (smallest member's number, int64 (n,)) of a symmetric matrix of strengths.
+
+    Joins the two clusters of the highest mean strength while it is not negative; ties by lower number.
+    """
+    n = len(strength)
+    label = np.arange(n)
+    mean = strength.astype(np.float64)
+    np.fill_diagonal(mean, -np.inf)
+    if n > 1 and mean[~np.eye(n, dtype=bool)].min() >= 0:
+        return np.zeros(n, np.int64)
+    size = np.ones(n)
+    best = mean.argmax(axis=1)
+    value = mean[np.arange(n), best]
+    while True:
+        first = int(value.argmax())
+        if not value[first] >= 0:
+            return label
+        low, high = sorted((first, int(best[first])))
+        merged = (size[low] * mean[low] + size[high] * mean[high]) / (size[low] + size[high])
+        merged[[low, high]] = -np.inf
+        merged[value == -np.inf] = -np.inf
+        size[low] += size[high]
+        mean[low] = mean[:, low] = merged
+        mean[high] = mean[:, high] = -np.inf
+        label[label == high] = low
+        value[high] = -np.inf
+        stale = np.flatnonzero((best == low) | (best == high) | (merged >= value))
+        stale = stale[value[stale] > -np.inf]
+        best[low], value[low] = merged.argmax(), merged.max()
+        if len(stale):
+            best[stale] = mean[stale].argmax(axis=1)
+            value[stale] = mean[stale, best[stale]]
+
+
+def cluster(stage, a, b, weight, cut: float, records: int, score, floor: float):
+    """Collective: labels (smallest record of the cluster, int64 (records,)), the pairs completed, and a summary.
+
+    a, b, weight: candidate pairs, the same on every rank; score(a, b): a generator yielding None, returning the float
+    weights of any pairs. Components of three and more are completed: a task is one component, or several small ones,
+    largest first. Returns also (a, b, weight) of completed pairs at or above `floor`. Messages: labels and these pairs.
+    """
+    label, split = bounded_components(a, b, weight, cut, records)
+    member = np.argsort(label, kind="stable")
+    roots, start, size = np.unique(label[member], return_index=True, return_counts=True)
+    three = size >= 3
+    roots, start, size = roots[three], start[three], size[three]
+    order = np.argsort(-size, kind="stable")
+    start, size = start[order], size[order]
+    batch = _batches(size)
+
+    def work(task):
+        (number,) = task
+        groups = [member[start[k]:start[k] + size[k]] for k in range(batch[number], batch[number + 1])]
+        rows, columns = zip(*(np.triu_indices(len(group), 1) for group in groups))
+        left = np.concatenate([group[row] for group, row in zip(groups, rows)])
+        right = np.concatenate([group[column] for group, column in zip(groups, columns)])
+        weights = np.empty(len(left))
+        for piece in range(0, len(left), BATCH_PAIRS):
+            chosen = slice(piece, piece + BATCH_PAIRS)
+            weights[chosen] = yield from score(left[chosen], right[chosen])
+        labels, at = [], 0
+        for group, row, column in zip(groups, rows, columns):
+            strength = np.zeros((len(group), len(group)))
+            strength[row, column] = np.clip(weights[at:at + len(row)] - cut, -STRONGEST, STRONGEST)
+            at += len(row)
+            labels.append(group[average_link(strength + strength.T)])
+            yield
+        near = weights >= floor
+        return {"label": np.concatenate(labels), "a": left[near].astype(np.int32), "b": right[near].astype(np.int32),
+                "weight": weights[near]}
+
+    tasks = [(number,) for number in range(len(batch) - 1)]
+    pairs = size.astype(np.float64) * (size - 1) / 2
+    results = stage.queue.run(tasks, work, name="clusters",
+                              cost=lambda task: float(pairs[batch[task[0]]:batch[task[0] + 1]].sum()))
+    completed = []
+    for (number,), message in stage.queue.gather(results):
+        where = np.concatenate([np.arange(start[k], start[k] + size[k])
+                                for k in range(batch[number], batch[number + 1])])
+        label[member[where]] = message["label"]
+        completed.append((message["a"], message["b"], message["weight"]))
+    empty = (np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0))
+    completed = tuple(np.concatenate(column) for column in zip(empty, *completed))
+    return label, completed, {"components_of_three_and_more": len(size), "largest_component": int(size[0]) if len(size)
+                              else int(min(len(a), 1) + 1), "components_cut": split}
+
+
+def _batches(size: np.ndarray) -> list[int]:
+    """Bounds of runs of components whose pairs fit one task (a large component is a task of its own)."""
+    bounds, load = [0], 0
+    for number, members in enumerate(size.tolist()):
+        pairs = members * (members - 1) // 2
+        if load and load + pairs > BATCH_PAIRS:
+            bounds.append(number)
+            load = 0
+        load += pairs
+    return [*bounds, len(size)] if len(size) else [0]

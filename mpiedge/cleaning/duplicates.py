@@ -1,0 +1,169 @@
+"""Duplicates without configuration or labels: equal rows by hash, then near-duplicates by their match weights."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mpiedge.cleaning import linkage, twins
+from mpiedge.cleaning.candidates import GRAM_BITS, PAIRS, find_candidates
+from mpiedge.cleaning.clusters import cluster
+from mpiedge.cleaning.exact import first_equal_rows
+from mpiedge.cleaning.matching import dependence_discount, fit, logistic, prevalence_cut
+from mpiedge.cleaning.records import read_records
+from mpiedge.cleaning.scoring import Scorer, chance_levels, compare_candidates, gather_pairs, joined
+from mpiedge.cleaning.similarity import Comparison
+
+REVIEW_FLOOR = 0.1  # probability from which a pair is listed
+REVIEW_WEIGHT = float(np.log(REVIEW_FLOOR / (1 - REVIEW_FLOOR)))
+ATTEMPTS = 3
+
+
+@dataclass
+class Duplicates:
+    """What was found.
+
+    cluster_id: int64 (rows,) smallest row number of the cluster; row_a < row_b (int64) and probability (float64): every
+    pair scored at or above the review floor, sorted; equal rows are listed with the first of them only. summary: counts
+    and the self-check, JSON-able.
+    """
+
+    cluster_id: np.ndarray
+    row_a: np.ndarray
+    row_b: np.ndarray
+    probability: np.ndarray
+    summary: dict = field(default_factory=dict)
+
+
+def find_duplicates(stage, table, *, id_column: str | None = None, source_column: str | None = None,
+                    exhaustive: bool = False) -> Duplicates:
+    """Collective: the duplicates of a table, or with `source_column` its links between sources (one to one).
+
+    stage: has world, queue, budget_bytes, seed and phase(name, kind); table: name, columns, rows, chunk_rows and
+    read(chunk, columns). id_column is never looked at. The result is the same on every rank, and for any number of
+    ranks and any memory. exhaustive: no gram is too frequent for the search of candidates.
+    """
+    names = [column.name for column in table.columns if column.name not in (id_column, source_column)]
+    with stage.phase("read records", "io"):
+        records, sources, digests = read_records(stage, table, names, source_column)
+    with stage.phase("equal rows"):
+        # Between sources equal rows are links like others; inside one source they stay apart.
+        first = (first_equal_rows(stage.world, digests, table.rows) if source_column is None and names
+                 else np.arange(table.rows, dtype=np.int64))
+    equal = np.flatnonzero(first != np.arange(table.rows))
+    rows = np.flatnonzero(first == np.arange(table.rows))
+    summary = {"rows": table.rows, "equal_rows": len(equal), "columns": records.names, "dropped": records.dropped}
+    found = None
+    if records.width and len(rows) > 1:
+        if sources is not None:
+            found = linkage.link(stage, records, sources, exhaustive)
+        else:
+            found = _near_duplicates(stage, records, rows, exhaustive)
+        summary.update(found.summary)
+    cluster_id = first.copy()
+    a, b, probability = first[equal], equal, np.ones(len(equal))
+    if found is not None:
+        cluster_id = rows[found.cluster_id][np.searchsorted(rows, first)]
+        a, b = np.append(a, rows[found.row_a]), np.append(b, rows[found.row_b])
+        probability = np.append(probability, found.probability)
+    order = np.lexsort((b, a))
+    summary["clusters"] = len(np.unique(cluster_id))
+    return Duplicates(cluster_id, a[order], b[order], probability[order], summary)
+
+
+def estimate_bytes(rows: int, columns: int, mean_row_bytes: float, budget_bytes: int) -> int:
+    """Local: expected bytes per rank of `find_duplicates` beyond the interpreter, at its largest moment."""
+    pairs = min(30 * rows, 2 * PAIRS)
+    records = rows * (4 * columns + 1.3 * mean_row_bytes)
+    index = min(rows * mean_row_bytes * 4 * 2, max(budget_bytes / 2, 1 << 20))
+    tables = (1 << GRAM_BITS) * 8 + columns * (1 << 18)
+    return int(records + max(index + 8 * pairs, pairs * (16 + columns)) + tables)
+
+
+def _near_duplicates(stage, records, rows, exhaustive: bool) -> Duplicates:
+    """Collective: clusters and pairs (as positions in `rows`); tries again without columns that differ by record."""
+    left_out = []
+    for attempt in range(ATTEMPTS):
+        found, useless = _attempt(stage, records, rows, exhaustive, last=attempt == ATTEMPTS - 1)
+        if not useless:
+            break
+        left_out += [records.names[column] for column in useless]
+        records = records.without(useless)
+    found.summary["columns"] = records.names
+    found.summary["columns_that_differ_by_record"] = left_out
+    return found
+
+
+def _attempt(stage, records, rows, exhaustive: bool, last: bool):
+    """Collective: one run over the columns of `records`: (Duplicates, columns to leave out next time)."""
+    with stage.phase("candidates"):
+        candidates = find_candidates(stage, records, rows, exhaustive=exhaustive)
+    with stage.phase("compare"):
+        comparison = Comparison(stage, records)
+        chance = chance_levels(stage, comparison, rows, None, candidates.grams)
+        levels = compare_candidates(stage, comparison, rows, candidates)
+    tops = np.array([scale.top for scale in comparison.scales])
+    pairs = len(rows) * (len(rows) - 1) / 2
+    scorer = Scorer(comparison, rows, candidates.grams)
+    with stage.phase("fit"):
+        vectors, counts = joined(levels, records.width)
+        plain = fit(stage.world, vectors, counts, chance, tops, len(rows), pairs)
+        discount = dependence_discount(plain, chance)
+        scorer.weights = fit(stage.world, vectors, counts, chance, tops, len(rows), pairs, discount)
+        del vectors, counts
+    weight = _weights(stage, scorer, levels, candidates)
+    cut = prevalence_cut(_best(candidates, weight, len(rows)))
+    with stage.phase("cluster"):
+        label, completed, facts = _clusters(stage, candidates, weight, cut, len(rows), scorer)
+        check = _check(stage, levels, candidates, weight, cut, label, chance, tops)
+        if check is None and cut > 0 and (weight > 0).sum() <= 3 * (weight > cut).sum():
+            relaxed, _, _ = _clusters(stage, candidates, weight, 0.0, len(rows), scorer)
+            check = _check(stage, levels, candidates, weight, 0.0, relaxed, chance, tops)
+        elif check is None and cut < 0:
+            check = _check(stage, levels, candidates, weight, 0.0, label, chance, tops)
+        if check is not None and check.ratio is None and not last and records.width - len(check.columns) >= 2:
+            return None, check.columns
+        if check is not None and check.ratio is not None:
+            scorer.twins, cut = check, twins.TWIN_CUT
+            weight = _weights(stage, scorer, levels, candidates)
+            label, completed, facts = _clusters(stage, candidates, weight, cut, len(rows), scorer)
+    near = weight >= cut + REVIEW_WEIGHT
+    a = np.append(candidates.a[near], completed[0]).astype(np.int64)
+    b = np.append(candidates.b[near], completed[1]).astype(np.int64)
+    key, chosen = np.unique(a * len(rows) + b, return_index=True)
+    probability = logistic(np.append(weight[near], completed[2])[chosen].astype(np.float64) - cut)
+    summary = {**candidates.summary, **facts, "cut": round(cut, 6), "edges": int((weight > cut).sum()),
+               "discount": {name: round(float(v), 4) for name, v in zip(records.names, discount)},
+               "twin_columns": [] if check is None or check.ratio is None else
+               [records.names[column] for column in check.columns],
+               "twin_links_equal": check.equal if check is not None else 0,
+               "twin_links": check.links if check is not None else 0}
+    return Duplicates(label, key // len(rows), key % len(rows), probability, summary), []
+
+
+def _weights(stage, scorer, levels, candidates) -> np.ndarray:
+    """Collective: weights (float32) of all candidates on every rank. Messages: 4 bytes a candidate to every rank."""
+    parts = {start: scorer.weigh(block, candidates.cosine[start:start + block.shape[1]])
+             for start, block in levels.items()}
+    return gather_pairs(stage, parts, np.float32)
+
+
+def _best(candidates, weight, records: int) -> np.ndarray:
+    """Local: the highest weight of each record."""
+    best = np.full(records, -np.inf, np.float32)
+    np.maximum.at(best, candidates.a, weight)
+    np.maximum.at(best, candidates.b, weight)
+    return best
+
+
+def _clusters(stage, candidates, weight, cut, records, scorer):
+    return cluster(stage, candidates.a, candidates.b, weight, cut, records, scorer, cut + REVIEW_WEIGHT)
+
+
+def _check(stage, levels, candidates, weight, cut, label, chance, tops):
+    """Collective: the twin check on candidates above the cut inside one cluster. Messages: their levels to every rank.
+    """
+    is_link = (weight > cut) & (label[candidates.a] == label[candidates.b])
+    parts = {start: np.ascontiguousarray(block[:, is_link[start:start + block.shape[1]]].T).ravel()
+             for start, block in levels.items()}
+    links = gather_pairs(stage, parts, np.uint8).reshape(-1, len(tops)).T
+    return twins.check_twins(links, chance, tops)

@@ -1,0 +1,169 @@
+"""Match weights without labels: Fellegi-Sunter over levels of agreement, fitted by EM over all pairs of the table.
+
+Fellegi & Sunter 1969; EM as in Winkler 1988, with three changes that keep it from finding something other than
+duplicates: the non-matches are mostly random pairs, m is drawn towards a generic shape, and columns that agree together
+by chance (copies, city and postcode) share their evidence.
+
+Every probability is rounded to a multiple of 2^-26 before it is added up. Sums of such numbers are exact in doubles for
+up to 2^27 pairs, so the fit has the same bits however the pairs are spread over the ranks.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mpiedge.cleaning.similarity import MISSING
+from mpiedge.kernels.cosine import UNIT
+
+LEVELS = 16  # room in the count tables; MISSING is folded to the last
+ROUNDS = 15
+GRAIN = 2.0**26
+OWN_SHARE = 0.7  # of m; the rest is the generic shape
+COSINE_WEIGHT = 3.0
+LEAST_CORRELATION, CORRELATION_POWER, LEAST_PAIRS = 0.2, 1.5, 200
+MISSING_LEVEL = LEVELS - 1
+
+
+@dataclass
+class Weights:
+    """What agreement is worth: ratio float64 (columns, LEVELS) = ln(m/u), 0 where missing; log_odds of any pair."""
+
+    ratio: np.ndarray
+    log_odds: float
+
+    def evidence(self, levels: np.ndarray) -> np.ndarray:
+        """Local: float64 sum over the columns for uint8 levels (columns, pairs)."""
+        total = np.zeros(levels.shape[1])
+        for column, row in enumerate(levels):
+            total += self.ratio[column][np.minimum(row, MISSING_LEVEL)]
+        return total
+
+
+def logistic(weight: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-np.clip(weight, -500, 500)))
+
+
+def generic_shape(tops: np.ndarray) -> np.ndarray:
+    """Local: m before any data, (columns, LEVELS): mostly equal, else the nearer the likelier."""
+    shape = np.zeros((len(tops), LEVELS))
+    for column, top in enumerate(tops):
+        level = np.arange(1, top)
+        shape[column, 1:top] = 0.01 + 0.15 * 2.0 ** -(top - level)
+        shape[column, top] = 0.71
+    return shape / shape.sum(axis=1, keepdims=True)
+
+
+def level_vectors(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Local: distinct columns of levels (columns, pairs) with the half-levels 0 and 1 taken as one, and how often."""
+    folded = np.where(levels == MISSING, MISSING_LEVEL, np.maximum(levels, 1)).astype(np.uint64)
+    words = [np.zeros(levels.shape[1], np.uint64) for _ in range(-(-len(levels) // 16))]
+    for column, row in enumerate(folded):
+        words[column // 16] |= row << np.uint64(4 * (column % 16))
+    if len(words) == 1:
+        words[0], counts = np.unique(words[0], return_counts=True)
+    else:
+        order = np.lexsort(words)
+        words = [word[order] for word in words]
+        new = np.ones(len(order), bool)
+        new[1:] = np.any([word[1:] != word[:-1] for word in words], axis=0)
+        counts = np.diff(np.append(np.flatnonzero(new), len(order)))
+        words = [word[new] for word in words]
+    distinct = [(words[column // 16] >> np.uint64(4 * (column % 16)) & np.uint64(15)).astype(np.uint8)
+                for column in range(len(levels))]
+    return np.array(distinct, np.uint8).reshape(len(levels), len(counts)), counts
+
+
+def tally(levels: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Local: sum of `weight` per column and level, (columns, LEVELS); missing cells are left out."""
+    folded = np.where(levels == MISSING, MISSING_LEVEL, levels)
+    table = np.array([np.bincount(row, weight, LEVELS) for row in folded]).reshape(len(levels), LEVELS)
+    table[:, 1] += table[:, 0]
+    table[:, [0, MISSING_LEVEL]] = 0.0
+    return table
+
+
+def fit(world, vectors, counts, chance: np.ndarray, tops: np.ndarray, records: int, pairs: float,
+        discount: np.ndarray | None = None) -> Weights:
+    """Collective: EM over all `pairs` pairs of the table. Messages: two small sums, then one per round.
+
+    vectors, counts: this rank's distinct level vectors (columns, n) of candidates and their numbers; chance: levels of
+    the random pairs, the same on every rank; discount: float64 (columns,) share of its evidence a column may count.
+    """
+    shape = generic_shape(tops)
+    exists = shape > 0
+    discount = np.ones(len(tops)) if discount is None else discount
+    candidates = float(world.sum(np.array([counts.sum()], np.int64))[0])
+    everyone = world.sum(tally(vectors, counts.astype(np.float64)))
+    random_counts = tally(chance, np.ones(chance.shape[1]))
+    scale = max(pairs - candidates, 0.0) / max(chance.shape[1], 1)
+    u = _shares(random_counts + 1.0, exists)
+    m = shape
+    share = min(records / 2 / pairs, 0.5)
+    for _ in range(ROUNDS):
+        weights = Weights(_ratio(m, u, exists) * discount[:, None], float(np.log(share / (1 - share))))
+        match = np.round(logistic(weights.log_odds + weights.evidence(vectors)) * GRAIN) / GRAIN * counts
+        sums = world.sum(np.append(tally(vectors, match).ravel(), match.sum()))
+        matched = sums[:-1].reshape(everyone.shape)
+        u = _shares(everyone - matched + scale * random_counts + 0.5, exists)
+        m = (1 - OWN_SHARE) * shape + OWN_SHARE * _shares(matched + 0.5, exists)
+        share = min((sums[-1] + 1.0) / pairs, 0.5)
+    return Weights(_ratio(m, u, exists) * discount[:, None], float(np.log(share / (1 - share))))
+
+
+def dependence_discount(weights: Weights, chance: np.ndarray) -> np.ndarray:
+    """Local: 1 / (1 + sum of the correlations with other columns ^ 1.5) per column, over the random pairs.
+
+    chance: levels of the random pairs, weighted by their probability of being no match. Columns that agree together by
+    chance would otherwise count the same evidence several times.
+    """
+    unlikely = 1.0 - logistic(weights.log_odds + weights.evidence(chance))
+    parts = [weights.ratio[column][np.minimum(row, MISSING_LEVEL)] for column, row in enumerate(chance)]
+    filled = chance != MISSING
+    excess = np.zeros(len(parts))
+    for c in range(len(parts)):
+        for d in range(c):
+            both = np.flatnonzero(filled[c] & filled[d])
+            if len(both) < LEAST_PAIRS:
+                continue
+            correlation = _correlation(parts[c][both], parts[d][both], unlikely[both])
+            if correlation > LEAST_CORRELATION:
+                excess[[c, d]] += correlation**CORRELATION_POWER
+    return 1.0 / (1.0 + excess)
+
+
+def whole_record(cosines: np.ndarray) -> np.ndarray:
+    """Local: ln(c / (1 - c)) + .4 of int32 cosines, c kept within .02 and .98."""
+    share = np.clip(cosines / UNIT, 0.02, 0.98)
+    return np.log(share / (1 - share)) + 0.4
+
+
+def prevalence_cut(best: np.ndarray) -> float:
+    """Local: the weight above which a pair is a match, from each record's best weight (-inf: none).
+
+    A prior: the odds that a record has a duplicate at all; found as a fixed point in eight damped steps.
+    """
+    cut = 0.0
+    for _ in range(8):
+        share = np.clip(np.mean(best > cut), 1 / len(best), 1 - 1 / len(best))
+        cut = cut / 2 + max(-3 * np.log(share / (1 - share)), -1.0) / 2
+    return float(cut)
+
+
+def _shares(counts: np.ndarray, exists: np.ndarray) -> np.ndarray:
+    counts = np.where(exists, counts, 0.0)
+    return counts / counts.sum(axis=1, keepdims=True)
+
+
+def _ratio(m: np.ndarray, u: np.ndarray, exists: np.ndarray) -> np.ndarray:
+    """ln(m/u) per level; level 0 (below the median of chance) is worth the same as level 1."""
+    ratio = np.zeros_like(m)
+    ratio[exists] = np.log(m[exists] / u[exists])
+    ratio[:, 0] = ratio[:, 1]
+    return ratio
+
+
+def _correlation(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
+    total = weight.sum()
+    x, y = x - (weight * x).sum() / total, y - (weight * y).sum() / total
+    spread = (weight * x * x).sum() * (weight * y * y).sum()
+    return float((weight * x * y).sum() / np.sqrt(spread)) if spread > 0 else 0.0

@@ -1,0 +1,76 @@
+"""The match weight of any pair of records, and what all ranks know of the candidates' weights."""
+
+import numpy as np
+
+from mpiedge.cleaning.candidates import PAIR_BLOCK, pair_cosines
+from mpiedge.cleaning.matching import COSINE_WEIGHT, level_vectors, whole_record
+from mpiedge.cleaning.similarity import compare_random, random_pairs
+from mpiedge.kernels import cosine
+from mpiedge.kernels.cosine import UNIT
+
+
+class Scorer:
+    """Match weight of any pair of positions: column evidence and whole-record cosine, held down by the twin class."""
+
+    def __init__(self, comparison, rows, grams):
+        self.comparison, self.rows, self.grams = comparison, rows, grams
+        self.values = comparison.records.codes[rows] if len(rows) < comparison.records.rows else (
+            comparison.records.codes)
+        self.weights = self.twins = None
+
+    def weigh(self, levels, cosines) -> np.ndarray:
+        """Local: float32 weights of pairs with these levels and cosines."""
+        weight = self.weights.log_odds + self.weights.evidence(levels) + COSINE_WEIGHT * whole_record(cosines)
+        if self.twins is not None:
+            weight = np.minimum(weight, self.twins.evidence(levels))
+        return weight.astype(np.float32)
+
+    def __call__(self, a, b):
+        """Local, a generator that yields None every few milliseconds: the weights of pairs of positions."""
+        levels = yield from self.comparison.all_levels(self.rows[a], self.rows[b])
+        parts = []
+        for start in range(0, len(a), 1024):
+            chosen = slice(start, start + 1024)
+            parts.append(cosine.pairs(self.comparison.records.texts, self.values[a[chosen]], self.values[b[chosen]],
+                                      self.grams))
+            yield
+        return self.weigh(levels, np.concatenate(parts))
+
+
+def compare_candidates(stage, comparison, rows, candidates) -> dict[int, np.ndarray]:
+    """Collective: levels of the candidates, block by block, kept where they were computed: {start: (columns, n)}."""
+    def work(task):
+        (start,) = task
+        chosen = slice(start, start + PAIR_BLOCK)
+        levels = yield from comparison.all_levels(rows[candidates.a[chosen]], rows[candidates.b[chosen]])
+        return {"levels": levels}
+
+    tasks = [(start,) for start in range(0, len(candidates.a), PAIR_BLOCK)]
+    return {start: message["levels"] for (start,), message in stage.queue.run(tasks, work, name="comparisons")}
+
+
+def joined(levels: dict[int, np.ndarray], columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Local: distinct level vectors of this rank's blocks and their counts, merged block by block."""
+    vectors, counts = np.zeros((columns, 0), np.uint8), np.zeros(0, np.int64)
+    blocks = list(levels.values())
+    for start in range(0, len(blocks), 16):
+        together, number = level_vectors(np.concatenate(blocks[start:start + 16], axis=1))
+        vectors, counts = np.concatenate([vectors, together], axis=1), np.append(counts, number)
+    return vectors, counts
+
+
+def gather_pairs(stage, parts: dict[int, np.ndarray], dtype) -> np.ndarray:
+    """Collective: values computed per block of candidates, in order, on every rank."""
+    results = [((start,), {"part": part}) for start, part in parts.items()]
+    merged = [message["part"] for _, message in stage.queue.gather(results)]
+    return np.concatenate([np.zeros(0, dtype), *merged])
+
+
+def chance_levels(stage, comparison, rows, sources, grams) -> np.ndarray:
+    """Collective: sets the scales from random pairs; returns their levels. In a small table, where all pairs are drawn,
+    those alike as whole records are left out: they are what is looked for."""
+    a, b = random_pairs(len(rows), stage.seed, sources)
+    if len(a) < 60_000:
+        likeness = pair_cosines(stage, comparison.records.texts, comparison.records.codes[rows], a, b, grams)
+        a, b = a[likeness <= UNIT // 2], b[likeness <= UNIT // 2]
+    return compare_random(stage, comparison, rows[a], rows[b])

@@ -1,0 +1,173 @@
+"""Similarity of two records column by column, as levels of agreement cut where the table's own chance pairs fall.
+
+Levels follow the null of the table itself: random pairs of records tell how similar two cells are by chance, and their
+upper-tail quantiles are the cut points. Equality is a level of its own, a missing side is no evidence.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from rapidfuzz import process
+from rapidfuzz.distance import JaroWinkler
+
+from mpiedge.cleaning.candidates import count_grams, inverse_frequency
+from mpiedge.kernels import cosine
+from mpiedge.kernels.cosine import GRAMS, UNIT, Grams
+
+GRAM_SIZE, GRAM_BITS = 3, 16
+LONG_WORDS = 3.5  # a column with as many words a cell is compared by its grams alone
+ALMOST = np.float32(0.9999)
+QUANTILES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+MISSING = 255
+UNKNOWN = 254
+MEMO = 1 << 20  # squares of columns with few values are remembered
+SLICE = 4096
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Cut points of one column: level 0 up to the median of chance, 1 below all cuts, ..., `top` equality."""
+
+    median: np.float32
+    cuts: np.ndarray  # float32, ascending
+
+    @property
+    def top(self) -> int:
+        return len(self.cuts) + 2
+
+    def levels(self, similarity: np.ndarray) -> np.ndarray:
+        """Local: uint8 level of each similarity."""
+        level = np.searchsorted(self.cuts, similarity, side="left").astype(np.uint8) + np.uint8(1)
+        level[(similarity <= self.median)] = 0
+        level[similarity == 1] = self.top
+        return level
+
+
+def scale_of(similarity: np.ndarray) -> Scale:
+    """Local: the scale of a column from the similarities of random pairs (those with both sides filled)."""
+    if not len(similarity):
+        return Scale(np.float32(0), np.zeros(0, np.float32))
+    quantiles = np.quantile(similarity, [1 - tail for tail in QUANTILES], method="lower").astype(np.float32)
+    cuts = np.unique(quantiles[quantiles < ALMOST])
+    return Scale(np.float32(np.quantile(similarity, 0.5, method="lower")), cuts)
+
+
+class Comparison:
+    """Compares cells of the columns of `records`: max(gram cosine, Jaro-Winkler), gram cosine alone in long text."""
+
+    def __init__(self, stage, records):
+        """Collective: counts the grams of each column's distinct values. Messages: one sum per column."""
+        self.records = records
+        self.grams, self.scales, self._memo = [], [], {}
+        for column in range(records.width):
+            values = np.arange(*records.spans[column], dtype=np.int32)[:, None]
+            frequency = count_grams(stage, records.texts, values, GRAM_SIZE, GRAM_BITS, GRAMS)
+            self.grams.append(Grams(GRAM_SIZE, GRAM_BITS, GRAMS,
+                                    inverse_frequency(frequency, len(values), np.ones(len(frequency), bool))))
+
+    def similarity(self, column: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Local: float32 similarity of value numbers a and b of a column; 1 exactly where they are equal."""
+        result = np.ones(len(a), np.float32)
+        differ = np.flatnonzero(a != b)
+        if not len(differ):
+            return result
+        a, b = a[differ], b[differ]
+        similar = cosine.pairs(self.records.texts, a[:, None], b[:, None], self.grams[column]) / np.float32(UNIT)
+        if self.records.words[column] < LONG_WORDS:
+            strings = self.records.strings
+            edits = process.cpdist(strings(a), strings(b), scorer=JaroWinkler.normalized_similarity, dtype=np.float32,
+                                   workers=1)
+            similar = np.maximum(similar, edits)
+        result[differ] = np.minimum(similar.astype(np.float32), ALMOST)
+        return result
+
+    def pairs_similarity(self, column: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Local: as `similarity`, for records a and b; NaN where a side is missing."""
+        similar = np.full(len(a), np.nan, np.float32)
+        filled, low, high, again = self._distinct(column, a, b)
+        similar[filled] = self.similarity(column, low, high)[again]
+        return similar
+
+    def levels(self, column: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Local: uint8 level of records a and b; MISSING where a side is."""
+        levels = np.full(len(a), MISSING, np.uint8)
+        filled, low, high, again = self._distinct(column, a, b)
+        base, end = self.records.spans[column].tolist()
+        size = end - base
+        if size * size > MEMO:
+            levels[filled] = self.scales[column].levels(self.similarity(column, low, high))[again]
+            return levels
+        if column not in self._memo:
+            self._memo[column] = np.full(size * size, UNKNOWN, np.uint8)
+        memo = self._memo[column]
+        key = (low - base) * size + high - base
+        new = memo[key] == UNKNOWN
+        if new.any():
+            memo[key[new]] = self.scales[column].levels(self.similarity(column, low[new], high[new]))
+        levels[filled] = memo[key][again]
+        return levels
+
+    def all_levels(self, a: np.ndarray, b: np.ndarray):
+        """Local, a generator that yields None every few milliseconds: returns uint8 levels (columns, pairs)."""
+        levels = np.empty((self.records.width, len(a)), np.uint8)
+        for start in range(0, len(a), SLICE):
+            chosen = slice(start, start + SLICE)
+            for column in range(self.records.width):
+                levels[column, chosen] = self.levels(column, a[chosen], b[chosen])
+                yield
+        return levels
+
+    def _distinct(self, column: int, a, b):
+        """Which pairs have both sides, their distinct value pairs (low, high) and how to get back to the pairs."""
+        left, right = self.records.codes[a, column], self.records.codes[b, column]
+        filled = np.flatnonzero((left >= 0) & (right >= 0))
+        left, right = left[filled].astype(np.int64), right[filled].astype(np.int64)
+        key = np.minimum(left, right) << 32 | np.maximum(left, right)
+        key, again = np.unique(key, return_inverse=True)
+        return filled, key >> 32, key & 0xFFFFFFFF, again
+
+
+def random_pairs(documents: int, seed: int, sources, count: int = 60_000) -> tuple[np.ndarray, np.ndarray]:
+    """Local: `count` random pairs of positions (of different sources, if given); all pairs when there are no more."""
+    if documents * (documents - 1) // 2 <= count:
+        a, b = np.triu_indices(documents, 1)
+    else:
+        draw = np.random.default_rng([seed, 60_000])
+        size = count if sources is None else 4 * count
+        a = draw.integers(0, documents, size)
+        b = (a + draw.integers(1, documents, size)) % documents
+    if sources is not None:
+        apart = sources[a] != sources[b]
+        a, b = a[apart][:count], b[apart][:count]
+    return a.astype(np.int32), b.astype(np.int32)
+
+
+def compare_random(stage, comparison: Comparison, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Collective: sets the scales of `comparison` from random pairs of records; returns their levels on every rank.
+
+    Messages: the similarities of all pairs to every rank (4 bytes a pair and column).
+    """
+    columns, step = comparison.records.width, 8192
+
+    def work(task):
+        column, start = task
+        parts = []
+        for piece in range(start, min(start + step, len(a)), SLICE):
+            chosen = slice(piece, min(piece + SLICE, start + step))
+            parts.append(comparison.pairs_similarity(column, a[chosen], b[chosen]))
+            yield
+        return {"similarity": np.concatenate(parts)}
+
+    tasks = [(column, start) for column in range(columns) for start in range(0, len(a), step)]
+    results = stage.queue.gather(stage.queue.run(tasks, work, name="chance pairs"))
+    similar = [[] for _ in range(columns)]
+    for (column, _), message in results:
+        similar[column].append(message["similarity"])
+    levels = np.full((columns, len(a)), MISSING, np.uint8)
+    comparison.scales = []
+    for column in range(columns):
+        values = np.concatenate([np.zeros(0, np.float32), *similar[column]])
+        filled = ~np.isnan(values)
+        comparison.scales.append(scale_of(values[filled]))
+        levels[column, filled] = comparison.scales[column].levels(values[filled])
+    return levels

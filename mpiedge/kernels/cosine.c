@@ -1,0 +1,323 @@
+/* Cosine of character-gram TF-IDF vectors, in whole numbers.
+ *
+ * A document is a list of values (numbers into one flat UTF-8 buffer). Its grams are hashed to `bits` bits; weights are
+ * whole numbers (1.0 = 2^15), products add up to 2^30 at most. Sums of whole numbers do not depend on their order, so a
+ * cosine has the same bits for every block size, number of ranks and machine. The plain version is in cosine.py. */
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GRAMS 1
+#define WORD_PAIRS 2
+#define WHOLE_VALUES 4
+#define ONE 32768.0
+#define LARGEST_TF 64
+#define POOL 4096 /* candidates collected before the weakest are dropped */
+
+typedef struct {
+    int64_t room, used; /* room: a power of two above twice the entries; used: entries in order of first appearance */
+    uint32_t *key;      /* by slot: gram + 1, 0 = free */
+    uint16_t *weight;   /* by slot, after weigh(); 0 = gram not in use */
+    uint32_t *count;    /* by slot: term frequency */
+    uint32_t *slot;     /* by entry */
+} Bag;
+
+static int bag_open(Bag *bag, int64_t entries) {
+    int64_t room = 256;
+    while (room < 2 * entries + 2) room *= 2;
+    if (bag->room < room) {
+        free(bag->key), free(bag->weight), free(bag->count), free(bag->slot);
+        bag->key = calloc(room, sizeof *bag->key);
+        bag->weight = malloc(room * sizeof *bag->weight);
+        bag->count = malloc(room * sizeof *bag->count);
+        bag->slot = malloc(room * sizeof *bag->slot);
+        bag->room = room;
+        if (!bag->key || !bag->weight || !bag->count || !bag->slot) return -1;
+    } else {
+        for (int64_t entry = 0; entry < bag->used; entry++) bag->key[bag->slot[entry]] = 0;
+    }
+    bag->used = 0;
+    return 0;
+}
+
+static void bag_close(Bag *bag) { free(bag->key), free(bag->weight), free(bag->count), free(bag->slot); }
+
+static inline uint64_t stir(uint64_t hash) {
+    hash ^= hash >> 32;
+    hash *= 0xd6e8feb86659fd93u;
+    hash ^= hash >> 32;
+    hash *= 0xd6e8feb86659fd93u;
+    return hash;
+}
+
+static inline int64_t bag_find(const Bag *bag, uint32_t gram) { /* its slot, or the free slot where it belongs */
+    uint64_t mask = bag->room - 1, slot = gram & mask;
+    while (bag->key[slot] && bag->key[slot] != gram + 1) slot = (slot + 1) & mask;
+    return (int64_t)slot;
+}
+
+static inline void bag_add(Bag *bag, uint64_t hash, int bits) {
+    uint32_t gram = (uint32_t)(stir(hash) >> (64 - bits));
+    int64_t slot = bag_find(bag, gram);
+    if (!bag->key[slot]) {
+        bag->key[slot] = gram + 1;
+        bag->count[slot] = 0;
+        bag->slot[bag->used++] = (uint32_t)slot;
+    }
+    bag->count[slot]++;
+}
+
+static inline uint64_t chain(uint64_t hash, uint64_t symbol) { return (hash + symbol + 1) * 0x9e3779b97f4a7c15u; }
+
+/* Adds the features of one value: grams of `n` characters inside blank-padded words (a shorter word is one gram),
+ * pairs of neighbouring words, the value as a whole. */
+static void bag_value(Bag *bag, const uint8_t *text, int64_t at, int64_t stop, int n, int bits, int features) {
+    uint32_t window[8];
+    uint64_t whole = 2, word = 0, before = 0;
+    int length = 0;
+    for (; at <= stop; at++) {
+        uint32_t symbol = at < stop ? text[at] : ' ';
+        if (at < stop && symbol >= 0xc0) { /* UTF-8: the characters that follow continue this one */
+            symbol &= symbol >= 0xf0 ? 0x07 : symbol >= 0xe0 ? 0x0f : 0x1f;
+            while (at + 1 < stop && (text[at + 1] & 0xc0) == 0x80) symbol = symbol << 6 | (text[++at] & 0x3f);
+        }
+        if (at < stop) whole = chain(whole, symbol);
+        if (symbol == ' ' && !length) continue;
+        if (!length) window[0] = ' ', length = 1, word = 1;
+        if (length < n) {
+            window[length] = symbol;
+        } else {
+            memmove(window, window + 1, (n - 1) * sizeof *window);
+            window[n - 1] = symbol;
+        }
+        length++;
+        if ((features & GRAMS) && (length >= n || symbol == ' ')) {
+            uint64_t hash = 0;
+            for (int i = 0; i < (length < n ? length : n); i++) hash = chain(hash, window[i]);
+            bag_add(bag, hash, bits);
+        }
+        if (symbol != ' ') {
+            word = chain(word, symbol);
+        } else {
+            if ((features & WORD_PAIRS) && before) bag_add(bag, before * 31 + word, bits);
+            before = word;
+            length = 0;
+        }
+    }
+    if (features & WHOLE_VALUES) bag_add(bag, whole, bits);
+}
+
+static int bag_document(Bag *bag, const uint8_t *text, const int64_t *offsets, const int32_t *values, int64_t width,
+                        int n, int bits, int features) {
+    int64_t bytes = 0;
+    for (int64_t v = 0; v < width; v++)
+        if (values[v] >= 0) bytes += 2 * (offsets[values[v] + 1] - offsets[values[v]]) + 4;
+    if (bag_open(bag, bytes)) return -1;
+    for (int64_t v = 0; v < width; v++)
+        if (values[v] >= 0)
+            bag_value(bag, text, offsets[values[v]], offsets[values[v] + 1], n, bits, features);
+    return 0;
+}
+
+/* Weights (1 + ln tf) idf, scaled to length 1. idf 0: the gram is not in use. */
+static void weigh(Bag *bag, const float *idf, const double *tf_weight) {
+    double square = 0.0;
+    for (int64_t entry = 0; entry < bag->used; entry++) {
+        uint32_t slot = bag->slot[entry], tf = bag->count[slot];
+        double weight = tf_weight[tf < LARGEST_TF ? tf : LARGEST_TF - 1] * (double)idf[bag->key[slot] - 1];
+        square += weight * weight;
+    }
+    double scale = square > 0.0 ? ONE / sqrt(square) : 0.0;
+    for (int64_t entry = 0; entry < bag->used; entry++) {
+        uint32_t slot = bag->slot[entry], tf = bag->count[slot];
+        double weight = tf_weight[tf < LARGEST_TF ? tf : LARGEST_TF - 1] * (double)idf[bag->key[slot] - 1];
+        bag->weight[slot] = (uint16_t)(weight * scale + 0.5);
+    }
+}
+
+/* frequency[gram] += number of documents (rows of `values`) that hold it. */
+int mpiedge_cosine_count(const uint8_t *text, const int64_t *offsets, const int32_t *values, int64_t documents, int64_t width,
+                 int n, int bits, int features, int32_t *frequency) {
+    Bag bag = {0};
+    int failed = 0;
+    for (int64_t d = 0; d < documents && !failed; d++) {
+        failed = bag_document(&bag, text, offsets, values + d * width, width, n, bits, features);
+        for (int64_t entry = 0; entry < bag.used && !failed; entry++) frequency[bag.key[bag.slot[entry]] - 1]++;
+    }
+    bag_close(&bag);
+    return failed;
+}
+
+typedef struct {
+    uint32_t frequency, entry;
+} Rarity;
+
+static int by_rarity(const void *a, const void *b) {
+    const Rarity *x = a, *y = b;
+    if (x->frequency != y->frequency) return x->frequency < y->frequency ? -1 : 1;
+    return x->entry < y->entry ? -1 : x->entry > y->entry;
+}
+
+/* Sparse rows: indptr[documents + 1], grams (through `number`: gram -> index in use), weights. With a budget only the
+ * rarest grams whose document frequencies add up to it (but at least `least`). Returns the entries, -1 for no memory,
+ * -2 when `room` is too small. */
+int64_t mpiedge_cosine_vectors(const uint8_t *text, const int64_t *offsets, const int32_t *values, int64_t documents,
+                       int64_t width, int n, int bits, int features, const float *idf, const double *tf_weight,
+                       const int32_t *number, const int32_t *frequency, int64_t budget, int64_t least, int64_t room,
+                       int64_t *indptr, uint32_t *grams, uint16_t *weights) {
+    Bag bag = {0};
+    Rarity *order = NULL;
+    int64_t order_room = 0, entries = 0;
+    indptr[0] = 0;
+    for (int64_t d = 0; d < documents && entries >= 0; d++) {
+        if (bag_document(&bag, text, offsets, values + d * width, width, n, bits, features)) {
+            entries = -1;
+            break;
+        }
+        weigh(&bag, idf, tf_weight);
+        if (bag.used > order_room) {
+            free(order);
+            order_room = 2 * bag.used;
+            order = malloc(order_room * sizeof *order);
+            if (!order) {
+                entries = -1;
+                break;
+            }
+        }
+        int64_t kept = 0, spent = 0;
+        for (int64_t entry = 0; entry < bag.used; entry++) {
+            uint32_t slot = bag.slot[entry];
+            if (bag.weight[slot]) order[kept++] = (Rarity){(uint32_t)frequency[bag.key[slot] - 1], slot};
+        }
+        if (budget > 0) {
+            for (int64_t k = 0; k < kept; k++) order[k].entry = bag.key[order[k].entry] - 1;
+            qsort(order, kept, sizeof *order, by_rarity); /* ties by gram: the same grams in every document */
+            int64_t k = 0;
+            for (; k < kept; k++) {
+                spent += order[k].frequency;
+                if (spent > budget && k >= least) break;
+            }
+            kept = k;
+            for (k = 0; k < kept; k++) order[k].entry = (uint32_t)bag_find(&bag, order[k].entry);
+        }
+        if (entries + kept > room) {
+            entries = -2;
+            break;
+        }
+        for (int64_t k = 0; k < kept; k++) {
+            grams[entries] = (uint32_t)number[bag.key[order[k].entry] - 1];
+            weights[entries++] = bag.weight[order[k].entry];
+        }
+        indptr[d + 1] = entries;
+    }
+    free(order);
+    bag_close(&bag);
+    return entries;
+}
+
+/* cosines[p] = dot product (2^30 = 1) of document p of `a` and document p of `b`. Runs of equal `a` cost one vector. */
+int mpiedge_cosine_pairs(const uint8_t *text, const int64_t *offsets, const int32_t *a, const int32_t *b, int64_t pairs,
+                 int64_t width, int n, int bits, int features, const float *idf, const double *tf_weight,
+                 int32_t *cosines) {
+    Bag left = {0}, right = {0};
+    int failed = 0;
+    for (int64_t p = 0; p < pairs && !failed; p++) {
+        if (!p || memcmp(a + p * width, a + (p - 1) * width, width * sizeof *a)) {
+            failed = bag_document(&left, text, offsets, a + p * width, width, n, bits, features);
+            if (failed) break;
+            weigh(&left, idf, tf_weight);
+        }
+        failed = bag_document(&right, text, offsets, b + p * width, width, n, bits, features);
+        if (failed) break;
+        weigh(&right, idf, tf_weight);
+        uint32_t sum = 0;
+        for (int64_t entry = 0; entry < right.used; entry++) {
+            uint32_t slot = right.slot[entry];
+            int64_t other = bag_find(&left, right.key[slot] - 1);
+            if (left.key[other]) sum += (uint32_t)left.weight[other] * right.weight[slot];
+        }
+        cosines[p] = (int32_t)sum;
+    }
+    bag_close(&left), bag_close(&right);
+    return failed;
+}
+
+static int descending(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x > y ? -1 : x < y;
+}
+
+/* For each query (a sparse row) the best documents of the index: those above `floor`, best first (ties by lower
+ * number): max(least, how many reach half the best), at most `most`.
+ *
+ * The index is cut into blocks of `block` documents (at most 65,536), so that the accumulator stays in the cache:
+ * starts[b * (grams + 1) + g] .. [.. + g + 1] are the postings of gram g in block b (document inside the block, weight).
+ * query_number[q]: its own number in the index (never returned), or -1. source: NULL, or one byte per document; then
+ * only documents of another source count. counts[q], found and scores (room queries * most). Returns -1: no memory. */
+int64_t mpiedge_cosine_search(const int64_t *indptr, const uint32_t *query_grams, const uint16_t *query_weights,
+                      const int64_t *query_number, int64_t queries, const uint8_t *query_source, const uint8_t *source,
+                      int64_t documents, int64_t first_document, int64_t block, int64_t grams, const uint32_t *starts,
+                      const uint16_t *posting_document, const uint16_t *posting_weight, int64_t least, int64_t most,
+                      int32_t floor, int32_t *counts, int32_t *found, int32_t *scores) {
+    uint32_t *sum = calloc(block, sizeof *sum);
+    uint16_t *touched = malloc(block * sizeof *touched + 2);
+    uint64_t *pool = malloc((POOL + 2 * most) * sizeof *pool);
+    int64_t written = 0, limit = POOL + 2 * most;
+    if (!sum || !touched || !pool) {
+        free(sum), free(touched), free(pool);
+        return -1;
+    }
+    for (int64_t q = 0; q < queries; q++) {
+        int64_t pooled = 0;
+        uint32_t bar = (uint32_t)floor;
+        for (int64_t b = 0; b * block < documents; b++) {
+            const uint32_t *start = starts + b * (grams + 1);
+            int64_t hits = 0, base = first_document + b * block;
+            for (int64_t e = indptr[q]; e < indptr[q + 1]; e++) {
+                uint32_t gram = query_grams[e], weight = query_weights[e];
+                for (uint32_t p = start[gram]; p < start[gram + 1]; p++) {
+                    uint32_t document = posting_document[p];
+                    touched[hits] = (uint16_t)document;
+                    hits += !sum[document] && hits < block;
+                    sum[document] += weight * posting_weight[p];
+                }
+            }
+            for (int64_t h = 0; h < hits; h++) {
+                uint32_t document = touched[h], score = sum[document];
+                int64_t number = base + document;
+                sum[document] = 0;
+                if (score <= bar || number == query_number[q]) continue;
+                if (source && source[number] == query_source[q]) continue;
+                pool[pooled++] = (uint64_t)score << 32 | (uint32_t)(0xffffffffu - (uint32_t)number);
+                if (pooled == limit) { /* drop all but the best `most`: no other can be among the answer */
+                    qsort(pool, pooled, sizeof *pool, descending);
+                    pooled = most;
+                    uint32_t worst = (uint32_t)(pool[most - 1] >> 32);
+                    if (worst > bar + 1) bar = worst - 1; /* an equal score with a lower number may still win */
+                }
+            }
+        }
+        qsort(pool, pooled, sizeof *pool, descending);
+        int64_t kept = 0;
+        while (kept < pooled && kept < most && (kept < least || 2 * (pool[kept] >> 32) >= pool[0] >> 32)) kept++;
+        for (int64_t k = 0; k < kept; k++) {
+            found[written] = (int32_t)(0xffffffffu - (uint32_t)pool[k]);
+            scores[written++] = (int32_t)(pool[k] >> 32);
+        }
+        counts[q] = (int32_t)kept;
+    }
+    free(sum), free(touched), free(pool);
+    return written;
+}
+
+/* Puts the sparse rows of one block into its postings; next[gram]: where the next posting of the gram goes. */
+void mpiedge_cosine_postings(const int64_t *indptr, const uint32_t *row_grams, const uint16_t *row_weights,
+                             int64_t documents, uint32_t *next, uint16_t *posting_document, uint16_t *posting_weight) {
+    for (int64_t d = 0; d < documents; d++)
+        for (int64_t e = indptr[d]; e < indptr[d + 1]; e++) {
+            uint32_t at = next[row_grams[e]]++;
+            posting_document[at] = (uint16_t)d;
+            posting_weight[at] = row_weights[e];
+        }
+}

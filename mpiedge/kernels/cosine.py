@@ -1,0 +1,298 @@
+"""Cosine of character-gram TF-IDF vectors in whole numbers: counting, vectors, pairs and top-k search, with oracles."""
+
+import ctypes
+import heapq
+from dataclasses import dataclass
+
+import numpy as np
+
+from mpiedge.kernels import native
+
+GRAMS, WORD_PAIRS, WHOLE_VALUES = 1, 2, 4
+ONE = 32768  # a weight of 1
+UNIT = 1 << 30  # a cosine of 1
+TF_WEIGHT = np.concatenate([[0.0], 1.0 + np.log(np.arange(1, 64))])
+WORD = (1 << 64) - 1
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Values as one buffer: value v is the UTF-8 text[offsets[v]:offsets[v + 1]], words parted by single blanks."""
+
+    text: np.ndarray  # uint8
+    offsets: np.ndarray  # int64, values + 1
+
+
+@dataclass(frozen=True)
+class Grams:
+    """How documents become vectors.
+
+    size: characters per gram; bits: grams are hashed to 2^bits numbers; features: GRAMS, WORD_PAIRS, WHOLE_VALUES
+    added up; idf: float32 (2^bits,), 0 where a gram is not in use.
+    """
+
+    size: int
+    bits: int
+    features: int
+    idf: np.ndarray
+
+
+def _declare(library):
+    size, number = ctypes.c_int64, ctypes.c_int
+    address = ctypes.c_void_p
+    documents = [address, address, address, size, size, number, number, number]
+    library.mpiedge_cosine_count.restype = number
+    library.mpiedge_cosine_count.argtypes = [*documents, address]
+    library.mpiedge_cosine_vectors.restype = size
+    library.mpiedge_cosine_vectors.argtypes = [*documents, address, address, address, address, size, size, size,
+                                               address, address, address]
+    library.mpiedge_cosine_pairs.restype = number
+    library.mpiedge_cosine_pairs.argtypes = [address, address, address, address, size, size, number, number, number,
+                                             address, address, address]
+    library.mpiedge_cosine_search.restype = size
+    library.mpiedge_cosine_search.argtypes = [address, address, address, address, size, address, address, size, size,
+                                              size, size, address, address, address, size, size, ctypes.c_int32,
+                                              address, address, address]
+    library.mpiedge_cosine_postings.restype = None
+    library.mpiedge_cosine_postings.argtypes = [address, address, address, size, address, address, address]
+    return library
+
+
+_library = _declare(native.library) if native.library is not None else None
+
+
+def _address(array):
+    return None if array is None else array.ctypes.data
+
+
+def _values(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values, np.int32)
+
+
+def count(texts: Texts, values, size: int, bits: int, features: int, frequency: np.ndarray) -> None:
+    """Local: frequency[gram] += documents that hold the gram. values: (documents, width) value numbers, -1 none."""
+    values = _values(values)
+    if _library is None:
+        for document in values:
+            for gram in _bag(texts, document, size, bits, features):
+                frequency[gram] += 1
+    elif _library.mpiedge_cosine_count(_address(texts.text), _address(texts.offsets), _address(values), *values.shape,
+                                       size, bits, features, _address(frequency)):
+        raise MemoryError("counting grams")
+
+
+def pairs(texts: Texts, a, b, grams: Grams) -> np.ndarray:
+    """Local: cosines (int32, UNIT = 1) of documents a[p] and b[p], each (pairs, width) value numbers.
+
+    Runs of equal rows in `a` are cheaper.
+    """
+    a, b = _values(a), _values(b)
+    cosines = np.zeros(len(a), np.int32)
+    if _library is None:
+        return pairs_plain(texts, a, b, grams)
+    if _library.mpiedge_cosine_pairs(_address(texts.text), _address(texts.offsets), _address(a), _address(b), *a.shape,
+                                     grams.size, grams.bits, grams.features, _address(grams.idf), _address(TF_WEIGHT),
+                                     _address(cosines)):
+        raise MemoryError("comparing documents")
+    return cosines
+
+
+def pairs_plain(texts: Texts, a, b, grams: Grams) -> np.ndarray:
+    """Local: `pairs` in plain Python."""
+    cosines = np.zeros(len(a), np.int32)
+    for p in range(len(a)):
+        left, right = (_weighed(_bag(texts, side[p], grams.size, grams.bits, grams.features), grams.idf)
+                       for side in (a, b))
+        cosines[p] = sum(weight * left.get(gram, 0) for gram, weight in right.items())
+    return cosines
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """Grams in use and their limits for the search: rarest first until their frequencies add up to `budget` (0: all).
+
+    number: int32 (2^bits,) gram -> 0.. among those in use, -1 others; frequency: int32 (2^bits,); least: grams kept
+    whatever they cost.
+    """
+
+    number: np.ndarray
+    frequency: np.ndarray
+    used: int
+    budget: int = 0
+    least: int = 4
+
+
+def vectors(texts: Texts, values, grams: Grams, numbering: Numbering):
+    """Local: sparse rows (indptr int64, gram numbers uint32, weights uint16) of documents (documents, width)."""
+    values = _values(values)
+    if _library is None:
+        return vectors_plain(texts, values, grams, numbering)
+    lengths = np.diff(texts.offsets)
+    filled = values[values >= 0]
+    room = int(2 * lengths[filled].sum() + 4 * len(filled) + 4)
+    indptr = np.zeros(len(values) + 1, np.int64)
+    found, weights = np.empty(room, np.uint32), np.empty(room, np.uint16)
+    entries = _library.mpiedge_cosine_vectors(
+        _address(texts.text), _address(texts.offsets), _address(values), *values.shape, grams.size, grams.bits,
+        grams.features, _address(grams.idf), _address(TF_WEIGHT), _address(numbering.number),
+        _address(numbering.frequency), numbering.budget, numbering.least, room, _address(indptr), _address(found),
+        _address(weights))
+    if entries < 0:
+        raise MemoryError("making vectors")
+    return indptr, found[:entries].copy(), weights[:entries].copy()
+
+
+def vectors_plain(texts: Texts, values, grams: Grams, numbering: Numbering):
+    """Local: `vectors` in plain Python (entries of a row may stand in another order)."""
+    indptr, found, weights = [0], [], []
+    for document in values:
+        row = {gram: weight for gram, weight in
+               _weighed(_bag(texts, document, grams.size, grams.bits, grams.features), grams.idf).items() if weight}
+        order = list(row)
+        if numbering.budget:
+            order.sort(key=lambda gram: (numbering.frequency[gram], gram))
+            spent = np.cumsum([int(numbering.frequency[gram]) for gram in order])
+            order = [gram for k, gram in enumerate(order) if spent[k] <= numbering.budget or k < numbering.least]
+        found += [numbering.number[gram] for gram in order]
+        weights += [row[gram] for gram in order]
+        indptr.append(len(found))
+    return np.array(indptr, np.int64), np.array(found, np.uint32), np.array(weights, np.uint16)
+
+
+class Index:
+    """Postings of documents first.., in blocks of `block` documents: by block, then gram, then document."""
+
+    def __init__(self, rows_of_blocks, grams: int, block: int, first: int = 0):
+        """Local: rows_of_blocks yields the sparse rows of each block; `grams` in use; `first` document's number."""
+        if block > 65536:
+            raise ValueError(f"blocks of {block} documents: at most 65,536")
+        self.block, self.grams, self.first, self.documents = block, grams, first, 0
+        starts, documents, weights, base = [], [], [], 0
+        for indptr, row_grams, row_weights in rows_of_blocks:
+            start = np.zeros(grams + 1, np.int64)
+            np.cumsum(np.bincount(row_grams, minlength=grams), out=start[1:])
+            position, weight = np.empty(len(row_grams), np.uint16), np.empty(len(row_grams), np.uint16)
+            _postings(indptr, row_grams, row_weights, start[:-1].astype(np.uint32), position, weight)
+            starts.append((start + base).astype(np.uint32))
+            documents.append(position)
+            weights.append(weight)
+            base += len(row_grams)
+            self.documents += len(indptr) - 1
+        self.starts = np.concatenate(starts) if starts else np.zeros(grams + 1, np.uint32)
+        self.posting_document = np.concatenate(documents) if documents else np.zeros(0, np.uint16)
+        documents.clear()
+        self.posting_weight = np.concatenate(weights) if weights else np.zeros(0, np.uint16)
+
+    def search(self, rows, number, least: int, most: int, floor: int, query_source=None, source=None):
+        """Local: the best documents for each query (sparse row).
+
+        number: int64 (queries,) the query's own document number (never returned) or -1; source: uint8 per document of
+        the whole table, query_source per query: then only documents of another source count. Returns (counts int32,
+        documents int32, scores int32): those with score > floor, best first, ties by number; as many as reach half
+        the best, but between `least` and `most`.
+        """
+        indptr, row_grams, row_weights = rows
+        queries = len(indptr) - 1
+        if _library is None:
+            return self._search_plain(rows, number, least, most, floor, query_source, source)
+        counts = np.zeros(queries, np.int32)
+        found, scores = np.empty(queries * most, np.int32), np.empty(queries * most, np.int32)
+        number = np.ascontiguousarray(number, np.int64)
+        written = _library.mpiedge_cosine_search(
+            _address(indptr), _address(row_grams), _address(row_weights), _address(number), queries,
+            _address(query_source), _address(source), self.documents, self.first, self.block, self.grams,
+            _address(self.starts), _address(self.posting_document), _address(self.posting_weight), least, most, floor,
+            _address(counts), _address(found), _address(scores))
+        if written < 0:
+            raise MemoryError("searching the index")
+        return counts, found[:written].copy(), scores[:written].copy()
+
+    def _search_plain(self, rows, number, least, most, floor, query_source, source):
+        indptr, row_grams, row_weights = rows
+        counts, found, scores = [], [], []
+        for q in range(len(indptr) - 1):
+            pool = []
+            for b in range(-(-self.documents // self.block)):
+                start = self.starts[b * (self.grams + 1):]
+                total = np.zeros(self.block, np.int64)
+                for e in range(indptr[q], indptr[q + 1]):
+                    postings = slice(start[row_grams[e]], start[row_grams[e] + 1])
+                    total[self.posting_document[postings]] += self.posting_weight[postings] * np.int64(row_weights[e])
+                hits = np.flatnonzero(total > floor)
+                pool += zip((-total[hits]).tolist(), (self.first + b * self.block + hits).tolist())
+            best = heapq.nsmallest(most, (hit for hit in pool if hit[1] != number[q] and (
+                source is None or source[hit[1]] != query_source[q])))
+            kept = [hit for k, hit in enumerate(best) if k < least or 2 * hit[0] <= best[0][0]]
+            counts.append(len(kept))
+            found += [hit[1] for hit in kept]
+            scores += [-hit[0] for hit in kept]
+        return np.array(counts, np.int32), np.array(found, np.int32), np.array(scores, np.int32)
+
+
+def _postings(indptr, row_grams, row_weights, start, position, weight) -> None:
+    if _library is None:
+        order = np.argsort(row_grams, kind="stable")
+        position[:] = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))[order]
+        weight[:] = row_weights[order]
+        return
+    _library.mpiedge_cosine_postings(_address(indptr), _address(row_grams), _address(row_weights), len(indptr) - 1,
+                                     _address(start), _address(position), _address(weight))
+
+
+# ---- the plain version of a document's vector ------------------------------------------------------------------------
+
+
+def _chain(hash: int, symbol: int) -> int:
+    return (hash + symbol + 1) * 0x9E3779B97F4A7C15 & WORD
+
+
+def _gram(hash: int, bits: int) -> int:
+    for _ in range(2):
+        hash ^= hash >> 32
+        hash = hash * 0xD6E8FEB86659FD93 & WORD
+    return hash >> (64 - bits)
+
+
+def _chained(symbols: str, start: int = 0) -> int:
+    for symbol in symbols:
+        start = _chain(start, ord(symbol))
+    return start
+
+
+def _bag(texts: Texts, document, size: int, bits: int, features: int) -> dict[int, int]:
+    """Term frequencies of a document, in order of first appearance."""
+    bag: dict[int, int] = {}
+
+    def add(hash: int) -> None:
+        gram = _gram(hash, bits)
+        bag[gram] = bag.get(gram, 0) + 1
+
+    for value in document:
+        if value < 0:
+            continue
+        text = texts.text[texts.offsets[value]:texts.offsets[value + 1]].tobytes().decode()
+        before = 0
+        for word in text.split(" "):
+            if not word:
+                continue
+            padded = f" {word} "
+            if features & GRAMS:
+                for start in range(max(len(padded) - size, 0) + 1):
+                    add(_chained(padded[start:start + size]))
+            hashed = _chained(word, 1)
+            if features & WORD_PAIRS and before:
+                add((before * 31 + hashed) & WORD)
+            before = hashed
+        if features & WHOLE_VALUES:
+            add(_chained(text, 2))
+    return bag
+
+
+def _weighed(bag: dict[int, int], idf: np.ndarray) -> dict[int, int]:
+    """Whole-number weights of length ONE, summed in order of first appearance like the compiled version."""
+    raw = {gram: TF_WEIGHT[min(tf, 63)] * float(idf[gram]) for gram, tf in bag.items()}
+    square = 0.0
+    for weight in raw.values():
+        square += weight * weight
+    scale = ONE / np.sqrt(square) if square > 0 else 0.0
+    return {gram: int(weight * scale + 0.5) for gram, weight in raw.items()}

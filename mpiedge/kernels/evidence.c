@@ -328,9 +328,9 @@ evidence *evidence_new(int64_t rows, int32_t columns, int32_t words, const int32
         e->plane_offset[p] = at;
         at += e->dense ? e->plane_columns[p] : (e->plane_columns[p] + 15) / 16 * 16;
     }
-    e->width = (at + 15) / 16 * 16;
+    e->width = at ? (at + 15) / 16 * 16 : 16;
     e->capacity = 1024;
-    e->original = malloc((size_t)columns * 4);
+    e->original = malloc((size_t)columns * 4 + 4);
     e->position = malloc((size_t)words * 64 * 4);
     e->masks = malloc((size_t)(e->capacity * words) * 8);
     int64_t size = ((rows + 1) * e->width + 63) / 64 * 64;

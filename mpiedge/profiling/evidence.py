@@ -11,7 +11,6 @@ from mpiedge.kernels.partition import Partition
 from mpiedge.kernels.walk import PAIR_NS
 
 SHARE_NS = 5e7  # less work than this is done by every rank alike: cheaper than sharing it
-SLICE_PAIRS = 1 << 24
 TASK_PAIRS = 1 << 22
 TASK_ROWS = 1 << 17
 DUPLICATE_SHARE = 8  # drop duplicate rows when they are at least one in so many
@@ -24,12 +23,13 @@ def share(world, queue, tasks: list[tuple], work, cost_ns, split=None, name="tas
     Returns the (task, result) pairs of this rank and whether they are only a part: (pairs, shared). The choice depends
     on the tasks alone, so all ranks choose alike.
     """
-    if queue is None or world.size == 1 or sum(map(cost_ns, tasks)) < SHARE_NS:
-        return _alone(tasks, work), False
+    if queue is None or sum(map(cost_ns, tasks)) < SHARE_NS:
+        return alone(tasks, work), False
     return queue.run(tasks, work, cost=cost_ns, split=split, name=name), True
 
 
-def _alone(tasks: list[tuple], work) -> list[tuple]:
+def alone(tasks: list[tuple], work) -> list[tuple]:
+    """Local: what `Queue.run` does, on this rank only."""
     results, waiting = [], list(reversed(tasks))
     while waiting:
         task = waiting.pop()
@@ -170,21 +170,14 @@ class TableEvidence:
         everything = self.partition(())
 
         def work(task):
-            yield from self.compare(everything, *task)
+            self.evidence.pairs(everything, *task)
 
         def cost_ns(task):
             return (task[0] + task[1]) * (task[1] - task[0]) / 2 * PAIR_NS
 
         since = self.evidence.count
-        _, shared = share(world, queue, cut_pairs(everything), work, cost_ns, name="pairs")
+        _, shared = share(world, queue, cut_pairs(everything, TASK_PAIRS), work, cost_ns, name="pairs")
         self.exchange(world if shared else None, since, closed=np.zeros((1, self.words), np.uint64))
-
-    def compare(self, node: Partition, first: int, last: int):
-        """Local: a generator: all pairs in clusters whose later member stands in [first, last), in slices."""
-        for number, (start, stop) in enumerate(cut_pairs(node, SLICE_PAIRS, first, last)):
-            if number:
-                yield None
-            self.evidence.pairs(node, start, stop)
 
     def settle(self, since: int):
         """Local: merge the evidence found since number `since` into the minimal difference sets."""
@@ -220,17 +213,18 @@ class TableEvidence:
                                                             np.concatenate([self.checked_safe, safe]))
 
 
-def cut_pairs(node: Partition, most: int = TASK_PAIRS, first: int = 0, last: int | None = None) -> list[tuple[int, int]]:
-    """Local: cut the positions [first, last) of a partition into ranges of about `most` pairs (later member inside)."""
-    last = len(node.rows) if last is None else last
+def cut_pairs(node: Partition, most: int) -> list[tuple[int, int]]:
+    """Local: cut the positions of a partition into ranges with about `most` pairs whose later member is inside."""
     if node.pairs <= most:
-        return [(first, last)] if last > first else []
-    at = np.arange(first, last)
-    cluster = np.searchsorted(node.starts, at, side="right") - 1
-    total = np.cumsum(at - node.starts[cluster], dtype=np.int64)
-    edges = np.searchsorted(total, np.arange(most, int(total[-1]) + most, most)) + 1
-    edges = np.unique(np.minimum(np.concatenate([[0], edges, [len(at)]]), len(at))) + first
-    return list(zip(edges[:-1].tolist(), edges[1:].tolist()))
+        return [(0, len(node.rows))] if len(node.rows) else []
+    sizes = np.diff(node.starts).astype(np.int64)
+    before = np.concatenate([[0], np.cumsum(sizes * (sizes - 1) // 2)])
+    targets = np.arange(most, node.pairs, most)
+    cluster = np.searchsorted(before, targets, side="right") - 1
+    inside = np.ceil((1 + np.sqrt(1 + 8.0 * (targets - before[cluster]))) / 2).astype(np.int64)  # p (p - 1) / 2 = pairs
+    edges = np.minimum(node.starts[cluster] + inside, node.starts[cluster + 1])
+    edges = np.unique(np.concatenate([[0], edges, [len(node.rows)]])).tolist()
+    return list(zip(edges[:-1], edges[1:]))
 
 
 def minimal_sets(masks: np.ndarray) -> np.ndarray:

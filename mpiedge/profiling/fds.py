@@ -158,7 +158,7 @@ class Round:
         if kind == PAIRS:
             candidate, depth, first = low, high, depth
             node = self.table.partition(tuple(self.candidates.prefix(candidate, depth).tolist()))
-            yield from self.table.compare(node, first, last)
+            self.table.evidence.pairs(node, first, last)
             return
         prefix = tuple(self.candidates.prefix(low, depth).tolist())
         node = self.table.partition(prefix)
@@ -169,7 +169,7 @@ class Round:
                 candidate, at_depth, _, _, at = self.walk.top()
                 self.walk.leave()
                 self.table.keep(tuple(self.candidates.prefix(candidate, at_depth).tolist()), at)
-                yield [(PAIRS, candidate, at_depth, first, last) for first, last in cut_pairs(at)]
+                yield [(PAIRS, candidate, at_depth, first, last) for first, last in cut_pairs(at, TASK_PAIRS)]
             elif status == EXPAND:
                 _, _, below, end, _ = self.walk.top()
                 yield [(WALK, first, last, depth + 1, 0) for first, last in self.candidates.groups(below, end, depth)] if end > below else None

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mpiedge.kernels import hitting
-from mpiedge.profiling.evidence import _alone
+from mpiedge.profiling.evidence import alone
 
 FIRST_STEPS = 1 << 13  # search steps per right-hand side that every rank makes before the rest is shared
 STEPS = 1 << 17
@@ -50,15 +50,15 @@ class Enumerator:
 
     def _finish(self, searches: dict, world, queue):
         def work(task):
-            result = yield from searches[task[0]]
-            return result
+            left = yield from searches[task[0]]
+            return {"left": left}
 
         tasks = [(right,) for right in searches]
-        if queue is None or world.size == 1:
-            self._found.update((task[0], result) for task, result in _alone(tasks, work))
-            return
-        results = queue.run(tasks, lambda task: _as_message(searches[task[0]]), name="enumerate")
-        for (right,), message in queue.gather(results):
+        if queue is None:
+            results = alone(tasks, work)
+        else:
+            results = queue.gather(queue.run(tasks, work, name="enumerate"))
+        for (right,), message in results:
             self._found[right] = np.asarray(message["left"], np.uint64)
 
 
@@ -70,8 +70,3 @@ def enumerate_one(edges: np.ndarray, largest: int | None, world=None, queue=None
             next(search)
         except StopIteration as end:
             return end.value
-
-
-def _as_message(search):
-    left = yield from search
-    return {"left": left}

@@ -1,0 +1,64 @@
+"""Discovery of dependencies shared over ranks: the same bytes as one rank alone, whoever does what."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mpiedge.profiling import evidence, fds, hitting
+from mpiedge.profiling.fds import discover_fds
+from mpiedge.profiling.uccs import discover_uccs
+from mpiedge.runtime.mail import Mail
+from mpiedge.runtime.queue import Queue
+from tests.dependencies import random_table
+from tests.test_fds import SETTINGS, read_codes, tune
+
+
+@pytest.fixture(scope="module")
+def queue(world):
+    """One work queue for all tests of this file."""
+    return Queue(world, Mail(world))
+
+
+def share_all(patch):
+    """Share every round on the queue, in small tasks."""
+    patch.setattr(evidence, "SHARE_NS", 0.0)
+    patch.setattr(evidence, "TASK_ROWS", 16)
+    patch.setattr(hitting, "FIRST_STEPS", 4)
+    patch.setattr(evidence, "TASK_PAIRS", 50)
+    patch.setattr(fds, "TASK_PAIRS", 50)
+
+
+def same_everywhere(world, array):
+    """Whether all ranks hold the same bytes."""
+    everywhere = world.allgather({"array": array})
+    return all(np.array_equal(np.asarray(one["array"]), array) for one in everywhere)
+
+
+@given(seed=st.integers(0, 2**32), rows=st.integers(2, 400), columns=st.integers(2, 10), setting=st.sampled_from(list(SETTINGS)))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_shared_rounds_give_what_one_rank_gives(world, queue, seed, rows, columns, setting):
+    """Dependencies and keys of random tables, with everything shared, equal those of one rank alone."""
+    table = random_table(seed, rows, columns)
+    alone = discover_fds(table)
+    with pytest.MonkeyPatch.context() as patch:
+        tune(patch, setting)
+        share_all(patch)
+        shared = discover_fds(table, world=world, queue=queue)
+        keys = discover_uccs(shared, world=world, queue=queue)
+    assert np.array_equal(shared.lhs, alone.lhs)
+    assert np.array_equal(shared.rhs, alone.rhs)
+    assert np.array_equal(keys, discover_uccs(alone))
+    assert same_everywhere(world, shared.lhs)
+
+
+@pytest.mark.parametrize("name", ["hepatitis.csv", "nyc13_weather.csv.gz"])
+def test_real_tables(world, queue, shared_data, name):
+    """Real tables, one short and one long, with everything shared, have the expected numbers of dependencies and keys."""
+    codes = read_codes(shared_data / "fd" / name, ",", True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evidence, "SHARE_NS", 0.0)
+        patch.setattr(hitting, "FIRST_STEPS", 4)
+        found = discover_fds(codes, world=world, queue=queue)
+    expected = {"hepatitis.csv": (8250, 348), "nyc13_weather.csv.gz": (383, 41)}[name]
+    assert (len(found), len(discover_uccs(found, world=world, queue=queue))) == expected

@@ -1,0 +1,160 @@
+"""Discovery of dependencies: exact, complete and minimal against the definition and published counts."""
+
+import csv
+import gzip
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mpiedge.kernels import hitting as hitting_kernel
+from mpiedge.kernels import partition
+from mpiedge.kernels.evidence import PlainEvidence
+from mpiedge.kernels.walk import PlainWalk
+from mpiedge.profiling import evidence, fds
+from mpiedge.profiling.fds import discover_fds
+from mpiedge.profiling.uccs import discover_uccs
+from tests.dependencies import dependencies_by_definition, random_table
+
+SETTINGS = {
+    "as shipped": {},
+    "rounds": {"ALL_PAIRS": -1},
+    "never exhaust": {"ALL_PAIRS": -1, "BETA": -1e9},
+    "never expand or defer": {"ALL_PAIRS": -1, "BETA": 0.05, "EXPAND_NS": 1e18, "TASK_PAIRS": 1 << 40},
+    "always expand and defer": {"ALL_PAIRS": -1, "BETA": 0.3, "EXPAND_NS": 0.0, "TASK_PAIRS": 1},
+    "expand, never exhaust": {"ALL_PAIRS": -1, "BETA": -1e9, "EXPAND_NS": 0.0},
+}
+
+
+def tune(patch, setting):
+    """Set the thresholds of the discovery so that small tables take the ways of large ones."""
+    for name, value in SETTINGS[setting].items():
+        patch.setattr(fds, name, value)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("plain", [False, True])
+def test_dependencies_match_their_definition(setting, plain):
+    """Every way through the algorithm finds exactly the minimal dependencies of random tables."""
+
+    @given(seed=st.integers(0, 2**32), rows=st.integers(0, 40), columns=st.integers(1, 6))
+    @settings(max_examples=40 if plain else 100, deadline=None)
+    def check(seed, rows, columns):
+        table = random_table(seed, rows, columns)
+        with pytest.MonkeyPatch.context() as patch:
+            tune(patch, setting)
+            if plain:
+                use_plain(patch)
+            found = list(discover_fds(table))
+        assert len(found) == len(set(found))
+        assert set(found) == dependencies_by_definition(table, rows)
+
+    check()
+
+
+def use_plain(patch):
+    """Take the plain versions of all kernels."""
+    patch.setattr(evidence, "Evidence", PlainEvidence)
+    patch.setattr(fds, "Walk", PlainWalk)
+    patch.setattr(hitting_kernel, "_library", None)
+    patch.setattr(partition, "_library", None)
+
+
+@given(seed=st.integers(0, 2**32), rows=st.integers(2, 300), columns=st.integers(7, 12), setting=st.sampled_from(list(SETTINGS)))
+@settings(max_examples=60, deadline=None)
+def test_all_ways_agree(seed, rows, columns, setting):
+    """On tables too wide for the definition, every way gives the result of comparing all pairs, in the same order."""
+    table = random_table(seed, rows, columns)
+    expected = discover_fds(table)
+    with pytest.MonkeyPatch.context() as patch:
+        tune(patch, setting)
+        found = discover_fds(table)
+    assert np.array_equal(found.lhs, expected.lhs)
+    assert np.array_equal(found.rhs, expected.rhs)
+
+
+@given(seed=st.integers(0, 2**32), rows=st.integers(0, 40), columns=st.integers(1, 6), largest=st.integers(1, 3),
+       setting=st.sampled_from(list(SETTINGS)))
+@settings(max_examples=60, deadline=None)
+def test_the_size_limit_leaves_out_larger_sets_only(seed, rows, columns, largest, setting):
+    """With max_lhs the dependencies with at most so many columns on the left remain, and are exact."""
+    table = random_table(seed, rows, columns)
+    with pytest.MonkeyPatch.context() as patch:
+        tune(patch, setting)
+        found = set(discover_fds(table, max_lhs=largest))
+    assert found == dependencies_by_definition(table, rows, largest)
+
+
+@pytest.mark.parametrize("setting", ["as shipped", "rounds", "never exhaust", "always expand and defer"])
+def test_more_than_64_columns(setting):
+    """Tables with several words per column set: the dependencies of a narrow table, spread among constants and copies."""
+    narrow = random_table(3, 60, 6)
+    place = [3, 60, 70, 129, 150, 199]
+    wide = [np.zeros(60, int) for _ in range(200)]
+    for column, values in zip(place, narrow):
+        wide[column] = values
+    with pytest.MonkeyPatch.context() as patch:
+        tune(patch, setting)
+        found = set(discover_fds(wide))
+    expected = {(tuple(place[c] for c in lhs), place[rhs]) for lhs, rhs in dependencies_by_definition(narrow, 60)}
+    expected |= {((), column) for column in range(200) if column not in place}
+    assert found == expected
+
+
+def test_200_different_columns():
+    """200 columns with values: dependencies up to two columns, checked one by one against the rows."""
+    rng = np.random.default_rng(0)
+    wide = [rng.integers(0, 12, 70) for _ in range(200)]
+    wide[150] = wide[3] * 20 + wide[180]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fds, "ALL_PAIRS", -1)
+        by_rounds = discover_fds(wide, max_lhs=2)
+    found = discover_fds(wide, max_lhs=2)
+    assert np.array_equal(found.lhs, by_rounds.lhs)
+    assert ((3, 180), 150) in set(found)
+    assert ((150,), 3) in set(found)
+    for lhs, rhs in list(found)[::500]:
+        groups = {}
+        for row in range(70):
+            groups.setdefault(tuple(wide[c][row] for c in lhs), set()).add(int(wide[rhs][row]))
+        assert all(len(group) == 1 for group in groups.values())
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_tables_without_two_rows(rows):
+    """With up to one row every column is constant and the empty set is a key."""
+    found = discover_fds([np.zeros(rows, np.int32)] * 3)
+    assert list(found) == [((), 0), ((), 1), ((), 2)]
+    assert discover_uccs(found).tolist() == [[0]]
+    assert list(discover_fds([])) == []
+
+
+def test_order_and_kinds_of_the_result():
+    """Dependencies come sorted by right-hand side, then size and value, whatever the integer type of the codes."""
+    table = random_table(11, 50, 6)
+    expected = discover_fds(table)
+    assert expected.lhs.dtype == np.uint64
+    assert list(expected) == sorted(expected, key=lambda one: (one[1], len(one[0]), sum(1 << c for c in one[0])))
+    for kind in (np.int32, np.uint16, np.uint8, np.uint64):
+        assert list(discover_fds([values.astype(kind) for values in table])) == list(expected)
+
+
+def read_codes(path, delimiter, header):
+    """Columns of a CSV file as dictionary codes; cells compare as exact text."""
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.reader(file, delimiter=delimiter) if row][1 if header else 0 :]
+    columns = []
+    for column in zip(*rows):
+        seen: dict = {}
+        columns.append(np.array([seen.setdefault(cell, len(seen)) for cell in column], np.int32))
+    return columns
+
+
+def test_published_counts(shared_data):
+    """Every development table has the expected number of dependencies, empty left-hand sides and keys."""
+    for name, expected in json.loads((shared_data / "fd/expected.json").read_text()).items():
+        found = discover_fds(read_codes(shared_data / "fd" / name, expected["delimiter"], expected["header"]))
+        got = {"fds": len(found), "uccs": len(discover_uccs(found)), "fds_empty_lhs": int((found.lhs == 0).all(axis=1).sum())}
+        assert got == {key: expected[key] for key in got}, name

@@ -222,10 +222,11 @@ def _without_literal_quotes(data: bytes, start: int, dialect: Dialect, stand_in:
     return bytes(changed)
 
 
-def csv_reader(text: str, dialect: Dialect):
-    """A reader of the csv module over text, with `line_num`."""
+def csv_reader(lines, dialect: Dialect):
+    """A reader of the csv module, with `line_num`, over text or its lines (with their ends)."""
+    lines = io.StringIO(lines, newline="") if isinstance(lines, str) else lines
     quoting = csv.QUOTE_MINIMAL if dialect.quotechar else csv.QUOTE_NONE
-    return csv.reader(io.StringIO(text, newline=""), delimiter=dialect.delimiter, quotechar=dialect.quotechar or None,
+    return csv.reader(lines, delimiter=dialect.delimiter, quotechar=dialect.quotechar or None,
                       quoting=quoting, escapechar=dialect.escapechar, skipinitialspace=dialect.skip_initial_space)
 
 

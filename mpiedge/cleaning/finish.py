@@ -1,0 +1,128 @@
+"""The last pass: merged rows leave, references follow, blanks are filled; the clean table goes to CSV and store."""
+
+import numpy as np
+
+from mpiedge.cleaning import formats, impute
+from mpiedge.cleaning.changes import CHANGES, CLUSTERS, PAIRS, REJECTS, csv_lines
+from mpiedge.cleaning.impute import Fill
+from mpiedge.cleaning.reading import Source
+from mpiedge.cleaning.resolve import Resolution
+from mpiedge.cleaning.survey import Survey
+from mpiedge.cleaning.types import ColumnPlan
+from mpiedge.cleaning.working import Tally, as_arrays, changes_file, rejects_file
+from mpiedge.store.tables import Column, to_arrays
+
+PAIRS_PER_PIECE = 100_000
+REFERENCE_RULE, MERGE_RULE = "reference follows survivor", "merged from duplicates"
+
+
+def store_columns(plans: list[ColumnPlan], fills: list[Fill]) -> list[Column]:
+    """The columns as the store describes them."""
+    filled = {fill.column for fill in fills if fill.value}
+    columns = []
+    for index, plan in enumerate(plans):
+        extra = {"key": True} if plan.key else {}
+        if plan.unreadable or (plan.missing and index not in filled):
+            extra["missing"] = True
+        columns.append(Column(plan.name, plan.kind, extra))
+    return columns
+
+
+def write_clean(stage, sources: list[Source], surveys: list[Survey], plans: list[list[ColumnPlan]],
+                resolutions: list[Resolution], fills: list[list[Fill]], keep_duplicates: bool):
+    """Collective: writes the parts and the CSV files of every table.
+
+    Returns (tables for the manifest, files written, tallies of the changes made here).
+    """
+    tallies = [Tally() for _ in sources]
+    columns = [store_columns(*pair) for pair in zip(plans, fills)]
+    firsts = [np.concatenate([[0], np.cumsum(found.table.chunk_rows)]) for found in resolutions]
+
+    def work(task):
+        table, chunk = task
+        name, found, names = sources[table].name, resolutions[table], sources[table].structure.names
+        first = int(firsts[table][chunk])
+        cells = {key: values.tolist() for key, values in found.table.read(chunk).items()}
+        numbers = surveys[table].number_of(first + np.arange(found.table.chunk_rows[chunk]))
+        yield
+        kept = np.arange(len(numbers))
+        cluster = found.cluster[first:first + len(numbers)]
+        if not keep_duplicates:
+            kept = np.flatnonzero(cluster == first + kept)
+        changes = _reference_changes(found, chunk, cells, kept) if found.renamed else []
+        rows = [[cells[key][row] for row in kept.tolist()] for key in names]
+        changes = [(place, key, *rest) for place, key, *rest in changes]
+        if not keep_duplicates:
+            changes += _take_over(found.merged, rows, names, (first + kept).tolist())
+        changes += [(row, names[column], rule, "", value, confidence)
+                    for row, column, rule, value, confidence in impute.apply(fills[table], rows, names)]
+        yield
+        listed = sorted(((int(numbers[kept[place]]), *rest) for place, *rest in changes), key=lambda change: change[0])
+        for row, key, rule, before, after, _ in listed:
+            tallies[table].add(row, key, rule, before, after)
+        stage.access.write_piece(changes_file(name), 2 * chunk + 1, csv_lines(listed))
+        stage.access.write_piece(f"clean/{name}.clusters.csv", chunk,
+                                 csv_lines(zip(numbers.tolist(), surveys[table].number_of(cluster).tolist())))
+        stage.access.write_piece(f"clean/{name}.csv", chunk, csv_lines(zip(*rows)))
+        yield
+        typed = [formats.canonical(plan, values) for plan, values in zip(plans[table], rows)]
+        return stage.access.write_part(stage.name, name, chunk, to_arrays(columns[table], as_arrays(names, typed)))
+
+    tasks = [(table, chunk) for table, found in enumerate(resolutions) for chunk in range(len(found.table.chunk_rows))]
+    parts = stage.queue.gather(stage.queue.run(tasks, work, name="clean rows"))
+    _write_pairs(stage, sources, surveys, resolutions)
+    for tally in tallies:
+        tally.merge(stage.world)
+    manifest, files = {}, []
+    for table, source in enumerate(sources):
+        files += _join(stage, source, len(resolutions[table].table.chunk_rows), len(resolutions[table].row_a))
+        manifest[source.name] = {"columns": columns[table], "parts": [part for task, part in parts if task[0] == table]}
+    return manifest, files, tallies
+
+
+def _reference_changes(found: Resolution, chunk: int, cells: dict[str, list[str]], kept: np.ndarray) -> list[tuple]:
+    before = found.table.before.read(chunk, list(found.renamed))
+    changes = []
+    for name in found.renamed:
+        old, new = before[name].tolist(), cells[name]
+        changes += [(place, name, REFERENCE_RULE, old[row], new[row], 1.0)
+                    for place, row in enumerate(kept.tolist()) if old[row] != new[row]]
+    return changes
+
+
+def _take_over(merged: dict, rows: list[list[str]], names: list[str], numbers: list[int]) -> list[tuple]:
+    changes = []
+    for place, number in enumerate(numbers):
+        for name, (value, confidence) in merged.get(number, {}).items():
+            column = rows[names.index(name)]
+            if column[place] != value:
+                changes.append((place, name, MERGE_RULE, column[place], value, confidence))
+                column[place] = value
+    return changes
+
+
+def _write_pairs(stage, sources, surveys, resolutions) -> None:
+    def work(task):
+        table, piece = task
+        found, survey = resolutions[table], surveys[table]
+        chosen = slice(piece * PAIRS_PER_PIECE, (piece + 1) * PAIRS_PER_PIECE)
+        rows = zip(survey.number_of(found.row_a[chosen]).tolist(), survey.number_of(found.row_b[chosen]).tolist(),
+                   (f"{probability:.6f}" for probability in found.probability[chosen].tolist()))
+        stage.access.write_piece(f"clean/{sources[table].name}.pairs.csv", piece, csv_lines(rows))
+
+    stage.queue.run([(table, piece) for table, found in enumerate(resolutions)
+                     for piece in range(-(-len(found.row_a) // PAIRS_PER_PIECE))], work, name="pairs")
+
+
+def _join(stage, source: Source, chunks: int, pairs: int) -> list[str]:
+    """Collective: the pieces of one table's files, joined below their header lines."""
+    files = [(f"clean/{source.name}.csv", source.structure.names, chunks),
+             (f"clean/{source.name}.clusters.csv", CLUSTERS, chunks),
+             (f"clean/{source.name}.pairs.csv", PAIRS, -(-pairs // PAIRS_PER_PIECE)),
+             (changes_file(source.name), CHANGES, 2 * chunks),
+             (rejects_file(source.name), REJECTS, chunks)]
+    for path, head, pieces in files:
+        preamble = source.structure.preamble if head is REJECTS else []
+        lines = [(line, "before the header", text) for line, text in preamble]
+        stage.access.join_pieces(path, pieces, csv_lines([head, *lines]))
+    return [path for path, _, _ in files]

@@ -1,0 +1,99 @@
+"""One notation per column: the minority of cells in another notation is rewritten, all else stays as it is."""
+
+import re
+
+from mpiedge.cleaning.cells import DATES, NUMBERS, SEPARATORS, form_of, read_date, read_number
+from mpiedge.cleaning.types import ColumnPlan
+
+SURE, LIKELY = 0.99, 0.9
+
+
+def apply(plan: ColumnPlan, cells: list[str]) -> tuple[list[str], list[tuple[int, str, str, str, float]]]:
+    """The cells in the column's notation, and the changes: (position, rule, before, after, confidence), by position."""
+    if plan.changes_nothing:
+        return cells, []
+    memory = {cell: rewrite(plan, cell) for cell in set(cells)}
+    changed = {cell: found for cell, found in memory.items() if found is not None}
+    if not changed:
+        return cells, []
+    changes = [(position, changed[cell][1], cell, changed[cell][0], changed[cell][2])
+               for position, cell in enumerate(cells) if cell in changed]
+    return [changed[cell][0] if cell in changed else cell for cell in cells], changes
+
+
+def rewrite(plan: ColumnPlan, cell: str) -> tuple[str, str, float] | None:
+    """(new cell, rule, confidence) of a cell that must change, None for the others."""
+    text = cell.strip()
+    if not text:
+        return ("", "blanks", SURE) if cell and plan.trim else None
+    if text in plan.null_words:
+        return "", "null word", SURE if plan.kind != "text" else LIKELY
+    if text in plan.spellings:
+        return plan.spellings[text], "spelling", LIKELY
+    if plan.kind in ("integer", "decimal"):
+        new = _number(plan, text)
+        if new != text:
+            return new, "number format", SURE
+    elif plan.kind == "date" and plan.date_style:
+        new = _date(plan, text)
+        if new != text:
+            return new, "date format", SURE
+    return (text, "blanks", SURE) if plan.trim and text != cell else None
+
+
+def _number(plan: ColumnPlan, text: str) -> str:
+    form = form_of(text)
+    if form == "point_zero" and plan.drop_zeros:
+        return text.split(".")[0]
+    other = "," if plan.mark == "." else "."
+    decimal_forms = {"comma": ",", "point": ".", "point_zero": ".", "point_three": "."}
+    if plan.one_mark and decimal_forms.get(form) == other and (form != "point_three"):
+        return text.replace(other, plan.mark)
+    thousands = {"grouped_comma": ",", "grouped_point": ".", "grouped_blank": None,
+                 "comma_three": "," if plan.mark == "." else "", "point_three": "." if plan.mark == "," else ""}
+    if plan.ungroup and thousands.get(form, "") != "":
+        sign = thousands[form]
+        return re.sub(r"[ \u00a0\u202f]", "", text) if sign is None else text.replace(sign, "")
+    return text
+
+
+def _date(plan: ColumnPlan, text: str) -> str:
+    if form_of(text) == plan.date_style:
+        return text
+    found = read_date(text, plan.day_first)
+    if found is None:
+        return text
+    day, rest = found
+    order, name = plan.date_style.split("_")
+    sign = SEPARATORS[name]
+    if order == "ymd":
+        return f"{day.year:04d}{sign}{day.month:02d}{sign}{day.day:02d}{rest}"
+    first, second = (day.day, day.month) if plan.day_first else (day.month, day.day)
+    return f"{first:02d}{sign}{second:02d}{sign}{day.year:04d}{rest}"
+
+
+def canonical(plan: ColumnPlan, cells: list[str]) -> list[str]:
+    """The cells as the store wants them: ISO 8601 dates, plain numbers, true/false, "" for what cannot be read."""
+    if plan.kind == "text":
+        return cells
+    memory = {cell: _canonical(plan, cell.strip()) for cell in set(cells)}
+    return [memory[cell] for cell in cells]
+
+
+def _canonical(plan: ColumnPlan, text: str) -> str:
+    if not text:
+        return ""
+    if plan.kind == "date":
+        found = read_date(text, plan.day_first) if form_of(text) in DATES else None
+        return found[0].isoformat() + found[1] if found else ""
+    if plan.kind == "boolean":
+        return "true" if text[0] in "tTyY" else "false" if text[0] in "fFnN" else ""
+    form = form_of(text)
+    if form not in NUMBERS and form != "leading_zero":
+        return ""
+    if form in ("integer", "leading_zero"):
+        return text
+    number = read_number(text, plan.mark)
+    if number is None:
+        return ""
+    return str(int(number)) if plan.kind == "integer" and number == int(number) else repr(number)

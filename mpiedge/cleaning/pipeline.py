@@ -1,0 +1,147 @@
+"""The steps of cleaning, each a call over all tables: look, put right, merge, write, describe."""
+
+import os
+
+import numpy as np
+import tomli_w
+
+from mpiedge.cleaning import duplicates, impute, working
+from mpiedge.cleaning.finish import write_clean
+from mpiedge.cleaning.reading import BLOCK_BYTES
+from mpiedge.cleaning.references import find_references
+from mpiedge.cleaning.resolve import Resolution, resolve
+from mpiedge.cleaning.survey import Survey, survey
+from mpiedge.cleaning.types import ColumnPlan, decide, is_key
+from mpiedge.errors import UsageError
+
+DEMO_FOLDER = "results/demo-data"
+BYTES_PER_BLOCK_BYTE = 40
+"""Memory of a range of rows in work (text, cells as Python strings, their counts) over the bytes of its text."""
+SAMPLE_BYTES_PER_CELL = 120
+
+
+def demo_tables(stage) -> list[str]:
+    """Collective: the demo data, written if it is not there yet; announced as the first line."""
+    from mpiedge.demo.generate import write_demo
+    from mpiedge.runtime.root import on_root
+
+    made = on_root(stage.world, lambda: write_demo(DEMO_FOLDER))
+    stage.say(f"demo    no table was given: taking the demo data in {DEMO_FOLDER} ({made['rows']:,} papers, "
+              f"{made['duplicates']:,} of them duplicates, {made['citations']:,} citations)")
+    return [os.path.join(DEMO_FOLDER, name) for name in ("papers.csv", "cites.csv")]
+
+
+def memory_plan(stage, sources, steps) -> dict[str, float]:
+    """What a rank will hold besides the programs, in bytes."""
+    largest = max((item.stop - item.start for source in sources for item in source.ranges), default=BLOCK_BYTES)
+    cells = sum(min(2048, sum(item.records for item in source.ranges)) * source.structure.width for source in sources)
+    items = {"rows_in_work": BYTES_PER_BLOCK_BYTE * largest, "samples": 3 * SAMPLE_BYTES_PER_CELL * cells}
+    if "duplicates" in steps:
+        needs = []
+        for source in sources:
+            rows = sum(item.records for item in source.ranges)
+            needs.append(duplicates.estimate_bytes(rows, source.structure.width, source.file.size / max(1, rows),
+                                                   stage.budget_bytes) if source.structure.width > 2 else 60 * rows)
+        items["duplicates"] = max(needs)
+    return items
+
+
+def look(stage, sources, args) -> tuple[list[Survey], list[list[ColumnPlan]]]:
+    """Collective: surveys every table and decides on every column. Raises UsageError for --id or --source not found."""
+    for flag, name in (("--id", args.id), ("--source", args.source)):
+        if name and not any(name in source.structure.names for source in sources):
+            error = UsageError(f"{flag} {name}", "no table has this column",
+                               f"There are: {', '.join(name for source in sources for name in source.structure.names)}")
+            error.everywhere = True
+            raise error
+    surveys = survey(stage, sources)
+    plans = []
+    for source, found in zip(sources, surveys):
+        columns = []
+        for name, summary in zip(source.structure.names, found.columns):
+            given = args.id if args.id in source.structure.names else None
+            key = name == given if given else is_key(name, summary)
+            columns.append(decide(name, summary, key, "formats" in args.steps) if "types" in args.steps else
+                           ColumnPlan(name, key=key, missing=summary.empty, distinct=round(summary.distinct)))
+        plans.append(columns)
+    return surveys, plans
+
+
+def put_right(stage, sources, surveys, plans, args):
+    """Collective: writes the working tables; returns (tables, fills of blanks per table, tallies of the changes)."""
+    samples = [impute.canonical_sample(*pair) for pair in zip(plans, surveys)]
+    wanted = "impute" in args.steps
+    pairs = [impute.find_determinants(columns, sample, found.rows) if wanted else []
+             for columns, sample, found in zip(plans, samples, surveys)]
+    tables, tallies, counts = working.write_working(stage, sources, surveys, plans, pairs)
+    fills = [impute.plan_fills(*group) if wanted else [] for group in zip(plans, surveys, samples, counts)]
+    for found in surveys:
+        found.sample.clear()
+    return tables, fills, tallies
+
+
+def merge_rows(stage, tables, plans, surveys, args):
+    """Collective: (references between the tables, what becomes of the rows of each)."""
+    if "duplicates" not in args.steps:
+        return [], [Resolution(table, np.arange(table.rows)) for table in tables]
+    references = find_references(stage, tables, plans, [found.columns for found in surveys])
+    return references, resolve(stage, tables, plans, references, source_column=args.source, exhaustive=args.exhaustive,
+                               merge=not args.keep_duplicates)
+
+
+def write(stage, sources, surveys, plans, resolutions, fills, tallies, args) -> dict:
+    """Collective: writes the clean tables and drops the working ones; returns what was written and changed."""
+    tables, files, more = write_clean(stage, sources, surveys, plans, resolutions, fills, args.keep_duplicates)
+    for source in sources:
+        stage.access.remove("clean", working.working_name(source.name))
+    for tally, later in zip(tallies, more):
+        tally.counts.update(later.counts)
+        tally.examples.update(later.examples)
+    for source, found, resolution in zip(sources, surveys, resolutions):
+        merged = 0 if args.keep_duplicates else resolution.duplicates
+        rows_out = sum(part["rows"] for part in tables[source.name]["parts"])
+        if int(found.total_rows.sum()) != rows_out + merged + found.rejects:
+            raise RuntimeError(f"{source.path}: {found.total_rows.sum()} rows were read, but {rows_out} written, "
+                               f"{merged} merged and {found.rejects} rejected")
+    return {"tables": tables, "files": files, "tallies": tallies}
+
+
+def manifest(stage, sources, surveys, plans, references, resolutions, fills, outcome, args) -> dict:
+    """Collective: writes plan.toml; returns what `Stage.commit` needs."""
+    stage.access.write_text("clean/plan.toml", tomli_w.dumps({
+        "steps": list(args.steps),
+        "tables": {source.name: describe_plan(*rest) for source, *rest in zip(sources, sources, plans, fills)}}))
+    by_place = [[plan.name for plan in columns] for columns in plans]
+    summary = {"tables": {}, "references": [
+        {"lhs": [f"{sources[ref.table].name}.{by_place[ref.table][ref.column]}"],
+         "rhs": [f"{sources[ref.target].name}.{next(plan.name for plan in plans[ref.target] if plan.key)}"]}
+        for ref in references]}
+    for table, source in enumerate(sources):
+        found, resolution = surveys[table], resolutions[table]
+        merged = 0 if args.keep_duplicates else resolution.duplicates
+        summary["tables"][source.name] = {
+            "input": os.path.basename(source.path), "rows_in": int(found.total_rows.sum()),
+            "rows_out": sum(part["rows"] for part in outcome["tables"][source.name]["parts"]), "rows_merged": merged,
+            "rows_rejected": found.rejects, "rows_repaired": found.repairs, "duplicates": resolution.duplicates,
+            "changes": outcome["tallies"][table].by_rule(),
+            "columns": {plan.name: plan.kind for plan in plans[table]},
+            "key": next((plan.name for plan in plans[table] if plan.key), None),
+            "search": {"how": resolution.how, **resolution.summary}}
+    return {"tables": outcome["tables"], "files": [*outcome["files"], "clean/plan.toml"], "summary": summary,
+            "inputs": {source.name: {"bytes": source.file.size} for source in sources},
+            "config": {"steps": list(args.steps), "id": args.id, "source": args.source,
+                       "keep_duplicates": args.keep_duplicates, "exhaustive": args.exhaustive}}
+
+
+def describe_plan(source, plans, fills) -> dict:
+    """What plan.toml says of a table."""
+    dialect = source.structure.dialect
+    plan = {"encoding": source.encoding, "delimiter": dialect.delimiter, "quote": dialect.quotechar,
+            "escape": dialect.escapechar or "", "header": dialect.header,
+            "preamble_lines": len(source.structure.preamble), "notes": source.structure.notes,
+            "columns": [column.to_toml() for column in plans]}
+    if fills:
+        plan["fill"] = [{"column": plans[fill.column].name,
+                         "look_up_by": [plans[determinant].name for determinant, _ in fill.lookups],
+                         "else": fill.rule or "leave blank", "value": fill.value} for fill in fills]
+    return plan

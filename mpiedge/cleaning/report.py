@@ -1,0 +1,103 @@
+"""What a person reads on the terminal: what was found, what was changed with examples, and where it lies."""
+
+import time
+from collections import Counter
+
+from mpiedge.runtime.resources import format_size
+
+STARTED = time.perf_counter()
+WIDEST_EXAMPLE = 32
+DELIMITERS = {"\t": "tab", " ": "blank", "\x1f": "unit separator"}
+
+
+def inputs(stage, sources) -> None:
+    """Local: one line per input file."""
+    for source in sources:
+        dialect, structure = source.structure.dialect, source.structure
+        rows = sum(item.records for item in source.ranges)
+        sign = DELIMITERS.get(dialect.delimiter, dialect.delimiter)
+        stage.say(f"input   {source.path} ({count(rows, 'row')}, {count(structure.width, 'column')}, "
+                  f"{format_size(source.file.size)}, {source.encoding}, delimiter {sign})")
+        notes = list(structure.notes)
+        if structure.preamble:
+            notes.append(f"{count(len(structure.preamble), 'line')} before the header set aside")
+        if dialect.literal_quotes:
+            notes.append(f"{count(len(dialect.literal_quotes), 'quote')} nobody closes taken as plain characters")
+        for note in notes:
+            stage.say(f"        {note}")
+
+
+def memory(stage, budget: dict[str, float]) -> None:
+    """Local: the memory plan of a dry run."""
+    parts = ", ".join(f"{name} {format_size(size)}" for name, size in budget.items())
+    stage.say(f"memory  would hold {format_size(sum(budget.values()))} per rank besides the programs ({parts})")
+
+
+def decisions(stage, sources, surveys, plans) -> None:
+    """Local: what would be done to each column, for a dry run."""
+    for source, found, columns in zip(sources, surveys, plans):
+        stage.say(f"{source.name:7} {count(found.rows, 'row')} to keep, {found.rejects:,} to reject, "
+                  f"{found.repairs:,} repaired")
+        for plan in columns:
+            stage.say(f"        {plan.name:20} {plan.kind:8}{' key' * plan.key} {_intentions(plan)}".rstrip())
+    stage.say("dry run nothing was written")
+
+
+def _intentions(plan) -> str:
+    wishes = [f"null words {' '.join(plan.null_words)}"] if plan.null_words else []
+    wishes += [f"{len(plan.spellings)} spellings"] if plan.spellings else []
+    wishes += [f"dates to {plan.date_style}"] if plan.date_style else []
+    wishes += ["trim"] if plan.trim else []
+    wishes += ["number formats"] if plan.ungroup or plan.drop_zeros or plan.one_mark else []
+    return ", ".join([*wishes, *([f"{plan.missing:,} blank"] if plan.missing else [])])
+
+
+def results(stage, sources, surveys, plans, references, resolutions, outcome) -> None:
+    """Collective: tables, changes with examples, totals."""
+    for table, source in enumerate(sources):
+        _table(stage, source, surveys[table], plans[table], resolutions[table], outcome["tallies"][table],
+               sum(part["rows"] for part in outcome["tables"][source.name]["parts"]))
+    for ref in references:
+        target = sources[ref.target].name
+        stage.say(f"link    {sources[ref.table].name}.{plans[ref.table][ref.column].name} -> {target}."
+                  f"{next(plan.name for plan in plans[ref.target] if plan.key)}")
+    peak = stage.peak_bytes()
+    planned = f" (planned {stage.planned_bytes / 1e6:.0f} MB)" if stage.planned_bytes else ""
+    rows_in = sum(int(found.total_rows.sum()) for found in surveys)
+    rows_out = sum(part["rows"] for entry in outcome["tables"].values() for part in entry["parts"])
+    stage.say(f"done    {rows_in:,} rows in, {rows_out:,} out in {time.perf_counter() - STARTED:.1f} s | peak memory "
+              f"{peak / 1e6:.0f} MB per rank{planned}")
+    stage.say(f"files   {stage.run}/clean/: " + ", ".join(f"{source.name}.csv" for source in sources)
+              + ", what was changed in *.changes.csv")
+    stage.say(f"next    mpiedge-profile --run {stage.run}")
+
+
+def _table(stage, source, found, plans, resolution, tally, rows_out: int) -> None:
+    kinds = Counter(plan.kind for plan in plans)
+    key = next((f", key {plan.name}" for plan in plans if plan.key), "")
+    stage.say(f"table   {source.name}: {int(found.total_rows.sum()):,} rows in, {rows_out:,} out ("
+              + ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items())) + f"{key})")
+    if found.rejects:
+        stage.say(f"        {count(found.rejects, 'row')} rejected: see {source.name}.rejects.csv")
+    if resolution.duplicates:
+        stage.say(f"        {count(resolution.duplicates, 'duplicate')} by {resolution.how} rows")
+    by_rule: dict[str, list] = {}
+    for (column, rule), number in tally.counts.items():
+        by_rule.setdefault(rule, []).append((-number, column))
+    for rule, entries in sorted(by_rule.items(), key=lambda item: (min(item[1]), item[0])):
+        total = -sum(number for number, _ in entries)
+        column = min(entries)[1]
+        examples = "; ".join(f"{_short(before)} -> {_short(after)}" if column else _short(before)
+                             for _, before, after in tally.examples[column, rule])
+        where = column if len(entries) == 1 else f"{column} and {len(entries) - 1} more"
+        stage.say(f"        {total:>9,} {rule:28} {where}: {examples}".replace(" : ", ": "))
+
+
+def _short(text: str) -> str:
+    shown = " ".join(text.split())
+    return repr(shown if len(shown) <= WIDEST_EXAMPLE else shown[:WIDEST_EXAMPLE - 1] + "…")
+
+
+def count(number: int, thing: str) -> str:
+    """ "1 row", "5,000 rows"."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")

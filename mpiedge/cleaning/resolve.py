@@ -1,0 +1,112 @@
+"""One row per thing in every table: similar rows, equal references, and which row each one becomes."""
+
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+import numpy as np
+
+from mpiedge.cleaning.duplicates import find_duplicates
+from mpiedge.cleaning.exact import first_equal_rows
+from mpiedge.cleaning.references import Redirected, Reference, survivors_of_keys
+from mpiedge.cleaning.survivors import merge_clusters
+
+
+@dataclass
+class Resolution:
+    """What becomes of the rows of a table.
+
+    table: as the rest of the work reads it (references redirected). cluster: int64 per row, the first row of its
+    cluster. row_a, row_b, probability: the pairs scored. merged: row -> {column: (value, confidence)}, cells a
+    surviving row takes over. how: "similar", "equal" or "none"; summary: what the search tells.
+    """
+
+    table: object
+    cluster: np.ndarray
+    row_a: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    row_b: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    probability: np.ndarray = field(default_factory=lambda: np.empty(0))
+    merged: dict[int, dict[str, tuple[str, float]]] = field(default_factory=dict)
+    renamed: dict[str, dict[str, str]] = field(default_factory=dict)
+    how: str = "none"
+    summary: dict = field(default_factory=dict)
+
+    @property
+    def duplicates(self) -> int:
+        """Rows that are not the first of their cluster."""
+        return int(np.count_nonzero(self.cluster != np.arange(len(self.cluster))))
+
+
+def resolve(stage, tables, plans, references: list[Reference], *, source_column: str | None, exhaustive: bool,
+            merge: bool) -> list[Resolution]:
+    """Collective: finds the duplicates of every table; tables that refer to others come after them.
+
+    With `merge`, references to merged rows follow the survivor before the table's own duplicates are looked for. A
+    table of nothing but references has no likeness to judge: there only equal rows are duplicates.
+    """
+    found: dict[int, Resolution] = {}
+    renamed_keys: dict[int, dict[str, str]] = {}
+    waiting = list(range(len(tables)))
+    while waiting:
+        ready = [number for number in waiting
+                 if all(ref.target in found for ref in references if ref.table == number)]
+        number = (ready or waiting)[0]   # references in a circle: the first table first
+        waiting.remove(number)
+        mine = [ref for ref in references if ref.table == number]
+        renamed = {plans[number][ref.column].name: renamed_keys[ref.target]
+                   for ref in mine if renamed_keys.get(ref.target)}
+        table = Redirected(tables[number], renamed) if renamed else tables[number]
+        if len(mine) > 1 and len(mine) == len(plans[number]):
+            found[number] = _equal_rows(stage, table)
+        else:
+            found[number] = _similar_rows(stage, table, plans[number], source_column, exhaustive, merge)
+        found[number].renamed = renamed
+        key = next((plan.name for plan in plans[number] if plan.key), None)
+        if merge and key and found[number].duplicates and any(ref.target == number for ref in references):
+            renamed_keys[number] = survivors_of_keys(stage, table, key, found[number].cluster)
+    return [found[number] for number in range(len(tables))]
+
+
+def _similar_rows(stage, table, plans, source_column, exhaustive, merge) -> Resolution:
+    keys = [plan.name for plan in plans if plan.key]
+    names = [column.name for column in table.columns]
+    source = source_column if source_column in names else None
+    view = WithoutColumns(table, keys[1:])
+    duplicates = find_duplicates(stage, view, id_column=keys[0] if keys else None, source_column=source,
+                                 exhaustive=exhaustive)
+    result = Resolution(table, duplicates.cluster_id, duplicates.row_a, duplicates.row_b, duplicates.probability,
+                        how="similar", summary=duplicates.summary)
+    if merge and result.duplicates:
+        result.merged = merge_clusters(stage, table, duplicates.cluster_id, [*keys, *([source] if source else [])])
+    return result
+
+
+def _equal_rows(stage, table) -> Resolution:
+    """Collective: rows whose every cell is the same."""
+    first = np.concatenate([[0], np.cumsum(table.chunk_rows)])
+
+    def work(task):
+        cells = table.read(task[0])
+        lines = ["\x1f".join(row) for row in zip(*(cells[column.name].tolist() for column in table.columns))]
+        digests = b"".join(blake2b(line.encode("utf-8", "surrogatepass"), digest_size=16).digest() for line in lines)
+        return np.frombuffer(digests, dtype=np.uint8).reshape(-1, 16)
+
+    done = stage.queue.run([(chunk,) for chunk in range(len(table.chunk_rows))], work, name="equal rows")
+    cluster = first_equal_rows(stage.world, [(int(first[task[0]]), digests) for task, digests in done], table.rows)
+    later = np.flatnonzero(cluster != np.arange(table.rows))
+    return Resolution(table, cluster, cluster[later], later, np.ones(len(later)), how="equal")
+
+
+class WithoutColumns:
+    """A table of which some columns are not shown."""
+
+    def __init__(self, table, hidden: list[str]):
+        self.table, self.name, self.rows, self.chunk_rows = table, table.name, table.rows, table.chunk_rows
+        self.columns = [column for column in table.columns if column.name not in hidden]
+
+    def column(self, name: str):
+        """The column of that name."""
+        return self.table.column(name)
+
+    def read(self, chunk: int, columns: list[str] | None = None) -> dict[str, np.ndarray]:
+        """Local: one chunk, as `Table.read`."""
+        return self.table.read(chunk, [column.name for column in self.columns] if columns is None else columns)

@@ -1,0 +1,268 @@
+"""How a CSV file is written, judged from its beginning: encoding, delimiter, quotes, preamble and header."""
+
+import codecs
+import io
+from collections import Counter
+from dataclasses import dataclass, field
+
+from mpiedge.cleaning.cells import HARD, form_of
+from mpiedge.store.ranges import BYTE_ORDER_MARKS, Dialect, csv_reader, decode
+
+SAMPLE_BYTES = 1 << 17
+SAMPLE_LINES = 400
+PRIORS = {",": 1.0, ";": 1.0, "\t": 1.0, "|": 1.0, "^": 0.9, "~": 0.9, "\x1f": 1.0, ":": 0.45, " ": 0.6}
+"""Delimiters tried, and how common they are; colons and blanks also stand inside text."""
+WESTERN_FAMILIES = ("cp125", "iso8859", "latin", "mac", "cp85", "cp4", "cp77", "cp86", "hp_")
+OTHER_SCRIPTS = ("cp1250", "cp1251", "cp1253", "cp1254", "iso8859_2", "iso8859_5", "iso8859_7", "iso8859_9")
+TYPE_SCORES = {"empty": 0.5, "text": 0.3, "null": 1.0}
+
+
+@dataclass
+class Structure:
+    """What the beginning of a file tells.
+
+    names: one per column, unique. preamble: (line, text) before the header. forms: per column, how often each form of
+    cell occurs in rows of the usual width (what repairs go by). notes: what a person should know.
+    """
+
+    dialect: Dialect
+    names: list[str]
+    preamble: list[tuple[int, str]] = field(default_factory=list)
+    forms: list[Counter] = field(default_factory=list)
+    header_cells: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def width(self) -> int:
+        """Cells of a row."""
+        return len(self.names)
+
+
+def find_encoding(head: bytes) -> str:
+    """The encoding of a file from its first bytes: by mark, pattern of NUL bytes, validity, or letters."""
+    for mark, name in sorted(BYTE_ORDER_MARKS, key=lambda entry: -len(entry[0])):
+        if head.startswith(mark):
+            return name
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    if len(head) > 3 and max(even, odd) > 0.2 * len(head) and 4 * min(even, odd) < max(even, odd):
+        return "utf-16-le" if odd > even else "utf-16-be"
+    valid, invalid = 0, 0
+    for line in head.splitlines()[:-1] or [head]:
+        if not line.isascii():
+            try:
+                line.decode()
+                valid += 1
+            except UnicodeDecodeError:
+                invalid += 1
+    if invalid <= 0.5 * (valid + invalid):
+        return "utf-8"   # single lines in another encoding are read as cp1252
+    return _legacy_encoding(head)
+
+
+def _legacy_encoding(head: bytes) -> str:
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(head[:32768], cp_exclusion=["utf_7"]).best()
+    found = best.encoding if best else "cp1252"
+    if not _keeps_ascii(found):
+        return "cp1252"
+    # Western text is cp1252 far more often than its many near relatives, which differ in a few signs.
+    if found.startswith(WESTERN_FAMILIES) and found not in OTHER_SCRIPTS:
+        return "cp1252"
+    return codecs.lookup(found).name
+
+
+def _keeps_ascii(encoding: str) -> bool:
+    try:
+        return bytes(range(32, 127)).decode(encoding) == bytes(range(32, 127)).decode("ascii")
+    except (LookupError, UnicodeDecodeError):
+        return False
+
+
+def find_structure(head: bytes, encoding: str, whole: bool) -> Structure:
+    """The structure of a file from its first bytes (`whole`: these are all its bytes)."""
+    start = 3 if head.startswith(codecs.BOM_UTF8) else 0
+    lines = head[start:].splitlines(keepends=True)
+    if not whole and len(lines) > 1:
+        lines.pop()   # cut off somewhere
+    lines = lines[:SAMPLE_LINES]
+    text = decode(b"".join(lines), encoding)
+    dialect = find_dialect(text, encoding)
+    records, first_lines = read_sample(text, dialect)
+    if len(records) > 20 and sum(map(len, lines)) + start < len(head):
+        records.pop()   # may go on after the sample
+    width = _usual_width(records)
+    top = _skip_preamble(records, width)
+    header = top < len(records) and is_header(records[top], records[top + 1:], width)
+    data_from = top + 1 if header else top
+    header_cells = records[top] if header else []
+    wide = _wide_header(header_cells, width)
+    names, notes = unique_names(header_cells, len(header_cells) if wide else width)
+    first_line = first_lines[data_from] if data_from < len(records) else len(lines)
+    data_start = start + sum(map(len, lines[:first_line]))
+    preamble = [(first_lines[index] + 1, dialect.delimiter.join(records[index])) for index in range(top)]
+    if not header:
+        notes.append("no header line: columns are called column_1, column_2, ...")
+    structure = Structure(
+        Dialect(dialect.delimiter, dialect.quotechar, dialect.escapechar, encoding, header, dialect.skip_initial_space,
+                data_start),
+        names, preamble, [Counter() for _ in names], header_cells, notes)
+    for record in records[data_from:]:
+        if len(record) == structure.width:
+            for forms, cell in zip(structure.forms, record):
+                forms[coarse_form(cell)] += 1
+    return structure
+
+
+def coarse_form(cell: str) -> str:
+    """The form of a cell in few classes: empty, number, date, text by length."""
+    form = form_of(cell)
+    if form in ("empty", "null"):
+        return "empty"
+    if form in ("integer", "leading_zero"):
+        return f"integer{min(len(cell.strip()), 12)}"
+    if form in HARD:
+        return form.split("_")[0]
+    length = len(cell)
+    return f"text{'a' if length < 4 else 'b' if length < 16 else 'c' if length < 48 else 'd'}"
+
+
+# -- the dialect -----------------------------------------------------------------------------------------------------
+
+def find_dialect(text: str, encoding: str) -> Dialect:
+    """Delimiter, quote and escape of a text: the pair whose rows have one width, many cells and cells of clear type.
+
+    Score: pattern x type x (.15 + share of the usual width) x prior, after van den Burg, Nazabal & Sutton 2019.
+    """
+    quotes = ['"'] if '"' in text else []
+    if text.count("'") > 3 and _quotes_whole_cells(text, "'") > max(3, _quotes_whole_cells(text, '"')):
+        quotes.append("'")
+    candidates = []
+    for order, delimiter in enumerate(sign for sign in PRIORS if sign in text):
+        for quote in [*quotes, ""] if quotes else ['"']:
+            escape = _escape(text, quote, delimiter)
+            space = delimiter != " " and text.count(f"{delimiter} {quote}") > text.count(delimiter + quote)
+            dialect = Dialect(delimiter, quote, escape, encoding, skip_initial_space=bool(quote) and space)
+            score = _score(text, dialect) * PRIORS[delimiter] * (1.0 if quote else 0.95)
+            candidates.append((score, -order, dialect))
+    best = max(candidates, key=lambda entry: entry[:2], default=(0.0, 0, None))
+    return best[2] if best[0] > 0 else Dialect(",", '"', None, encoding)
+
+
+def _quotes_whole_cells(text: str, quote: str) -> int:
+    return sum(text.count(f"{sign}{quote}") for sign in ",;\t|\n")
+
+
+def _escape(text: str, quote: str, delimiter: str) -> str | None:
+    if not quote:
+        return None
+    escaped = text.count("\\" + quote) - text.count("\\" + quote + delimiter) - text.count("\\" + quote + "\n")
+    return "\\" if escaped >= 2 and escaped > text.count(quote * 2) - text.count(delimiter + quote * 2) else None
+
+
+def _score(text: str, dialect: Dialect) -> float:
+    records, _ = read_sample(text, dialect)
+    widths = Counter(len(record) for record in records)
+    if not records or max(widths) < 2:
+        return 0.0
+    pattern = sum(number * (width - 1) / width for width, number in widths.items()) / len(records) / len(widths) ** 0.5
+    usual = max((number for width, number in widths.items() if width > 1), default=0) / len(records)
+    cells = [cell for record in records[:100] for cell in record]
+    types = sum(_type_score(cell, dialect) for cell in cells) / len(cells)
+    stray = 0.0
+    if dialect.quotechar:
+        stray = sum(dialect.quotechar in cell.replace(dialect.quotechar * 2, "") for cell in cells) / len(cells)
+    return pattern * types * (0.15 + usual) * (1 - 0.5 * stray)
+
+
+def _type_score(cell: str, dialect: Dialect) -> float:
+    form = form_of(cell)
+    if form in HARD:
+        return 1.0
+    if form == "text":
+        quoted = not dialect.quotechar and cell[:1] == '"'
+        return 0.05 if quoted else 0.6 if cell.strip().isalnum() else 0.3 if len(cell) < 80 else 0.1
+    return TYPE_SCORES[form]
+
+
+def read_sample(text: str, dialect: Dialect) -> tuple[list[list[str]], list[int]]:
+    """The records of a text that are not blank, and the line (from 0) each starts on."""
+    lines = list(io.StringIO(text, newline=""))
+    reader = csv_reader(lines, dialect)
+    records, starts, before = [], [], 0
+    for record in reader:
+        if record and any(cell.strip() for cell in record):
+            records.append(record)
+            starts.append(before)
+        before = reader.line_num
+    return records, starts
+
+
+# -- preamble and header ---------------------------------------------------------------------------------------------
+
+def _usual_width(records: list[list[str]]) -> int:
+    """The commonest width; of equally common ones the larger."""
+    widths = Counter(len(record) for record in records)
+    return max(widths, key=lambda width: (widths[width], width), default=1)
+
+
+def _skip_preamble(records: list[list[str]], width: int) -> int:
+    """Number of records before the header: those that are far from the usual width."""
+    for index, record in enumerate(records):
+        filled = sum(bool(cell.strip()) for cell in record)
+        if len(record) == width and (2 * filled > width or width < 3):
+            return index
+        if _wide_header(record, width) or (len(record) == width - 1 > 1 and _is_naming(record)):
+            return index
+    return 0
+
+
+def _is_naming(cells: list[str]) -> bool:
+    texts = [cell.strip() for cell in cells]
+    return all(texts) and len(set(texts)) == len(texts) and all(form_of(cell) == "text" for cell in texts)
+
+
+def _wide_header(cells: list[str], width: int) -> bool:
+    return width > 1 and width < len(cells) <= width + 2 and _is_naming(cells)
+
+
+def is_header(cells: list[str], rows: list[list[str]], width: int) -> bool:
+    """Whether a record names the columns: it breaks their types, or its cells do not come back below it."""
+    if any(form_of(cell) in HARD for cell in cells):
+        counted = [cell.strip() for cell in cells] in ([str(i) for i in range(k, k + len(cells))] for k in (0, 1))
+        whole = all(form_of(cell) in ("integer", "text", "empty") for cell in cells)
+        return (counted and len(cells) > 2) or (whole and _is_year_header(cells, rows))
+    columns = [[row[index] for row in rows if len(row) == width] for index in range(min(width, len(cells)))]
+    typed = [sum(form_of(cell) in HARD for cell in column) > 0.5 * len(column) for column in columns if column]
+    if any(typed):
+        return True
+    texts = [cell.strip() for cell in cells]
+    if not rows:
+        return True
+    repeated = sum(column.count(text) > 0 for text, column in zip(texts, columns) if text)
+    return repeated == 0 and len(set(texts) - {""}) >= 0.5 * len(texts)
+
+
+def _is_year_header(cells: list[str], rows: list[list[str]]) -> bool:
+    """Years as names of columns: 1900..2100 in the header, other numbers below."""
+    numbers = [cell.strip() for cell in cells if form_of(cell) == "integer"]
+    years = all(len(number) == 4 and "1900" <= number <= "2100" for number in numbers)
+    below = [cell.strip() for row in rows for cell in row if form_of(cell) == "integer"]
+    return years and len(numbers) > 1 and sum(len(number) == 4 for number in below) < 0.5 * max(1, len(below))
+
+
+def unique_names(cells: list[str], width: int) -> tuple[list[str], list[str]]:
+    """One name per column, each once; and notes on names that were empty or came twice."""
+    names: list[str] = []
+    notes = []
+    for index in range(width):
+        given = " ".join(cells[index].split()) if index < len(cells) else ""
+        name = base = given or f"column_{index + 1}"
+        number = 1
+        while name in names:
+            number += 1
+            name = f"{base}_{number}"
+        if cells and name != given:
+            notes.append(f"column {index + 1} is called {name} (header: {given!r})")
+        names.append(name)
+    return names, notes

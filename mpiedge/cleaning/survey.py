@@ -1,0 +1,120 @@
+"""The first look at every row: what each column holds, how many rows there are, and a fair sample of them."""
+
+import heapq
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mpiedge.cleaning.reading import Source
+from mpiedge.cleaning.types import ColumnSummary
+
+SAMPLE_ROWS = 2048
+WIDEST_SAMPLED_CELL = 200
+COLUMNS_PER_SLICE = 4
+
+
+@dataclass
+class Survey:
+    """What is known of a table after one pass over it.
+
+    kept_rows, total_rows: int64 per range, total with the rejected ones. rejected: numbers of the rejected rows, as the
+    number of kept rows before each (sorted int64). sample: [(key, cells)], the rows with the smallest keys, a key
+    being a hash of the row's place: the same sample for any number of ranks.
+    """
+
+    columns: list[ColumnSummary]
+    kept_rows: np.ndarray
+    total_rows: np.ndarray
+    rejects: int = 0
+    repairs: int = 0
+    rejected: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    sample: list[tuple[int, list[str]]] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """Rows kept."""
+        return int(self.kept_rows.sum())
+
+    def number_of(self, kept: np.ndarray) -> np.ndarray:
+        """Numbers in the input of kept rows, both counted from 0."""
+        return kept + np.searchsorted(self.rejected, kept, side="right")
+
+    def merge(self, other: "Survey") -> None:
+        for mine, theirs in zip(self.columns, other.columns):
+            mine.merge(theirs)
+        self.kept_rows += other.kept_rows
+        self.total_rows += other.total_rows
+        self.rejects += other.rejects
+        self.repairs += other.repairs
+        self.sample = heapq.nsmallest(SAMPLE_ROWS, self.sample + other.sample)
+
+    def to_message(self) -> dict:
+        return {"columns": [column.to_message() for column in self.columns], "kept_rows": self.kept_rows,
+                "total_rows": self.total_rows, "rejects": self.rejects, "repairs": self.repairs,
+                "keys": np.array([key for key, _ in self.sample], dtype=np.int64),
+                "sample": [cells for _, cells in self.sample]}
+
+    @classmethod
+    def from_message(cls, message: dict) -> "Survey":
+        return cls([ColumnSummary.from_message(column) for column in message["columns"]],
+                   np.array(message["kept_rows"], dtype=np.int64), np.array(message["total_rows"], dtype=np.int64),
+                   message["rejects"], message["repairs"],
+                   sample=list(zip(np.asarray(message["keys"]).tolist(), message["sample"])))
+
+
+def survey(stage, sources: list[Source]) -> list[Survey]:
+    """Collective: reads every range once, in tasks (table, range). Messages: each rank's summaries to every rank."""
+    mine = [_empty(source) for source in sources]
+
+    def work(task):
+        table, index = task
+        source, found = sources[table], mine[table]
+        rows = source.rows(stage.access, index)
+        yield
+        columns = list(zip(*rows.cells)) or [()] * source.structure.width
+        for number, (summary, cells) in enumerate(zip(found.columns, columns)):
+            summary.add(cells)
+            if number % COLUMNS_PER_SLICE == COLUMNS_PER_SLICE - 1:
+                yield
+        found.kept_rows[index], found.total_rows[index] = len(rows.cells), rows.total
+        found.rejects += len(rows.rejects)
+        found.repairs += len(rows.repairs)
+        _sample(found, index, rows.cells)
+        places = np.asarray(rows.places, dtype=np.int64)
+        missing = np.setdiff1d(np.arange(rows.total), places)
+        return {"rejected": np.searchsorted(places, missing)}
+
+    tasks = [(table, index) for table, source in enumerate(sources) for index in range(len(source.ranges))]
+    done = stage.queue.run(tasks, work, name="rows surveyed")
+    rejected = stage.queue.gather([(task, result) for task, result in done if len(result["rejected"])])
+    result = [_empty(source) for source in sources]
+    for message in stage.world.allgather([found.to_message() for found in mine]):
+        for whole, part in zip(result, message):
+            whole.merge(Survey.from_message(part))
+    for table, whole in enumerate(result):
+        before = np.concatenate([[0], np.cumsum(whole.kept_rows)])
+        parts = [np.asarray(found["rejected"]) + before[task[1]] for task, found in rejected if task[0] == table]
+        whole.rejected = np.concatenate([np.empty(0, dtype=np.int64), *parts]).astype(np.int64)
+    return result
+
+
+def _empty(source: Source) -> Survey:
+    ranges = len(source.ranges)
+    return Survey([ColumnSummary() for _ in source.structure.names], np.zeros(ranges, dtype=np.int64),
+                  np.zeros(ranges, dtype=np.int64))
+
+
+def _sample(found: Survey, index: int, rows: list[list[str]]) -> None:
+    keys = (mix(np.arange(len(rows), dtype=np.uint64) + np.uint64(index << 32)) >> np.uint64(1)).astype(np.int64)
+    limit = found.sample[-1][0] if len(found.sample) == SAMPLE_ROWS else np.iinfo(np.int64).max
+    chosen = [(int(keys[place]), [cell[:WIDEST_SAMPLED_CELL] for cell in rows[place]])
+              for place in np.flatnonzero(keys < limit).tolist()]
+    found.sample = heapq.nsmallest(SAMPLE_ROWS, found.sample + chosen)
+
+
+def mix(values: np.ndarray) -> np.ndarray:
+    """64 well-mixed bits per uint64 (the finaliser of splitmix64, Steele, Lea & Flood 2014)."""
+    values = (values + np.uint64(0x9E3779B97F4A7C15))
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))

@@ -1,0 +1,288 @@
+"""Which kind of values a column holds: counts that merge in any order, and one decision per column from them."""
+
+import re
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from hashlib import blake2b
+
+import numpy as np
+
+from mpiedge.cleaning.cells import (
+    DATES,
+    FALSE_WORDS,
+    NUMBERS,
+    NUMERIC_DATES,
+    TRUE_WORDS,
+    WORDS_ALSO_USED_AS_TEXT,
+    form_of,
+)
+
+MOST_VALUES = 1000
+"""Distinct values counted exactly; a column with more of them keeps no counts of values."""
+SKETCH = 512
+WIDEST_INTEGER = 18                 # digits that always fit int64
+NUMBER_SHARE, DATE_SHARE = 0.98, 0.95
+LEADING_ZERO_SHARE = 0.001
+CODE_NAMES = frozenset((
+    "zip", "zipcode", "postcode", "postal", "plz", "phone", "telephone", "tel", "fax", "mobile", "ssn", "isbn", "issn",
+    "ean", "iban", "code", "barcode", "sku", "imei", "uuid", "guid"))
+ID_NAMES = frozenset(("id", "ids", "key", "uid", "uuid", "guid", "identifier", "pk", "recid", "rowid", "index"))
+
+
+class ColumnSummary:
+    """What the cells of a column look like, counted so that summaries of parts merge in any order to the same whole.
+
+    forms: notation -> cells; nulls: null word as written -> cells; values: value -> cells, None beyond MOST_VALUES; the
+    sketch holds the SKETCH smallest 64-bit hashes of the values (distinct values: Bar-Yossef et al. 2002).
+    """
+
+    def __init__(self):
+        self.rows = self.empty = self.edge_blanks = self.longest = self.widest_integer = self.unpadded_dates = 0
+        self.long_integers = self.characters = 0
+        self.forms: Counter[str] = Counter()
+        self.nulls: Counter[str] = Counter()
+        self.first_above_12: Counter[str] = Counter()
+        self.second_above_12: Counter[str] = Counter()
+        self.values: Counter[str] | None = Counter()
+        self.sketch = np.empty(0, dtype=np.uint64)
+
+    def add(self, cells) -> None:
+        """Local: count the cells (a sequence of str) of one chunk."""
+        counts = Counter(cells)
+        hashes = []
+        for cell, number in counts.items():
+            self.rows += number
+            stripped = cell.strip()
+            if not stripped:
+                self.empty += number
+                continue
+            form = form_of(stripped)
+            self.forms[form] += number
+            self.characters += number * len(cell)
+            self.longest = max(self.longest, len(cell))
+            if len(stripped) != len(cell):
+                self.edge_blanks += number
+            if form == "null":
+                self.nulls[stripped] += number
+            elif form == "integer":
+                self.widest_integer = max(self.widest_integer, len(stripped))
+                if len(stripped.lstrip("+-")) > 3:
+                    self.long_integers += number
+            elif form in NUMERIC_DATES:
+                first, second = re.split(r"\D", stripped, maxsplit=2)[:2]
+                self.first_above_12[form] += number * (int(first) > 12)
+                self.second_above_12[form] += number * (int(second) > 12)
+                self.unpadded_dates += number * (len(first) == 1 or len(second) == 1)
+            hashes.append(blake2b(cell.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+        self._merge_values(counts)
+        self._merge_sketch(np.frombuffer(b"".join(hashes), dtype="<u8"))
+
+    def merge(self, other: "ColumnSummary") -> None:
+        """Local: count the cells of another part of the column in."""
+        for name in ("rows", "empty", "edge_blanks", "unpadded_dates", "long_integers", "characters"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.longest = max(self.longest, other.longest)
+        self.widest_integer = max(self.widest_integer, other.widest_integer)
+        for name in ("forms", "nulls", "first_above_12", "second_above_12"):
+            getattr(self, name).update(getattr(other, name))
+        self._merge_values(other.values)
+        self._merge_sketch(other.sketch)
+
+    def _merge_values(self, counts: Counter | None) -> None:
+        # Distinct values only grow, so a column ends without counts exactly if it has more than MOST_VALUES in all.
+        if self.values is None or counts is None:
+            self.values = None
+            return
+        self.values.update(counts)
+        if len(self.values) > MOST_VALUES:
+            self.values = None
+
+    def _merge_sketch(self, hashes: np.ndarray) -> None:
+        self.sketch = np.union1d(self.sketch, hashes)[:SKETCH]
+
+    @property
+    def filled(self) -> int:
+        """Cells with a value: neither blank nor a null word."""
+        return self.rows - self.empty - self.forms["null"]
+
+    @property
+    def distinct(self) -> float:
+        """Number of different filled cells: exact below SKETCH, else estimated within about 9 %."""
+        if len(self.sketch) < SKETCH:
+            return float(len(self.sketch))
+        return (SKETCH - 1) / (float(self.sketch[-1]) / 2.0**64)
+
+    def to_message(self) -> dict:
+        """What travels to the other ranks."""
+        plain = {name: value for name, value in vars(self).items() if not isinstance(value, (Counter, np.ndarray))}
+        counts = {name: [list(value), list(value.values())] for name, value in vars(self).items()
+                  if isinstance(value, Counter)}
+        return {"plain": plain, "counts": counts, "sketch": self.sketch}
+
+    @classmethod
+    def from_message(cls, message: dict) -> "ColumnSummary":
+        """The summary of a message."""
+        summary = cls()
+        vars(summary).update(message["plain"])
+        for name, (keys, numbers) in message["counts"].items():
+            setattr(summary, name, Counter(dict(zip(keys, numbers))))
+        summary.sketch = np.asarray(message["sketch"], dtype=np.uint64)
+        return summary
+
+
+@dataclass
+class ColumnPlan:
+    """How the cells of a column are read and written; what `plan.toml` shows of it.
+
+    kind: as in the store. mark: decimal mark; one_mark: decimals behind the other mark are rewritten; ungroup:
+    thousands are written without signs; drop_zeros: 5.0 is written 5. day_first: None where no day/month dates occur.
+    date_style: the form dates are brought to ("" = left). null_words: cells that mean nothing. spellings: variant ->
+    usual spelling. trim: blanks at the edges are dropped. missing: blank cells once null words are blank. unreadable:
+    cells not of this kind.
+    """
+
+    name: str
+    kind: str = "text"
+    key: bool = False
+    mark: str = "."
+    ungroup: bool = False
+    drop_zeros: bool = False
+    one_mark: bool = False
+    day_first: bool | None = None
+    date_style: str = ""
+    null_words: list[str] = field(default_factory=list)
+    spellings: dict[str, str] = field(default_factory=dict)
+    trim: bool = False
+    missing: int = 0
+    unreadable: int = 0
+    distinct: int = 0
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether every cell stays as it is."""
+        return not (self.ungroup or self.drop_zeros or self.one_mark or self.date_style or self.null_words
+                    or self.spellings or self.trim)
+
+    def to_toml(self) -> dict:
+        """The settings that differ from the plainest column."""
+        plain = asdict(ColumnPlan(self.name))
+        return {"name": self.name, "kind": self.kind,
+                **{name: value for name, value in asdict(self).items() if value != plain[name] and name != "kind"}}
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a column name: "SocSec_id" -> ["soc", "sec", "id"]."""
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name)]
+
+
+def is_key(name: str, summary: ColumnSummary) -> bool:
+    """Whether a column names its rows: (nearly) no value twice, none missing, and called id, key or the like."""
+    whole = summary.rows > 0 and summary.filled >= 0.999 * summary.rows
+    return whole and bool(ID_NAMES & set(words_of(name))) and summary.distinct >= 0.9 * summary.rows
+
+
+def decide(name: str, summary: ColumnSummary, key: bool = False, formats: bool = True) -> ColumnPlan:
+    """The plan of a column from the counts of all its cells. A key never changes; `formats` False: no cell does."""
+    plan = ColumnPlan(name, key=key, missing=summary.empty, distinct=round(summary.distinct))
+    forms, filled = summary.forms, summary.filled
+    numbers = sum(forms[form] for form in NUMBERS)
+    dates = sum(forms[form] for form in DATES)
+    if not filled:
+        pass
+    elif numbers >= NUMBER_SHARE * filled and not _is_code(name, summary):
+        _decide_number(plan, forms, summary)
+    elif dates >= DATE_SHARE * filled:
+        _decide_date(plan, summary)
+    elif summary.values is not None:
+        words = {value.strip().lower() for value in summary.values} - {""} - {word.lower() for word in summary.nulls}
+        if words <= TRUE_WORDS | FALSE_WORDS and words & TRUE_WORDS and words & FALSE_WORDS:
+            plan.kind = "boolean"
+    if plan.kind in ("integer", "decimal", "date"):
+        plan.unreadable = filled - (dates if plan.kind == "date" else numbers)
+    if key or not formats:
+        plan.ungroup = plan.drop_zeros = plan.one_mark = False
+        plan.date_style = ""
+        plan.unreadable += summary.forms["null"]
+        return plan
+    plan.null_words = _null_words(plan, summary)
+    plan.missing = summary.empty + sum(summary.nulls[word] for word in plan.null_words)
+    plan.trim = 0 < summary.edge_blanks <= 0.2 * (summary.rows - summary.empty)
+    if plan.kind in ("text", "boolean") and summary.values is not None:
+        plan.spellings = _spellings(plan, summary.values)
+    return plan
+
+
+def _is_code(name: str, summary: ColumnSummary) -> bool:
+    zeros = summary.forms["leading_zero"]
+    called_code = bool(CODE_NAMES & set(words_of(name))) and summary.forms["integer"] + zeros >= 0.9 * summary.filled
+    return called_code or zeros > LEADING_ZERO_SHARE * summary.filled or summary.widest_integer > WIDEST_INTEGER
+
+
+def _decide_number(plan: ColumnPlan, forms: Counter, summary: ColumnSummary) -> None:
+    point = forms["point"] + forms["grouped_comma"] + forms["point_zero"]
+    comma = forms["comma"] + forms["grouped_point"]
+    if forms["comma_three"] and forms["point_three"] and not point and not comma:
+        return   # 1,234 and 1.234: one of them is a thousand, nothing tells which
+    plan.mark = "," if comma > point else "."
+    grouped = forms["grouped_comma"] + forms["grouped_point"] + forms["grouped_blank"]
+    grouped += forms["comma_three"] if plan.mark == "." else forms["point_three"]
+    decimals = sum(forms[form] for form in NUMBERS) - forms["integer"] - grouped
+    plan.ungroup = 0 < grouped < summary.long_integers
+    plan.drop_zeros = 0 < forms["point_zero"] < forms["integer"] and decimals == forms["point_zero"]
+    plan.kind = "decimal" if decimals and not plan.drop_zeros else "integer"
+    if forms["grouped_comma"] or forms["grouped_point"] or forms["grouped_blank"]:
+        plan.kind = "decimal" if plan.kind == "decimal" or _has_decimals_behind_groups(summary) else "integer"
+    plan.one_mark = bool(forms["comma"] and forms["point"] + forms["point_three"] + forms["point_zero"])
+
+
+def _has_decimals_behind_groups(summary: ColumnSummary) -> bool:
+    if summary.values is None:
+        return True
+    return any(re.search(r"[ ,.]\d{3}[.,]\d+$", value) and re.search(r"[.,]\d{1,2}$|[.,]\d{4,}$", value)
+               for value in summary.values)
+
+
+def _decide_date(plan: ColumnPlan, summary: ColumnSummary) -> None:
+    families = Counter({form: summary.forms[form] for form in DATES if summary.forms[form]})
+    numeric = sum(families[form] for form in NUMERIC_DATES)
+    if numeric:
+        first, second = sum(summary.first_above_12.values()), sum(summary.second_above_12.values())
+        if max(first, second) < 20 * min(first, second) or not first + second:
+            return   # both orders occur, or nothing tells them apart
+        plan.day_first = first > second
+    plan.kind = "date"
+    usual = min(families, key=lambda form: (-families[form], form))
+    if len(families) > 1:
+        plan.date_style = usual if usual.startswith(("ymd", "dmy")) else "ymd_dash"
+
+
+def _null_words(plan: ColumnPlan, summary: ColumnSummary) -> list[str]:
+    if plan.kind in ("integer", "decimal", "date"):
+        return sorted(summary.nulls)
+    return sorted(word for word, number in summary.nulls.items()
+                  if word.lower() not in WORDS_ALSO_USED_AS_TEXT and number <= summary.empty)
+
+
+def _spellings(plan: ColumnPlan, values: Counter) -> dict[str, str]:
+    """Variants in case or blanks of a far commoner spelling: five times for case, as often for blanks."""
+    groups: dict[str, list[str]] = {}
+    for value in values:
+        text = " ".join(value.split())
+        if len(text) > 2 or plan.kind == "boolean":
+            meaning = _truth(text) if plan.kind == "boolean" else text.casefold()
+            groups.setdefault(meaning, []).append(value)
+    spellings = {}
+    for variants in groups.values():
+        if len(variants) < 2 or not variants[0].strip():
+            continue
+        usual = min(variants, key=lambda value: (-values[value], value))
+        for value in variants:
+            same_letters = "".join(value.split()) == "".join(usual.split())
+            times = 1 if same_letters else 5
+            if value != usual and value == value.strip() and values[usual] >= times * values[value]:
+                spellings[value] = usual
+    return dict(sorted(spellings.items()))
+
+
+def _truth(text: str) -> str:
+    return "true" if text.lower() in TRUE_WORDS else "false" if text.lower() in FALSE_WORDS else text

@@ -1,0 +1,121 @@
+"""The working tables: every kept row as text, its formats put right, in parts that later steps read one by one."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mpiedge.cleaning import formats
+from mpiedge.cleaning.changes import csv_lines
+from mpiedge.cleaning.impute import PairCounts
+from mpiedge.cleaning.reading import Source
+from mpiedge.cleaning.survey import COLUMNS_PER_SLICE, Survey
+from mpiedge.cleaning.types import ColumnPlan
+from mpiedge.store.tables import Column
+
+EXAMPLES = 2
+
+
+@dataclass
+class Tally:
+    """Changes counted by (column, rule), with the first examples of each; merges to the same whole in any order."""
+
+    counts: Counter = field(default_factory=Counter)
+    examples: dict[tuple[str, str], list[tuple[int, str, str]]] = field(default_factory=dict)
+
+    def add(self, row: int, column: str, rule: str, before: str, after: str) -> None:
+        """Local: count one change."""
+        self.counts[column, rule] += 1
+        known = self.examples.setdefault((column, rule), [])
+        if len(known) < EXAMPLES or row < known[-1][0]:
+            known.append((row, before, after))
+            known.sort()
+            del known[EXAMPLES:]
+
+    def merge(self, world) -> None:
+        """Collective: afterwards every rank has the counts of all."""
+        message = [[*key, number, self.examples[key]] for key, number in self.counts.items()]
+        self.counts, self.examples = Counter(), {}
+        for other in world.allgather(message):
+            for column, rule, number, examples in other:
+                self.counts[column, rule] += number
+                known = self.examples.get((column, rule), [])
+                self.examples[column, rule] = sorted(known + [tuple(entry) for entry in examples])[:EXAMPLES]
+
+    def by_rule(self) -> dict[str, int]:
+        """Rule -> changes, all columns together, sorted by rule."""
+        totals: Counter[str] = Counter()
+        for (_, rule), number in self.counts.items():
+            totals[rule] += number
+        return dict(sorted(totals.items()))
+
+
+def changes_file(table: str) -> str:
+    """Where the changes of a table are listed, in the run folder."""
+    return f"clean/{table}.changes.csv"
+
+
+def rejects_file(table: str) -> str:
+    """Where the rejected rows of a table are listed, in the run folder."""
+    return f"clean/{table}.rejects.csv"
+
+
+def write_working(stage, sources: list[Source], surveys: list[Survey], plans: list[list[ColumnPlan]],
+                  pairs: list[list[tuple[int, int]]]):
+    """Collective: reads every range again, puts its formats right and writes it as a part of a working table.
+
+    Returns (working tables, tallies of the changes, counts of the `pairs` that fills may be looked up by), one per
+    table. The changes of chunk i are piece 2 i of the changes file; what is done to the chunk later is piece 2 i + 1.
+    """
+    tallies = [Tally() for _ in sources]
+    counts = [PairCounts(found) for found in pairs]
+    firsts = [np.concatenate([[0], np.cumsum(survey.total_rows)]) for survey in surveys]
+
+    def work(task):
+        table, index = task
+        source, names = sources[table], sources[table].structure.names
+        rows = source.rows(stage.access, index)
+        numbers = [int(firsts[table][index]) + place for place in rows.places]
+        changes = [(numbers[row], "", rule, text, "", confidence) for row, rule, text, confidence in rows.repairs]
+        yield
+        columns = [list(cells) for cells in zip(*rows.cells)] or [[] for _ in names]
+        for place, plan in enumerate(plans[table]):
+            columns[place], found = formats.apply(plan, columns[place])
+            changes += [(numbers[row], plan.name, rule, before, after, confidence)
+                        for row, rule, before, after, confidence in found]
+            if place % COLUMNS_PER_SLICE == COLUMNS_PER_SLICE - 1:
+                yield
+        for row, column, rule, before, after, _ in changes:
+            tallies[table].add(row, column, rule, before, after)
+        counts[table].add(columns)
+        changes.sort(key=lambda change: change[0])
+        stage.access.write_piece(changes_file(source.name), 2 * index, csv_lines(changes))
+        stage.access.write_piece(rejects_file(source.name), index, csv_lines(rows.rejects))
+        yield
+        return stage.access.write_part(stage.name, working_name(source.name), index, as_arrays(names, columns))
+
+    tasks = [(table, index) for table, source in enumerate(sources) for index in range(len(source.ranges))]
+    parts = stage.queue.gather(stage.queue.run(tasks, work, name="formats put right"))
+    for tally, count in zip(tallies, counts):
+        tally.merge(stage.world)
+        count.merge(stage.world)
+    tables = []
+    for table, source in enumerate(sources):
+        columns = [Column(plan.name, "text") for plan in plans[table]]
+        mine = [part for task, part in parts if task[0] == table]
+        tables.append(stage.working_table(working_name(source.name), columns, mine))
+    return tables, tallies, counts
+
+
+def working_name(table: str) -> str:
+    """The name of the working table of a table."""
+    return f"{table}.working"
+
+
+def as_arrays(names: list[str], columns: list[list[str]]) -> dict[str, np.ndarray]:
+    """Columns of text as object arrays."""
+    arrays = {}
+    for name, cells in zip(names, columns):
+        arrays[name] = np.empty(len(cells), dtype=object)
+        arrays[name][:] = cells
+    return arrays

@@ -1,0 +1,92 @@
+"""mpiedge-clean: raw CSV files become sound tables, with every change listed."""
+
+import sys
+
+from mpiedge import cli
+
+STEPS = ("structure", "types", "formats", "duplicates", "impute")
+
+DESCRIPTION = """\
+Reads CSV files as they are found: any common encoding, delimiter and quoting, with or without a header, gzip too. Rows
+with a wrong number of cells are repaired where one reading alone fits, else listed with line and reason. Each column
+gets one kind and one notation; duplicates become one row; blanks are filled where another column decides the value or
+the column has a usual one. Tables are cleaned together: when rows are merged, references to them in the other tables
+follow. Keys are never changed. Without tables, the demo data is cleaned.
+
+Written to RUN/clean, for each table: TABLE.csv (clean), TABLE.changes.csv (every changed cell), TABLE.rejects.csv,
+TABLE.clusters.csv and TABLE.pairs.csv (duplicates); besides plan.toml (what was decided) and summary.json."""
+
+EXAMPLES = """\
+mpiedge-clean people.csv --run results/people
+mpirun -hostfile hostfiles/local.txt mpiedge-clean papers.csv cites.csv --run results/papers
+mpiedge-clean shops.csv --id rec_id --source shop --keep-duplicates
+mpiedge-clean people.csv --steps structure,types,formats --dry-run"""
+
+
+def build_parser():
+    """The command line of mpiedge-clean."""
+    page = cli.parser("mpiedge-clean", "Clean tables: structure, types, formats, duplicates, missing values.",
+                      description=DESCRIPTION, examples=EXAMPLES)
+    page.add_argument("tables", nargs="*", metavar="TABLE.csv", help="CSV files, gzip or not (default: the demo data)")
+    page.add_argument("--id", metavar="COLUMN", help="the column that names the rows: never compared, never changed "
+                      "(default: found by its name and values)")
+    page.add_argument("--source", metavar="COLUMN", help="the column that says which source a row is from: a row of "
+                      "one source matches at most one row of another")
+    page.add_argument("--steps", metavar="STEPS", type=parse_steps, default=STEPS,
+                      help=f"steps to take, separated by commas (default: {','.join(STEPS)})")
+    page.add_argument("--keep-duplicates", action="store_true", help="find duplicates, but keep all rows")
+    page.add_argument("--exhaustive", action="store_true", help="compare every row with every other (slow)")
+    page.add_argument("--dry-run", action="store_true", help="look at the tables and print what would be done")
+    return page
+
+
+def parse_steps(text: str) -> tuple[str, ...]:
+    """The steps of a list such as "types,formats", in their order."""
+    import argparse
+
+    asked = [step.strip() for step in text.split(",") if step.strip()]
+    unknown = [step for step in asked if step not in STEPS]
+    if unknown or not asked:
+        raise argparse.ArgumentTypeError(f"no step {', '.join(unknown)}; there are {', '.join(STEPS)}")
+    return tuple(step for step in STEPS if step in asked)
+
+
+def run(args, world):
+    """Collective: the stage, from CSV files to the committed tables."""
+    from mpiedge.cleaning import pipeline, reading, report
+    from mpiedge.stage import Stage
+
+    stage = Stage(world, args, "clean")
+    paths = args.tables or pipeline.demo_tables(stage)
+    with stage:
+        with stage.phase("structure", "io"):
+            sources = reading.open_sources(stage, paths)
+        report.inputs(stage, sources)
+        budget = pipeline.memory_plan(stage, sources, args.steps)
+        if args.dry_run:
+            report.memory(stage, budget)
+        else:
+            stage.plan(**budget)
+            stage.access.remove("clean")
+        with stage.phase("survey"):
+            surveys, plans = pipeline.look(stage, sources, args)
+        if args.dry_run:
+            report.decisions(stage, sources, surveys, plans)
+            return
+        with stage.phase("formats"):
+            tables, fills, tallies = pipeline.put_right(stage, sources, surveys, plans, args)
+        with stage.phase("duplicates"):
+            references, resolutions = pipeline.merge_rows(stage, tables, plans, surveys, args)
+        with stage.phase("write"):
+            outcome = pipeline.write(stage, sources, surveys, plans, resolutions, fills, tallies, args)
+        stage.commit(**pipeline.manifest(stage, sources, surveys, plans, references, resolutions, fills, outcome, args))
+        report.results(stage, sources, surveys, plans, references, resolutions, outcome)
+
+
+def main(argv=None):
+    """Entry point of the console script."""
+    return cli.main(build_parser(), run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

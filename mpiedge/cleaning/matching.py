@@ -76,7 +76,8 @@ def level_vectors(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def tally(levels: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Local: sum of `weight` per column and level, (columns, LEVELS); missing cells are left out."""
     folded = np.where(levels == MISSING, MISSING_LEVEL, levels)
-    table = np.array([np.bincount(row, weight, LEVELS) for row in folded]).reshape(len(levels), LEVELS)
+    table = np.array([np.bincount(row, weight, LEVELS) for row in folded], np.float64)
+    table = table.reshape(len(levels), LEVELS)  # bincount of nothing gives whole numbers, hence the dtype
     table[:, 1] += table[:, 0]
     table[:, [0, MISSING_LEVEL]] = 0.0
     return table

@@ -1,8 +1,27 @@
-"""Small tables of every awkward kind, and their dependencies and keys by definition."""
+"""Small tables of every awkward kind, their dependencies and keys by definition, and thresholds to try every way."""
 
+import csv
+import gzip
 import itertools
 
 import numpy as np
+
+from mpiedge.profiling import fds
+
+SETTINGS = {
+    "as shipped": {},
+    "rounds": {"ALL_PAIRS": -1},
+    "never exhaust": {"ALL_PAIRS": -1, "BETA": -1e9},
+    "never expand or defer": {"ALL_PAIRS": -1, "BETA": 0.05, "EXPAND_NS": 1e18, "TASK_PAIRS": 1 << 40},
+    "always expand and defer": {"ALL_PAIRS": -1, "BETA": 0.3, "EXPAND_NS": 0.0, "TASK_PAIRS": 1},
+    "expand, never exhaust": {"ALL_PAIRS": -1, "BETA": -1e9, "EXPAND_NS": 0.0},
+}
+
+
+def tune(patch, setting):
+    """Set the thresholds of the discovery so that small tables take the ways of large ones."""
+    for name, value in SETTINGS[setting].items():
+        patch.setattr(fds, name, value)
 
 
 def random_table(seed, rows, columns):
@@ -68,3 +87,14 @@ def keys_by_definition(table, rows, largest=99):
     if rows == 0:
         return {()}
     return set(minimal)
+
+
+def read_codes(path, delimiter, header):
+    """Columns of a CSV file as dictionary codes; cells compare as exact text."""
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.reader(file, delimiter=delimiter) if row][1 if header else 0 :]
+    columns = []
+    for column in zip(*rows):
+        seen: dict = {}
+        columns.append(np.array([seen.setdefault(cell, len(seen)) for cell in column], np.int32))
+    return columns

@@ -1,11 +1,10 @@
 """Discovery of dependencies: exact, complete and minimal against the definition and published counts."""
 
-import csv
-import gzip
 import json
 
 import numpy as np
 import pytest
+from dependencies import SETTINGS, dependencies_by_definition, random_table, read_codes, tune
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,22 +15,6 @@ from mpiedge.kernels.walk import PlainWalk
 from mpiedge.profiling import evidence, fds
 from mpiedge.profiling.fds import discover_fds
 from mpiedge.profiling.uccs import discover_uccs
-from tests.dependencies import dependencies_by_definition, random_table
-
-SETTINGS = {
-    "as shipped": {},
-    "rounds": {"ALL_PAIRS": -1},
-    "never exhaust": {"ALL_PAIRS": -1, "BETA": -1e9},
-    "never expand or defer": {"ALL_PAIRS": -1, "BETA": 0.05, "EXPAND_NS": 1e18, "TASK_PAIRS": 1 << 40},
-    "always expand and defer": {"ALL_PAIRS": -1, "BETA": 0.3, "EXPAND_NS": 0.0, "TASK_PAIRS": 1},
-    "expand, never exhaust": {"ALL_PAIRS": -1, "BETA": -1e9, "EXPAND_NS": 0.0},
-}
-
-
-def tune(patch, setting):
-    """Set the thresholds of the discovery so that small tables take the ways of large ones."""
-    for name, value in SETTINGS[setting].items():
-        patch.setattr(fds, name, value)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -139,17 +122,6 @@ def test_order_and_kinds_of_the_result():
     assert list(expected) == sorted(expected, key=lambda one: (one[1], len(one[0]), sum(1 << c for c in one[0])))
     for kind in (np.int32, np.uint16, np.uint8, np.uint64):
         assert list(discover_fds([values.astype(kind) for values in table])) == list(expected)
-
-
-def read_codes(path, delimiter, header):
-    """Columns of a CSV file as dictionary codes; cells compare as exact text."""
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.reader(file, delimiter=delimiter) if row][1 if header else 0 :]
-    columns = []
-    for column in zip(*rows):
-        seen: dict = {}
-        columns.append(np.array([seen.setdefault(cell, len(seen)) for cell in column], np.int32))
-    return columns
 
 
 def test_published_counts(shared_data):

@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
+from dependencies import SETTINGS, keys_by_definition, random_table, tune
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpiedge.kernels import bits
 from mpiedge.profiling.fds import discover_fds
 from mpiedge.profiling.uccs import discover_uccs
-from tests.dependencies import keys_by_definition, random_table
-from tests.test_fds import SETTINGS, tune
 
 
 @given(seed=st.integers(0, 2**32), rows=st.integers(0, 40), columns=st.integers(1, 6), setting=st.sampled_from(list(SETTINGS)),

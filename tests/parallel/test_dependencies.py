@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from dependencies import SETTINGS, random_table, read_codes, tune
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,8 +11,6 @@ from mpiedge.profiling.fds import discover_fds
 from mpiedge.profiling.uccs import discover_uccs
 from mpiedge.runtime.mail import Mail
 from mpiedge.runtime.queue import Queue
-from tests.dependencies import random_table
-from tests.test_fds import SETTINGS, read_codes, tune
 
 
 @pytest.fixture(scope="module")

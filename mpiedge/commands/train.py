@@ -29,38 +29,39 @@ Writes train/summary.json, train/model.h5, train/predictions.csv and metrics.csv
 def build_parser():
     """The command line."""
     page = cli.parser("mpiedge-train", "Train a network on a graph or a table.", examples=EXAMPLES,
-                      description=DESCRIPTION)  # fmt: skip
+                      description=DESCRIPTION)
     data = page.add_argument_group("data")
     data.add_argument("--graph", metavar="PATH", help="a graph file or folder")
     data.add_argument("--nodes", metavar="TABLE", help="the table of nodes: a CSV file or a clean table of the run")
     data.add_argument("--edges", metavar="TABLE", help="the table of edges, whose first two columns name nodes")
     data.add_argument("--label", metavar="COLUMN", help="the column to predict (default: guessed and announced)")
     data.add_argument("--split", metavar="NAME",
-                      help="planetoid, TRAIN/VAL/TEST in per cent (default 60/20/20), Kperclass (such as 20perclass), or "
-                      "column:NAME: a column that says train, val or test (npz: the number of a mask)")  # fmt: skip
+                      help="planetoid, TRAIN/VAL/TEST in per cent (default 60/20/20), Kperclass (such as 20perclass), "
+                      "or column:NAME: a column that says train, val or test (npz: the number of a mask)")
     model = page.add_argument_group("model")
     model.add_argument("--model", choices=("gcn", "mlp"), default="gcn",
-                       help="gcn: 2-layer graph convolution; mlp: the same without the graph (default gcn)")  # fmt: skip
+                       help="gcn: 2-layer graph convolution; mlp: the same without the graph (default gcn)")
     model.add_argument("--hidden", type=_number(int, 1), default=16, metavar="N", help="hidden width (default 16)")
     model.add_argument("--dropout", type=_number(float, 0, below=1), default=0.5, metavar="P",
-                       help="share of features and hidden values dropped in each step (default 0.5)")  # fmt: skip
+                       help="share of features and hidden values dropped in each step (default 0.5)")
     fit = page.add_argument_group("training")
     fit.add_argument("--epochs", type=_number(int, 1), default=200, metavar="N", help="at most N epochs (default 200)")
     fit.add_argument("--patience", type=_number(int, 1), default=100, metavar="N",
-                     help="stop after N epochs without a better validation (default 100)")  # fmt: skip
-    fit.add_argument("--lr", type=_number(float, 0, open_end=True), default=0.01, metavar="RATE", help="learning rate of Adam (default 0.01)")
+                     help="stop after N epochs without a better validation (default 100)")
+    fit.add_argument("--lr", type=_number(float, 0, open_end=True), default=0.01, metavar="RATE",
+                     help="learning rate of Adam (default 0.01)")
     fit.add_argument("--weight-decay", type=_number(float, 0), metavar="W",
-                     help="L2 penalty on the first layer (default 0.07 / training nodes: 5e-4 for 140)")  # fmt: skip
+                     help="L2 penalty on the first layer (default 0.07 / training nodes: 5e-4 for 140)")
     fit.add_argument("--checkpoint-every", type=_interval, default=("seconds", 60.0), metavar="T",
-                     help="epochs, or a time such as 30s or 5min (default 60s)")  # fmt: skip
+                     help="epochs, or a time such as 30s or 5min (default 60s)")
     again = fit.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on from the checkpoint, also of a complete training")
     again.add_argument("--fresh", action="store_true", help="ignore an earlier checkpoint")
     ranks = page.add_argument_group("ranks")
     ranks.add_argument("--compress", choices=("none", "fp16"), default="none",
-                       help="how gradients cross the network (default none)")  # fmt: skip
+                       help="how gradients cross the network (default none)")
     ranks.add_argument("--partition", choices=("metis", "ldg", "hash"),
-                       help="who owns which node (default metis where pymetis is installed, else ldg)")  # fmt: skip
+                       help="who owns which node (default metis where pymetis is installed, else ldg)")
     page.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     return page
 
@@ -68,13 +69,16 @@ def build_parser():
 def run(args, world) -> None:
     """Collective: reads, partitions, plans, scatters, trains, writes, commits."""
     from mpiedge.stage import Stage
-    from mpiedge.training import outputs, plan, session, sources
+    from mpiedge.training import outputs, plan, session, sources, tables
 
     began_s = time.perf_counter()
-    with Stage(world, args, "train", needs=None if args.graph else "clean") as stage:
+    with Stage(world, args, "train", needs=None if args.graph or args.nodes else "clean") as stage:
         earlier = session.find_checkpoint(stage)
         with stage.phase("read", "io"):
-            source = sources.open_source(stage, args)
+            if args.graph:
+                source = sources.open_graph_files(stage, args.graph, args.label)
+            else:
+                source = tables.open_tables(stage, args)
         with stage.phase("partition"):
             layout = plan.make_layout(stage, source, args)
         plan.tell(stage, source, layout)

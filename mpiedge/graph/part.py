@@ -8,6 +8,8 @@ import numpy as np
 from mpiedge.graph.build import Adjacency, Graph
 from mpiedge.graph.sparse import SparseRows, offsets
 
+FEATURE_PARTS = ("indptr", "indices", "data", "columns")
+
 
 @dataclass
 class Part:
@@ -39,13 +41,12 @@ class Part:
     def to_message(self) -> dict:
         """As a message of arrays and numbers."""
         message = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "features"}
-        rows = self.features
-        return message | {"f_indptr": rows.indptr, "f_indices": rows.indices, "f_data": rows.data, "f_columns": rows.columns}
+        return message | {f"f_{name}": getattr(self.features, name) for name in FEATURE_PARTS}
 
     @classmethod
     def from_message(cls, message: dict) -> "Part":
         """The part in a message."""
-        features = SparseRows(*(message[f"f_{name}"] for name in ("indptr", "indices", "data", "columns")))
+        features = SparseRows(*(message[f"f_{name}"] for name in FEATURE_PARTS))
         own = {entry.name: message[entry.name] for entry in fields(cls) if entry.name != "features"}
         return cls(features=features, **own)
 

@@ -96,7 +96,7 @@ def _linear_deterministic_greedy(graph: Adjacency, shares: np.ndarray, seed: int
 
 
 def cut_statistics(graph: Adjacency, owner: np.ndarray, ranks: int, weight: np.ndarray) -> dict:
-    """What a partition costs: cut edges; per rank (arrays of length `ranks`) halo copies and the sum of their weights."""
+    """What a partition costs: cut edges; per rank (arrays) its halo copies and the sum of their weights."""
     source = np.repeat(np.arange(graph.nodes), graph.degrees())
     crossing = owner[source] != owner[graph.neighbours]
     copies = np.unique(owner[source[crossing]].astype(np.int64) * max(graph.nodes, 1) + graph.neighbours[crossing])

@@ -60,7 +60,6 @@ def sparse_rows(pickled: PickledRows) -> SparseRows:
     rows, columns = (int(length) for length in state.get("_shape", state.get("shape")))
     indptr, indices = np.asarray(state["indptr"], np.int64), np.asarray(state["indices"], np.int32)
     matrix = SparseRows(indptr, indices, np.asarray(state["data"], np.float32), columns)
-    lengths_agree = len(indptr) == rows + 1 and indptr[0] == 0 and indptr[-1] == len(indices) == len(matrix.data)
-    if not lengths_agree or (np.diff(indptr) < 0).any() or (len(indices) and not 0 <= indices.min() <= indices.max() < columns):
+    if len(indptr) != rows + 1 or not matrix.sound():
         raise ValueError("the sparse matrix is damaged")
     return matrix

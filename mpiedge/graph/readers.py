@@ -74,7 +74,8 @@ def read_planetoid(names: list[str], read: Read) -> Graph:
             raise ValueError("an edge names a node that does not exist")
         train = load["x"].rows
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise InputError(subject, f"the Planetoid files do not fit together ({error})", "Copy the folder again") from None
+        cause = f"the Planetoid files do not fit together ({error})"
+        raise InputError(subject, cause, "Copy the folder again") from None
     split = np.full(nodes, NO_SPLIT, np.int8)
     split[:train], split[train : train + 500], split[test] = TRAIN, VALIDATION, TEST
     split[labels < 0] = NO_SPLIT
@@ -120,10 +121,8 @@ def read_npz(path: str, data: bytes) -> Graph:
         raise InputError(path, cause, "Name the arrays as mpiedge-train --help says") from None
     labels = np.maximum(labels, -1)
     classes = [str(number) for number in range(int(labels.max(initial=-1)) + 1)]
-    graph = Graph(np.arange(nodes).astype(str), features.normalised(), labels, classes, undirected(edges, nodes), splits)
-    if splits:
-        graph.default_split = "column:0"
-    return graph
+    ids, default = np.arange(nodes).astype(str), "column:0" if splits else "60/20/20"
+    return Graph(ids, features.normalised(), labels, classes, undirected(edges, nodes), splits, default)
 
 
 def _npz_features(arrays: dict, nodes: int) -> SparseRows:
@@ -134,10 +133,10 @@ def _npz_features(arrays: dict, nodes: int) -> SparseRows:
     indptr = np.asarray(arrays["feat_indptr"]).astype(np.int64)
     indices = np.asarray(arrays["feat_indices"]).astype(np.int32)
     rows, columns = (int(length) for length in arrays["feat_shape"])
-    fits = rows == nodes and len(indptr) == nodes + 1 and indptr[0] == 0 and indptr[-1] == len(indices) == len(arrays["feat_data"])
-    if not fits or (np.diff(indptr) < 0).any() or (len(indices) and not 0 <= indices.min() <= indices.max() < columns):
+    features = SparseRows(indptr, indices, np.asarray(arrays["feat_data"]).astype(np.float32), columns)
+    if rows != nodes or len(indptr) != nodes + 1 or not features.sound():
         raise ValueError("the feature arrays do not fit together")
-    return SparseRows(indptr, indices, np.asarray(arrays["feat_data"]).astype(np.float32), columns)
+    return features
 
 
 def _npz_splits(arrays: dict, nodes: int) -> dict[str, np.ndarray]:

@@ -27,6 +27,12 @@ class SparseRows:
         """Bytes held by the three arrays."""
         return self.indptr.nbytes + self.indices.nbytes + self.data.nbytes
 
+    def sound(self) -> bool:
+        """Whether the three arrays fit together and every index is within the columns."""
+        lengths_agree = self.indptr[0] == 0 and self.indptr[-1] == len(self.indices) == len(self.data)
+        in_range = not len(self.indices) or 0 <= self.indices.min() <= self.indices.max() < self.columns
+        return bool(lengths_agree and in_range and (np.diff(self.indptr) >= 0).all())
+
     def take(self, rows: np.ndarray) -> "SparseRows":
         """The given rows, in the given order."""
         indptr, positions = gather_positions(self.indptr, rows)

@@ -45,7 +45,7 @@ def product(indptr, indices, values, dense, names=None, dropout: Dropout | None 
     return _multiply(0, indptr, indices, values, dense, out, names, dropout)
 
 
-def product_transposed(indptr, indices, values, dense, columns, names=None, dropout: Dropout | None = None) -> np.ndarray:
+def product_transposed(indptr, indices, values, dense, columns, names=None, dropout: Dropout | None = None):
     """Local: transpose(X) dense, float32 (columns x width), with the entries of X that `product` drops dropped too."""
     out = np.zeros((columns, dense.shape[1]), np.float32)
     return _multiply(1, indptr, indices, values, dense, out, names, dropout)
@@ -71,7 +71,7 @@ def _multiply(transposed, indptr, indices, values, dense, out, names, dropout):
     _library.mpiedge_sparse_product(
         transposed, len(indptr) - 1, dense.shape[1], indptr.ctypes.data, indices.ctypes.data,
         None if values is None else values.ctypes.data, dense.ctypes.data, out.ctypes.data,
-        None if names is None else names.ctypes.data, *keys)  # fmt: skip
+        None if names is None else names.ctypes.data, *keys)
     return out
 
 

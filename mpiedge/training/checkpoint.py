@@ -27,7 +27,8 @@ def to_image(state: State, split: np.ndarray, mark: str) -> bytes:
 
     Dropout is a function of seed, epoch and place (see kernels/sparse_product.c), so there is no generator to save.
     """
-    arrays = {entry.name: np.atleast_1d(getattr(state, entry.name)) for entry in fields(State) if entry.name != "history"}
+    names = [entry.name for entry in fields(State) if entry.name != "history"]
+    arrays = {name: np.atleast_1d(getattr(state, name)) for name in names}
     arrays["history"] = np.array(state.history, np.float64).reshape(len(state.history), -1)
     arrays["split"] = split
     return build_image(arrays, {"fingerprint": mark})

@@ -27,7 +27,9 @@ class PartInputs:
         """Local: phase(name, kind) is a context manager that times."""
         self.part, self.phase = part, phase
         self.exchange = HaloExchange(world, part)
-        self.scale = torch.from_numpy((1 / np.sqrt(part.degrees)).astype(np.float32)).reshape(-1, 1)
+        scale = (1 / np.sqrt(part.degrees)).astype(np.float32)
+        part.features.data *= np.repeat(scale, np.diff(part.features.indptr))  # once here instead of in each pass
+        self.scale = torch.from_numpy(scale[: part.owned]).reshape(-1, 1)
         self.place, self.probability, self.layer = (), 0.0, 0
 
     def begin(self, probability: float = 0.0, *place: int) -> "PartInputs":
@@ -40,7 +42,8 @@ class PartInputs:
         return Dropout.of(self.probability, *self.place, self.layer) if self.probability > 0 else None
 
     def project(self, weight: torch.Tensor) -> torch.Tensor:
-        """Local: dropped features times weight, for the owned rows and the halo."""
+        """Local: dropped features times weight, for the owned rows and the halo; each row over the root of its degree
+        (1 for models without a graph)."""
         return _Project.apply(weight, self.part, self._dropout())
 
     def drop(self, rows: torch.Tensor) -> torch.Tensor:
@@ -52,13 +55,12 @@ class PartInputs:
         return rows * torch.from_numpy(sparse_product.dropout_mask(names, rows.shape[1], dropout))
 
     def aggregate_first(self, rows: torch.Tensor) -> torch.Tensor:
-        """Local: the normalised adjacency applied to owned and halo rows that are all here; gives owned rows."""
-        return self.scale[: self.part.owned] * _Neighbours.apply(self.scale * rows, self.part)
+        """Local: the normalised adjacency applied to what `project` gave: owned and halo rows are all here."""
+        return self.scale * _Neighbours.apply(rows, self.part)
 
     def aggregate(self, rows: torch.Tensor) -> torch.Tensor:
         """Collective: the normalised adjacency applied to owned rows, whose halo copies are exchanged."""
-        scaled = self.scale[: self.part.owned] * rows
-        return self.scale[: self.part.owned] * _Neighbours.apply(_Halo.apply(scaled, self), self.part)
+        return self.scale * _Neighbours.apply(_Halo.apply(self.scale * rows, self), self.part)
 
 
 class _Project(torch.autograd.Function):
@@ -73,9 +75,10 @@ class _Project(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient):
-        rows = ctx.part.features
-        return torch.from_numpy(sparse_product.product_transposed(
-            rows.indptr, rows.indices, rows.data, gradient.numpy(), rows.columns, ctx.part.nodes, ctx.dropout)), None, None
+        rows, names = ctx.part.features, ctx.part.nodes
+        product = sparse_product.product_transposed(
+            rows.indptr, rows.indices, rows.data, gradient.numpy(), rows.columns, names, ctx.dropout)
+        return torch.from_numpy(product), None, None
 
 
 class _Neighbours(torch.autograd.Function):

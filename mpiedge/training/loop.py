@@ -16,8 +16,6 @@ from torch.nn.functional import cross_entropy
 from mpiedge.graph.build import TRAIN, VALIDATION
 from mpiedge.training.optimiser import Adam, flatten
 
-EPOCH_COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "wall_s", "bytes_sent")
-
 
 @dataclass
 class Settings:
@@ -37,8 +35,8 @@ class Settings:
 class State:
     """Everything that training carries from epoch to epoch; the same on every rank.
 
-    weights, first_moment, second_moment, best_weights: flat float32; history: rows of EPOCH_COLUMNS, bytes over all
-    ranks, wall_s of this one.
+    weights, first_moment, second_moment, best_weights: flat float32; history: rows of files.EPOCH_COLUMNS, bytes over
+    all ranks, wall_s of this one.
     """
 
     weights: np.ndarray
@@ -73,7 +71,7 @@ class Trainer:
         self.optimiser = Adam(self.weights, settings.learning_rate, settings.weight_decay, decayed)
         optimiser = self.optimiser
         self.state = State(self.weights.numpy(), optimiser.first_moment.numpy(), optimiser.second_moment.numpy(),
-                           self.weights.numpy().copy())  # fmt: skip
+                           self.weights.numpy().copy())
 
     def restore(self, state: State) -> None:
         """Local: goes on from a checkpoint's state."""

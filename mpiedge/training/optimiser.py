@@ -24,7 +24,8 @@ class Adam:
     """
 
     def __init__(self, weights: torch.Tensor, learning_rate: float, weight_decay: float, decayed: int):
-        self.weights, self.learning_rate, self.weight_decay, self.decayed = weights, learning_rate, weight_decay, decayed
+        self.weights, self.learning_rate = weights, learning_rate
+        self.weight_decay, self.decayed = weight_decay, decayed
         self.first_moment, self.second_moment = torch.zeros_like(weights), torch.zeros_like(weights)
         self.steps = 0
 

@@ -1,24 +1,21 @@
 """What a training leaves behind: predictions, the model, the curve and the summary."""
 
-import csv
-import io
 import json
 import time
 from dataclasses import asdict
 
 import numpy as np
+import torch
 
 from mpiedge.graph.build import TEST, TRAIN, VALIDATION
 from mpiedge.runtime.root import on_root
 from mpiedge.store.parts import build_image, write_atomic
 from mpiedge.training import metrics
-from mpiedge.training.loop import EPOCH_COLUMNS, Trainer
+from mpiedge.training.files import METRICS_FILE, MODEL_FILE, PREDICTIONS_FILE, metrics_csv, predictions_csv
+from mpiedge.training.loop import Trainer
 from mpiedge.training.plan import Layout
 from mpiedge.training.sources import Source
 
-MODEL_FILE = "train/model.h5"
-PREDICTIONS_FILE = "train/predictions.csv"
-METRICS_FILE = "metrics.csv"
 ROLES = {"train": TRAIN, "val": VALIDATION, "test": TEST}
 
 
@@ -36,25 +33,20 @@ def write(stage, source: Source, layout: Layout, trainer: Trainer, began_s: floa
         quality[name] = stage.world.sum(metrics.confusion(part.labels[chosen], predicted[chosen], classes))
     owned = part.nodes[: part.owned]
     own = {"nodes": owned, "predicted": predicted, "probability": probabilities[np.arange(len(owned)), predicted]}
-    gathered = stage.world.gather(own | trainer_rows(source, trainer))
+    gathered = stage.world.gather(own | (states(trainer) if source.encoder else {}))
 
     def write_files() -> None:
         rows = {name: np.concatenate([message[name] for message in gathered]) for name in gathered[0]}
         order = np.argsort(rows.pop("nodes"))
         rows = {name: values[order] for name, values in rows.items()}
         text = predictions_csv(source.graph.ids, [layout.classes[code] for code in rows.pop("predicted")],
-                               rows.pop("probability"))  # fmt: skip
+                               rows.pop("probability"))
         write_atomic(stage.run / PREDICTIONS_FILE, text.encode())
         write_atomic(stage.run / MODEL_FILE, model_image(source, layout, trainer, rows))
         write_atomic(stage.run / METRICS_FILE, metrics_csv(trainer.state.history).encode())
 
     on_root(stage.world, write_files)
     return summary(stage, layout, trainer, quality, began_s), [MODEL_FILE, PREDICTIONS_FILE, METRICS_FILE]
-
-
-def trainer_rows(source: Source, trainer: Trainer) -> dict:
-    """Local: what each node contributes to a new neighbour, where new nodes can come (see training/predict.py)."""
-    return {}
 
 
 def summary(stage, layout: Layout, trainer: Trainer, quality: dict, began_s: float) -> dict:
@@ -94,35 +86,35 @@ def summary(stage, layout: Layout, trainer: Trainer, quality: dict, began_s: flo
     }
 
 
-def predictions_csv(ids, labels, probabilities) -> str:
-    """Local: the text of predictions.csv."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "predicted", "probability"])
-    writer.writerows((name, label, f"{value:.4f}") for name, label, value in zip(ids, labels, probabilities))
-    return text.getvalue()
+def states(trainer: Trainer) -> dict:
+    """Local: what each owned node hands to a new neighbour in each layer (see training/predict.py): degree, x W1, h W2.
 
-
-def metrics_csv(history: list[list[float]]) -> str:
-    """Local: the text of metrics.csv, one row per epoch; an unknown figure is empty."""
-    lines = [",".join(EPOCH_COLUMNS)]
-    for epoch, *figures, wall_s, sent in history:
-        cells = ["" if value != value else f"{value:.6f}" for value in figures]
-        lines.append(",".join([str(int(epoch)), *cells, f"{wall_s:.6f}", str(int(sent))]))
-    return "\n".join(lines) + "\n"
+    Call after `trainer.finish`, so that the weights are the best ones. Nothing for models without a graph.
+    """
+    model, inputs, owned = trainer.model, trainer.inputs, trainer.inputs.part.owned
+    if not model.uses_graph:
+        return {}
+    with torch.no_grad():
+        first = inputs.begin().project(model.weight_1)[:owned] / inputs.scale  # project scales by the degree
+        second = model.hidden_rows(inputs.begin()) @ model.weight_2
+    return {"node_degree": inputs.part.degrees[:owned], "node_first": first.numpy(), "node_second": second.numpy()}
 
 
 def model_image(source: Source, layout: Layout, trainer: Trainer, node_rows: dict) -> bytes:
-    """Local: the bytes of model.h5: weights by their names, classes, settings, and for tables the feature encoder."""
+    """Local: the bytes of model.h5: weights by their names, classes, settings; for tables the feature encoder (JSON)
+    and what the nodes hand to new neighbours."""
     arrays = {name: value.detach().numpy() for name, value in trainer.model.named_parameters()}
     arrays["classes"] = np.array(layout.classes, dtype=object)
-    return build_image(arrays, {"config": json.dumps(asdict(layout.settings))})
+    if source.encoder:
+        arrays["encoder"] = np.array([json.dumps(source.encoder.to_message())], dtype=object)
+        arrays |= node_rows | {"node_id": source.graph.ids}
+    return build_image(arrays, {"config": json.dumps(asdict(layout.settings) | source.schema)})
 
 
 def tell(stage, found: dict) -> None:
     """Local: the closing lines."""
     figures = [f"{name} acc {found[f'{name}_accuracy']:.3f}" for name in ("test", "val")
-               if found[f"{name}_accuracy"] is not None]  # fmt: skip
+               if found[f"{name}_accuracy"] is not None]
     if found["macro_f1"] is not None:
         figures.append(f"macro F1 {found['macro_f1']:.3f}")
     stage.say(f"done    {found['epochs']} epochs in {found['train_wall_s']:.1f} s, best {found['best_epoch']} | "

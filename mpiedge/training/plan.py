@@ -69,7 +69,7 @@ def make_layout(stage, source: Source, args) -> Layout:
         own.update(owner=owner, split=split, neighbours=neighbours)
         return {"split_name": name, "split_counts": counts, "classes": graph.classes, "nodes": graph.nodes,
                 "columns": graph.features.columns, "edges": len(graph.edges) if uses_graph else 0, "method": method,
-                "cut_edges": cut_edges, "rank_rows": rows}  # fmt: skip
+                "cut_edges": cut_edges, "rank_rows": rows}
 
     facts = on_root(stage.world, decide)
     penalty = PENALTY / facts["split_counts"]["train"] if args.weight_decay is None else args.weight_decay
@@ -124,12 +124,13 @@ def tell(stage, source: Source, layout: Layout) -> None:
     counts = layout.split_counts
     stage.say(f"input   {source.name} ({layout.nodes:,} nodes, {layout.edges:,} edges, {layout.columns:,} features, "
               f"{len(layout.classes)} classes)")
-    stage.say(f"split   {layout.split_name} ({counts['train']:,} train, {counts['val']:,} val, {counts['test']:,} test)")
+    stage.say(f"split   {layout.split_name} ({counts['train']:,} train, {counts['val']:,} val, "
+              f"{counts['test']:,} test)")
     if stage.world.size > 1 and layout.settings.model != "mlp":
         halo = layout.rank_rows[:, 1].sum() / layout.nodes
         share = layout.cut_edges / max(layout.edges, 1)
-        stage.say(f"parts   {layout.method}: {layout.cut_edges:,} cut edges ({share:.1%}), {halo:.2f} halo copies per node, "
-                  f"{bytes_per_epoch(layout) / 1e6:.2f} MB per epoch and rank")
+        stage.say(f"parts   {layout.method}: {layout.cut_edges:,} cut edges ({share:.1%}), "
+                  f"{halo:.2f} halo copies per node, {bytes_per_epoch(layout) / 1e6:.2f} MB per epoch and rank")
     stage.plan(**memory(layout, stage.world.rank))
 
 

@@ -7,6 +7,7 @@ import torch
 from mpiedge.errors import InputError
 from mpiedge.graph.part import Part
 from mpiedge.models.build import build_model
+from mpiedge.runtime.allreduce import Allreduce
 from mpiedge.runtime.root import on_root
 from mpiedge.store.layout import MANIFEST
 from mpiedge.store.parts import write_atomic
@@ -40,11 +41,11 @@ def find_checkpoint(stage) -> bytes | None:
 
 def train(stage, part: Part, layout: Layout, inputs: dict, earlier: bytes | None) -> Trainer:
     """Collective: trains to the end. inputs: checksums of the data; earlier: a checkpoint to go on from."""
-    torch.set_num_threads(stage.world.threads)
+    torch.set_num_threads(stage.args.threads or 1)  # measured: more threads cost more than they bring at such widths
     settings = layout.settings
     model = build_model(settings.model, part.features.columns, settings.hidden, len(layout.classes), settings.seed)
     trainer = Trainer(stage.world, PartInputs(stage.world, part, stage.phase), model, settings,
-                      reducer(stage), stage.phase)  # fmt: skip
+                      Allreduce(stage.world, stage.args.compress), stage.phase)
     mark = checkpoint.fingerprint(settings, {"inputs": inputs, "split": layout.split_name})
     if earlier is not None:
         resume(stage, trainer, earlier, mark)
@@ -58,11 +59,6 @@ def train(stage, part: Part, layout: Layout, inputs: dict, earlier: bytes | None
 
         trainer.run(after_epoch)
     return trainer
-
-
-def reducer(stage):
-    """The gradient sum as --compress asks for it."""
-    return stage.world.allreduce_in_place
 
 
 def resume(stage, trainer: Trainer, image: bytes, mark: str) -> None:

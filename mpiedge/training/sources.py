@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from mpiedge.errors import InputError
 from mpiedge.graph import readers
 from mpiedge.graph.build import Graph
+from mpiedge.graph.features import Encoder
 from mpiedge.runtime.root import on_root
 
 
@@ -14,19 +15,16 @@ from mpiedge.runtime.root import on_root
 class Source:
     """Where the graph came from; the same on every rank but for `graph`, which rank 0 alone has.
 
-    inputs: checksums; notes: what was guessed; encoder: how tables become features, None for graph files.
+    inputs: checksums; notes: what was guessed; encoder: how tables become features, None for graph files; schema: the
+    names of the label and key columns of tables.
     """
 
     name: str
     inputs: dict = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     graph: Graph | None = None
-    encoder: object = None
-
-
-def open_source(stage, args) -> Source:
-    """Collective: the graph that the arguments name. Raises InputError on every rank."""
-    return open_graph_files(stage, args.graph, args.label)
+    encoder: Encoder | None = None
+    schema: dict = field(default_factory=dict)
 
 
 def open_graph_files(stage, path: str, label: str | None) -> Source:

@@ -60,4 +60,4 @@ def _per_class(graph: Graph, count: int, seed: int) -> np.ndarray:
 def counts(split: np.ndarray) -> dict[str, int]:
     """Local: number of nodes in each role."""
     return {"train": int((split == TRAIN).sum()), "val": int((split == VALIDATION).sum()),
-            "test": int((split == TEST).sum())}  # fmt: skip
+            "test": int((split == TEST).sum())}

@@ -1,0 +1,265 @@
+"""Turns typed columns into sparse features: words, values and standardised numbers, the same for old and new rows.
+
+In two passes over the chunks of a table, each chunk alone: first what the columns look like (`survey`, merged in chunk
+order), from which `plan_encoder` decides, then `Encoder.encode`.
+"""
+
+import re
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from mpiedge.graph.sparse import SparseRows, from_triplets
+
+MOST_TOKENS = 4096  # of one block's vocabulary, the most frequent first
+SURVEY_TOKENS = 200_000  # distinct tokens of a block counted before rare ones are forgotten
+FEW_VALUES = 20  # whole numbers with no more different values are categories
+NEAR_UNIQUE = 0.5  # single-word text with more different values per row than this is a code, not a category
+LARGEST_DEVIATION = 5.0  # numbers further from the mean, in standard deviations, are cut to it
+WORD = re.compile(r"\w+")
+
+
+@dataclass
+class Survey:
+    """What a table's columns hold. Per text column: rows present, words, document counts of words and of whole values;
+    per number: rows present, sum, sum of squares, document counts of values while they are few."""
+
+    rows: int = 0
+    present: dict[str, int] = field(default_factory=dict)
+    words: dict[str, int] = field(default_factory=dict)
+    word_counts: dict[str, Counter] = field(default_factory=dict)
+    value_counts: dict[str, Counter] = field(default_factory=dict)
+    sums: dict[str, list[float]] = field(default_factory=dict)
+    forgotten: dict[str, bool] = field(default_factory=dict)
+
+    def merge(self, other: "Survey") -> None:
+        """Adds the survey of the next chunk."""
+        self.rows += other.rows
+        for name in other.present:
+            self.present[name] = self.present.get(name, 0) + other.present[name]
+            self.words[name] = self.words.get(name, 0) + other.words[name]
+            for kept, added in ((self.word_counts, other.word_counts), (self.value_counts, other.value_counts)):
+                kept.setdefault(name, Counter()).update(added[name])
+                if len(kept[name]) > SURVEY_TOKENS:
+                    kept[name] = Counter(dict(_most_frequent(kept[name], SURVEY_TOKENS // 2)))
+                    self.forgotten[name] = True
+            old = self.sums.get(name, [0.0, 0.0])
+            self.sums[name] = [old[0] + other.sums[name][0], old[1] + other.sums[name][1]]
+
+    def distinct(self, name: str) -> int:
+        """Number of different values of a column (a lower bound for very many)."""
+        return len(self.value_counts[name])
+
+    def unique(self, name: str) -> bool:
+        """Whether no value of the column occurs twice."""
+        return not self.forgotten.get(name) and self.present[name] == self.distinct(name) > 0
+
+    def to_message(self) -> dict:
+        """As a message."""
+        return vars(self)
+
+    @classmethod
+    def from_message(cls, message: dict) -> "Survey":
+        """The survey in a message."""
+        survey = cls(**message)
+        survey.word_counts = {name: Counter(counts) for name, counts in survey.word_counts.items()}
+        survey.value_counts = {name: Counter(counts) for name, counts in survey.value_counts.items()}
+        return survey
+
+
+def survey(kinds: dict[str, str], chunk: dict[str, np.ndarray]) -> Survey:
+    """Local: what one chunk holds. kinds: name -> text, integer, decimal, date or boolean."""
+    found = Survey(rows=len(next(iter(chunk.values()), ())))
+    for name, kind in kinds.items():
+        texts = as_text(chunk[name])
+        filled = [text for text in texts if text]
+        words = [tokens(text) for text in filled] if kind == "text" else []
+        found.present[name] = len(filled)
+        found.words[name] = sum(map(len, words))
+        found.word_counts[name] = Counter(word for group in words for word in dict.fromkeys(group))
+        found.value_counts[name] = Counter(filled)
+        numbers = as_number(kind, chunk[name])
+        numbers = numbers[np.isfinite(numbers)]
+        found.sums[name] = [float(numbers.sum()), float((numbers**2).sum())]
+    return found
+
+
+def tokens(text: str) -> list[str]:
+    """The words of a text in lower case."""
+    return WORD.findall(text.casefold())
+
+
+def as_text(values: np.ndarray) -> list[str]:
+    """Cells as text, "" where missing; whole numbers without a decimal point."""
+    if values.dtype.kind in "OSU":
+        return [str(value) for value in values.tolist()]
+    if values.dtype.kind == "f":
+        return ["" if value != value else str(int(value)) if value == int(value) else repr(value)
+                if abs(value) != float("inf") else "" for value in values.tolist()]
+    return [str(value) for value in values.tolist()]
+
+
+def as_number(kind: str, values: np.ndarray) -> np.ndarray:
+    """Cells as float64: numbers as they are, dates as days since 1970-01-01, NaN where missing or neither."""
+    if kind in ("integer", "decimal"):
+        if values.dtype.kind in "iuf":
+            return values.astype(np.float64)
+        return np.array([_float(text) for text in values.tolist()], np.float64)
+    if kind == "date":
+        return np.array([_days(text) for text in values.tolist()], np.float64)
+    return np.full(len(values), np.nan)
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return np.nan
+
+
+def _days(text: str) -> float:
+    try:
+        return np.datetime64(text[:19], "s").astype(np.int64) / 86400 if text else np.nan
+    except ValueError:
+        return np.nan
+
+
+def _most_frequent(counts: Counter, limit: int) -> list[tuple[str, int]]:
+    """The `limit` most frequent entries, ties by name."""
+    return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))[:limit]
+
+
+@dataclass
+class Block:
+    """Columns that are encoded alike. kind: words, values or number; vocabulary, weights: of its tokens."""
+
+    kind: str
+    columns: list[str]
+    vocabulary: list[str] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+    mean: float = 0.0
+    deviation: float = 1.0
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
+        return 1 if self.kind == "number" else len(self.vocabulary)
+
+
+@dataclass
+class Encoder:
+    """How rows become features. kinds: of the columns used; blocks: in feature order."""
+
+    kinds: dict[str, str]
+    blocks: list[Block]
+
+    @property
+    def columns(self) -> int:
+        """Number of features."""
+        return sum(block.width for block in self.blocks)
+
+    def encode(self, chunk: dict[str, np.ndarray]) -> SparseRows:
+        """Local: features of a chunk's rows, each row of length 1; missing cells and unknown words give no entry."""
+        rows = len(next(iter(chunk.values()), ()))
+        entries, start = [], 0
+        for block in self.blocks:
+            entries.append((self._number if block.kind == "number" else self._tokens)(block, chunk, start))
+            start += block.width
+        rows_of, columns, values = (np.concatenate([entry[part] for entry in entries]) for part in range(3))
+        return from_triplets(rows_of, columns, values, (rows, start)).normalised()
+
+    def _number(self, block: Block, chunk: dict, start: int):
+        numbers = as_number(self.kinds[block.columns[0]], chunk[block.columns[0]])
+        rows = np.flatnonzero(np.isfinite(numbers))
+        scores = ((numbers[rows] - block.mean) / block.deviation).clip(-LARGEST_DEVIATION, LARGEST_DEVIATION)
+        return rows, np.full(len(rows), start), scores
+
+    def _tokens(self, block: Block, chunk: dict, start: int):
+        place = {token: number for number, token in enumerate(block.vocabulary)}
+        found: set[tuple[int, int]] = set()  # a token counts once per row, in however many columns of the block
+        for name in block.columns:
+            for row, text in enumerate(as_text(chunk[name])):
+                for token in tokens(text) if block.kind == "words" else [text]:
+                    if token in place:
+                        found.add((row, place[token]))
+        cells = np.array(sorted(found), np.int64).reshape(-1, 2)
+        return cells[:, 0], start + cells[:, 1], np.array(block.weights, np.float64)[cells[:, 1]]
+
+    def describe(self) -> list[str]:
+        """One phrase per block, for people."""
+        return [f"{'+'.join(block.columns)} {block.kind}" + ("" if block.kind == "number" else f" {block.width:,}")
+                for block in self.blocks]
+
+    def to_message(self) -> dict:
+        """As a message or JSON."""
+        return {"kinds": self.kinds, "blocks": [asdict(block) for block in self.blocks]}
+
+    @classmethod
+    def from_message(cls, message: dict) -> "Encoder":
+        """The encoder in a message."""
+        return cls(message["kinds"], [Block(**block) for block in message["blocks"]])
+
+
+def plan_encoder(kinds: dict[str, str], found: Survey) -> Encoder:
+    """Local: decides the features. kinds: candidate columns in table order (no id, no key, not the label).
+
+    Text of several words -> its words; other text, booleans and whole numbers of few values -> whole values; numbers
+    and dates -> standardised. Columns numbered alike (keyword_1, keyword_2) share one block and its vocabulary. Left
+    out: columns that are unique or constant, single-word text that nearly never repeats.
+    """
+    blocks = []
+    for columns in _numbered_alike(kinds):
+        kind = _block_kind(kinds[columns[0]], columns, found)
+        if kind == "number":
+            blocks += [_number_block(name, found) for name in columns]
+        elif kind:
+            blocks.append(_token_block(kind, columns, found))
+    blocks = [block for block in blocks if block.width and block.deviation > 0]
+    used = {name for block in blocks for name in block.columns}
+    return Encoder({name: kind for name, kind in kinds.items() if name in used}, blocks)
+
+
+def _numbered_alike(kinds: dict[str, str]) -> list[list[str]]:
+    """Columns grouped by (name without its closing number, kind), text only; others alone."""
+    groups: dict[tuple, list[str]] = {}
+    for name, kind in kinds.items():
+        stem = re.sub(r"[\W_]*\d+$", "", name)
+        groups.setdefault((stem, kind) if kind == "text" and stem else (name, kind, name), []).append(name)
+    return list(groups.values())
+
+
+def _block_kind(kind: str, columns: list[str], found: Survey) -> str | None:
+    present = sum(found.present[name] for name in columns)
+    values = Counter()
+    for name in columns:
+        values.update(found.value_counts[name])
+    if len(values) < 2 or not present:
+        return None
+    if kind == "text":
+        if sum(found.words[name] for name in columns) >= 2 * present and len(values) > FEW_VALUES:
+            return "words"
+        return "values" if len(values) <= NEAR_UNIQUE * present or len(columns) > 1 else None
+    if kind == "boolean":
+        return "values"
+    if kind == "integer" and found.unique(columns[0]):
+        return None
+    return "values" if kind == "integer" and len(values) <= FEW_VALUES else "number"
+
+
+def _number_block(name: str, found: Survey) -> Block:
+    present = max(found.present[name], 1)
+    mean = found.sums[name][0] / present
+    variance = max(found.sums[name][1] / present - mean**2, 0.0)
+    deviation = float(np.sqrt(variance)) if variance > 1e-12 * max(mean**2, 1e-30) else 0.0
+    return Block("number", [name], mean=mean, deviation=deviation)
+
+
+def _token_block(kind: str, columns: list[str], found: Survey) -> Block:
+    """Tokens of at least two rows, the most frequent first, weighted by ln((1 + rows) / (1 + rows with it)) + 1."""
+    counts = Counter()
+    for name in columns:
+        counts.update(found.word_counts[name] if kind == "words" else found.value_counts[name])
+    kept = [(token, count) for token, count in _most_frequent(counts, MOST_TOKENS) if count >= min(2, found.rows)]
+    weights = [float(np.log((1 + found.rows) / (1 + min(count, found.rows))) + 1) for _, count in kept]
+    return Block(kind, columns, [token for token, _ in kept], weights)

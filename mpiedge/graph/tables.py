@@ -1,0 +1,90 @@
+"""Finds out of tables what a graph needs: the label, the key, which table holds edges; and puts the graph together."""
+
+import numpy as np
+
+from mpiedge.errors import InputError, UsageError
+from mpiedge.graph.build import NO_SPLIT, TEST, TRAIN, VALIDATION, Graph, class_codes, undirected
+from mpiedge.graph.features import Survey
+from mpiedge.graph.sparse import SparseRows, offsets
+
+MOST_CLASSES = 50
+LABEL_NAMES = ("label", "class", "target", "category", "area", "topic", "type", "y")
+ROLE_WORDS = {"train": TRAIN, "training": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION,
+              "test": TEST, "testing": TEST}
+
+
+def label_score(name: str, kind: str, found: Survey) -> tuple:
+    """Local: how much a column looks like a label, greater is more; () when it cannot be one.
+
+    A usual name counts most, then text with missing cells (the rows to be predicted), then few classes.
+    """
+    classes = found.distinct(name)
+    if kind in ("decimal", "date") or not 2 <= classes <= min(MOST_CLASSES, max(2, found.present[name] // 5)):
+        return ()
+    return name.casefold() in LABEL_NAMES, kind == "text", found.present[name] < found.rows, -classes
+
+
+def guess_label(tables: dict[str, tuple[dict[str, str], Survey]]) -> tuple[str, str]:
+    """Local: the table and column that look most like a label. tables: name -> (kinds, survey).
+
+    Raises UsageError when no column does.
+    """
+    scores = [(score, table, column) for table, (kinds, found) in tables.items()
+              for column, kind in kinds.items() if (score := label_score(column, kind, found))]
+    if not scores:
+        raise UsageError("--label", "no column looks like a label", "Name one")
+    _, table, column = max(scores, key=lambda entry: entry[0])
+    return table, column
+
+
+def key_columns(kinds: dict[str, str], found: Survey) -> list[str]:
+    """Local: columns that name rows: filled and different in every row. Decimals and dates never do."""
+    return [name for name, kind in kinds.items()
+            if kind in ("text", "integer") and found.unique(name) and found.present[name] == found.rows]
+
+
+def edge_table(inclusions: list[dict], tables: dict[str, list[str]], nodes: str, keys: list[str]):
+    """Local: (table, first column, second column, key) of the first table with two columns included in one key.
+
+    inclusions: {"lhs": ["table.column"], "rhs": ["table.column"]}; tables: name -> columns. None when there is none.
+    """
+    known = {(entry["lhs"][0], entry["rhs"][0]) for entry in inclusions if len(entry["lhs"]) == 1}
+    for table, columns in sorted(tables.items()):
+        for key in keys if table != nodes else ():
+            ends = [column for column in columns if (f"{table}.{column}", f"{nodes}.{key}") in known]
+            if len(ends) >= 2:
+                return table, ends[0], ends[1], key
+    return None
+
+
+def match_edges(ends: tuple[list[str], list[str]], keys: dict[str, list[str]]) -> tuple[str, np.ndarray]:
+    """Local: the key that most edges name on both ends, and the edges that match as row numbers, int64 (e, 2)."""
+    best = (next(iter(keys)), np.zeros((0, 2), np.int64))
+    for name, cells in keys.items():
+        place = {cell: row for row, cell in enumerate(cells)}
+        found = np.array([[place.get(a, -1), place.get(b, -1)] for a, b in zip(*ends)], np.int64).reshape(-1, 2)
+        matching = found[(found >= 0).all(axis=1)]
+        if len(matching) > len(best[1]):
+            best = (name, matching)
+    return best
+
+
+def assemble(ids: list[str], features: SparseRows, labels: list[str], edges: np.ndarray, roles: list[str] | None,
+             split_name: str) -> Graph:
+    """Local: the graph of encoded rows. labels: text, "" where unknown; roles: cells of a split column, or None."""
+    codes, classes = class_codes(labels)
+    graph = Graph(np.array(ids, dtype=object), features, codes, classes, undirected(edges, len(ids)))
+    if roles is not None:
+        codes = [ROLE_WORDS.get(role.strip().casefold(), NO_SPLIT) for role in roles]
+        graph.splits[split_name] = np.array(codes, np.int8)
+        graph.default_split = split_name
+    return graph
+
+
+def stack(parts: list[SparseRows]) -> SparseRows:
+    """Local: sparse rows of the same width on top of each other."""
+    if not parts:
+        raise InputError("the table of nodes", "it has no rows", "Give a table with rows")
+    lengths = np.concatenate([np.diff(part.indptr) for part in parts])
+    indices, data = (np.concatenate([getattr(part, name) for part in parts]) for name in ("indices", "data"))
+    return SparseRows(offsets(lengths), indices, data, parts[0].columns)

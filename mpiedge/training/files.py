@@ -1,0 +1,28 @@
+"""Names and texts of the files of training and prediction."""
+
+import csv
+import io
+
+MODEL_FILE = "train/model.h5"
+PREDICTIONS_FILE = "train/predictions.csv"
+METRICS_FILE = "metrics.csv"
+NEW_PREDICTIONS_FILE = "predict/predictions.csv"
+EPOCH_COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "wall_s", "bytes_sent")
+
+
+def predictions_csv(ids, labels, probabilities) -> str:
+    """Local: the text of a file of predictions: id, predicted, probability."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["id", "predicted", "probability"])
+    writer.writerows((name, label, f"{value:.4f}") for name, label, value in zip(ids, labels, probabilities))
+    return text.getvalue()
+
+
+def metrics_csv(history: list[list[float]]) -> str:
+    """Local: the text of metrics.csv, one row of EPOCH_COLUMNS per epoch; an unknown figure is empty."""
+    lines = [",".join(EPOCH_COLUMNS)]
+    for epoch, *figures, wall_s, sent in history:
+        cells = ["" if value != value else f"{value:.6f}" for value in figures]
+        lines.append(",".join([str(int(epoch)), *cells, f"{wall_s:.6f}", str(int(sent))]))
+    return "\n".join(lines) + "\n"

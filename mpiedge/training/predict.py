@@ -1,0 +1,112 @@
+"""Applies a trained model to new rows, alone or joined to the graph it was trained on; numpy is all it needs.
+
+A new node gets exact sums over its neighbourhood. What its neighbours in the trained graph hand to it (x W1 and h W2)
+is stored in the model, so neither the old graph nor its features are read again. Those old nodes keep the hidden
+values they had: only their degrees, which weigh the sums, count the new edges. Without edges a new node is its own
+only neighbour.
+"""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from mpiedge.errors import InputError
+from mpiedge.graph.features import Encoder, as_number
+from mpiedge.graph.sparse import SparseRows, from_triplets
+from mpiedge.kernels.sparse_product import product
+from mpiedge.store.parts import read_image
+
+
+@dataclass
+class Predictor:
+    """A trained model as arrays. config: settings and the names of the label and key columns."""
+
+    config: dict
+    encoder: Encoder
+    classes: list[str]
+    arrays: dict[str, np.ndarray]
+
+    @property
+    def uses_graph(self) -> bool:
+        """Whether new rows can have neighbours."""
+        return "node_first" in self.arrays
+
+
+def load(subject: str, image: bytes, config: str) -> Predictor:
+    """Local: the predictor in the bytes of a model.h5. Raises InputError for a model of a graph file."""
+    arrays = read_image(image)
+    if "encoder" not in arrays:
+        raise InputError(subject, "the model was trained on a graph file, whose features a CSV cannot hold",
+                         "Train on tables: mpiedge-train --nodes N.csv --edges E.csv")
+    encoder = Encoder.from_message(json.loads(arrays.pop("encoder")[0]))
+    return Predictor(json.loads(config), encoder, arrays.pop("classes").tolist(), arrays)
+
+
+def encode(predictor: Predictor, subject: str, columns: dict[str, np.ndarray]) -> tuple[SparseRows, list[str]]:
+    """Local: features of new rows, and notes on cells that were not understood. Raises InputError."""
+    missing = [name for name in predictor.encoder.kinds if name not in columns]
+    if missing:
+        raise InputError(subject, f"the column{'s' * (len(missing) > 1)} {', '.join(missing)} that the model uses "
+                         f"{'are' if len(missing) > 1 else 'is'} missing", "Give the columns of the training table")
+    notes = []
+    for block in predictor.encoder.blocks:
+        if block.kind == "number":
+            name = block.columns[0]
+            numbers = as_number(predictor.encoder.kinds[name], columns[name])
+            strange = int((~np.isfinite(numbers) & (columns[name] != "")).sum())
+            if strange:
+                kind = predictor.encoder.kinds[name]
+                notes.append(f"column {name}: {strange:,} cells are no {kind} and count as missing")
+    return predictor.encoder.encode(columns), notes
+
+
+def resolve_edges(predictor: Predictor, ids: list[str], ends: tuple[list[str], list[str]]) -> tuple[np.ndarray, int]:
+    """Local: edges at new rows as (new row, neighbour), int64, both directions, each once; and how many name no node.
+
+    Neighbours are numbered with the stored nodes first, then the new rows. Edges between stored nodes are skipped.
+    """
+    stored = predictor.arrays["node_id"].tolist()
+    place = {name: number for number, name in enumerate(stored)}
+    place |= {name: len(stored) + number for number, name in enumerate(ids)}
+    pairs = np.array([[place.get(a, -1), place.get(b, -1)] for a, b in zip(*ends)], np.int64).reshape(-1, 2)
+    known = (pairs >= 0).all(axis=1)
+    pairs = pairs[known & (pairs[:, 0] != pairs[:, 1])]
+    both = np.concatenate([pairs, pairs[:, ::-1]])
+    both = np.unique(both[both[:, 0] >= len(stored)], axis=0)
+    both[:, 0] -= len(stored)
+    return both, int((~known).sum())
+
+
+def predict(predictor: Predictor, features: SparseRows, edges: np.ndarray) -> np.ndarray:
+    """Local: class probabilities of new rows, float32 (m, classes). edges: as `resolve_edges` gives them."""
+    weights = predictor.arrays
+    first = product(features.indptr, features.indices, features.data, weights["weight_1"])
+    if not predictor.uses_graph:
+        return _softmax(np.maximum(first + weights["bias_1"], 0) @ weights["weight_2"] + weights["bias_2"])
+    stored, new = len(weights["node_degree"]), features.rows
+    degrees = np.ones(stored + new)
+    degrees[:stored] = weights["node_degree"]
+    np.add.at(degrees, stored + edges[:, 0], 1)
+    old = edges[:, 1] < stored  # an edge between two new rows is listed once in each direction
+    np.add.at(degrees, edges[old, 1], 1)
+    rows = np.concatenate([edges[:, 0], np.arange(new)])
+    neighbours = np.concatenate([edges[:, 1], stored + np.arange(new)])
+    scale = 1 / np.sqrt(degrees)
+    near = from_triplets(rows, neighbours, scale[stored + rows] * scale[neighbours], (new, stored + new))
+    hidden = np.maximum(_sum(near, weights["node_first"], first) + weights["bias_1"], 0)
+    second = (hidden @ weights["weight_2"]).astype(np.float32)
+    return _softmax(_sum(near, weights["node_second"], second) + weights["bias_2"])
+
+
+def _sum(near: SparseRows, stored: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Weighted sums over neighbours; of the stored rows only those needed are copied."""
+    needed, place = np.unique(near.indices, return_inverse=True)
+    old = needed[needed < len(stored)]
+    dense = np.concatenate([stored[old], new[needed[len(old) :] - len(stored)]])
+    return product(near.indptr, place.astype(np.int32).reshape(-1), near.data, dense)
+
+
+def _softmax(scores: np.ndarray) -> np.ndarray:
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)

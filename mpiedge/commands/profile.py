@@ -1,4 +1,4 @@
-"""mpiedge-profile: functional dependencies, keys, inclusion dependencies and statistics of tables, exact and distributed."""
+"""mpiedge-profile: dependencies, keys, inclusions and statistics of tables, exact and distributed."""
 
 import sys
 import time
@@ -16,9 +16,12 @@ mpiedge-profile adult.csv --no-header --verify "column_4 -> column_5" --run resu
 DESCRIPTION = """\
 Without TABLE, the clean tables of the run are profiled; numbers then compare by value. Of a CSV file (UTF-8, plain or
 .gz) the cells compare as exact strings; an empty cell is missing, and missing cells equal each other.
-Writes profile/fds.jsonl, uccs.jsonl, inds.jsonl, columns.json and summary.json into the run folder (with --verify,
-violations.csv). A constant column A is one dependency {} -> A and occurs in no other left-hand side; in a table without
-rows every column is constant. Blank and repeated column names are changed (column_3, name_2) with a warning."""
+Writes profile/fds.jsonl, uccs.jsonl, inds.jsonl, columns.json and summary.json into the run folder; --verify writes
+verify/violations.csv and leaves the rest alone. A constant column A is one dependency {} -> A and occurs in no other
+left-hand side; in a table without rows every column is constant. Blank and repeated column names are changed
+(column_3, name_2) with a warning."""
+
+DEFAULT = ("fd", "ucc", "ind", "stats")
 
 
 def build_parser():
@@ -35,7 +38,7 @@ def build_parser():
                       help='check one dependency, such as "a,b -> c", and list the rows that violate it')
     page.add_argument("--max-lhs", type=int, metavar="N", help="only dependencies with at most N columns on the left")
     page.add_argument("--delimiter", metavar="D", help="one character, or tab (default: the fitting one of , ; tab |)")
-    page.add_argument("--no-header", action="store_true", help="the first record is data; columns are column_1, column_2, ...")
+    page.add_argument("--no-header", action="store_true", help="the first record is data; columns are column_1, ...")
     page.add_argument("--null", metavar="TOKEN", help="cells with this text are missing, as empty cells are")
     page.add_argument("--null-unequal", action="store_true", help="no missing cell equals another")
     return page
@@ -48,8 +51,8 @@ def run(args, world) -> None:
 
     began_s = time.perf_counter()
     delimiter = check(args)
-    wanted = {name for name in ("fd", "ucc", "ind", "stats", "verify") if getattr(args, name)} or {"fd", "ucc", "ind", "stats"}
-    with Stage(world, args, "profile", needs=None if args.tables else "clean") as stage:
+    wanted = {"verify"} if args.verify else {name for name in DEFAULT if getattr(args, name)} or set(DEFAULT)
+    with Stage(world, args, "verify" if args.verify else "profile", needs=None if args.tables else "clean") as stage:
         with stage.phase("read", "io"):
             if args.tables:
                 tables = sources.open_csvs(stage, args.tables, delimiter, not args.no_header)
@@ -67,6 +70,7 @@ def run(args, world) -> None:
         with stage.phase("statistics"):
             columns = report.describe(stage, encoded) if "stats" in wanted else None
         with stage.phase("write", "io"):
+            stage.access.remove(stage.name)
             files = report.write(stage, encoded, found, columns)
         stage.commit(files=files, summary=report.summary(encoded, found), config=report.config(args, wanted))
         report.tell(stage, encoded, found, began_s)
@@ -78,9 +82,11 @@ def check(args) -> str | None:
         raise UsageError("--max-lhs", "must not be negative", "Give 0 for constant columns only")
     if not args.tables and (args.delimiter or args.no_header):
         raise UsageError("--delimiter, --no-header", "are for CSV files, and none is given", "Name a TABLE")
+    if args.verify and any(getattr(args, name) for name in DEFAULT):
+        raise UsageError("--verify", "is a run of its own", "Leave out --fd, --ucc, --ind and --stats")
     delimiter = {"tab": "\t", "\\t": "\t"}.get(args.delimiter, args.delimiter)
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n' or ord(delimiter) > 127):
-        raise UsageError("--delimiter", f"cannot be {args.delimiter!r}", "Give one ASCII character such as ; or the word tab")
+        raise UsageError("--delimiter", f"cannot be {args.delimiter!r}", "Give one ASCII character or the word tab")
     return delimiter
 
 

@@ -12,7 +12,7 @@ MULTIPLIER = 0x9E3779B97F4A7C15
 
 
 class RaggedRecord(Exception):
-    """A record with another number of cells than the table: `offset` in the block, `cells` (-1: a quote never closed)."""
+    """A record `offset` bytes into the block whose number of `cells` is not the table's (-1: a quote never closed)."""
 
     def __init__(self, offset: int, cells: int):
         self.offset, self.cells = offset, cells
@@ -110,9 +110,9 @@ def _group_native(text, start, length):
     slots = np.zeros(1 << max(4, (2 * count).bit_length()), np.int32)
     ids, first, hashes = np.empty(count, np.int32), np.empty(count, np.int64), np.empty(count, np.uint64)
     distinct = _library.mpiedge_group(
-        _pointer(text, ctypes.c_uint8), _pointer(start, ctypes.c_int64), _pointer(length, ctypes.c_int32), stride, count,
-        _pointer(slots, ctypes.c_int32), len(slots), _pointer(ids, ctypes.c_int32), _pointer(first, ctypes.c_int64),
-        _pointer(hashes, ctypes.c_uint64))
+        _pointer(text, ctypes.c_uint8), _pointer(start, ctypes.c_int64), _pointer(length, ctypes.c_int32), stride,
+        count, _pointer(slots, ctypes.c_int32), len(slots), _pointer(ids, ctypes.c_int32),
+        _pointer(first, ctypes.c_int64), _pointer(hashes, ctypes.c_uint64))
     return ids, first[:distinct].copy(), hashes[:distinct].copy()
 
 

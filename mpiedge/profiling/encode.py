@@ -1,4 +1,4 @@
-"""Dictionary encoding: every column becomes small integers, numbered by first occurrence, alike for any number of ranks.
+"""Dictionary encoding: columns become small integers, numbered by first occurrence, alike for any number of ranks.
 
 Each rank encodes blocks of rows with dictionaries of their own. Their strings then meet by hash: equal strings of a
 column reach the same rank, which numbers them, counts them, and keeps them for statistics and inclusion dependencies.
@@ -57,7 +57,7 @@ class EncodedColumn:
 
 @dataclass(frozen=True)
 class EncodedTable:
-    """A table as discovery wants it, on every rank; kinds: declared kinds of the columns, None where they are unknown."""
+    """A table as discovery wants it, on every rank; kinds: the declared kinds of the columns, None for unknown."""
 
     name: str
     names: list[str]
@@ -75,9 +75,15 @@ def unsigned(largest: int) -> np.dtype:
     return np.min_scalar_type(max(largest, 0))
 
 
-def encode_cells(order: int, data: np.ndarray, start: np.ndarray, length: np.ndarray, null: bytes | None = None) -> Block:
+def encode_cells(order: int, data: np.ndarray, start: np.ndarray, length: np.ndarray,
+                 null: bytes | None = None) -> Block:
     """Local: a block of cells, given as (rows, columns) of places in `data`; cells equal to `null` become missing."""
-    return _block(order, len(start), [(data, start[:, column], length[:, column]) for column in range(start.shape[1])], null)
+    columns = []
+    for column in range(start.shape[1]):
+        begin, size = start[:, column], length[:, column]
+        ids, first, hashes = dictionary.group(data, begin, size)
+        columns.append((Texts(data, begin, size).take(first), ids, hashes))
+    return _with_missing(order, len(start), columns, null)
 
 
 def encode_arrays(order: int, arrays: list[np.ndarray], null: bytes | None = None) -> Block:
@@ -93,8 +99,9 @@ def encode_arrays(order: int, arrays: list[np.ndarray], null: bytes | None = Non
         else:
             numbers, codes = np.unique(values, return_inverse=True)
             strings = [canonical_number(number) for number in numbers.tolist()]
-        columns.append((Texts.of(strings), codes))
-    return _from_dictionaries(order, len(arrays[0]) if arrays else 0, columns, null)
+        texts = Texts.of(strings)
+        columns.append((texts, codes, texts.group()[2]))
+    return _with_missing(order, len(arrays[0]) if arrays else 0, columns, null)
 
 
 def canonical_number(number: int | float) -> bytes:
@@ -113,19 +120,6 @@ def _first_seen(values: list):
     return known, codes
 
 
-def _block(order, rows, columns, null):
-    encoded = []
-    for data, start, length in columns:
-        ids, first, hashes = dictionary.group(data, start, length)
-        texts = Texts(data, start, length).take(first)
-        encoded.append((texts, ids, hashes))
-    return _with_missing(order, rows, encoded, null)
-
-
-def _from_dictionaries(order, rows, columns, null):
-    return _with_missing(order, rows, [(texts, codes, texts.group()[2]) for texts, codes in columns], null)
-
-
 def _with_missing(order, rows, columns, null):
     codes, texts, hashes = [], [], []
     for strings, ids, digests in columns:
@@ -138,7 +132,7 @@ def _with_missing(order, rows, columns, null):
 
 
 def _without(strings: Texts, hashes: np.ndarray, null: bytes):
-    """Local: the strings with `null` turned into the empty string (which may then be there twice; merging unites them)."""
+    """Local: the strings with `null` turned into the empty one (which may then be there twice; merging unites them)."""
     same = [index for index in np.flatnonzero(strings.length == len(null))
             if strings.data[strings.start[index] :][: len(null)].tobytes() == null]
     if not same:
@@ -151,7 +145,8 @@ def _without(strings: Texts, hashes: np.ndarray, null: bytes):
     return Texts.of(texts), hashes
 
 
-def merge_blocks(world, blocks: list[Block], columns: int, null_unequal: bool = False) -> tuple[int, list[EncodedColumn]]:
+def merge_blocks(world, blocks: list[Block], columns: int,
+                 null_unequal: bool = False) -> tuple[int, list[EncodedColumn]]:
     """Collective: the rows of a table and its columns, encoded over the blocks of all ranks.
 
     blocks: this rank's blocks of the table. Messages, for every 16 columns: strings to their owners and codes back
@@ -172,9 +167,11 @@ def _merge_columns(world, blocks, columns, shapes, null_unequal):
     """Collective: why the codes do not depend on the ranks: a string's code is its place in the order of first
     occurrences (block order, then order within the block), and blocks are the same for any number of ranks."""
     outgoing = [_LocalStrings(blocks, column, world.size) for column in columns]
-    received = world.alltoall([{"columns": [strings.message(owner) for strings in outgoing]} for owner in range(world.size)])
+    received = world.alltoall([{"columns": [strings.message(owner) for strings in outgoing]}
+                               for owner in range(world.size)])
     owned = [_OwnedStrings([message["columns"][index] for message in received]) for index in range(len(columns))]
-    firsts = world.allgather({"columns": [{"first": strings.first, "missing": strings.first_missing} for strings in owned]})
+    firsts = world.allgather({"columns": [{"first": strings.first, "missing": strings.first_missing}
+                                          for strings in owned]})
     for index, strings in enumerate(owned):
         strings.number([message["columns"][index]["first"] for message in firsts])
     replies = world.alltoall([{"codes": [strings.reply(rank) for strings in owned]} for rank in range(world.size)])
@@ -203,7 +200,7 @@ class _LocalStrings:
         self.keys = np.concatenate([np.arange(size, dtype=np.int64) + (block.order << 32)
                                     for size, block in zip(sizes, blocks)] or [np.zeros(0, np.int64)])
         self.counts = np.concatenate([np.bincount(block.codes[column], minlength=size)
-                                      for size, block in zip(sizes, blocks)] or [np.zeros(0, np.int64)]).astype(np.int64)
+                                      for size, block in zip(sizes, blocks)] or [np.zeros(0, np.int64)])
         hashes = np.concatenate([block.hashes[column] for block in blocks] or [np.zeros(0, np.uint64)])
         owners = (hashes & OWNER_BITS) % np.uint64(ranks)
         self.sent = [np.flatnonzero(owners == owner) for owner in range(ranks)]

@@ -13,8 +13,8 @@ def discover_inds(world, columns: list[Values]) -> list[tuple[int, int]]:
     """Collective: all pairs (a, b), a != b, such that every value of column a occurs in column b; sorted.
 
     columns: this rank's share of every column's distinct values, where equal strings of any two columns lie on the same
-    rank (see `encode`). Missing cells are ignored; a column without values is in no pair. Messages: columns * columns / 8
-    bytes per rank.
+    rank (see `encode`). Missing cells are ignored; a column without values is in no pair. Messages: all-gather of
+    columns * columns / 8 bytes per rank.
     """
     included, filled = local_inclusions(columns)
     gathered = world.allgather({"included": included, "filled": filled})
@@ -28,8 +28,8 @@ def discover_inds(world, columns: list[Values]) -> list[tuple[int, int]]:
 
 
 def local_inclusions(columns: list[Values]) -> tuple[np.ndarray, np.ndarray]:
-    """Local: per column the bit set of columns that hold all its values of this share (uint64 words; all bits when it has
-    none here), and whether it has any."""
+    """Local: per column the bit set of columns that hold all its values of this share (uint64 words; all bits when it
+    has none here), and whether it has any."""
     words = -(-max(len(columns), 1) // WORD_BITS)
     included = np.full((len(columns), words), np.iinfo(np.uint64).max, np.uint64)
     present = [column.texts.take(np.flatnonzero(column.texts.length > 0)) for column in columns]

@@ -8,8 +8,8 @@ LINES_PER_PIECE = 20000
 
 
 def sorted_sets(bits: np.ndarray, rhs: np.ndarray | None = None) -> np.ndarray:
-    """Local: the order of column sets (uint64 words, column 0 the lowest bit): small sets first, then by their columns in
-    table order, then by right-hand side."""
+    """Local: the order of column sets (uint64 words, column 0 the lowest bit): small sets first, then by their columns
+    in table order, then by right-hand side."""
     flags = _flags(bits)
     size = flags.sum(axis=1)
     first_column_highest = np.packbits(flags, axis=1, bitorder="big").view(">u8")

@@ -5,12 +5,14 @@ import io
 import json
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from mpiedge.errors import UsageError
 from mpiedge.profiling import fds, uccs
-from mpiedge.profiling.encode import EncodedTable
+from mpiedge.profiling.encode import EncodedTable, unsigned
+from mpiedge.profiling.evidence import estimate_bytes
 from mpiedge.profiling.inds import discover_inds
 from mpiedge.profiling.interest import most_interesting
 from mpiedge.profiling.output import fd_lines, ind_lines, sorted_sets, ucc_lines, write_lines
@@ -25,13 +27,13 @@ SHOWN = 5
 class Found:
     """What was discovered; None where it was not asked for.
 
-    fds: per table (lhs uint64 words, rhs) in output order; uccs: per table sets; inds: pairs of qualified names;
-    verdicts: per table that has the columns, (table, lhs columns, rhs column, Verdict).
+    fds: per table (lhs uint64 words, rhs) in output order; uccs: per table sets; inds: pairs of (table,
+    column); verdicts: per table that has the columns, (table, lhs columns, rhs column, Verdict).
     """
 
     fds: list[tuple[np.ndarray, np.ndarray]] | None = None
     uccs: list[np.ndarray] | None = None
-    inds: list[tuple[str, str]] | None = None
+    inds: list[tuple[tuple[int, int], tuple[int, int]]] | None = None
     verdicts: list[tuple[EncodedTable, list[int], int, Verdict]] | None = None
 
 
@@ -46,11 +48,11 @@ def estimate(world, tables: list, blocks: list, wanted: set[str]) -> dict[str, f
             distinct += [len(text) for text in block.texts]
         distinct = world.sum(distinct)
         rows = int(world.sum(np.array([sum(block.rows for block in own)]))[0])
-        sizes = [np.min_scalar_type(int(min(rows, count))).itemsize for count in distinct]
-        codes += rows * sum(sizes)
+        distinct = np.minimum(distinct, rows).tolist()
+        codes += rows * sum(unsigned(count).itemsize for count in distinct)
         if wanted & {"fd", "ucc"}:
-            discovery = max(discovery, fds.estimate_bytes(rows, sizes))
-    return {"dictionaries": 3.0 * texts, "codes": 2 * codes, "discovery": discovery}
+            discovery = max(discovery, estimate_bytes(rows, distinct, width))
+    return {"dictionaries": 2.0 * texts, "codes": 2 * codes, "discovery": discovery}
 
 
 def discover(stage, tables: list[EncodedTable], wanted: set[str], args) -> Found:
@@ -60,18 +62,18 @@ def discover(stage, tables: list[EncodedTable], wanted: set[str], args) -> Found
         found.fds = []
     if "ucc" in wanted:
         found.uccs = []
-    for table in tables:
+    for table in tables if wanted & {"fd", "ucc"} else []:
+        result = fds.discover_fds(table.codes, world=stage.world, queue=stage.queue, max_lhs=args.max_lhs)
         if "fd" in wanted:
-            result = fds.discover_fds(table.codes, world=stage.world, queue=stage.queue, max_lhs=args.max_lhs)
             order = sorted_sets(result.lhs, result.rhs)
             found.fds.append((result.lhs[order], result.rhs[order]))
         if "ucc" in wanted:
-            sets = uccs.discover_uccs(table.codes, world=stage.world, queue=stage.queue)
+            sets = uccs.discover_uccs(result, world=stage.world, queue=stage.queue)
             found.uccs.append(sets[sorted_sets(sets)])
     if "ind" in wanted:
-        names = [f"{table.name}.{name}" for table in tables for name in table.names]
+        place = [(index, column) for index, table in enumerate(tables) for column in range(len(table.names))]
         pairs = discover_inds(stage.world, [column.values for table in tables for column in table.columns])
-        found.inds = [(names[a], names[b]) for a, b in pairs]
+        found.inds = [(place[a], place[b]) for a, b in pairs]
     if "verify" in wanted:
         found.verdicts = verdicts(tables, args.verify)
     return found
@@ -118,14 +120,20 @@ def write(stage, tables: list[EncodedTable], found: Found, columns: dict | None)
             tables[index].name, tables[index].names, found.uccs[index][part]))
     if found.inds is not None:
         files.append("profile/inds.jsonl")
-        stage.access.write_text(files[-1], ind_lines(found.inds))
+        stage.access.write_text(files[-1], ind_lines(
+            [(qualified(tables, lhs), qualified(tables, rhs)) for lhs, rhs in found.inds]))
     if columns is not None:
         files.append("profile/columns.json")
         stage.access.write_text(files[-1], column_text(columns))
     if found.verdicts is not None:
-        files.append("profile/violations.csv")
+        files.append("verify/violations.csv")
         stage.access.write_text(files[-1], violations(stage.world, found.verdicts))
     return files
+
+
+def qualified(tables: list[EncodedTable], place: tuple[int, int]) -> str:
+    """Local: the name of a column with its table's."""
+    return f"{tables[place[0]].name}.{tables[place[0]].names[place[1]]}"
 
 
 def column_text(columns: dict) -> str:
@@ -139,7 +147,7 @@ def column_text(columns: dict) -> str:
 
 
 def violations(world, checked: list) -> str:
-    """Collective: the violating rows as CSV: table, row (0-based), the left-hand side as a JSON list, right-hand side."""
+    """Collective: the violating rows as CSV: table, row (0-based), left-hand side as a JSON list, right-hand side."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["table", "row", "lhs", "rhs"])
@@ -195,21 +203,25 @@ def tell(stage, tables: list[EncodedTable], found: Found, began_s: float) -> Non
             counts.append(f"{len(found.uccs[index]):,} UCCs")
         stage.say(f"{table.name:7s} {' | '.join(counts)}")
         if found.fds is not None:
-            for line in on_root(stage.world, lambda table=table, pair=found.fds[index]: interesting_lines(table, *pair)):
+            lhs, rhs = found.fds[index]
+            for line in on_root(stage.world, partial(interesting_lines, table, lhs, rhs)):
                 stage.say(f"        {line}")
     if found.inds is not None:
-        shown = ", ".join(f"{lhs} in {rhs}" for lhs, rhs in found.inds[:SHOWN])
-        stage.say(f"inds    {len(found.inds):,}{': ' if shown else ''}{shown}{', ...' if len(found.inds) > SHOWN else ''}")
+        between = [(lhs, rhs) for lhs, rhs in found.inds if lhs[0] != rhs[0]]
+        stage.say(f"inds    {len(found.inds):,}, {len(between):,} of them between tables")
+        for lhs, rhs in between[:SHOWN]:
+            stage.say(f"        {qualified(tables, lhs)} in {qualified(tables, rhs)}")
     for table, _, _, verdict in found.verdicts or []:
         outcome = "holds" if verdict.holds else f"{len(verdict.violating):,} violating rows, g3 {verdict.g3:.6f}"
         stage.say(f"verify  {table.name}: {stage.args.verify}: {outcome}")
     wall_s, peak_mb = time.perf_counter() - began_s, stage.peak_bytes() / 1e6
-    stage.say(f"done    {wall_s:.2f} s | peak memory {peak_mb:.0f} MB per rank | {stage.run}/profile")
-    stage.say(f"next    mpiedge-train --run {stage.run}")
+    stage.say(f"done    {wall_s:.2f} s | peak memory {peak_mb:.0f} MB per rank | {stage.run}/{stage.name}")
+    if found.verdicts is None:
+        stage.say(f"next    mpiedge-train --run {stage.run}")
 
 
 def interesting_lines(table: EncodedTable, lhs: np.ndarray, rhs: np.ndarray) -> list[str]:
     """Local: the dependencies worth showing first."""
     return [f"{', '.join(table.names[column] for column in entry['lhs'])} -> {table.names[entry['rhs']]}"
-            f"   ({entry['redundancy']:.1%} of its cells are redundant)"
+            f"   (redundant in {entry['redundant']:,} of {table.rows:,} rows)"
             for entry in most_interesting(lhs, rhs, table.codes, SHOWN)]

@@ -1,7 +1,8 @@
-"""Where the rows come from, cut into blocks any rank can encode alone: a CSV file as it is, or a table of the clean stage."""
+"""Where the rows come from, in blocks any rank can encode alone: a CSV file as it is, or a clean table of the run."""
 
 import codecs
 import csv
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,7 +43,7 @@ class CsvTable:
         return access.read_bytes(self.file, *self.ranges[block][:2])
 
     def encode(self, text: bytes, block: int, order: int, null: bytes | None) -> Block:
-        """Local: encodes a block. Raises InputError for bytes that are not UTF-8 and for ragged records, with the line."""
+        """Local: encodes a block. Raises InputError with the line for bytes that are not UTF-8 and ragged records."""
         try:
             text.decode()
         except UnicodeDecodeError as error:
@@ -97,9 +98,9 @@ class StoreTable:
 def open_csvs(stage, paths: list[str], delimiter: str | None, header: bool) -> list[CsvTable]:
     """Collective: opens CSV files as tables, sorted by name. Raises InputError, also when two would have one name."""
     tables = sorted((open_csv(stage, path, delimiter, header) for path in paths), key=lambda table: table.name)
-    for one, other in zip(tables, tables[1:]):
+    for one, other in itertools.pairwise(tables):
         if one.name == other.name:
-            raise everywhere(InputError(other.path, f"would have the same table name as {one.path}", "Rename one of them"))
+            raise everywhere(InputError(other.path, f"would have the table name of {one.path}", "Rename one of them"))
     return tables
 
 
@@ -143,7 +144,8 @@ def everywhere(error: InputError) -> InputError:
 def sniff_delimiter(head: bytes, cut: bool = False) -> str:
     """Local: the delimiter (comma, semicolon, tab or bar) that cuts the first records into most cells, as many in each.
 
-    cut: the last line of `head` may be incomplete. When none fits, the one that most records agree on; a comma for one column.
+    cut: the last line of `head` may be incomplete. When none fits, the one that most records agree on; a comma for one
+    column.
     """
     lines = head.decode("utf-8", "replace").removeprefix("\ufeff").splitlines(keepends=True)
     lines = lines[:-1] if cut and len(lines) > 1 else lines

@@ -50,8 +50,9 @@ def describe_columns(world, columns: list[Values], rows: list[int], kinds: list[
         return []
     results = []
     for index, column in enumerate(merged):
-        number = next((message["numbers"][str(index)] for message in everything if str(index) in message["numbers"]), None)
-        found = [entry for message in everything for entry in message["patterns"].get(str(index), [])]
+        key = str(index)
+        number = next((message["numbers"][key] for message in everything if key in message["numbers"]), None)
+        found = [entry for message in everything for entry in message["patterns"].get(key, [])]
         results.append(_column(column, rows[index], kinds[index], number, found))
     return results
 
@@ -93,7 +94,8 @@ def _parse_numbers(texts: Texts) -> tuple[np.ndarray, bool] | None:
 
 def _share(column: Values, texts: Texts, counts: np.ndarray, parsed) -> dict:
     """Local: what this rank's share of a column adds to its description."""
-    characters = np.concatenate([_characters(texts, begin) for begin in range(0, len(texts), SLICE)] or [np.zeros(0, np.int64)])
+    sizes = [_characters(texts, begin) for begin in range(0, len(texts), SLICE)]
+    characters = np.concatenate(sizes or [np.zeros(0, np.int64)])
     frequencies, times = np.unique(counts, return_counts=True)
     return {
         "numeric": parsed is not None,
@@ -133,8 +135,9 @@ def _top(texts: Texts, counts: np.ndarray, many: int) -> list:
 def _merge_shares(shares: list[dict]) -> dict:
     """Local: one description out of all ranks' shares."""
     frequencies, inverse = np.unique(np.concatenate([share["frequencies"] for share in shares]), return_inverse=True)
-    times = np.bincount(inverse, weights=np.concatenate([share["times"] for share in shares]), minlength=len(frequencies))
+    times = np.bincount(inverse, np.concatenate([share["times"] for share in shares]), minlength=len(frequencies))
     known = [share for share in shares if share["distinct"]]
+    top = sorted((-count, text) for share in known for text, count in share["top"])[:TOP_VALUES]
     return {
         "numeric": all(share["numeric"] for share in known),
         "integers": all(share["integers"] for share in known),
@@ -144,7 +147,7 @@ def _merge_shares(shares: list[dict]) -> dict:
         "longest": max((share["longest"] for share in known), default=None),
         "characters": sum(share["characters"] for share in shares),
         "entropy": _entropy(frequencies.tolist(), times.tolist()),
-        "top": [[text, -count] for count, text in sorted((-count, text) for share in known for text, count in share["top"])],
+        "top": [[text, -count] for count, text in top],
     }
 
 
@@ -172,7 +175,7 @@ def _merge_numbers(world, columns: list) -> dict[str, dict]:
 
 
 def describe_numbers(values: np.ndarray, counts: np.ndarray) -> dict:
-    """Local: minimum, maximum, mean, standard deviation (n - 1), quantiles (linear), histogram of sorted distinct numbers."""
+    """Local: minimum, maximum, mean, standard deviation (n - 1), quantiles (linear) and histogram; values ascending."""
     total = int(counts.sum())
     with np.errstate(over="ignore"):
         mean = math.fsum((values * counts).tolist()) / total
@@ -239,7 +242,7 @@ def _column(column: dict, rows: int, kind: str | None, number: dict | None, patt
     if column["distinct"]:
         entry["length"] = {"min": column["shortest"], "max": column["longest"],
                            "mean": _figures(column["characters"] / present)}
-    entry["top"] = [{"value": _shown(text), "count": count} for text, count in column["top"][:TOP_VALUES]]
+    entry["top"] = [{"value": _shown(text), "count": count} for text, count in column["top"]]
     if patterns:
         entry["patterns"] = [{"pattern": _shown(text), "count": count} for text, count in patterns]
     return entry
@@ -248,7 +251,7 @@ def _column(column: dict, rows: int, kind: str | None, number: dict | None, patt
 def _infer_kind(column: dict, number: dict | None, patterns: list, present: int) -> str:
     if number is not None:
         return "integer" if column["integers"] else "decimal"
-    if patterns and all(looks_like_date(text) for text, _ in patterns) and sum(count for _, count in patterns) == present:
+    if all(looks_like_date(text) for text, _ in patterns) and 0 < present == sum(count for _, count in patterns):
         return "date"
     if 0 < column["distinct"] <= 2 and all(text.lower() in (b"true", b"false") for text, _ in column["top"]):
         return "boolean"

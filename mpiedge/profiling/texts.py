@@ -34,7 +34,8 @@ class Texts:
         """Local: packed parts one after another."""
         if not parts:
             return cls.of([])
-        return cls.packed(np.concatenate([part.data for part in parts]), np.concatenate([part.length for part in parts]))
+        length = np.concatenate([part.length for part in parts])
+        return cls.packed(np.concatenate([part.data for part in parts]), length)
 
     def take(self, indices: np.ndarray) -> "Texts":
         """Local: the chosen strings, packed."""

@@ -1,4 +1,4 @@
-"""Checks one given dependency by grouping the rows: does it hold, in which rows not, and how far is it from holding (g3)."""
+"""Checks one given dependency by grouping the rows: does it hold, which rows break it, how far is it from it (g3)."""
 
 import csv
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from mpiedge.profiling.encode import Values
 
 @dataclass(frozen=True)
 class Verdict:
-    """violating: rows (ascending) whose group of equal left-hand sides has several right-hand sides; group: the number of
-    each one's group; g3: smallest share of rows to remove so that the dependency holds (Kivinen & Mannila 1995)."""
+    """violating: rows (ascending) whose group of equal left-hand sides has several right-hand sides; group: the number
+    of each one's group; g3: smallest share of rows to remove so that it holds (Kivinen & Mannila 1995)."""
 
     violating: np.ndarray
     group: np.ndarray
@@ -24,9 +24,9 @@ class Verdict:
 
 
 def parse_dependency(text: str) -> tuple[list[str], str]:
-    """Left-hand and right-hand columns of "a,b -> c"; names with commas stand in double quotes; "-> c" has none on the left.
+    """Left-hand and right-hand columns of "a,b -> c"; "-> c" has none on the left.
 
-    Raises UsageError.
+    Names with commas stand in double quotes. Raises UsageError.
     """
     lhs, arrow, rhs = text.rpartition("->")
     names = next(csv.reader([lhs.strip()], skipinitialspace=True), [])

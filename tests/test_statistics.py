@@ -1,0 +1,97 @@
+"""Statistics of columns against pandas and numpy."""
+
+import numpy as np
+import pandas
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mpiedge.profiling.encode import encode_arrays, merge_blocks
+from mpiedge.profiling.patterns import patterns_of
+from mpiedge.profiling.statistics import describe_columns, describe_numbers
+from mpiedge.profiling.texts import Texts
+
+
+def describe(world, values, kind=None) -> dict:
+    """The description of one column."""
+    array = values if isinstance(values, np.ndarray) else np.array(values, object)
+    rows, (column,) = merge_blocks(world, [encode_arrays(0, [array])], 1)
+    return describe_columns(world, [column.values], [rows], [kind])[0]
+
+
+@given(st.lists(st.floats(-1e6, 1e6).map(lambda value: round(value, 3)), min_size=1, max_size=50))
+@settings(deadline=None)
+def test_numbers_are_described_as_pandas_does(world, values):
+    """Minimum, maximum, mean, standard deviation and quantiles are those of pandas; the histogram that of numpy."""
+    series = pandas.Series(values)
+    found = describe(world, series.to_numpy(np.float64), "decimal")
+    assert (found["min"], found["max"]) == (series.min(), series.max())
+    assert found["mean"] == pytest.approx(series.mean(), abs=1e-6)
+    assert (found["std"] or 0) == pytest.approx(series.std() if len(series) > 1 else 0, abs=1e-5)
+    for name, value in found["quantiles"].items():
+        assert value == pytest.approx(series.quantile(float(name)), abs=1e-6)
+    assert sum(found["histogram"]["counts"]) == len(series)
+    distinct, counts = np.unique(series.to_numpy(), return_counts=True)
+    histogram = describe_numbers(distinct, counts)["histogram"]
+    if len(distinct) > 1:
+        assert np.histogram(series, bins=histogram["edges"])[0].tolist() == histogram["counts"]
+
+
+@given(st.lists(st.sampled_from(["", "a", "bb", "ccc", "é", "B 1"]), min_size=1, max_size=40))
+@settings(deadline=None)
+def test_text_is_counted_exactly(world, values):
+    """Missing cells, distinct values, lengths, top values with ties by text, and entropy."""
+    found = describe(world, values)
+    present = [value for value in values if value]
+    counts = pandas.Series(present, dtype=object).value_counts()
+    assert found["rows"] == len(values) and found["nulls"] == len(values) - len(present)
+    assert found["distinct"] == len(counts)
+    expected = sorted(counts.items(), key=lambda item: (-item[1], item[0].encode()))
+    assert [(entry["value"], entry["count"]) for entry in found["top"]] == expected
+    shares = counts.to_numpy() / max(len(present), 1)
+    assert found["entropy_bits"] == pytest.approx(-(shares * np.log2(shares)).sum(), abs=1e-9)
+    if present:
+        sizes = [len(value) for value in present]
+        assert found["length"] == {"min": min(sizes), "max": max(sizes), "mean": pytest.approx(np.mean(sizes))}
+        assert sum(entry["count"] for entry in found["patterns"]) == len(present)
+
+
+@pytest.mark.parametrize(("values", "kind"), [
+    (["1", "-2", "+3", "0"], "integer"), (["1.5", "2", "1e3"], "decimal"), (["007", "1"], "text"), (["1", "?"], "text"),
+    (["1", "nan"], "text"), (["1e999", "1"], "text"), (["-", "."], "text"), (["2014-05-01", "1999-12-31"], "date"),
+    (["2014-05-01T10:00:00Z", "1999-12-31T10:00:00Z"], "date"), (["true", "False"], "boolean"),
+    (["true", "maybe"], "text"), (["", ""], "text"), (["1", ""], "integer"), (["1" * 50], "text")])
+def test_types_are_inferred(world, values, kind):
+    """Numbers without needless zeros, ISO dates, true and false; everything else is text."""
+    assert describe(world, values)["type"] == kind
+
+
+def test_declared_types_win(world):
+    """A column the clean stage calls text keeps its type though it looks like numbers."""
+    found = describe(world, ["1", "2"], "text")
+    assert found["type"] == "text" and "mean" not in found and found["patterns"] == [{"pattern": "9", "count": 2}]
+
+
+def test_whole_numbers_print_as_such(world):
+    """The minimum of integers has no fraction, that of decimals has."""
+    assert repr(describe(world, ["3", "12"])["min"]) == "3"
+    assert repr(describe(world, ["3", "1.5"])["max"]) == "3.0"
+
+
+def test_key_columns_are_marked(world):
+    """unique: as many values as rows, none missing."""
+    assert describe(world, ["a", "b"])["unique"] and not describe(world, ["a", ""])["unique"]
+
+
+def test_patterns_show_the_shape():
+    """Letters by case, runs once; digits one by one; long patterns cut."""
+    texts = Texts.of([b"2014-05-01", b"Smith, J.", b"ab12", "Äpfel".encode(), b"x1" * 50, b"a\nb"])
+    assert patterns_of(texts).tolist() == [b"9999-99-99", b"Aa, A.", b"a99", b"a", b"a9" * 20, b"a a"]
+
+
+def test_more_strings_than_a_slice(world, monkeypatch):
+    """Working slice by slice changes nothing."""
+    values = [f"v{number % 50}x{number}" for number in range(500)]
+    whole = describe(world, values)
+    monkeypatch.setattr("mpiedge.profiling.statistics.SLICE", 7)
+    assert describe(world, values) == whole

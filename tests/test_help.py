@@ -57,7 +57,7 @@ def test_help_and_version_need_nothing(program, flag):
 def test_wrong_usage_is_one_line(program):
     """An unknown flag ends with exit code 2 and names itself."""
     done = subprocess.run(
-        [sys.executable, "-m", f"mpiedge.commands.{program}", "--no-such-flag"],
+        [sys.executable, "-m", f"mpiedge.commands.{program}", "x.csv", "--no-such-flag"],
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 2

@@ -22,7 +22,7 @@
 #define BLOCK_BYTES 65536
 #define INLINE static inline __attribute__((always_inline))
 
-/* ---- 16 bytes: bit k set where byte k of a and b differ ---- */
+/* ---- 16 bytes: bit k set where byte k of a and b differ (or are equal) ---- */
 
 INLINE uint64_t load8(const uint8_t *p) {
     uint64_t x;
@@ -47,15 +47,13 @@ INLINE uint64_t differ16_portable(const uint8_t *a, const uint8_t *b) {
 #if defined(__SSE2__)
 typedef __m128i lane;
 INLINE lane load(const uint8_t *p) { return _mm_load_si128((const __m128i *)p); }
-INLINE uint64_t differ16(lane a, const uint8_t *b) {
-    return (uint64_t)_mm_movemask_epi8(_mm_cmpeq_epi8(a, load(b))) ^ 0xffffu;
-}
+INLINE uint64_t equal16(lane a, const uint8_t *b) { return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(a, load(b))); }
 #elif defined(__ARM_NEON) && defined(__aarch64__)
 typedef uint8x16_t lane;
 INLINE lane load(const uint8_t *p) { return vld1q_u8(p); }
-INLINE uint64_t differ16(lane a, const uint8_t *b) {
+INLINE uint64_t equal16(lane a, const uint8_t *b) {
     static const uint8_t weights[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
-    uint8x16_t bits = vbicq_u8(vld1q_u8(weights), vceqq_u8(a, load(b)));
+    uint8x16_t bits = vandq_u8(vld1q_u8(weights), vceqq_u8(a, load(b)));
     bits = vpaddq_u8(bits, bits);
     bits = vpaddq_u8(bits, bits);
     bits = vpaddq_u8(bits, bits);
@@ -64,7 +62,7 @@ INLINE uint64_t differ16(lane a, const uint8_t *b) {
 #else
 typedef const uint8_t *lane;
 INLINE lane load(const uint8_t *p) { return p; }
-INLINE uint64_t differ16(lane a, const uint8_t *b) { return differ16_portable(a, b); }
+INLINE uint64_t equal16(lane a, const uint8_t *b) { return differ16_portable(a, b) ^ 0xffffu; }
 #endif
 
 INLINE uint64_t low_bits(int n) { return n >= 64 ? ~0ULL : (1ULL << n) - 1; }
@@ -169,11 +167,14 @@ static __attribute__((noinline)) void insert(evidence *e, const uint64_t *key) {
         }
 }
 
+/* By value, so that the key of the fast path never leaves its register. */
+static __attribute__((noinline)) void insert_one(evidence *e, uint64_t key) { insert(e, &key); }
+
 INLINE void see(evidence *e, const view *v, uint64_t key) {
     if (v->bitmap) {
-        if (!(v->bitmap[key >> 5] >> (key & 31) & 1)) insert(e, &key);
+        if (!(v->bitmap[key >> 5] >> (key & 31) & 1)) insert_one(e, key);
     } else if (v->cache[hash_key(&key, 1) >> (64 - CACHE_BITS)] != key) {
-        insert(e, &key);
+        insert_one(e, key);
     }
 }
 
@@ -189,9 +190,9 @@ INLINE uint64_t scan_dense(evidence *e, const view *v, const uint8_t *a, const u
     for (int64_t t = 0; t < n; t++) {
         const uint8_t *other = list ? b + list[t] * (int64_t)(16 * vectors) : b + t * (16 * vectors);
         if (list && t + AHEAD < n) __builtin_prefetch(b + list[t + AHEAD] * (int64_t)(16 * vectors));
-        uint64_t d = 0;
-        for (int i = 0; i < vectors; i++) d |= differ16(row[i], other + 16 * i) << (16 * i);
-        d = fold(v, d, planes);
+        uint64_t equal = 0;
+        for (int i = 0; i < vectors; i++) equal |= equal16(row[i], other + 16 * i) << (16 * i);
+        uint64_t d = fold(v, ~equal, planes);
         all |= d;
         see(e, v, d);
     }
@@ -215,7 +216,7 @@ static void scan_any(evidence *e, const uint8_t *a, const uint8_t *b, const int3
             for (int p = 0; p < e->planes; p++) {
                 const uint8_t *x = a + e->plane_offset[p], *y = row + e->plane_offset[p];
                 for (int i = 0; i * 16 < e->plane_columns[p]; i++) {
-                    uint64_t d = e->portable ? differ16_portable(x + 16 * i, y + 16 * i) : differ16(load(x + 16 * i), y + 16 * i);
+                    uint64_t d = e->portable ? differ16_portable(x + 16 * i, y + 16 * i) : equal16(load(x + 16 * i), y + 16 * i) ^ 0xffffu;
                     key[i >> 2] |= d << (16 * (i & 3));
                 }
             }

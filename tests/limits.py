@@ -19,7 +19,8 @@ def memory_limit(limit_bytes: int, ranks: int):
     version_1 = (V1 / "memory.limit_in_bytes").exists()
     root = V1 if version_1 else V2
     name = "memory.limit_in_bytes" if version_1 else "memory.max"
-    groups = [root / f"mpiedge-test-{secrets.token_hex(4)}-{rank}" for rank in range(ranks)]
+    token = secrets.token_hex(4)
+    groups = [root / f"mpiedge-test-{token}-{rank}" for rank in range(ranks)]
     try:
         for group in groups:
             group.mkdir()

@@ -15,7 +15,7 @@ from .draw import Draw
 from .entities import Entities
 from .layout import Layout
 
-VERSION = 1  # of the demo data: a folder written by another version is written again
+VERSION = 2  # of the demo data: a folder written by another version is written again
 CHUNK_ROWS = 8192
 CHANGED = ("title", "authors", "publisher", "year", "published", "city", "country", "keyword_4", "keyword_5")
 PAPER_COLUMNS = (

@@ -13,7 +13,8 @@ SAMPLE_LINES = 400
 PRIORS = {",": 1.0, ";": 1.0, "\t": 1.0, "|": 1.0, "^": 0.9, "~": 0.9, "\x1f": 1.0, ":": 0.45, " ": 0.6}
 """Delimiters tried, and how common they are; colons and blanks also stand inside text."""
 WESTERN_FAMILIES = ("cp125", "iso8859", "latin", "mac", "cp85", "cp4", "cp77", "cp86", "hp_")
-OTHER_SCRIPTS = ("cp1250", "cp1251", "cp1253", "cp1254", "iso8859_2", "iso8859_5", "iso8859_7", "iso8859_9")
+OTHER_SCRIPTS = ("cp1251", "cp1253", "iso8859_5", "iso8859_7")
+CENTRAL_EUROPE = ("Polish", "Czech", "Slovak", "Hungarian", "Romanian", "Croatian", "Slovene")
 TYPE_SCORES = {"empty": 0.5, "text": 0.3, "null": 1.0}
 
 
@@ -67,7 +68,8 @@ def _legacy_encoding(head: bytes) -> str:
     if not _keeps_ascii(found):
         return "cp1252"
     # Western text is cp1252 far more often than its many near relatives, which differ in a few signs.
-    if found.startswith(WESTERN_FAMILIES) and found not in OTHER_SCRIPTS:
+    central = found == "cp1250" and best.language in CENTRAL_EUROPE
+    if found.startswith(WESTERN_FAMILIES) and found not in OTHER_SCRIPTS and not central:
         return "cp1252"
     return codecs.lookup(found).name
 

@@ -20,6 +20,8 @@ from mpiedge.cleaning.cells import (
 MOST_VALUES = 1000
 """Distinct values counted exactly; a column with more of them keeps no counts of values."""
 SKETCH = 512
+READABLE_NULLS = ("nan", "-nan")
+"""Null words that every reader of numbers knows: they stay as they are."""
 WIDEST_INTEGER = 18                 # digits that always fit int64
 NUMBER_SHARE, DATE_SHARE = 0.98, 0.95
 LEADING_ZERO_SHARE = 0.001
@@ -206,6 +208,7 @@ def decide(name: str, summary: ColumnSummary, key: bool = False, formats: bool =
         return plan
     plan.null_words = _null_words(plan, summary)
     plan.missing = summary.empty + sum(summary.nulls[word] for word in plan.null_words)
+    plan.unreadable += sum(number for word, number in summary.nulls.items() if word.lower() in READABLE_NULLS)
     plan.trim = 0 < summary.edge_blanks <= 0.2 * (summary.rows - summary.empty)
     if plan.kind in ("text", "boolean") and summary.values is not None:
         plan.spellings = _spellings(plan, summary.values)
@@ -258,7 +261,7 @@ def _decide_date(plan: ColumnPlan, summary: ColumnSummary) -> None:
 
 def _null_words(plan: ColumnPlan, summary: ColumnSummary) -> list[str]:
     if plan.kind in ("integer", "decimal", "date"):
-        return sorted(summary.nulls)
+        return sorted(word for word in summary.nulls if word.lower() not in READABLE_NULLS)
     return sorted(word for word, number in summary.nulls.items()
                   if word.lower() not in WORDS_ALSO_USED_AS_TEXT and number <= summary.empty)
 

@@ -1,0 +1,124 @@
+"""How a CSV file is written: encoding, dialect, header, and rows of a wrong width."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mpiedge.cleaning.changes import csv_lines
+from mpiedge.cleaning.ragged import read_rows
+from mpiedge.cleaning.structure import find_encoding, find_structure, unique_names
+from mpiedge.store.ranges import decode
+
+NAMES = ("id", "name", "city", "born", "height")
+
+
+def people(rows: int = 60) -> list[list[str]]:
+    """A small regular table: number, two texts, a date, a decimal."""
+    dice = random.Random(1)
+    first, cities = ("Ann", "Bob", "Carla", "Dmitri", "Eva"), ("Ulm", "New York", "São Paulo", "Lyon")
+    return [[str(row), f"{dice.choice(first)} {dice.choice('ABCDEF')}.", dice.choice(cities),
+             f"19{dice.randrange(40, 99)}-0{dice.randrange(1, 9)}-1{dice.randrange(0, 9)}",
+             f"1.{dice.randrange(50, 99)}"] for row in range(1000, 1000 + rows)]
+
+
+def written(rows, delimiter=",", header=NAMES, quote=False) -> str:
+    lines = [list(header), *rows] if header else rows
+    return "".join(delimiter.join(f'"{cell}"' if quote else cell for cell in line) + "\n" for line in lines)
+
+
+def structure_of(data: bytes):
+    return find_structure(data, "utf-8", whole=True)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("quote", [False, True])
+@pytest.mark.parametrize("header", [NAMES, None])
+def test_delimiter_quotes_and_header(delimiter, quote, header):
+    """Delimiter, header and first row are found, quoted or not."""
+    data = written(people(), delimiter, header, quote).encode()
+    found = structure_of(data)
+    assert found.dialect.delimiter == delimiter and found.dialect.header == bool(header) and found.width == 5
+    assert found.names == (list(NAMES) if header else [f"column_{number}" for number in range(1, 6)])
+    first = data[found.dialect.data_start:].decode().splitlines()[0]
+    assert first.startswith('"1000"' if quote else "1000")
+
+
+def test_preamble_is_set_aside():
+    """Lines above the header are no rows; their line numbers and text are kept."""
+    found = structure_of(("Exported by hand\n\nfor the archive\n" + written(people())).encode())
+    assert found.names == list(NAMES)
+    assert found.preamble == [(1, "Exported by hand"), (3, "for the archive")]
+
+
+@pytest.mark.parametrize("encoding, mark, expected", [
+    ("utf-8", b"", "utf-8"), ("utf-8", b"\xef\xbb\xbf", "utf-8"), ("utf-16-le", b"\xff\xfe", "utf-16-le"),
+    ("utf-16-be", b"", "utf-16-be"), ("utf-16-le", b"", "utf-16-le"), ("cp1252", b"", "cp1252")])
+def test_encoding(encoding, mark, expected):
+    """Encodings are told by mark, NUL bytes or validity."""
+    assert find_encoding(mark + written(people()).encode(encoding)) == expected
+
+
+def test_cyrillic_without_a_mark():
+    """A legacy encoding of another script is read as letters of that script."""
+    text = "город,имя\n" + "Новосибирск,Александр Петров\nМосква,Мария Иванова\n" * 30
+    data = text.encode("cp1251")
+    assert decode(data, find_encoding(data)) == text
+
+
+def test_names_become_unique():
+    """Empty and repeated header names are changed, and the change is noted."""
+    names, notes = unique_names(["a", "a", "", "a_2"], 4)
+    assert names == ["a", "a_2", "column_3", "a_2_2"] and len(notes) == 3
+
+
+def rows_of(text: str):
+    found = structure_of(written(people()).encode())
+    return read_rows(text, "", 2, found)
+
+
+def test_short_and_long_rows():
+    """A cell too few is padded, a split text joined where the types leave one reading, and notes are rejected."""
+    good = people()[0]
+    lines = [",".join(good), ",".join(good[:4]), "1001,Bob, the second,Ulm,1950-01-11,1.70", "-- 60 rows", "1002,Eva",
+             ",,,,", ",".join(NAMES), ",".join(good) + ",,"]
+    rows = rows_of("\n".join(lines) + "\n")
+    assert rows.cells == [good, [*good[:4], ""], ["1001", "Bob, the second", "Ulm", "1950-01-11", "1.70"], good]
+    assert rows.places == [0, 1, 2, 7] and rows.total == 8
+    assert [(line, reason) for line, reason, _ in rows.rejects] == [
+        (5, "1 cell instead of 5"), (6, "2 cells instead of 5"), (7, "no cell is filled"), (8, "the header line again")]
+    assert [text for _, _, text in rows.rejects][:2] == ["-- 60 rows", "1002,Eva"]
+
+
+def test_row_with_two_readings_is_rejected():
+    """A comma too many between two texts could belong to either: such a row is not guessed at."""
+    rows = rows_of("1001,Bob A.,Lyon,Paris,1950-01-11,1.70\n")
+    assert not rows.cells and rows.rejects[0][1] == "6 cells instead of 5"
+
+
+def test_missing_cell_in_the_middle():
+    """A cell that is missing in front of typed columns leaves its place empty."""
+    assert rows_of("1001,Bob A.,1950-01-11,1.70\n").cells == [] or \
+        rows_of("1001,Bob A.,1950-01-11,1.70\n").cells[0][3:] == ["1950-01-11", "1.70"]
+
+
+def test_stray_quote_that_swallows_three_lines():
+    """Lines glued together by a quote at a cell's start are rows again."""
+    body = people()
+    text = written(body[:2], header=None) + f'{body[2][0]},"{",".join(body[2][1:])}\n' + written(body[3:5], header=None)
+    rows = rows_of(text)
+    assert len(rows.cells) == 5 and [row[0] for row in rows.cells] == [row[0] for row in body[:5]]
+    assert rows.cells[2][1] == '"' + body[2][1]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\x00\ufeff"), max_size=8),
+                         min_size=3, max_size=3), min_size=1, max_size=20), st.integers(0, 3))
+def test_every_record_is_kept_or_rejected(rows, extra):
+    """Whatever the text, rows read = rows kept + rows rejected, and kept rows have the table's width."""
+    text = csv_lines(rows).decode() + "a,b\n" * extra
+    found = structure_of(b"x,y,z\n" + text.encode())
+    result = read_rows(text, "", 1, found)
+    assert result.total == len(result.cells) + len(result.rejects)
+    assert all(len(row) == found.width for row in result.cells)

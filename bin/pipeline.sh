@@ -7,9 +7,10 @@ set -euo pipefail
 [ $# -ge 4 ] || { sed -n '2,4p' "$0"; exit 2; }
 hostfile=$1 run=$2 label=$3
 shift 3
+first=$run/clean/$(basename "${1%.gz}" .csv).csv  # as it is when cleaned
 . "$(dirname "${BASH_SOURCE[0]}")/mpiedge-env.sh"
 
 mpirun -hostfile "$hostfile" mpiedge-clean "$@" --run "$run"        # raw tables -> sound tables
 mpirun -hostfile "$hostfile" mpiedge-profile --run "$run"           # keys, functional and inclusion dependencies
 mpirun -hostfile "$hostfile" mpiedge-train --run "$run" --label "$label"  # the graph along them, a trained network
-mpirun -hostfile "$hostfile" mpiedge-predict --run "$run" "$1"      # a prediction for every row of the first table
+mpirun -hostfile "$hostfile" mpiedge-predict --run "$run" "$first"  # a prediction for every row of the first table

@@ -5,7 +5,7 @@
 The last rank is four times slower than the others. Mode quota (root, Linux control groups version 1 or 2): every rank
 computes below a CPU quota of its own (0.4 of a core, the slow one 0.1), so four ranks fit two cores and the slowness is
 real, also for the queue's own work. Mode sleep: a task sleeps instead of computing, four times as long on the slow one.
-The ideal is the total work over the sum of the speeds; each speed is measured alone before, with the same tasks.
+The ideal is the total work over the sum of the speeds, which are measured before and after with the same tasks.
 """
 
 import argparse
@@ -91,26 +91,30 @@ def timed(world, function) -> float:
     return float(world.max([time.perf_counter() - start])[0])
 
 
+def rank_speeds(world, work, task) -> np.ndarray:
+    """Tasks per second of each rank while all compute at once (on shared cores that is less than one alone can do)."""
+    speeds = np.zeros(world.size)
+    world.barrier()
+    start, done = time.perf_counter(), 0
+    while time.perf_counter() - start < SAMPLE_S:
+        work(task)
+        done += 1
+    speeds[world.rank] = done / (time.perf_counter() - start)
+    return world.sum(speeds)
+
+
 def slow_rank(world, tasks, work) -> None:
     """Prints wall times of both splits against the ideal."""
-    speeds = np.zeros(world.size)
-    for rank in range(world.size):  # alone, one after the other: what each rank could do undisturbed
-        start, done = time.perf_counter(), 0
-        while rank == world.rank and time.perf_counter() - start < SAMPLE_S:
-            work(tasks[0])
-            done += 1
-            speeds[rank] = done / (time.perf_counter() - start)
-        world.barrier()
-    speeds = world.sum(speeds)
-    ideal_s = len(tasks) / speeds.sum()
-
     static_s = timed(world, lambda: Queue(world, Mail(world)).run(tasks, work, steal=False))
+    before = rank_speeds(world, work, tasks[0])
     queue = Queue(world, Mail(world))
     first_s = timed(world, lambda: queue.run(tasks, work))
     second_s = timed(world, lambda: queue.run(tasks, work))
+    speeds = (before + rank_speeds(world, work, tasks[0])) / 2
+    ideal_s = len(tasks) / speeds.sum()
     stolen, requests = world.sum([queue.tasks_stolen, queue.steal_requests]).tolist()
     if world.is_root:
-        print(f"speeds measured alone (tasks/s)   {' '.join(f'{speed:.1f}' for speed in speeds)}")
+        print(f"speeds without a queue (tasks/s)  {' '.join(f'{speed:.1f}' for speed in speeds)}")
         print(f"ideal: work / sum of speeds       {ideal_s:7.3f} s")
         print(f"static equal split                {static_s:7.3f} s   {static_s / ideal_s:.2f} x ideal")
         print(f"work stealing, speeds unknown     {first_s:7.3f} s   {first_s / ideal_s:.2f} x ideal")

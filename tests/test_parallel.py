@@ -14,7 +14,7 @@ def test_parallel_tests_pass(mpirun, ranks, tmp_path):
     """All files of tests/parallel, run by so many ranks together, pass, and there were some."""
     done = mpirun(
         ranks, sys.executable, "-m", "pytest", PARALLEL, "-x", "--color=no", "-p", "no:cacheprovider", "-o",
-        "faulthandler_timeout=60", f"--basetemp={tmp_path}/rank", "-rs", cwd=PARALLEL.parent.parent, timeout_s=180,
+        "faulthandler_timeout=60", f"--basetemp={tmp_path}/rank", "-rs", cwd=PARALLEL.parent.parent, timeout_s=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     passed = re.search(r"(\d+) passed", done.stdout)

@@ -14,6 +14,8 @@ UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "M
 SIZE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(?:([KMGT]I?)?B?|(%))\s*", re.IGNORECASE)
 LAUNCHERS = {"prted", "prterun", "prte", "mpirun", "mpiexec", "orted", "orterun", "hydra_pmi_proxy", "slurmstepd"}
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+GROUP_FILES_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+GROUP_FILES_2 = ("memory.max", "memory.current", "inactive_file")
 UNLIMITED = 1 << 60  # control groups write "no limit" as a number close to 2^63
 
 
@@ -68,10 +70,9 @@ def _group_memory_left(files: Path):
     for line in lines:
         number, controllers, inside = line.split(":", 2)
         if "memory" in controllers.split(","):
-            root, limit_name, use_name, cache = files / "sys/fs/cgroup/memory", "memory.limit_in_bytes", \
-                "memory.usage_in_bytes", "total_inactive_file"
+            root, (limit_name, use_name, cache) = files / "sys/fs/cgroup/memory", GROUP_FILES_1
         elif number == "0":
-            root, limit_name, use_name, cache = files / "sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"
+            root, (limit_name, use_name, cache) = files / "sys/fs/cgroup", GROUP_FILES_2
         else:
             continue
         group = root / inside.lstrip("/")

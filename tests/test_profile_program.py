@@ -5,17 +5,31 @@ import gzip
 import json
 from itertools import combinations
 
+import numpy as np
 import pytest
+
+from mpiedge.commands import profile as command
+from mpiedge.errors import InputError, MpiedgeError, UsageError
 
 FILES = ("fds.jsonl", "uccs.jsonl", "inds.jsonl", "columns.json", "summary.json")
 
 
 @pytest.fixture
-def profile(mpirun, tmp_path):
-    """profile(ranks, *arguments) -> (completed process, folder of results)."""
+def program(mpirun, tmp_path):
+    """program(ranks, *arguments) -> (completed process, folder of results)."""
     def run(ranks, *arguments, env=None, run="run"):
         done = mpirun(ranks, "mpiedge-profile", *arguments, "--run", tmp_path / run, env=env)
         return done, tmp_path / run / "profile"
+    return run
+
+
+@pytest.fixture
+def profile(world, tmp_path):
+    """profile(*arguments) -> folder of results; the program inside this process, errors raised."""
+    def run(*arguments, run="run"):
+        words = [str(argument) for argument in arguments]
+        command.run(command.build_parser().parse_args([*words, "--run", str(tmp_path / run)]), world)
+        return tmp_path / run / "profile"
     return run
 
 
@@ -54,10 +68,9 @@ def small_csv(path, rows=SMALL, names="pqrst"):
     return write(path, "\n".join(",".join(row) for row in [list(names), *rows]) + "\n")
 
 
-def test_small_table_equals_brute_force(profile, tmp_path):
+def test_small_table_equals_brute_force(profile, tmp_path, capsys):
     """Dependencies, keys, statistics and inclusions of a small table, in the promised order and form."""
-    done, folder = profile(0, small_csv(tmp_path / "small.csv"))
-    assert done.returncode == 0, done.stderr
+    folder = profile(small_csv(tmp_path / "small.csv"))
     found = [(len(fd["lhs"]), tuple("pqrst".index(name) for name in fd["lhs"]), "pqrst".index(fd["rhs"]))
              for fd in lines(folder / "fds.jsonl")]
     assert found == minimal_dependencies(SMALL, 5)
@@ -71,44 +84,39 @@ def test_small_table_equals_brute_force(profile, tmp_path):
     summary = json.loads((folder / "summary.json").read_text())
     assert summary == {"tables": {"small": {"rows": 4, "columns": 5, "fds": len(found), "fds_empty_lhs": 1, "uccs": 3}},
                        "inds": 0}
-    assert "next    mpiedge-train" in done.stdout and "4 rows x 5 columns" in done.stdout
+    out = capsys.readouterr().out
+    assert "next    mpiedge-train" in out and "4 rows x 5 columns" in out
 
 
-def test_files_are_the_same_at_any_number_of_ranks(profile, tmp_path):
+def test_files_are_the_same_at_any_number_of_ranks(program, tmp_path):
     """Byte for byte at 1, 2, 3 and 4 ranks, and when only rank 0 sees the files."""
     rows = [[f"k{n}", str(n % 97), f"text {n * n % 1009}", "" if n % 5 else "z", str(n / 8)] for n in range(9000)]
     one = small_csv(tmp_path / "one.csv", rows)
     keys = b"".join(b"k%d,%d\n" % (n, n % 7) for n in range(500))
     two = write(tmp_path / "two.csv.gz", gzip.compress(b"key,n\n" + keys))
     results = {}
-    for ranks, access in [(1, "shared"), (2, "shared"), (3, "shared"), (4, "shared"), (1, "served"), (3, "served")]:
-        done, folder = profile(ranks, one, two, env={"MPIEDGE_ACCESS": access}, run=f"{access}{ranks}")
+    for ranks, access in [(0, "shared"), (2, "shared"), (3, "shared"), (4, "shared"), (1, "served"), (3, "served")]:
+        done, folder = program(ranks, one, two, env={"MPIEDGE_ACCESS": access}, run=f"{access}{ranks}")
         assert done.returncode == 0, done.stderr
         results[access, ranks] = [(folder / name).read_bytes() for name in (*FILES, "manifest.json")]
-    assert all(result == results["shared", 1] for result in results.values())
+    assert all(result == results["shared", 0] for result in results.values())
     assert {"lhs": ["two.key"], "rhs": ["one.p"]} in lines(folder / "inds.jsonl")
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
-def test_real_tables_have_the_published_counts(profile, shared_data, ranks):
+def test_real_tables_have_the_published_counts(program, shared_data, ranks):
     """Dependencies and keys of every table of the benchmark, as other profilers count them."""
     expected = json.loads((shared_data / "fd/expected.json").read_text())
     for header in (True, False):
         tables = {name: table for name, table in expected.items() if table["header"] == header}
         flags = [] if header else ["--no-header"]
-        done, folder = profile(ranks, *[shared_data / "fd" / name for name in tables], "--fd", "--ucc", "-q", *flags)
+        done, folder = program(ranks, *[shared_data / "fd" / name for name in tables], "--fd", "--ucc", "-q", *flags)
         assert done.returncode == 0, done.stderr
         found = json.loads((folder / "summary.json").read_text())["tables"]
         for name, table in tables.items():
             assert found[name.split(".csv")[0]] == {figure: table[figure] for figure in (
                 "rows", "columns", "fds", "fds_empty_lhs", "uccs")}, name
         assert (folder / "fds.jsonl").read_bytes().count(b"\n") == sum(table["fds"] for table in tables.values())
-
-
-def test_given_delimiters_win(profile, shared_data):
-    """A delimiter that is named gives what finding it out gives."""
-    done, folder = profile(2, shared_data / "fd/bridges.csv", "--fd", "--no-header", "--delimiter", ",")
-    assert done.returncode == 0 and len(lines(folder / "fds.jsonl")) == 142
 
 
 @pytest.mark.parametrize(("text", "message"), [
@@ -120,61 +128,65 @@ def test_given_delimiters_win(profile, shared_data):
     (b"a,b\n\xe9,1\n", "the text is not UTF-8"),
     ("a,b\n1,2\n".encode("utf-16"), "the text is not UTF-8"),
 ])
-def test_bad_input_is_one_line_and_exit_code_3(profile, tmp_path, text, message):
-    """Ragged, unclosed, empty and wrongly encoded files: the line where it is known, the remedy, no traceback."""
-    done, _ = profile(0, write(tmp_path / "bad.csv", text))
-    assert done.returncode == 3 and message in done.stderr and "Traceback" not in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+def test_bad_input_is_named(profile, tmp_path, text, message):
+    """Ragged, unclosed, empty and wrongly encoded files: the line where it is known, exit code 3."""
+    with pytest.raises(InputError, match=message) as caught:
+        profile(write(tmp_path / "bad.csv", text))
+    assert caught.value.exit_code == 3 and caught.value.everywhere
 
 
-def test_a_bad_record_far_into_the_file(profile, tmp_path):
-    """The line is right in any block, whichever rank meets it, and the first of several is named."""
+def test_a_bad_record_far_into_the_file(program, tmp_path):
+    """One line and exit code 3 under mpirun; the first of several bad records is named, whichever rank meets it."""
     text = "a,b\n" + "1,2\n" * 200000 + "1\n" + "1,2\n" * 100000 + "1\n"
-    done, _ = profile(3, write(tmp_path / "far.csv", text))
-    assert done.returncode == 3 and "line 200002:" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    done, _ = program(3, write(tmp_path / "far.csv", text))
+    assert done.returncode == 3 and "line 200002: the record has 1 cells" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1 and "mpiedge-clean" in done.stderr
 
 
-def test_missing_files_folders_and_runs(profile, tmp_path):
+def test_missing_files_folders_and_runs(program, profile, tmp_path):
     """What is not there is named; a run without clean tables says which command makes them."""
-    assert "no such file" in profile(2, tmp_path / "nowhere.csv")[0].stderr
-    assert "is a folder" in profile(0, tmp_path)[0].stderr
-    done, _ = profile(2, run="empty")
-    assert done.returncode == 3 and "mpiedge-clean" in done.stderr
+    done, _ = program(2, tmp_path / "nowhere.csv")
+    assert done.returncode == 3 and "no such file" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    with pytest.raises(InputError, match="is a folder"):
+        profile(tmp_path)
+    with pytest.raises(InputError, match="mpiedge-clean"):
+        profile(run="empty")
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--delimiter", ";;"], "--delimiter"), (["--max-lhs", "-1"], "--max-lhs"), (["--verify", "p q"], "--verify"),
-    (["--verify", "p -> q", "--fd"], "--verify"),
-    (["--verify", "p -> nothing"], "no table has all columns")])
+    (["--verify", "p -> q", "--fd"], "--verify"), (["--verify", "p -> nothing"], "no table has all columns")])
 def test_arguments_that_make_no_sense(profile, tmp_path, arguments, message):
-    """Usage errors are one line with exit code 2."""
-    done, _ = profile(0, small_csv(tmp_path / "small.csv"), *arguments)
-    assert done.returncode == 2 and message in done.stderr.splitlines()[-1]
+    """Usage errors name the flag and have exit code 2."""
+    with pytest.raises(UsageError, match=message) as caught:
+        profile(small_csv(tmp_path / "small.csv"), *arguments)
+    assert caught.value.exit_code == 2
 
 
 def test_two_tables_of_one_name(profile, tmp_path):
     """Two files whose tables would have one name are refused."""
-    done, _ = profile(0, small_csv(tmp_path / "t.csv"), write(tmp_path / "t.csv.gz", gzip.compress(b"a\n1\n")))
-    assert done.returncode == 3 and "table name" in done.stderr
+    with pytest.raises(MpiedgeError, match="table name"):
+        profile(small_csv(tmp_path / "t.csv"), write(tmp_path / "t.csv.gz", gzip.compress(b"a\n1\n")))
 
 
-@pytest.mark.parametrize("ranks", [0, 4])
-def test_header_only_and_one_row(profile, tmp_path, ranks):
-    """Without rows or with one every column is constant and the empty set is a key; more ranks than rows are fine."""
+def test_header_only_and_one_row(profile, tmp_path):
+    """Without rows or with one every column is constant and the empty set is a key."""
     for rows, name in ((SMALL[:0], "none"), (SMALL[:1], "single")):
-        done, folder = profile(ranks, small_csv(tmp_path / f"{name}.csv", rows), run=name)
-        assert done.returncode == 0, done.stderr
+        folder = profile(small_csv(tmp_path / f"{name}.csv", rows))
         assert [(fd["table"], fd["lhs"], fd["rhs"]) for fd in lines(folder / "fds.jsonl")] == [
             (name, [], column) for column in "pqrst"]
         assert lines(folder / "uccs.jsonl") == [{"table": name, "columns": []}]
-        assert [column["rows"] for column in json.loads((folder / "columns.json").read_text())[name]] == [len(rows)] * 5
+        columns = json.loads((folder / "columns.json").read_text())[name]
+        assert [column["rows"] for column in columns] == [len(rows)] * 5
 
 
-def test_more_ranks_than_rows(profile, tmp_path):
-    """Four ranks and three rows give what one rank gives."""
-    table = small_csv(tmp_path / "tiny.csv", SMALL[:3])
-    folders = [profile(ranks, table, run=f"ranks{ranks}")[1] for ranks in (0, 4)]
-    assert (folders[0] / "fds.jsonl").read_bytes() == (folders[1] / "fds.jsonl").read_bytes()
+def test_more_ranks_than_rows(program, profile, tmp_path):
+    """Four ranks give what one gives: three rows, one row, none."""
+    tables = [small_csv(tmp_path / f"t{rows}.csv", SMALL[:rows]) for rows in (3, 1, 0)]
+    done, folder = program(4, *tables, run="four")
+    assert done.returncode == 0, done.stderr
+    one = profile(*tables)
+    assert all((folder / name).read_bytes() == (one / name).read_bytes() for name in FILES)
 
 
 def test_null_semantics(profile, tmp_path):
@@ -183,32 +195,30 @@ def test_null_semantics(profile, tmp_path):
     table = small_csv(tmp_path / "t.csv", rows, "ab")
     keys = {}
     for flags in ([], ["--null", "?"], ["--null-unequal"], ["--null", "?", "--null-unequal"]):
-        done, folder = profile(0, table, *flags, run="-".join(flags).replace("?", "token") or "plain")
-        assert done.returncode == 0, done.stderr
+        folder = profile(table, *flags)
         columns = json.loads((folder / "columns.json").read_text())["t"]
         keys[" ".join(flags)] = ([key["columns"] for key in lines(folder / "uccs.jsonl")], columns[0]["nulls"])
     assert keys == {"": ([["b"]], 1), "--null ?": ([["b"]], 3), "--null-unequal": ([["b"]], 1),
                     "--null ? --null-unequal": ([["a"], ["b"]], 3)}
 
 
-def test_dialects_and_names(profile, tmp_path):
+def test_dialects_and_names(profile, tmp_path, capsys):
     """Byte order mark, semicolons, CRLF, quoted newlines, repeated and blank names, no header."""
-    text = '\ufeffa;a;\r\n"x\r\ny";1;2\r\n"x\r\ny";1;3\r\n'
-    done, folder = profile(0, write(tmp_path / "odd.csv", text))
-    assert done.returncode == 0 and "a -> a_2" in done.stderr
+    folder = profile(write(tmp_path / "odd.csv", '\ufeffa;a;\r\n"x\r\ny";1;2\r\n"x\r\ny";1;3\r\n'))
+    assert "a -> a_2" in capsys.readouterr().err
     columns = json.loads((folder / "columns.json").read_text())["odd"]
     assert [column["name"] for column in columns] == ["a", "a_2", "column_3"]
     assert [fd["rhs"] for fd in lines(folder / "fds.jsonl")] == ["a", "a_2"]
-    done, folder = profile(0, write(tmp_path / "raw.csv", "1\t2\n3\t2\n"), "--no-header", "--delimiter", "tab", "--fd")
-    assert [fd["rhs"] for fd in lines(folder / "fds.jsonl")] == ["column_2"] and not (folder / "columns.json").exists()
+    profile(write(tmp_path / "raw.csv", "1\t2\n3\t2\n"), "--no-header", "--delimiter", "tab", "--fd")
+    assert [fd["rhs"] for fd in lines(folder / "fds.jsonl")] == ["column_2"]
+    assert not (folder / "columns.json").exists()  # of the run before
 
 
-def test_verify_lists_the_violating_rows(profile, tmp_path):
+def test_verify_lists_the_violating_rows(profile, tmp_path, capsys):
     """g3 and the rows of every group with several right-hand sides, in a folder of its own: profile/ stays as it is."""
     table = small_csv(tmp_path / "small.csv")
-    profile(0, table, "--fd")
-    done, folder = profile(2, table, "--verify", "q -> r")
-    assert done.returncode == 0, done.stderr
+    folder = profile(table, "--fd")
+    profile(table, "--verify", "q -> r")
     assert (folder / "fds.jsonl").exists() and (folder / "manifest.json").exists()
     folder = folder.parent / "verify"
     assert list(csv.reader((folder / "violations.csv").open())) == [
@@ -216,21 +226,79 @@ def test_verify_lists_the_violating_rows(profile, tmp_path):
         ["small", "0", '["1"]', "x"], ["small", "1", '["1"]', "y"], ["small", "3", '["1"]', "z"]]
     assert json.loads((folder / "summary.json").read_text())["verified"] == [
         {"table": "small", "lhs": ["q"], "rhs": "r", "holds": False, "g3": 0.5, "violating_rows": 3}]
-    assert "holds" in profile(0, table, "--verify", "-> t")[0].stdout
+    profile(table, "--verify", "-> t")
+    assert "small: -> t: holds" in capsys.readouterr().out
 
 
 def test_max_lhs_keeps_the_small_ones(profile, tmp_path):
     """--max-lhs N gives exactly the minimal dependencies with at most N columns on the left."""
     table = small_csv(tmp_path / "small.csv", [[str(n * k % 7) for k in (1, 3, 5, 9, 11)] for n in range(20)])
-    everything = lines(profile(0, table, "--fd")[1] / "fds.jsonl")
+    everything = lines(profile(table, "--fd") / "fds.jsonl")
     for most in (0, 1, 2):
-        done, folder = profile(0, table, "--fd", "--max-lhs", str(most))
-        assert lines(folder / "fds.jsonl") == [fd for fd in everything if len(fd["lhs"]) <= most], done.stderr
+        found = lines(profile(table, "--fd", "--max-lhs", most) / "fds.jsonl")
+        assert found == [fd for fd in everything if len(fd["lhs"]) <= most]
 
 
 def test_phases_are_timed(profile, tmp_path):
     """timings.csv names the five phases."""
-    _, folder = profile(2, small_csv(tmp_path / "small.csv"))
+    folder = profile(small_csv(tmp_path / "small.csv"))
     with open(folder.parent / "timings.csv") as file:
         phases = {row["phase"] for row in csv.DictReader(file) if row["stage"] == "profile"}
     assert {"read", "encode", "discover", "statistics", "write"} <= phases
+
+
+@pytest.fixture
+def clean_run(world, tmp_path):
+    """A run whose clean stage has two typed tables in several chunks."""
+    from mpiedge.stage import Stage
+    from mpiedge.store.tables import Column, to_arrays
+
+    args = command.build_parser().parse_args(["--run", str(tmp_path / "run"), "-q"])
+    papers = [Column("id", "integer"), Column("year", "integer", {"missing": True}), Column("score", "decimal"),
+              Column("venue"), Column("day", "date")]
+    with Stage(world, args, "clean") as stage:
+        tables = {}
+        rows = [[str(n), "" if n % 9 == 0 else str(1990 + n % 20), str(n / 4), f"v{n % 5}", f"2020-01-{n % 28 + 1:02d}"]
+                for n in range(100)]
+        cites = [[str(n % 100), f"{n % 37}.0"] for n in range(70)]
+        links = [Column("from"), Column("to", "decimal")]
+        for name, columns, data in (("papers", papers, rows), ("cites", links, cites)):
+            parts = []
+            for chunk in (data[:40], data[40:]):
+                cells = {column.name: np.array(values, object) for column, values in zip(columns, zip(*chunk))}
+                parts.append(stage.access.write_part("clean", name, len(parts), to_arrays(columns, cells)))
+            tables[name] = {"columns": columns, "parts": parts}
+        stage.commit(tables=tables)
+    return tmp_path / "run"
+
+
+def test_clean_tables_of_a_run(profile, clean_run):
+    """Numbers compare by value across tables and types, declared kinds are kept, missing numbers are counted."""
+    folder = profile()
+    inds = [(ind["lhs"][0], ind["rhs"][0]) for ind in lines(folder / "inds.jsonl")]
+    assert ("cites.from", "papers.id") in inds and ("cites.to", "papers.id") in inds
+    columns = {column["name"]: column for column in json.loads((folder / "columns.json").read_text())["papers"]}
+    assert [columns[name]["type"] for name in ("id", "year", "score", "venue", "day")] == [
+        "integer", "integer", "decimal", "text", "date"]
+    assert columns["year"]["nulls"] == 12 and columns["year"]["max"] == 2009 and columns["id"]["unique"]
+    fds = [(fd["table"], fd["lhs"], fd["rhs"]) for fd in lines(folder / "fds.jsonl")]
+    assert ("papers", ["id"], "venue") in fds and ("papers", ["score"], "id") in fds
+    assert [fd[0] for fd in fds] == sorted(fd[0] for fd in fds)
+
+
+def test_clean_tables_are_the_same_at_any_number_of_ranks(program, profile, clean_run):
+    """From the store too, shared and served."""
+    folder = profile()
+    expected = [(folder / name).read_bytes() for name in FILES]
+    for ranks, access in ((2, "shared"), (3, "served")):
+        done, folder = program(ranks, env={"MPIEDGE_ACCESS": access})
+        assert done.returncode == 0, done.stderr
+        assert [(folder / name).read_bytes() for name in FILES] == expected
+
+
+def test_an_altered_run_is_refused(profile, clean_run):
+    """A part cut short is named with the command that mends it."""
+    part = next((clean_run / "clean").glob("part-papers-*"))
+    part.write_bytes(part.read_bytes()[:-7])
+    with pytest.raises(InputError, match="mpiedge-clean"):
+        profile()

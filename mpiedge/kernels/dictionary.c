@@ -72,6 +72,8 @@ int64_t mpiedge_csv_cells(uint8_t *text, int64_t size, uint8_t delimiter, uint8_
     return record;
 }
 
+enum { AHEAD = 16 };
+
 static inline uint64_t mix(uint64_t hash, uint64_t word)
 {
     hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
@@ -101,10 +103,16 @@ int64_t mpiedge_group(const uint8_t *text, const int64_t *start, const int32_t *
                       int32_t *slots, int64_t slot_count, int32_t *ids, int64_t *first, uint64_t *hashes)
 {
     int64_t distinct = 0, mask = slot_count - 1;
+    uint64_t ahead[AHEAD];
     for (int64_t i = 0; i < count; i++) {
+        if (i % AHEAD == 0) /* hash a few strings at once, so that their slots are on the way from memory */
+            for (int64_t j = i; j < i + AHEAD && j < count; j++) {
+                ahead[j - i] = hash_bytes(text + start[j * stride], length[j * stride]);
+                __builtin_prefetch(slots + ((int64_t)(ahead[j - i] >> 20) & mask));
+            }
         const uint8_t *string = text + start[i * stride];
         int32_t size = length[i * stride];
-        uint64_t hash = hash_bytes(string, size);
+        uint64_t hash = ahead[i % AHEAD];
         int64_t slot = (int64_t)(hash >> 20) & mask;
         for (;; slot = (slot + 1) & mask) {
             int32_t id = slots[slot] - 1;
@@ -124,6 +132,22 @@ int64_t mpiedge_group(const uint8_t *text, const int64_t *start, const int32_t *
         }
     }
     return distinct;
+}
+
+/* mpiedge_group for each of `columns` columns of `rows` cells; cell (r, c) is start[r * columns + c]. Column c fills
+ * ids[c * rows ...], hashes[c * rows ...], first[c * rows ...] (as r * columns + c) and distinct[c]. */
+void mpiedge_group_columns(const uint8_t *text, const int64_t *start, const int32_t *length, int64_t rows,
+                           int64_t columns, int32_t *slots, int64_t slot_count, int32_t *ids, int64_t *first,
+                           uint64_t *hashes, int64_t *distinct)
+{
+    for (int64_t column = 0; column < columns; column++) {
+        int64_t *places = first + column * rows;
+        memset(slots, 0, (size_t)slot_count * sizeof *slots);
+        distinct[column] = mpiedge_group(text, start + column, length + column, columns, rows, slots, slot_count,
+                                         ids + column * rows, places, hashes + column * rows);
+        for (int64_t id = 0; id < distinct[column]; id++)
+            places[id] = places[id] * columns + column;
+    }
 }
 
 /* Copy `count` strings one after another into `into`. */

@@ -19,20 +19,16 @@ class RaggedRecord(Exception):
         super().__init__(f"record at byte {offset} has {cells} cells")
 
 
-def _pointer(array: np.ndarray, kind):
-    return array.ctypes.data_as(ctypes.POINTER(kind))
-
-
 def _declare(library):
-    byte, integer, wide, hashed = (ctypes.POINTER(kind) for kind in (ctypes.c_uint8, ctypes.c_int32, ctypes.c_int64,
-                                                                     ctypes.c_uint64))
-    size = ctypes.c_int64
+    size, pointer = ctypes.c_int64, ctypes.c_void_p
     library.mpiedge_csv_cells.restype = size
-    library.mpiedge_csv_cells.argtypes = [byte, size, ctypes.c_uint8, ctypes.c_uint8, size, size, wide, integer, wide]
+    library.mpiedge_csv_cells.argtypes = [pointer, size, ctypes.c_uint8, ctypes.c_uint8, size, size, *[pointer] * 3]
     library.mpiedge_group.restype = size
-    library.mpiedge_group.argtypes = [byte, wide, integer, size, size, integer, size, integer, wide, hashed]
+    library.mpiedge_group.argtypes = [*[pointer] * 3, size, size, pointer, size, *[pointer] * 3]
+    library.mpiedge_group_columns.restype = None
+    library.mpiedge_group_columns.argtypes = [*[pointer] * 3, size, size, pointer, size, *[pointer] * 4]
     library.mpiedge_copy_strings.restype = None
-    library.mpiedge_copy_strings.argtypes = [byte, wide, integer, size, byte]
+    library.mpiedge_copy_strings.argtypes = [*[pointer] * 3, size, pointer]
     return library
 
 
@@ -53,9 +49,8 @@ def _csv_cells_native(text: bytes, delimiter: str, columns: int, quote: str):
     capacity = text.count(b"\n") + text.count(b"\r") + 1
     start, length = np.empty((capacity, columns), np.int64), np.empty((capacity, columns), np.int32)
     problem = np.zeros(2, np.int64)
-    records = _library.mpiedge_csv_cells(
-        _pointer(cells, ctypes.c_uint8), len(cells), ord(delimiter), ord(quote), columns, capacity,
-        _pointer(start, ctypes.c_int64), _pointer(length, ctypes.c_int32), _pointer(problem, ctypes.c_int64))
+    records = _library.mpiedge_csv_cells(cells.ctypes.data, len(cells), ord(delimiter), ord(quote), columns, capacity,
+                                         start.ctypes.data, length.ctypes.data, problem.ctypes.data)
     if records < 0:
         raise RaggedRecord(int(problem[0]), int(problem[1]))
     return cells, start[:records], length[:records]
@@ -95,25 +90,26 @@ def _closed(lines: list[str], delimiter: str, quote: str) -> bool:
 def group(text: np.ndarray, start: np.ndarray, length: np.ndarray):
     """Local: number equal strings alike, in the order of first occurrence.
 
-    String i is text[start[i] : start[i] + length[i]]; start (int64) and length (int32) may be columns of a C-ordered
-    matrix. Returns ids (int32, one per string), first (int64, where each distinct string occurs first) and hashes
-    (uint64, of each distinct string; the same on every host).
+    String i is text[start[i] : start[i] + length[i]]. Returns ids (int32, one per string), first (int64, where each
+    distinct string occurs first) and hashes (uint64, of each distinct string; the same on every host).
     """
     return (_group_native if _library is not None else group_plain)(text, start, length)
 
 
 def _group_native(text, start, length):
     count = len(start)
-    stride = start.strides[0] // start.itemsize if count else 1
-    if count and length.strides[0] // length.itemsize != stride:
-        raise ValueError("start and length must have one stride")
-    slots = np.zeros(1 << max(4, (2 * count).bit_length()), np.int32)
+    start, length = np.ascontiguousarray(start, np.int64), np.ascontiguousarray(length, np.int32)
+    slots = _slots(count)
     ids, first, hashes = np.empty(count, np.int32), np.empty(count, np.int64), np.empty(count, np.uint64)
-    distinct = _library.mpiedge_group(
-        _pointer(text, ctypes.c_uint8), _pointer(start, ctypes.c_int64), _pointer(length, ctypes.c_int32), stride,
-        count, _pointer(slots, ctypes.c_int32), len(slots), _pointer(ids, ctypes.c_int32),
-        _pointer(first, ctypes.c_int64), _pointer(hashes, ctypes.c_uint64))
+    distinct = _library.mpiedge_group(text.ctypes.data, start.ctypes.data, length.ctypes.data, 1, count,
+                                      slots.ctypes.data, len(slots), ids.ctypes.data, first.ctypes.data,
+                                      hashes.ctypes.data)
     return ids, first[:distinct].copy(), hashes[:distinct].copy()
+
+
+def _slots(strings: int) -> np.ndarray:
+    """Local: an empty hash table, at most half full in the end."""
+    return np.zeros(1 << max(4, (2 * strings).bit_length()), np.int32)
 
 
 def group_plain(text, start, length):
@@ -138,6 +134,29 @@ def hash_plain(string: bytes) -> int:
     return value
 
 
+def group_columns(text: np.ndarray, start: np.ndarray, length: np.ndarray):
+    """Local: `group` for every column of cells; start, length: (rows, columns), C-ordered.
+
+    Returns ids int32 (columns, rows), and by column the flat cell numbers (row * columns + column) where each distinct
+    string occurs first, and their hashes.
+    """
+    rows, columns = start.shape
+    if _library is None:
+        found = [group_plain(text, start[:, column], length[:, column]) for column in range(columns)]
+        ids = np.array([one[0] for one in found], np.int32).reshape(columns, rows)
+        return ids, [one[1] * columns + column for column, one in enumerate(found)], [one[2] for one in found]
+    start, length = np.ascontiguousarray(start, np.int64), np.ascontiguousarray(length, np.int32)
+    slots = _slots(rows)
+    ids, first = np.empty((columns, rows), np.int32), np.empty((columns, rows), np.int64)
+    hashes, distinct = np.empty((columns, rows), np.uint64), np.empty(columns, np.int64)
+    _library.mpiedge_group_columns(text.ctypes.data, start.ctypes.data, length.ctypes.data, rows, columns,
+                                   slots.ctypes.data, len(slots), ids.ctypes.data, first.ctypes.data,
+                                   hashes.ctypes.data, distinct.ctypes.data)
+    sizes = distinct.tolist()
+    return (ids, [places[:size] for places, size in zip(first, sizes)],
+            [found[:size].copy() for found, size in zip(hashes, sizes)])
+
+
 def copy_strings(text: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.ndarray:
     """Local: the strings one after another, as a new uint8 array."""
     start, length = np.ascontiguousarray(start, np.int64), np.ascontiguousarray(length, np.int32)
@@ -146,6 +165,6 @@ def copy_strings(text: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.
         parts = [data[begin : begin + size] for begin, size in zip(start.tolist(), length.tolist())]
         return np.frombuffer(b"".join(parts), np.uint8)
     copied = np.empty(int(length.sum(dtype=np.int64)), np.uint8)
-    _library.mpiedge_copy_strings(_pointer(text, ctypes.c_uint8), _pointer(start, ctypes.c_int64),
-                                  _pointer(length, ctypes.c_int32), len(start), _pointer(copied, ctypes.c_uint8))
+    _library.mpiedge_copy_strings(text.ctypes.data, start.ctypes.data, length.ctypes.data, len(start),
+                                  copied.ctypes.data)
     return copied

@@ -11,8 +11,11 @@ import numpy as np
 from mpiedge.kernels import dictionary
 from mpiedge.profiling.texts import Texts
 
-COLUMNS_AT_ONCE = 16
-"""Columns merged by one exchange: bounds the memory of its messages."""
+EXCHANGE_BYTES = 16 << 20
+"""Dictionaries merged by one exchange, summed over the ranks (a single larger column is one exchange)."""
+
+STRING_BYTES = 32
+"""What a string of a dictionary takes besides its text: length, key, count, hash."""
 
 OWNER_BITS = np.uint64(0xFFFFF)
 """Bits of a hash that choose its owner; the hash tables use the bits above."""
@@ -23,7 +26,7 @@ class Block:
     """Consecutive rows of a table, each column with a dictionary of its own.
 
     order: position among all blocks of all tables; codes: per column an array of unsigned integers; texts, hashes: the
-    column's strings by code and their hashes; an empty string is a missing cell.
+    column's strings by code and their hashes, emptied while they are merged; an empty string is a missing cell.
     """
 
     order: int
@@ -78,12 +81,11 @@ def unsigned(largest: int) -> np.dtype:
 def encode_cells(order: int, data: np.ndarray, start: np.ndarray, length: np.ndarray,
                  null: bytes | None = None) -> Block:
     """Local: a block of cells, given as (rows, columns) of places in `data`; cells equal to `null` become missing."""
-    columns = []
-    for column in range(start.shape[1]):
-        begin, size = start[:, column], length[:, column]
-        ids, first, hashes = dictionary.group(data, begin, size)
-        columns.append((Texts(data, begin, size).take(first), ids, hashes))
-    return _with_missing(order, len(start), columns, null)
+    ids, first, hashes = dictionary.group_columns(data, start, length)
+    texts = Texts(data, start.reshape(-1), length.reshape(-1)).take(np.concatenate(first))
+    ends = np.cumsum([len(places) for places in first]).tolist()
+    columns = [texts.part(end - len(places), end) for places, end in zip(first, ends)]  # each with memory of its own
+    return _with_missing(order, len(start), list(zip(columns, ids, hashes)), null)
 
 
 def encode_arrays(order: int, arrays: list[np.ndarray], null: bytes | None = None) -> Block:
@@ -149,18 +151,37 @@ def merge_blocks(world, blocks: list[Block], columns: int,
                  null_unequal: bool = False) -> tuple[int, list[EncodedColumn]]:
     """Collective: the rows of a table and its columns, encoded over the blocks of all ranks.
 
-    blocks: this rank's blocks of the table. Messages, for every 16 columns: strings to their owners and codes back
-    (all-to-all), sizes and the codes of all rows (all-gather).
+    blocks: this rank's blocks of the table; their texts are emptied. Messages, for every few columns: strings to their
+    owners and codes back (all-to-all), first occurrences and the codes of all rows (all-gather).
     """
     blocks = sorted(blocks, key=lambda block: block.order)
-    shape = {"order": np.array([block.order for block in blocks], np.int64),
-             "rows": np.array([block.rows for block in blocks], np.int64)}
-    shapes = world.allgather(shape)
+    sizes = [dictionary_bytes(blocks, column) for column in range(columns)]
+    shapes = world.allgather({"order": np.array([block.order for block in blocks], np.int64),
+                              "rows": np.array([block.rows for block in blocks], np.int64),
+                              "sizes": np.array(sizes, np.int64)})
     encoded = []
-    for begin in range(0, columns, COLUMNS_AT_ONCE):
-        chosen = list(range(begin, min(columns, begin + COLUMNS_AT_ONCE)))
+    for chosen in _exchanges(sum(shape["sizes"] for shape in shapes).tolist()):
         encoded += _merge_columns(world, blocks, chosen, shapes, null_unequal)
-    return int(sum(message["rows"].sum() for message in shapes)), encoded
+    return int(sum(shape["rows"].sum() for shape in shapes)), encoded
+
+
+def dictionary_bytes(blocks: list[Block], column: int | None = None) -> int:
+    """Local: bytes of the dictionaries of blocks, of one column or of all."""
+    return sum(texts.data.nbytes + STRING_BYTES * len(texts) for block in blocks
+               for texts in (block.texts if column is None else [block.texts[column]]))
+
+
+def _exchanges(sizes: list[int]) -> list[list[int]]:
+    """Local: neighbouring columns put together until they have EXCHANGE_BYTES."""
+    chosen: list[list[int]] = []
+    room = 0
+    for column, size in enumerate(sizes):
+        if not chosen or size > room:
+            chosen.append([])
+            room = EXCHANGE_BYTES
+        chosen[-1].append(column)
+        room -= size
+    return chosen
 
 
 def _merge_columns(world, blocks, columns, shapes, null_unequal):
@@ -169,11 +190,14 @@ def _merge_columns(world, blocks, columns, shapes, null_unequal):
     outgoing = [_LocalStrings(blocks, column, world.size) for column in columns]
     received = world.alltoall([{"columns": [strings.message(owner) for strings in outgoing]}
                                for owner in range(world.size)])
+    for strings in outgoing:
+        strings.forget()
     owned = [_OwnedStrings([message["columns"][index] for message in received]) for index in range(len(columns))]
     firsts = world.allgather({"columns": [{"first": strings.first, "missing": strings.first_missing}
                                           for strings in owned]})
     for index, strings in enumerate(owned):
         strings.number([message["columns"][index]["first"] for message in firsts])
+    del received
     replies = world.alltoall([{"codes": [strings.reply(rank) for strings in owned]} for rank in range(world.size)])
     gathered = world.allgather({"columns": [
         strings.encode(blocks, [reply["codes"][index] for reply in replies], owned[index].distinct)
@@ -195,8 +219,7 @@ class _LocalStrings:
     def __init__(self, blocks, column, ranks):
         self.column = column
         self.texts = Texts.joined([block.texts[column] for block in blocks])
-        sizes = [len(block.texts[column]) for block in blocks]
-        self.ends = np.cumsum(sizes, dtype=np.int64)
+        self.sizes = sizes = [len(block.texts[column]) for block in blocks]
         self.keys = np.concatenate([np.arange(size, dtype=np.int64) + (block.order << 32)
                                     for size, block in zip(sizes, blocks)] or [np.zeros(0, np.int64)])
         self.counts = np.concatenate([np.bincount(block.codes[column], minlength=size)
@@ -204,21 +227,26 @@ class _LocalStrings:
         hashes = np.concatenate([block.hashes[column] for block in blocks] or [np.zeros(0, np.uint64)])
         owners = (hashes & OWNER_BITS) % np.uint64(ranks)
         self.sent = [np.flatnonzero(owners == owner) for owner in range(ranks)]
+        for block in blocks:
+            block.texts[column] = block.hashes[column] = None
 
     def message(self, owner):
         chosen = self.sent[owner]
-        whole = len(chosen) == len(self.texts)
-        texts = self.texts if whole else self.texts.take(chosen)
+        texts = self.texts if len(chosen) == len(self.texts) else self.texts.take(chosen)
         return {**texts.to_message(), "keys": self.keys[chosen], "counts": self.counts[chosen]}
+
+    def forget(self):
+        """Local: the strings were sent; only where they went is needed from here on."""
+        self.texts = self.keys = self.counts = None
 
     def encode(self, blocks, replies, distinct):
         """Local: the global codes of this rank's rows, block after block."""
         kind = unsigned(distinct - 1)
-        mapping = np.empty(len(self.texts), kind)
+        mapping = np.empty(sum(self.sizes), kind)
         for chosen, codes in zip(self.sent, replies):
             mapping[chosen] = codes
-        parts = [mapping[end - len(block.texts[self.column]) : end][block.codes[self.column]]
-                 for block, end in zip(blocks, self.ends.tolist())]
+        parts = [mapping[end - size : end][block.codes[self.column]]
+                 for block, size, end in zip(blocks, self.sizes, np.cumsum(self.sizes).tolist())]
         return np.concatenate(parts) if parts else np.zeros(0, kind)
 
 
@@ -229,9 +257,9 @@ class _OwnedStrings:
         texts = Texts.joined([Texts.from_message(message) for message in messages])
         keys = np.concatenate([message["keys"] for message in messages])
         counts = np.concatenate([message["counts"] for message in messages])
-        order = np.argsort(keys, kind="stable")
+        order = np.argsort(keys, kind="stable")  # strings of one rank come in order, those of several interleave
         ids, first, _ = dictionary.group(texts.data, texts.start[order], texts.length[order])
-        self.first = keys[order][first]  # ascending: ids are in the order of first occurrence
+        self.first = keys[order[first]]  # ascending: ids are in the order of first occurrence
         self.ids = np.empty(len(ids), np.int64)
         self.ids[order] = ids
         self.counts = np.bincount(self.ids, weights=counts, minlength=len(first)).astype(np.int64)

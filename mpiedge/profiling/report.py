@@ -10,8 +10,8 @@ from functools import partial
 import numpy as np
 
 from mpiedge.errors import UsageError
-from mpiedge.profiling import fds, uccs
-from mpiedge.profiling.encode import EncodedTable, unsigned
+from mpiedge.profiling import encode, fds, uccs
+from mpiedge.profiling.encode import EncodedTable
 from mpiedge.profiling.evidence import estimate_bytes
 from mpiedge.profiling.inds import discover_inds
 from mpiedge.profiling.interest import most_interesting
@@ -38,21 +38,20 @@ class Found:
 
 
 def estimate(world, tables: list, blocks: list, wanted: set[str]) -> dict[str, float]:
-    """Collective: bytes this rank will hold, by item: dictionaries, codes, discovery."""
-    texts = sum(text.data.nbytes + 24 * len(text) for own in blocks for block in own for text in block.texts)
-    codes = discovery = 0.0
+    """Collective: bytes this rank will hold besides the dictionaries of its blocks, which are in memory by now and give
+    way to those of the whole tables: what of these travels at once, codes, discovery."""
+    codes = discovery = exchange = 0.0
     for source, own in zip(tables, blocks):
         width = len(source.columns)
-        distinct = np.zeros(width, np.int64)
-        for block in own:
-            distinct += [len(text) for text in block.texts]
-        distinct = world.sum(distinct)
+        distinct = world.sum(np.array([sum(len(block.texts[column]) for block in own) for column in range(width)]))
+        largest = max((encode.dictionary_bytes(own, column) for column in range(width)), default=0)
+        exchange = max(exchange, 3.0 * max(min(encode.EXCHANGE_BYTES, encode.dictionary_bytes(own)), largest))
         rows = int(world.sum(np.array([sum(block.rows for block in own)]))[0])
         distinct = np.minimum(distinct, rows).tolist()
-        codes += rows * sum(unsigned(count).itemsize for count in distinct)
+        codes += rows * sum(encode.unsigned(count).itemsize for count in distinct)
         if wanted & {"fd", "ucc"}:
             discovery = max(discovery, estimate_bytes(rows, distinct, width))
-    return {"dictionaries": 2.0 * texts, "codes": 2 * codes, "discovery": discovery}
+    return {"exchange": exchange, "codes": codes, "discovery": discovery}
 
 
 def discover(stage, tables: list[EncodedTable], wanted: set[str], args) -> Found:

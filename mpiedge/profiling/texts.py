@@ -42,6 +42,13 @@ class Texts:
         length = self.length[indices]
         return Texts.packed(dictionary.copy_strings(self.data, self.start[indices], length), length)
 
+    def part(self, begin: int, end: int) -> "Texts":
+        """Local: a copy of consecutive packed strings."""
+        if begin == end:
+            return Texts.of([])
+        stop = self.start[end - 1] + self.length[end - 1]
+        return Texts.packed(self.data[self.start[begin] : stop].copy(), self.length[begin:end].copy())
+
     def group(self):
         """Local: equal strings numbered alike: ids, first occurrences, hashes (see `kernels.dictionary.group`)."""
         return dictionary.group(self.data, self.start, self.length)

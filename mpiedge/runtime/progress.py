@@ -4,6 +4,8 @@ import sys
 
 from tqdm import tqdm
 
+tqdm.monitor_interval = 0  # no helper thread beside MPI; lines are checked at each update instead (miniters=1)
+
 
 def progress(world, total: int | None, unit: str, every_s: float | None = None, label: str = "") -> tqdm:
     """Local: a progress line (context manager with `.update(n)`), shown by rank 0 only.

@@ -10,7 +10,7 @@ from mpiedge.errors import InputError
 
 CHUNK_ROWS = 8192
 INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,17})")
-DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+DECIMAL = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?")
 BOOLEAN = re.compile(r"true|false|True|False|TRUE|FALSE")
 

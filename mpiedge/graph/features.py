@@ -95,8 +95,8 @@ def as_text(values: np.ndarray) -> list[str]:
     if values.dtype.kind in "OSU":
         return [str(value) for value in values.tolist()]
     if values.dtype.kind == "f":
-        return ["" if value != value else str(int(value)) if value == int(value) else repr(value)
-                if abs(value) != float("inf") else "" for value in values.tolist()]
+        return ["" if not np.isfinite(value) else str(int(value)) if value.is_integer() else repr(value)
+                for value in values.tolist()]
     return [str(value) for value in values.tolist()]
 
 

@@ -41,14 +41,13 @@ def _metis(graph: Adjacency, shares: np.ndarray, seed: int) -> np.ndarray:
 
     options = pymetis.Options()
     options.seed = seed
-    _, owner = pymetis.part_graph(
-        len(shares),
-        xadj=graph.indptr.astype(np.int32),
-        adjncy=graph.neighbours,
-        vweights=(graph.degrees() + NODE_WEIGHT).astype(np.int32),
-        tpwgts=shares.tolist(),
-        options=options,
-    )
+    starts, neighbours = graph.indptr.astype(np.int32), graph.neighbours
+    if hasattr(pymetis, "CSRAdjacency"):
+        edges = {"adjacency": pymetis.CSRAdjacency(adj_starts=starts, adjacent=neighbours)}
+    else:
+        edges = {"xadj": starts, "adjncy": neighbours}
+    weights = (graph.degrees() + NODE_WEIGHT).astype(np.int32)
+    _, owner = pymetis.part_graph(len(shares), **edges, vweights=weights, tpwgts=shares.tolist(), options=options)
     return np.asarray(owner, np.int32)
 
 

@@ -17,6 +17,11 @@ class PickledRows:
         self.state = state
 
 
+def latin1_bytes(text: str, encoding: str) -> bytes:
+    """How Python 3 writes bytes for Python 2: as text with the name of its encoding, which is always this one."""
+    return text.encode("latin1")
+
+
 # Python 2 and old numpy and scipy named these modules differently; nothing else is ever looked up.
 _multiarray = np._core.multiarray
 ALLOWED = {
@@ -27,6 +32,7 @@ ALLOWED = {
     ("scipy.sparse.csr", "csr_matrix"): PickledRows,
     ("scipy.sparse._csr", "csr_matrix"): PickledRows,
     ("collections", "defaultdict"): collections.defaultdict,
+    ("_codecs", "encode"): latin1_bytes,
     ("__builtin__", "list"): list,
     ("builtins", "list"): list,
     ("__builtin__", "dict"): dict,

@@ -1,0 +1,161 @@
+"""Training on any number of ranks is the training of one rank, with dropout and for every partition."""
+
+import contextlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from graphs import random_graph
+
+from mpiedge.graph import part as parts
+from mpiedge.graph import partition
+from mpiedge.graph.build import TRAIN, adjacency
+from mpiedge.models.build import build_model
+from mpiedge.runtime.allreduce import Allreduce
+from mpiedge.training import checkpoint
+from mpiedge.training.inputs import PartInputs
+from mpiedge.training.loop import Settings, Trainer
+
+torch.set_num_threads(1)
+METHODS = [name for name in partition.METHODS if name != "metis" or partition.default_method() == "metis"]
+
+
+@contextlib.contextmanager
+def untimed(name, kind="compute"):
+    """A phase that nobody measures."""
+    yield
+
+
+class OneRank:
+    """What a world of one rank answers, for the reference beside the real ranks."""
+
+    rank, size, is_root, bytes_sent, bytes_recv = 0, 1, True, 0, 0
+
+    def sum(self, array):
+        return np.array(array)
+
+
+def settings(model="gcn", **changes):
+    """Settings of a short training."""
+    values = {"model": model, "hidden": 8, "epochs": 50, "learning_rate": 0.01, "weight_decay": 5e-4, "dropout": 0.0,
+              "patience": 1000, "seed": 3} | changes  # fmt: skip
+    return Settings(**values)
+
+
+def trainer_of(world, graph, config, owner, reduce=None):
+    """A trainer on this rank's part under the given owners."""
+    neighbours = adjacency(graph.edges, graph.nodes) if config.model == "gcn" else None
+    size = world.size
+    made = list(parts.cut(graph, neighbours, owner, graph.splits["column:role"], size))
+    model = build_model(config.model, graph.features.columns, config.hidden, len(graph.classes), config.seed)
+    return Trainer(world, PartInputs(world, made[world.rank], untimed), model, config,
+                   reduce or (lambda flat: None), untimed)  # fmt: skip
+
+
+def both(world, graph, config, owner, compress="none"):
+    """The same training on all ranks and on one alone."""
+    many = trainer_of(world, graph, config, owner, Allreduce(world, compress))
+    many.run(lambda state: None)
+    alone = trainer_of(OneRank(), graph, config, np.zeros(graph.nodes, np.int32))
+    alone.run(lambda state: None)
+    return many, alone
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_many_ranks_equal_one(world, method, dropout):
+    """After 50 epochs the weights agree to 1e-4 and the curves too, whatever the partition, dropout included."""
+    graph = random_graph(5, nodes=200, edges=900)
+    neighbours = adjacency(graph.edges, graph.nodes)
+    owner = partition.partition(neighbours, np.arange(1, world.size + 1), method)
+    many, alone = both(world, graph, settings(dropout=dropout), owner)
+    np.testing.assert_allclose(many.state.weights, alone.state.weights, atol=1e-4)
+    np.testing.assert_allclose(np.array(many.state.history)[:, 1:5], np.array(alone.state.history)[:, 1:5], atol=1e-4)
+    assert many.state.best_epoch == alone.state.best_epoch
+
+
+def test_all_ranks_hold_the_same_weights(world):
+    """Nobody sends weights, so they must stay equal bit for bit on every rank, also with compressed gradients."""
+    graph = random_graph(6)
+    owner = (np.arange(graph.nodes) % world.size).astype(np.int32)
+    for compress in ("none", "fp16"):
+        many, _ = both(world, graph, settings(epochs=10), owner, compress)
+        high, low = world.max(many.state.weights.copy()), world.min(many.state.weights.copy())
+        np.testing.assert_array_equal(high, low)
+
+
+def test_compressed_gradients_stay_close(world):
+    """fp16 gradients end near the uncompressed result."""
+    graph = random_graph(6)
+    owner = (np.arange(graph.nodes) % world.size).astype(np.int32)
+    many, alone = both(world, graph, settings(epochs=20, weight_decay=0.05), owner, "fp16")
+    assert np.abs(many.state.history[-1][1] - alone.state.history[-1][1]) < 0.02
+
+
+def test_mlp_on_blocks(world):
+    """The perceptron on blocks of rows equals one rank as well."""
+    graph = random_graph(8)
+    owner = (np.arange(graph.nodes) * world.size // graph.nodes).astype(np.int32)
+    many, alone = both(world, graph, settings("mlp", dropout=0.5), owner)
+    np.testing.assert_allclose(many.state.weights, alone.state.weights, atol=1e-4)
+
+
+def test_ranks_without_nodes_or_labels(world):
+    """All nodes on one rank, and all labelled nodes on one rank: the others take part and nothing changes."""
+    graph = random_graph(9)
+    last = world.size - 1
+    everything = np.full(graph.nodes, last, np.int32)
+    labelled = np.where(graph.splits["column:role"] == TRAIN, last, 0).astype(np.int32)
+    for owner in (everything, labelled):
+        many, alone = both(world, graph, settings(dropout=0.5), owner)
+        np.testing.assert_allclose(many.state.weights, alone.state.weights, atol=1e-4)
+
+
+@pytest.mark.parametrize(("nodes", "edges", "classes"), [(3, 0, 1), (30, 0, 3), (30, 60, 1), (4, 6, 2)])
+def test_odd_graphs(world, nodes, edges, classes):
+    """No edges, one class, fewer nodes than ranks: trained and equal to one rank."""
+    graph = random_graph(1, nodes=nodes, edges=edges, classes=classes)
+    graph.splits["column:role"][graph.labels >= 0] = TRAIN
+    owner = (np.arange(graph.nodes) % world.size).astype(np.int32)
+    many, alone = both(world, graph, settings(epochs=20), owner)
+    np.testing.assert_allclose(many.state.weights, alone.state.weights, atol=1e-4)
+    assert np.isfinite(many.state.weights).all()
+
+
+def test_resumed_training_is_the_uninterrupted_one(world):
+    """Stopped after 20 of 50 epochs and resumed from the checkpoint's bytes: the very same curve and weights."""
+    graph = random_graph(11, nodes=100, edges=300)
+    owner = (np.arange(graph.nodes) % world.size).astype(np.int32)
+    config = settings(dropout=0.5)
+    whole = trainer_of(world, graph, config, owner, Allreduce(world))
+    whole.run(lambda state: None)
+    first = trainer_of(world, graph, settings(dropout=0.5, epochs=20), owner, Allreduce(world))
+    first.run(lambda state: None)
+    image = checkpoint.to_image(first.state, graph.splits["column:role"], "mark")
+    state, mark = checkpoint.from_image(image)
+    assert mark == "mark"
+    second = trainer_of(world, graph, config, owner, Allreduce(world))
+    second.restore(state)
+    second.run(lambda state: None)
+    np.testing.assert_array_equal(second.state.weights, whole.state.weights)
+    curve = slice(0, 5)
+    assert [row[curve] for row in second.state.history] == [row[curve] for row in whole.state.history]
+
+
+def test_best_epoch_and_early_stopping(world):
+    """Training stops `patience` epochs after the best validation, and the best weights come back."""
+    graph = random_graph(12)
+    owner = (np.arange(graph.nodes) % world.size).astype(np.int32)
+    trainer = trainer_of(world, graph, settings(epochs=500, patience=5), owner, Allreduce(world))
+    kept = {}
+    trainer.run(lambda state: kept.update({state.epoch: state.weights.copy()}))
+    state = trainer.state
+    assert state.epoch == state.best_epoch + 5 or state.epoch == 500
+    scores = [(row[4], -row[3]) for row in state.history]
+    assert max(scores) == scores[state.best_epoch - 1]
+    trainer.finish()
+    np.testing.assert_array_equal(state.weights, kept[state.best_epoch])

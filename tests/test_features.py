@@ -1,0 +1,171 @@
+"""Features from typed columns, and what is found out about tables of nodes and edges."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mpiedge.errors import InputError, UsageError
+from mpiedge.graph import cells, tables
+from mpiedge.graph.build import TEST, TRAIN
+from mpiedge.graph.features import Encoder, Survey, as_number, as_text, plan_encoder, survey
+
+
+def texts(*values):
+    """An object array of text cells."""
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column
+
+
+KINDS = {"code": "text", "title": "text", "city": "text", "year": "integer", "weight": "decimal", "day": "date",
+         "open": "boolean", "tag_1": "text", "tag_2": "text", "constant": "text", "number": "integer"}  # fmt: skip
+
+
+def rows(count=60):
+    """A table with one column of every sort."""
+    random = np.random.default_rng(0)
+    word = ["graph", "wave", "cell", "star", "code", "Proof"]
+    titles = [" ".join(random.choice(word, 3)) + f" of {random.integers(0, 40)}" for _ in range(count)]
+    return {
+        "code": texts(*(f"X{number:05d}" for number in range(count))),
+        "title": texts(*titles),
+        "city": texts(*random.choice(["Lima", "Oslo", ""], count)),
+        "year": random.integers(1950, 2020, count),
+        "weight": np.where(random.random(count) < 0.2, np.nan, random.random(count)),
+        "day": texts(*(f"20{number % 30:02d}-01-02" for number in range(count))),
+        "open": texts(*random.choice(["true", "false"], count)),
+        "tag_1": texts(*random.choice(["red", "blue", ""], count)),
+        "tag_2": texts(*random.choice(["blue", "green"], count)),
+        "constant": texts(*["same"] * count),
+        "number": np.arange(count),
+    }
+
+
+def encoder_of(table, kinds=KINDS):
+    """The encoder of a whole table."""
+    return plan_encoder(kinds, survey(kinds, table))
+
+
+def test_each_sort_of_column_becomes_its_features():
+    """Words, values and numbers as told; ids, constants and unique codes left out; numbered columns share a block."""
+    blocks = {"+".join(block.columns): block for block in encoder_of(rows()).blocks}
+    kinds = {name: block.kind for name, block in blocks.items()}
+    assert kinds == {"title": "words", "city": "values", "year": "number", "weight": "number", "day": "number",
+                     "open": "values", "tag_1+tag_2": "values"}  # fmt: skip
+    assert sorted(blocks["tag_1+tag_2"].vocabulary) == ["blue", "green", "red"]
+    assert "proof" in blocks["title"].vocabulary
+
+
+def test_encoding_by_hand():
+    """Weights and z-scores land in the right columns, rows have length 1, missing cells and unknown words no entry."""
+    table = rows()
+    encoder = encoder_of(table)
+    encoded = encoder.encode(table)
+    assert encoded.columns == encoder.columns and encoded.rows == 60
+    np.testing.assert_allclose(np.linalg.norm(encoded.dense(), axis=1), 1, rtol=1e-5)
+    start = {block.columns[0]: sum(other.width for other in encoder.blocks[:number])
+             for number, block in enumerate(encoder.blocks)}  # fmt: skip
+    missing = np.isnan(table["weight"])
+    assert not encoded.dense()[missing, start["weight"]].any() and encoded.dense()[~missing, start["weight"]].all()
+    strange = {name: column[:1].copy() for name, column in table.items()}
+    for name in ("title", "city", "day", "tag_1", "tag_2"):
+        strange[name][0] = "never seen"
+    strange["open"][0] = ""
+    dense = encoder.encode(strange).dense()[0]
+    used = set(np.flatnonzero(dense))
+    assert used <= {start["year"], start["weight"]} and used
+
+
+def test_chunks_do_not_change_the_features():
+    """Surveyed and encoded in chunks of any length, the table gives the same encoder and the same rows."""
+    table = rows()
+    whole = encoder_of(table)
+    merged = Survey()
+    for start in range(0, 60, 13):
+        chunk = {name: column[start : start + 13] for name, column in table.items()}
+        merged.merge(Survey.from_message(json.loads(json.dumps(survey(KINDS, chunk).to_message()))))
+    again = plan_encoder(KINDS, merged)
+    assert again.kinds == whole.kinds
+    for one, other in zip(again.blocks, whole.blocks):
+        assert (one.kind, one.columns, one.vocabulary, one.weights) == (
+            other.kind, other.columns, other.vocabulary, other.weights)  # fmt: skip
+        assert one.mean == pytest.approx(other.mean) and one.deviation == pytest.approx(other.deviation)
+    parts = [whole.encode({name: column[start : start + 13] for name, column in table.items()})
+             for start in range(0, 60, 13)]  # fmt: skip
+    np.testing.assert_array_equal(tables.stack(parts).dense(), whole.encode(table).dense())
+    restored = Encoder.from_message(json.loads(json.dumps(whole.to_message())))
+    np.testing.assert_array_equal(restored.encode(table).dense(), whole.encode(table).dense())
+
+
+@given(st.lists(st.tuples(st.text(max_size=12), st.floats(allow_nan=True, allow_infinity=True, width=32),
+                          st.integers(-(2**40), 2**40)), min_size=1, max_size=40))  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_any_cells_can_be_encoded(cell_rows):
+    """Arbitrary text, infinite and missing numbers: finite features of the planned width."""
+    table = {"a": texts(*(row[0] for row in cell_rows)), "b": np.array([row[1] for row in cell_rows]),
+             "c": np.array([row[2] for row in cell_rows])}  # fmt: skip
+    kinds = {"a": "text", "b": "decimal", "c": "integer"}
+    encoder = encoder_of(table, kinds)
+    if encoder.columns:
+        encoded = encoder.encode(table)
+        assert np.isfinite(encoded.data).all() and encoded.sound() and encoded.columns == encoder.columns
+
+
+def test_cells_as_text_and_number():
+    """Whole numbers print without a point, dates become days, nonsense becomes missing."""
+    assert as_text(np.array([1.0, np.nan, 2.5, np.inf])) == ["1", "", "2.5", ""]
+    assert as_text(np.array([3, -4])) == ["3", "-4"] and as_text(texts("a", "")) == ["a", ""]
+    np.testing.assert_array_equal(as_number("date", texts("1970-01-03", "no", "")), [2, np.nan, np.nan])
+    np.testing.assert_array_equal(as_number("integer", texts("7", "x", "")), [7, np.nan, np.nan])
+
+
+def test_label_is_guessed():
+    """A usual name wins over other columns of few values; without any candidate a usage error says so."""
+    table = {"id": texts(*map(str, range(40))), "area": texts(*(["a", "b"] * 15 + [""] * 10)),
+             "city": texts(*["x", "y"] * 20)}  # fmt: skip
+    kinds = dict.fromkeys(table, "text")
+    found = survey(kinds, table)
+    assert tables.guess_label({"papers": (kinds, found)}) == ("papers", "area")
+    assert tables.key_columns(kinds, found) == ["id"]
+    with pytest.raises(UsageError, match="no column looks like a label"):
+        tables.guess_label({"papers": ({"id": "text"}, found)})
+
+
+def test_edge_table_is_found_by_inclusions():
+    """The table with two columns included in the key of the nodes; its own inclusions do not mislead."""
+    found = [{"lhs": ["cites.citing"], "rhs": ["papers.id"]}, {"lhs": ["cites.cited"], "rhs": ["papers.id"]},
+             {"lhs": ["cites.cited"], "rhs": ["cites.citing"]}, {"lhs": ["log.paper"], "rhs": ["papers.id"]}]  # fmt: skip
+    columns = {"cites": ["citing", "cited"], "log": ["paper"], "papers": ["id", "area"]}
+    assert tables.edge_table(found, columns, "papers", ["id"]) == ("cites", "citing", "cited", "id")
+    assert tables.edge_table(found[1:], columns, "papers", ["id"]) is None
+
+
+def test_edges_are_matched_and_the_graph_assembled():
+    """Edges name rows by the key that fits, unknown ends drop out, a split column gives the roles."""
+    keys = {"code": ["9", "8", "7"], "id": ["a", "b", "c"]}
+    key, pairs = tables.match_edges((["a", "c", "zz"], ["b", "a", "a"]), keys)
+    assert key == "id" and pairs.tolist() == [[0, 1], [2, 0]]
+    encoded = encoder_of(rows(3)).encode(rows(3))
+    graph = tables.assemble(keys["id"], encoded, ["x", "", "y"], pairs, ["train", "TEST", ""], "column:part")
+    assert graph.labels.tolist() == [0, -1, 1] and graph.edges.tolist() == [[0, 1], [0, 2]]
+    assert graph.splits["column:part"].tolist() == [TRAIN, TEST, 0]
+
+
+def test_csv_cells_and_kinds():
+    """Delimiter, blank lines, byte order mark; kinds only where every filled cell agrees."""
+    header, columns = cells.read_csv("t.csv", "\ufeffa;b\n1;x\n\n 2 ;\n".encode())
+    assert header == ["a", "b"] and columns["a"].tolist() == ["1", "2"] and columns["b"].tolist() == ["x", ""]
+    kinds = [cells.infer_kind(texts(*column)) for column in
+             (["1", ""], ["1", "2.5"], ["007"], ["2020-01-31"], ["true", "False"], ["x"], [""], ["1e5"])]  # fmt: skip
+    assert kinds == ["integer", "decimal", "text", "date", "boolean", "text", "text", "decimal"]
+    assert [len(chunk["a"]) for chunk in cells.in_chunks({"a": np.zeros(cells.CHUNK_ROWS + 1)})] == [cells.CHUNK_ROWS, 1]
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\n", b"a,a\n1,2\n", b"a,\n1,2\n", b"a,b\n1\n", b"\xff\xfe\x00"])
+def test_bad_csv_is_one_line(data):
+    """Empty, headerless, ragged and wrongly encoded CSVs raise InputError with a remedy."""
+    with pytest.raises(InputError):
+        cells.read_csv("t.csv", data)

@@ -110,7 +110,7 @@ class Stage:
         parts = ", ".join(f"{name} {size / MEGABYTE:.0f}" for name, size in zip(items, worst))
         line = f"{self.planned_bytes / MEGABYTE:.0f} MB of {self.budget_bytes / MEGABYTE:.0f} MB per rank ({parts})"
         if self.planned_bytes > self.budget_bytes:
-            error = MemoryPlanError(f"mpiedge-{self.name}", f"would need {line}",
+            error = MemoryPlanError("memory", f"the work would need {line}",
                                     "Give more with --memory, or use more hosts or fewer ranks per host")
             error.everywhere = True
             raise error

@@ -36,14 +36,14 @@ def memory_plan(stage, sources, steps) -> dict[str, float]:
     largest = max((item.stop - item.start for source in sources for item in source.ranges), default=BLOCK_BYTES)
     cells = sum(min(2048, sum(item.records for item in source.ranges)) * source.structure.width for source in sources)
     items = {"rows_in_work": BYTES_PER_BLOCK_BYTE * largest, "samples": 3 * SAMPLE_BYTES_PER_CELL * cells}
+    needs = [0.0]
     if "duplicates" in steps:
-        needs = []
         for source in sources:
             rows = sum(item.records for item in source.ranges)
             needs.append(duplicates.estimate_bytes(rows, source.structure.width, source.file.size / max(1, rows),
                                                    stage.budget_bytes) if source.structure.width > 2 else 60 * rows)
-        items["duplicates"] = max(needs)
-    return items
+    # The samples are dropped before duplicates are looked for, and the rows in work are not there at the same time.
+    return {"duplicates": max(needs)} if max(needs) > sum(items.values()) else items
 
 
 def look(stage, sources, args) -> tuple[list[Survey], list[list[ColumnPlan]]]:

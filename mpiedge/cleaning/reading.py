@@ -71,7 +71,7 @@ def _refuse_binary(path: str, head: bytes) -> None:
     text = head.strip(b"\x00\r\n\t \xef\xbb\xbf")
     if not text:
         error = InputError(path, "holds no text, only blanks", "Give a CSV with a header line and rows")
-    elif controls > 0.1 * len(head) and head.count(0) < 0.9 * controls:
+    elif controls > 0.05 * len(head) and head.count(0) < 0.9 * controls:
         error = InputError(path, "is no text file", "Give a CSV; a spreadsheet must be exported first")
     else:
         return

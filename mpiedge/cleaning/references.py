@@ -126,10 +126,6 @@ class Redirected:
         self.before, self.renamed = table, renamed
         self.name, self.columns, self.rows, self.chunk_rows = table.name, table.columns, table.rows, table.chunk_rows
 
-    def column(self, name: str):
-        """The column of that name."""
-        return self.before.column(name)
-
     def read(self, chunk: int, columns: list[str] | None = None) -> dict[str, np.ndarray]:
         """Local: one chunk, as `Table.read`."""
         cells = self.before.read(chunk, columns)

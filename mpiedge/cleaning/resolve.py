@@ -103,10 +103,6 @@ class WithoutColumns:
         self.table, self.name, self.rows, self.chunk_rows = table, table.name, table.rows, table.chunk_rows
         self.columns = [column for column in table.columns if column.name not in hidden]
 
-    def column(self, name: str):
-        """The column of that name."""
-        return self.table.column(name)
-
     def read(self, chunk: int, columns: list[str] | None = None) -> dict[str, np.ndarray]:
         """Local: one chunk, as `Table.read`."""
         return self.table.read(chunk, [column.name for column in self.columns] if columns is None else columns)

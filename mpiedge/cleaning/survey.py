@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mpiedge.cleaning.reading import Source
-from mpiedge.cleaning.types import ColumnSummary
+from mpiedge.cleaning.types import ColumnSummary, mix
 
 SAMPLE_ROWS = 2048
 WIDEST_SAMPLED_CELL = 200
@@ -111,10 +111,3 @@ def _sample(found: Survey, index: int, rows: list[list[str]]) -> None:
               for place in np.flatnonzero(keys < limit).tolist()]
     found.sample = heapq.nsmallest(SAMPLE_ROWS, found.sample + chosen)
 
-
-def mix(values: np.ndarray) -> np.ndarray:
-    """64 well-mixed bits per uint64 (the finaliser of splitmix64, Steele, Lea & Flood 2014)."""
-    values = (values + np.uint64(0x9E3779B97F4A7C15))
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))

@@ -50,6 +50,39 @@ class Tally:
         return dict(sorted(totals.items()))
 
 
+class WorkingTable:
+    """A table whose chunks are kept as one string of bytes per column, cells divided by NUL (which no cell holds).
+
+    Read like `store.tables.Table`; every column is text.
+    """
+
+    def __init__(self, access, stage: str, name: str, columns: list[str], chunk_rows: list[int]):
+        self.name, self.columns = name, [Column(column, "text") for column in columns]
+        self.chunk_rows, self.rows = chunk_rows, sum(chunk_rows)
+        self._access, self._stage = access, stage
+        self._places = {column: place for place, column in enumerate(columns)}
+
+    def read(self, chunk: int, columns: list[str] | None = None) -> dict[str, np.ndarray]:
+        """Local: cells of one chunk as object arrays of str, "" = missing; belongs inside `queue.run`."""
+        part = self._access.read_part(self._stage, self.name, chunk)
+        text, ends = memoryview(np.ascontiguousarray(part["text"])), part["ends"].tolist()
+        names = [column.name for column in self.columns] if columns is None else columns
+        cells = {}
+        for name in names:
+            place = self._places[name]
+            values = str(text[ends[place]:ends[place + 1]], "utf-8", "surrogatepass").split("\x00")
+            cells[name] = np.empty(self.chunk_rows[chunk], dtype=object)
+            cells[name][:] = values if self.chunk_rows[chunk] else []
+        return cells
+
+    @staticmethod
+    def arrays(columns: list[list[str]]) -> dict[str, np.ndarray]:
+        """The part that holds these columns."""
+        texts = ["\x00".join(cells).encode("utf-8", "surrogatepass") for cells in columns]
+        return {"text": np.frombuffer(b"".join(texts), dtype=np.uint8),
+                "ends": np.cumsum([0, *map(len, texts)], dtype=np.int64)}
+
+
 def changes_file(table: str) -> str:
     """Where the changes of a table are listed, in the run folder."""
     return f"clean/{table}.changes.csv"
@@ -73,12 +106,12 @@ def write_working(stage, sources: list[Source], surveys: list[Survey], plans: li
 
     def work(task):
         table, index = task
-        source, names = sources[table], sources[table].structure.names
+        source = sources[table]
         rows = source.rows(stage.access, index)
         numbers = [int(firsts[table][index]) + place for place in rows.places]
         changes = [(numbers[row], "", rule, text, "", confidence) for row, rule, text, confidence in rows.repairs]
         yield
-        columns = [list(cells) for cells in zip(*rows.cells)] or [[] for _ in names]
+        columns = [list(cells) for cells in zip(*rows.cells)] or [[] for _ in plans[table]]
         for place, plan in enumerate(plans[table]):
             columns[place], found = formats.apply(plan, columns[place])
             changes += [(numbers[row], plan.name, rule, before, after, confidence)
@@ -92,18 +125,15 @@ def write_working(stage, sources: list[Source], surveys: list[Survey], plans: li
         stage.access.write_piece(changes_file(source.name), 2 * index, csv_lines(changes))
         stage.access.write_piece(rejects_file(source.name), index, csv_lines(rows.rejects))
         yield
-        return stage.access.write_part(stage.name, working_name(source.name), index, as_arrays(names, columns))
+        stage.access.write_part(stage.name, working_name(source.name), index, WorkingTable.arrays(columns))
 
     tasks = [(table, index) for table, source in enumerate(sources) for index in range(len(source.ranges))]
-    parts = stage.queue.gather(stage.queue.run(tasks, work, name="formats put right"))
+    stage.queue.run(tasks, work, name="formats put right")
     for tally, count in zip(tallies, counts):
         tally.merge(stage.world)
         count.merge(stage.world)
-    tables = []
-    for table, source in enumerate(sources):
-        columns = [Column(plan.name, "text") for plan in plans[table]]
-        mine = [part for task, part in parts if task[0] == table]
-        tables.append(stage.working_table(working_name(source.name), columns, mine))
+    tables = [WorkingTable(stage.access, stage.name, working_name(source.name), source.structure.names,
+                           survey.kept_rows.tolist()) for source, survey in zip(sources, surveys)]
     return tables, tallies, counts
 
 

@@ -36,7 +36,8 @@ def build_parser():
     what.add_argument("--stats", action="store_true", help="statistics of every column")
     what.add_argument("--verify", metavar="DEPENDENCY",
                       help='check one dependency, such as "a,b -> c", and list the rows that violate it')
-    page.add_argument("--max-lhs", type=int, metavar="N", help="only dependencies with at most N columns on the left")
+    page.add_argument("--max-lhs", type=int, metavar="N",
+                      help="only dependencies with at most N columns on the left, and keys of at most N columns")
     page.add_argument("--delimiter", metavar="D", help="one character, or tab (default: the fitting one of , ; tab |)")
     page.add_argument("--no-header", action="store_true", help="the first record is data; columns are column_1, ...")
     page.add_argument("--null", metavar="TOKEN", help="cells with this text are missing, as empty cells are")
@@ -58,6 +59,7 @@ def run(args, world) -> None:
                 tables = sources.open_csvs(stage, args.tables, delimiter, not args.no_header)
             else:
                 tables = sources.open_clean(stage)
+        stage.say(f"input   {', '.join(args.tables) or f'clean tables of {stage.run} ({stage.how_chosen})'}")
         blocks = sources.encode_blocks(stage, tables, args.null.encode() if args.null else None)
         stage.plan(**report.estimate(world, tables, blocks, wanted))
         encoded = []
@@ -72,7 +74,8 @@ def run(args, world) -> None:
         with stage.phase("write", "io"):
             stage.access.remove(stage.name)
             files = report.write(stage, encoded, found, columns)
-        stage.commit(files=files, summary=report.summary(encoded, found), config=report.config(args, wanted))
+        stage.commit(files=files, summary=report.summary(encoded, found), config=report.config(args, wanted),
+                     inputs={source.name: source.inputs for source in tables})
         report.tell(stage, encoded, found, began_s)
 
 

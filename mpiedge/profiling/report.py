@@ -62,7 +62,8 @@ def discover(stage, tables: list[EncodedTable], wanted: set[str], args) -> Found
     if "ucc" in wanted:
         found.uccs = []
     for table in tables if wanted & {"fd", "ucc"} else []:
-        result = fds.discover_fds(table.codes, world=stage.world, queue=stage.queue, max_lhs=args.max_lhs)
+        result = fds.discover_fds(table.codes, world=stage.world, queue=stage.queue, max_lhs=args.max_lhs,
+                                  progress=partial(tell_round, stage, table.name))
         if "fd" in wanted:
             order = sorted_sets(result.lhs, result.rhs)
             found.fds.append((result.lhs[order], result.rhs[order]))
@@ -76,6 +77,11 @@ def discover(stage, tables: list[EncodedTable], wanted: set[str], args) -> Found
     if "verify" in wanted:
         found.verdicts = verdicts(tables, args.verify)
     return found
+
+
+def tell_round(stage, table: str, number: int, candidates: int, sets: int) -> None:
+    """Local: a line on rank 0 with -v."""
+    stage.detail(f"{table:7s} round {number}: {candidates:,} candidates to check, {sets:,} minimal difference sets")
 
 
 def verdicts(tables: list[EncodedTable], dependency: str) -> list:

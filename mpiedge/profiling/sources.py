@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import hashlib
 import itertools
 from dataclasses import dataclass, field
 
@@ -41,6 +42,11 @@ class CsvTable:
     def read(self, access, block: int) -> bytes:
         """Local: the text of a block."""
         return access.read_bytes(self.file, *self.ranges[block][:2])
+
+    @property
+    def inputs(self) -> dict:
+        """What the manifest says of the input."""
+        return {"bytes": self.file.size}
 
     def encode(self, text: bytes, block: int, order: int, null: bytes | None) -> Block:
         """Local: encodes a block. Raises InputError with the line for bytes that are not UTF-8 and ragged records."""
@@ -89,6 +95,12 @@ class StoreTable:
         """Local: the columns of a block."""
         arrays = self.table.read(block)
         return [arrays[name] for name in self.columns]
+
+    @property
+    def inputs(self) -> dict:
+        """What the manifest says of the input."""
+        sums = "".join(part["sha256"] for part in self.table.parts)
+        return {"rows": self.table.rows, "sha256": hashlib.sha256(sums.encode()).hexdigest()}
 
     def encode(self, arrays: list[np.ndarray], block: int, order: int, null: bytes | None) -> Block:
         """Local: encodes a block."""
@@ -189,6 +201,7 @@ def encode_blocks(stage, tables: list, null: bytes | None) -> list[list[Block]]:
 
     def work(task):
         source = tables[task[0]]
+        line.update()
         try:
             with stage.phase("read", "io"):
                 data = source.read(stage.access, task[1])
@@ -198,7 +211,8 @@ def encode_blocks(stage, tables: list, null: bytes | None) -> list[list[Block]]:
             problems.append([order[task], error.subject, error.cause, error.remedy])
             return None
 
-    done = stage.queue.run(tasks, work, name="encode")
+    with stage.progress(None, "blocks") as line:
+        done = stage.queue.run(tasks, work, name="encode")
     found = sorted(problem for message in stage.world.allgather(problems) for problem in message)
     if found:
         raise everywhere(InputError(*found[0][1:]))

@@ -174,12 +174,12 @@ def _merge_numbers(world, columns: list) -> dict[str, dict]:
     return described
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def describe_numbers(values: np.ndarray, counts: np.ndarray) -> dict:
     """Local: minimum, maximum, mean, standard deviation (n - 1), quantiles (linear) and histogram; values ascending."""
     total = int(counts.sum())
-    with np.errstate(over="ignore"):
-        mean = math.fsum((values * counts).tolist()) / total
-        squares = math.fsum(((values - mean) ** 2 * counts).tolist())
+    mean = _sum(values * counts) / total
+    squares = _sum((values - mean) ** 2 * counts)
     ends = np.cumsum(counts)
 
     def at(position: int) -> float:
@@ -196,6 +196,14 @@ def describe_numbers(values: np.ndarray, counts: np.ndarray) -> dict:
     return {"min": float(values[0]), "max": float(values[-1]), "mean": mean,
             "std": math.sqrt(squares / (total - 1)) if total > 1 else None, "quantiles": quantiles,
             "histogram": {"edges": edges.tolist(), "counts": np.diff(upto).tolist()}}
+
+
+def _sum(numbers: np.ndarray) -> float:
+    """Local: the exactly rounded sum, infinite where it is beyond the range of floats."""
+    try:
+        return math.fsum(numbers.tolist())
+    except (OverflowError, ValueError):
+        return math.inf
 
 
 def _merge_patterns(world, columns: list) -> dict[str, list]:

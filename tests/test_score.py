@@ -41,13 +41,15 @@ def finished(tmp_path):
     (run / "profile/fds.jsonl").write_text("\n".join(lines) + "\n")
     (run / "train/summary.json").write_text(json.dumps({"model": "gcn", "test_accuracy": 0.875}))
     (run / "timings.csv").write_text(
-        "stage,rank,wall_s,peak_rss_mb\nclean,0,1.5,80.0\nclean,0,0.5,90.0\nclean,1,1.0,\ntrain,0,3.0,300.0\n"
+        "stage,rank,start_s,wall_s,peak_rss_mb\nclean,0,0.0,7.0,200.0\nclean,0,7.0,7.0,200.0\nclean,1,0.5,8.0,100.0\n"
+        "clean,0,0.0,1.5,80.0\nclean,0,1.5,0.5,90.0\nclean,1,0.0,1.0,\ntrain,0,0.0,3.0,300.0\n"
     )
     return run, demo
 
 
 def test_report(finished):
-    """The report holds F1, recovered FDs (a smaller left-hand side counts), accuracies, time and memory per stage."""
+    """The report holds F1, recovered FDs (a smaller left-hand side counts), accuracies, time and memory of each
+    stage's last run."""
     run, demo = finished
     text = score.report(run, demo, run)
     assert "F1 1.000 (precision 1.000, recall 1.000 of 6 true pairs)" in text

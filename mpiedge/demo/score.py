@@ -72,12 +72,22 @@ def training(run: Path) -> dict:
 
 
 def stage_costs(run: Path) -> dict[str, tuple[float, float]]:
-    """For each stage in timings.csv: (seconds of its slowest rank, peak memory of its largest rank in MB)."""
-    walls, peaks = defaultdict(Counter), Counter()
+    """For each stage in timings.csv: (seconds of its slowest rank, peak memory of its largest rank in MB).
+
+    A stage that ran again has appended its rows; they begin where `start_s` of a rank goes back, and only they count.
+    """
+    ranks = {}
     for row in read_rows(run / "timings.csv"):
-        walls[row["stage"]][row["rank"]] += float(row["wall_s"] or 0)
-        peaks[row["stage"]] = max(peaks[row["stage"]], float(row["peak_rss_mb"] or 0))
-    return {stage: (max(ranks.values()), peaks[stage]) for stage, ranks in walls.items()}
+        start_s, wall_s, peak_mb = (float(row[name] or 0) for name in ("start_s", "wall_s", "peak_rss_mb"))
+        before = ranks.get((row["stage"], row["rank"]), (0.0, 0.0, 0.0))
+        if start_s < before[0]:
+            before = (0.0, 0.0, 0.0)
+        ranks[row["stage"], row["rank"]] = (start_s, before[1] + wall_s, max(before[2], peak_mb))
+    costs = {}
+    for (stage, _), (_, wall_s, peak_mb) in ranks.items():
+        slowest, largest = costs.get(stage, (0.0, 0.0))
+        costs[stage] = (max(slowest, wall_s), max(largest, peak_mb))
+    return costs
 
 
 def report(run: Path, demo: Path, baseline: Path | None) -> str:

@@ -46,6 +46,11 @@ def test_hitting_sets_match_their_definition(seed, columns, count, shift, larges
         members = [frozenset(v - shift for v in one) for one in bits.members(found, columns + shift)]
         assert len(members) == len(set(members))
         assert set(members) == expected
+    for find in (lambda branch: hitting.minimal_hitting_sets(masks, largest, budget, branch),
+                 lambda branch: hitting.minimal_hitting_sets_plain(masks, largest, branch)):
+        parts = [drain(find(branch))[0] for branch in range(hitting.branches(masks))]
+        members = [frozenset(v - shift for v in one) for one in bits.members(np.concatenate(parts), columns + shift)]
+        assert sorted(map(sorted, members)) == sorted(map(sorted, expected))
 
 
 def test_long_searches_pause():

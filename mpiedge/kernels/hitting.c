@@ -127,8 +127,9 @@ INLINE int choose(hitting *h, level *l, int W) {
     return 1;
 }
 
-/* edges: n x words, none empty, none inside another; largest: size limit of a hitting set. */
-hitting *hitting_new(const uint64_t *edges, int64_t n, int32_t words, int32_t largest) {
+/* edges: n x words, none empty, none inside another; largest: size limit of a hitting set; only: -1, or the number of
+ * the one branch below the root to follow (each minimal hitting set is found in exactly one). */
+hitting *hitting_new(const uint64_t *edges, int64_t n, int32_t words, int32_t largest, int32_t only) {
     hitting *h = calloc(1, sizeof *h);
     if (!h) return NULL;
     h->edges = n, h->words = words, h->edge_words = (int32_t)((n + 63) / 64), h->vertices = words * 64;
@@ -158,6 +159,16 @@ hitting *hitting_new(const uint64_t *edges, int64_t n, int32_t words, int32_t la
         h->top = -1;
     } else if (h->largest < 1 || !choose(h, l, words)) {
         h->top = -1;
+    } else if (only >= 0) {
+        uint64_t kept = 0;                                     /* the vertices before it are free again, those after it not */
+        for (int w = 0; w < words; w++)
+            for (uint64_t bits = l->branch[w]; bits; bits &= bits - 1) {
+                uint64_t bit = bits & -bits;
+                if (only > 0) l->candidates[w] |= bit;
+                if (only-- != 0) l->branch[w] &= ~bit;
+                else kept = 1;
+            }
+        if (!kept) h->top = -1;
     }
     return h;
 }

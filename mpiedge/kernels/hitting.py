@@ -14,7 +14,7 @@ def _declare(library):
     signatures = {
         "minimise": (size, [address, narrow, size, size, address, address, size]),
         "covered": (None, [address, size, narrow, address, size, address]),
-        "new": (address, [address, size, narrow, narrow]),
+        "new": (address, [address, size, narrow, narrow, narrow]),
         "run": (narrow, [address, size]),
         "count": (size, [address]),
         "sets": (address, [address]),
@@ -73,18 +73,24 @@ def covered(sets: np.ndarray, closed: np.ndarray) -> np.ndarray:
     return result.view(bool)
 
 
-def minimal_hitting_sets(edges: np.ndarray, largest: int | None = None, budget: int = 1 << 17):
+def branches(edges: np.ndarray) -> int:
+    """Local: into how many branches the search for hitting sets of `edges` can be cut."""
+    return int(bits.sizes(edges).min()) if len(edges) else 1
+
+
+def minimal_hitting_sets(edges: np.ndarray, largest: int | None = None, budget: int = 1 << 17, branch: int = -1):
     """Local: a generator that yields None about every 50 ms and returns all minimal hitting sets of `edges`.
 
-    edges: (k, words) uint64, none empty, none inside another. largest: leave out hitting sets with more members.
+    edges: (k, words) uint64, none empty, none inside another. largest: leave out hitting sets with more members. branch:
+    follow only one of the `branches(edges)` of the search, 0 and up; each hitting set is found in exactly one.
     Returns (m, words) uint64, unsorted: the minimal hitting sets of the hypergraph (Murakami & Uno 2014).
     """
     words = edges.shape[1]
     largest = 64 * words if largest is None else largest
     if _library is None:
-        return (yield from minimal_hitting_sets_plain(edges, largest))
+        return (yield from minimal_hitting_sets_plain(edges, largest, branch))
     edges = np.ascontiguousarray(edges)
-    handle = _library.hitting_new(edges.ctypes.data, len(edges), words, largest)
+    handle = _library.hitting_new(edges.ctypes.data, len(edges), words, largest, branch)
     try:
         if not handle or _library.hitting_failed(handle):
             raise MemoryError("no memory for the enumeration of hitting sets")
@@ -101,7 +107,7 @@ def minimal_hitting_sets(edges: np.ndarray, largest: int | None = None, budget: 
         _library.hitting_free(handle)
 
 
-def minimal_hitting_sets_plain(edges: np.ndarray, largest: int):
+def minimal_hitting_sets_plain(edges: np.ndarray, largest: int, only: int = -1):
     """Local: the plain version of `minimal_hitting_sets`, on whole numbers as sets."""
     words = edges.shape[1]
     sets = [sum(int(word) << (64 * i) for i, word in enumerate(edge)) for edge in edges]
@@ -116,9 +122,14 @@ def minimal_hitting_sets_plain(edges: np.ndarray, largest: int):
             return
         branch = min((edge & candidates for edge in uncovered), key=int.bit_count)
         candidates &= ~branch
+        number = -1
         while branch:
             vertex = branch & -branch
             branch ^= vertex
+            number += 1
+            if not chosen and only >= 0 and number != only:
+                candidates |= vertex
+                continue
             kept = [[edge for edge in own if not edge & vertex] for own in critical]
             if not all(kept):
                 continue

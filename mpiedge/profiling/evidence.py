@@ -1,6 +1,5 @@
 """One table as dictionary codes, and the evidence about it: difference sets, closed column sets and checked candidates."""
 
-import time
 from collections import OrderedDict
 
 import numpy as np
@@ -17,7 +16,7 @@ DUPLICATE_SHARE = 8  # drop duplicate rows when they are at least one in so many
 PARTITION_BYTES = 32 << 20
 
 
-def share(world, queue, tasks: list[tuple], work, cost_ns, split=None, name="tasks") -> list[tuple]:
+def share(world, queue, tasks: list[tuple], work, cost_ns, name="tasks") -> list[tuple]:
     """Collective: run tasks on the queue, or, when they are too little work, all of them on every rank.
 
     Returns the (task, result) pairs of this rank and whether they are only a part: (pairs, shared). The choice depends
@@ -25,7 +24,7 @@ def share(world, queue, tasks: list[tuple], work, cost_ns, split=None, name="tas
     """
     if queue is None or sum(map(cost_ns, tasks)) < SHARE_NS:
         return alone(tasks, work), False
-    return queue.run(tasks, work, cost=cost_ns, split=split, name=name), True
+    return queue.run(tasks, work, cost=cost_ns, name=name), True
 
 
 def alone(tasks: list[tuple], work) -> list[tuple]:
@@ -64,9 +63,9 @@ class TableEvidence:
         self.codes, self.cardinality = {}, {}
         for column, array in enumerate(codes):
             largest, smallest = (int(array.max()), int(array.min())) if self.rows else (0, 0)
-            if largest > 4 * self.rows + 65536:
+            if smallest < 0 or largest > 4 * self.rows + 65536:
                 array = np.unique(array, return_inverse=True)[1]
-                largest = int(array.max())
+                smallest, largest = 0, int(array.max())
             if largest != smallest:
                 self.codes[column], self.cardinality[column] = partition.narrow(array, largest + 1), largest + 1
         self.active = list(self.codes)
@@ -249,27 +248,14 @@ def group_or(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def estimate_bytes(rows: int, cardinalities: list[int], columns: int | None = None) -> int:
     """Local: bytes one rank needs to discover the dependencies of a table, beyond the codes given by the caller.
 
-    cardinalities: distinct values per column. Counts the row tile, narrow copies of the codes, kept partitions and the
-    partitions on the stack of the walk; the evidence itself is small.
+    cardinalities: distinct values per column, of which `columns` (all by default) are looked at. Counts the row tile,
+    kept partitions, those on the stack of the walk, and what was seen. Codes are counted as given in the narrowest type.
     """
-    active = [cardinality for cardinality in cardinalities if cardinality > 1]
-    used = [needed_bytes(cardinality) for cardinality in active]
-    tile = -(-sum(used) // 16) * 16 if sum(used) <= 64 else sum(-(-sum(one > p for one in used) // 16) * 16 for p in range(4))
-    codes = sum(4 if one == 3 else one for one in used)
-    partitions = min(len(active) * 5 * rows, max(PARTITION_BYTES, 6 * rows))
-    scratch = 4 * max(active, default=0) + 24 * rows
-    seen = (1 << len(active)) // 8 if len(active) <= 24 else (1 << 17) * bits.words_for(len(active))
-    return rows * (tile + codes) + partitions + scratch + seen + (4 << 20)
-
-
-class Clock:
-    """CPU seconds by name, for the phases of a discovery."""
-
-    def __init__(self):
-        self.seconds = {}
-
-    def add(self, name: str, since: float) -> float:
-        """Local: add the CPU time since `since` to `name`; returns the time now."""
-        now = time.process_time()
-        self.seconds[name] = self.seconds.get(name, 0.0) + now - since
-        return now
+    active = [int(one) for one in list(cardinalities)[:columns] if one > 1]
+    used = [needed_bytes(one) for one in active]
+    dense = -(-sum(used) // 16) * 16
+    tile = dense if sum(used) <= 64 else sum(-(-sum(one > plane for one in used) // 16) * 16 for plane in range(4))
+    partitions = min(3 * len(active) * rows, max(PARTITION_BYTES, 5 * rows))
+    stack = 12 * rows + 8 * max(active, default=0)
+    seen = (1 << len(active)) // 8 if len(active) <= 24 else (1 << 18) * bits.words_for(len(active))
+    return rows * tile + partitions + stack + seen + (1 << 20)

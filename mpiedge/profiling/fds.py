@@ -114,7 +114,7 @@ def refute_or_certify(table: TableEvidence, left: np.ndarray, right: np.ndarray,
     if table.all_pairs * PAIR_NS <= BETA * sum(map(round_.cost_ns, tasks)):
         table.compare_all(world, queue)
         return
-    _, shared = share(world, queue, tasks, round_.work, round_.cost_ns, round_.split, name="walk")
+    _, shared = share(world, queue, tasks, round_.work, round_.cost_ns, name="walk")
     outcome = round_.walk.outcome()
     table.exchange(world if shared else None, round_.since, outcome.closed, candidates.left[outcome.checked], outcome.safe)
 
@@ -140,17 +140,6 @@ class Round:
         column = int(self.candidates.prefix(low, 1)[0])
         rows = self.table.clustered_rows[column]
         return min(self.table.pairs[column] * PAIR_NS, (high - low) * rows * ROW_NS / depth) + rows * PAIR_NS
-
-    def split(self, task: tuple) -> tuple[tuple, tuple] | None:
-        """Local: cut a walk between two of the groups below its node; each half settles what it finds on its own."""
-        kind, low, high, depth, _ = task
-        if kind == PAIRS or self.cost_ns(task) < EXPAND_NS:
-            return None
-        groups = self.candidates.groups(low, high, depth)
-        if len(groups) < 2:
-            return None
-        cut = groups[len(groups) // 2][0]
-        return (WALK, low, cut, depth, 0), (WALK, cut, high, depth, 0)
 
     def work(self, task: tuple):
         """Local: a generator that does one task and yields None between slices and lists of new tasks."""

@@ -63,10 +63,17 @@ class Enumerator:
 
 
 def enumerate_one(edges: np.ndarray, largest: int | None, world=None, queue=None) -> np.ndarray:
-    """Collective: the minimal hitting sets of one hypergraph, (k, words)."""
-    search = hitting.minimal_hitting_sets(edges, largest, STEPS)
-    while True:
-        try:
-            next(search)
-        except StopIteration as end:
-            return end.value
+    """Collective: the minimal hitting sets of one hypergraph, (k, words); a long search is shared by its branches."""
+    search = hitting.minimal_hitting_sets(edges, largest, FIRST_STEPS)
+    try:
+        next(search)
+    except StopIteration as end:
+        return end.value
+
+    def work(task):
+        found = yield from hitting.minimal_hitting_sets(edges, largest, STEPS, task[0])
+        return {"found": found}
+
+    tasks = [(branch,) for branch in range(hitting.branches(edges))]
+    results = alone(tasks, work) if queue is None else queue.gather(queue.run(tasks, work, name="keys"))
+    return np.concatenate([np.asarray(message["found"], np.uint64) for _, message in results])

@@ -66,8 +66,8 @@ def planetoid_files(nodes: int = 30, columns: int = 8, classes: int = 3, train: 
 def npz_bytes(graph: Graph, **more) -> bytes:
     """A graph as an npz of plain arrays."""
     target = io.BytesIO()
-    features = graph.features
-    np.savez(target, edges=graph.edges.astype(np.int32), labels=graph.labels.astype(np.int8), feat_indptr=features.indptr,
-             feat_indices=features.indices, feat_data=np.ones(len(features.data), np.uint8),
+    features, ones = graph.features, np.ones(len(graph.features.data), np.uint8)
+    np.savez(target, edges=graph.edges.astype(np.int32), labels=graph.labels.astype(np.int8),
+             feat_indptr=features.indptr, feat_indices=features.indices, feat_data=ones,
              feat_shape=np.array([features.rows, features.columns]), **more)  # fmt: skip
     return target.getvalue()

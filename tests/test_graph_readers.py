@@ -127,7 +127,8 @@ def test_edge_folder():
 
 @pytest.mark.parametrize("change", [
     {"edges.csv": b""}, {"target.csv": b"id\n1\n"}, {"features.json": b"[1]"}, {"features.json": b'{"a": [-1]}'},
-    {"features.json": b'{"a": ["x"]}'}, {"features.json": b"{"}, {"target.csv": b"\xff\xfe"}, {"edges.csv": b"a,b\n1\n"},
+    {"features.json": b'{"a": ["x"]}'}, {"features.json": b"{"}, {"target.csv": b"\xff\xfe"},
+    {"edges.csv": b"a,b\n1\n"},
 ])  # fmt: skip
 def test_bad_edge_folder_is_one_line(change):
     """Empty, cut or mistyped files raise InputError."""
@@ -161,7 +162,7 @@ def test_undirected_edges_and_adjacency():
     ("minesweeper", 10000, 39402, 7, 10000, 2, 0),
 ])  # fmt: skip
 def test_real_graphs(shared_data, name, nodes, edges, columns, entries, classes, unlabelled):
-    """Nodes, undirected edges, features, non-zeros, classes and unlabelled nodes of the real graphs are the known ones."""
+    """Nodes, undirected edges, features, non-zeros, classes and unlabelled nodes of real graphs are the known ones."""
     graph = read_folder(shared_data / "graph" / name)
     assert (graph.nodes, len(graph.edges), graph.features.columns) == (nodes, edges, columns)
     assert (len(graph.features.data), len(graph.classes)) == (entries, classes)

@@ -54,7 +54,8 @@ def test_sparse_products_equal_the_plain_ones(seed, rows, columns, width, probab
     plain = sparse_product._multiply_plain(0, *arguments, right, np.zeros((rows, width), np.float32), names, dropout)
     np.testing.assert_allclose(product(*arguments, right, names, dropout), plain, rtol=1e-5, atol=1e-5)
     plain = sparse_product._multiply_plain(1, *arguments, left, np.zeros((columns, width), np.float32), names, dropout)
-    np.testing.assert_allclose(product_transposed(*arguments, left, columns, names, dropout), plain, rtol=1e-5, atol=1e-5)
+    spread = product_transposed(*arguments, left, columns, names, dropout)
+    np.testing.assert_allclose(spread, plain, rtol=1e-5, atol=1e-5)
     if dropout:
         mask = sparse_product.dropout_mask(names, width, dropout)
         np.testing.assert_array_equal(mask, sparse_product.dropout_mask_plain(names, width, dropout))

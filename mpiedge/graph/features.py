@@ -7,6 +7,7 @@ order), from which `plan_encoder` decides, then `Encoder.encode`.
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from hashlib import blake2b
 
 import numpy as np
 
@@ -15,35 +16,36 @@ from mpiedge.graph.sparse import SparseRows, from_triplets
 MOST_TOKENS = 4096  # of one block's vocabulary, the most frequent first
 SURVEY_TOKENS = 200_000  # distinct tokens of a block counted before rare ones are forgotten
 FEW_VALUES = 20  # whole numbers with no more different values are categories
-NEAR_UNIQUE = 0.5  # single-word text with more different values per row than this is a code, not a category
+MOSTLY_REPEATED = 0.5  # single words are categories when at least this share of the cells repeats; else they are codes
 LARGEST_DEVIATION = 5.0  # numbers further from the mean, in standard deviations, are cut to it
 WORD = re.compile(r"\w+")
+SEPARATOR = re.compile(r"[\s,;|]")
 
 
 @dataclass
 class Survey:
-    """What a table's columns hold. Per text column: rows present, words, document counts of words and of whole values;
-    per number: rows present, sum, sum of squares, document counts of values while they are few."""
+    """What a table's columns hold. Per column: rows present, document counts of words (text only) and of
+    whole values (the frequent ones, where there are very many), sum and sum of squares of numbers; marks: 64-bit
+    digests of the cells of columns that may be keys, None once a value was seen twice in a chunk."""
 
     rows: int = 0
     present: dict[str, int] = field(default_factory=dict)
-    words: dict[str, int] = field(default_factory=dict)
     word_counts: dict[str, Counter] = field(default_factory=dict)
     value_counts: dict[str, Counter] = field(default_factory=dict)
     sums: dict[str, list[float]] = field(default_factory=dict)
-    forgotten: dict[str, bool] = field(default_factory=dict)
+    marks: dict[str, np.ndarray | None] = field(default_factory=dict)
 
     def merge(self, other: "Survey") -> None:
         """Adds the survey of the next chunk."""
         self.rows += other.rows
         for name in other.present:
             self.present[name] = self.present.get(name, 0) + other.present[name]
-            self.words[name] = self.words.get(name, 0) + other.words[name]
             for kept, added in ((self.word_counts, other.word_counts), (self.value_counts, other.value_counts)):
                 kept.setdefault(name, Counter()).update(added[name])
                 if len(kept[name]) > SURVEY_TOKENS:
                     kept[name] = Counter(dict(_most_frequent(kept[name], SURVEY_TOKENS // 2)))
-                    self.forgotten[name] = True
+            mine, theirs = self.marks.get(name, np.zeros(0, np.uint64)), other.marks[name]
+            self.marks[name] = None if mine is None or theirs is None else np.concatenate([mine, theirs])
             old = self.sums.get(name, [0.0, 0.0])
             self.sums[name] = [old[0] + other.sums[name][0], old[1] + other.sums[name][1]]
 
@@ -51,9 +53,15 @@ class Survey:
         """Number of different values of a column (a lower bound for very many)."""
         return len(self.value_counts[name])
 
-    def unique(self, name: str) -> bool:
-        """Whether no value of the column occurs twice."""
-        return not self.forgotten.get(name) and self.present[name] == self.distinct(name) > 0
+    def names_rows(self, name: str) -> bool:
+        """Whether the column is filled and different in every row, as far as 64-bit digests can tell."""
+        marks = self.marks[name]
+        return marks is not None and len(marks) == self.rows > 0 and len(np.unique(marks)) == self.rows
+
+    def is_phrase(self, name: str) -> bool:
+        """Whether most values of a text column are several words (codes such as 10-20-a are not)."""
+        values = self.value_counts[name]
+        return 2 * sum(1 for value in values if SEPARATOR.search(value)) > len(values)
 
     def to_message(self) -> dict:
         """As a message."""
@@ -76,13 +84,19 @@ def survey(kinds: dict[str, str], chunk: dict[str, np.ndarray]) -> Survey:
         filled = [text for text in texts if text]
         words = [tokens(text) for text in filled] if kind == "text" else []
         found.present[name] = len(filled)
-        found.words[name] = sum(map(len, words))
         found.word_counts[name] = Counter(word for group in words for word in dict.fromkeys(group))
         found.value_counts[name] = Counter(filled)
+        may_be_key = kind == "integer" or (kind == "text" and not found.is_phrase(name))
+        found.marks[name] = _digests(texts) if may_be_key and len(found.value_counts[name]) == len(texts) else None
         numbers = as_number(kind, chunk[name])
         numbers = numbers[np.isfinite(numbers)]
         found.sums[name] = [float(numbers.sum()), float((numbers**2).sum())]
     return found
+
+
+def _digests(texts: list[str]) -> np.ndarray:
+    """64-bit digests of texts, the same on every host."""
+    return np.frombuffer(b"".join(blake2b(text.encode(), digest_size=8).digest() for text in texts), "<u8")
 
 
 def tokens(text: str) -> list[str]:
@@ -237,13 +251,12 @@ def _block_kind(kind: str, columns: list[str], found: Survey) -> str | None:
     if len(values) < 2 or not present:
         return None
     if kind == "text":
-        if sum(found.words[name] for name in columns) >= 2 * present and len(values) > FEW_VALUES:
+        if any(map(found.is_phrase, columns)) and len(values) > FEW_VALUES:
             return "words"
-        return "values" if len(values) <= NEAR_UNIQUE * present or len(columns) > 1 else None
+        repeated = sum(count for _, count in _most_frequent(values, MOST_TOKENS) if count > 1)
+        return "values" if repeated >= MOSTLY_REPEATED * present else None
     if kind == "boolean":
         return "values"
-    if kind == "integer" and found.unique(columns[0]):
-        return None
     return "values" if kind == "integer" and len(values) <= FEW_VALUES else "number"
 
 

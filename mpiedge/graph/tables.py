@@ -38,9 +38,8 @@ def guess_label(tables: dict[str, tuple[dict[str, str], Survey]]) -> tuple[str, 
 
 
 def key_columns(kinds: dict[str, str], found: Survey) -> list[str]:
-    """Local: columns that name rows: filled and different in every row. Decimals and dates never do."""
-    return [name for name, kind in kinds.items()
-            if kind in ("text", "integer") and found.unique(name) and found.present[name] == found.rows]
+    """Local: columns that name rows: filled and different in every row. Decimals, dates and phrases never do."""
+    return [name for name in kinds if found.names_rows(name)]
 
 
 def edge_table(inclusions: list[dict], tables: dict[str, list[str]], nodes: str, keys: list[str]):

@@ -28,7 +28,7 @@ def as_csv(rows: list[list[str]], **options) -> bytes:
 
 def as_rows(data, start, length) -> list[list[str]]:
     """Cells as lists of text."""
-    texts = Texts(data, start.reshape(-1), length.reshape(-1)).tolist()
+    texts = Texts(data, length.reshape(-1), start.reshape(-1)).tolist()
     return np.array([text.decode() for text in texts], object).reshape(start.shape).tolist()
 
 

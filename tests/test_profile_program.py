@@ -2,14 +2,17 @@
 
 import csv
 import gzip
+import io
 import json
 from itertools import combinations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mpiedge.commands import profile as command
-from mpiedge.errors import InputError, MpiedgeError, UsageError
+from mpiedge.errors import InputError, MemoryPlanError, UsageError
 
 FILES = ("fds.jsonl", "uccs.jsonl", "inds.jsonl", "columns.json", "summary.json")
 
@@ -60,6 +63,16 @@ def minimal_dependencies(rows: list[list[str]], width: int) -> list[tuple]:
     return sorted(found)
 
 
+def minimal_keys(rows: list[list[str]], width: int) -> list[tuple]:
+    """All minimal column sets without equal rows."""
+    found: list[tuple] = []
+    for columns in (columns for size in range(width + 1) for columns in combinations(range(width), size)):
+        unique = len({tuple(row[column] for column in columns) for row in rows}) == len(rows)
+        if unique and not any(set(key) <= set(columns) for key in found):
+            found.append(columns)
+    return found
+
+
 SMALL = [["a", "1", "x", "", "0"], ["a", "1", "y", "", "0"], ["b", "2", "x", "q", "0"], ["c", "1", "z", "", "0"]]
 
 
@@ -86,6 +99,28 @@ def test_small_table_equals_brute_force(profile, tmp_path, capsys):
                        "inds": 0}
     out = capsys.readouterr().out
     assert "next    mpiedge-train" in out and "4 rows x 5 columns" in out
+
+
+cells = st.sampled_from(["", "a", "b", '"', "x,y", "1\n"])
+
+
+@given(rows=st.integers(1, 4).flatmap(lambda width: st.lists(
+    st.lists(cells, min_size=width, max_size=width), min_size=1, max_size=7)), unequal=st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_random_tables_equal_brute_force(world, tmp_path_factory, rows, unequal):
+    """From CSV text to lines of JSON, with quotes, newlines, missing cells and duplicate rows, equal or unequal nulls."""
+    folder = tmp_path_factory.mktemp("random")
+    text = io.StringIO(newline="")
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows(["pqrs"[: len(rows[0])], *rows])
+    flags = ["--delimiter", ",", "--fd", "--ucc", "-q", "--run", str(folder), *["--null-unequal"] * unequal]
+    command.run(command.build_parser().parse_args([str(write(folder / "t.csv", text.getvalue())), *flags]), world)
+    if unequal:
+        rows = [[cell or f"missing {number}" for cell in row] for number, row in enumerate(rows)]
+    found = [(len(fd["lhs"]), tuple("pqrs".index(name) for name in fd["lhs"]), "pqrs".index(fd["rhs"]))
+             for fd in lines(folder / "profile/fds.jsonl")]
+    assert found == minimal_dependencies(rows, len(rows[0]))
+    keys = [tuple("pqrs".index(name) for name in key["columns"]) for key in lines(folder / "profile/uccs.jsonl")]
+    assert keys == minimal_keys(rows, len(rows[0]))
 
 
 def test_files_are_the_same_at_any_number_of_ranks(program, tmp_path):
@@ -165,7 +200,7 @@ def test_arguments_that_make_no_sense(profile, tmp_path, arguments, message):
 
 def test_two_tables_of_one_name(profile, tmp_path):
     """Two files whose tables would have one name are refused."""
-    with pytest.raises(MpiedgeError, match="table name"):
+    with pytest.raises(InputError, match="table name"):
         profile(small_csv(tmp_path / "t.csv"), write(tmp_path / "t.csv.gz", gzip.compress(b"a\n1\n")))
 
 
@@ -237,6 +272,13 @@ def test_max_lhs_keeps_the_small_ones(profile, tmp_path):
     for most in (0, 1, 2):
         found = lines(profile(table, "--fd", "--max-lhs", most) / "fds.jsonl")
         assert found == [fd for fd in everything if len(fd["lhs"]) <= most]
+
+
+def test_what_would_not_fit_is_said_before(profile, tmp_path):
+    """A budget below the plan ends the program before discovery, with the plan."""
+    with pytest.raises(MemoryPlanError, match="codes") as caught:
+        profile(small_csv(tmp_path / "small.csv"), "--memory", "1MB")
+    assert caught.value.exit_code == 4
 
 
 def test_phases_are_timed(profile, tmp_path):

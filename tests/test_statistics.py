@@ -78,6 +78,12 @@ def test_whole_numbers_print_as_such(world):
     assert repr(describe(world, ["3", "1.5"])["max"]) == "3.0"
 
 
+def test_numbers_beyond_the_range_of_sums(world):
+    """Sums that overflow are unknown, not an error."""
+    found = describe(world, ["1e308", "1.5e308", "-1.7e308", "1.7e308"])
+    assert found["type"] == "decimal" and found["max"] == 1.7e308 and found["std"] is None
+
+
 def test_key_columns_are_marked(world):
     """unique: as many values as rows, none missing."""
     assert describe(world, ["a", "b"])["unique"] and not describe(world, ["a", ""])["unique"]

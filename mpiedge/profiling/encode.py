@@ -82,10 +82,9 @@ def encode_cells(order: int, data: np.ndarray, start: np.ndarray, length: np.nda
                  null: bytes | None = None) -> Block:
     """Local: a block of cells, given as (rows, columns) of places in `data`; cells equal to `null` become missing."""
     ids, first, hashes = dictionary.group_columns(data, start, length)
-    texts = Texts(data, start.reshape(-1), length.reshape(-1)).take(np.concatenate(first))
-    ends = np.cumsum([len(places) for places in first]).tolist()
-    columns = [texts.part(end - len(places), end) for places, end in zip(first, ends)]  # each with memory of its own
-    return _with_missing(order, len(start), list(zip(columns, ids, hashes)), null)
+    texts = Texts(data, length.reshape(-1), start.reshape(-1)).take(np.concatenate(first))
+    parts = texts.cut(np.cumsum([len(places) for places in first]).tolist())
+    return _with_missing(order, len(start), list(zip(parts, ids, hashes)), null)
 
 
 def encode_arrays(order: int, arrays: list[np.ndarray], null: bytes | None = None) -> Block:

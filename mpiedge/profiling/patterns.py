@@ -29,7 +29,7 @@ def patterns_of(texts: Texts) -> Texts:
     kept = np.concatenate(([0], np.cumsum(~repeats, dtype=np.int64)))
     start = kept[texts.start]
     length = (kept[texts.start + texts.length] - start).astype(np.int32)
-    return Texts(shapes[~repeats], start, np.minimum(length, LONGEST).astype(np.int32))
+    return Texts(shapes[~repeats], np.minimum(length, LONGEST).astype(np.int32), start)
 
 
 def group_patterns(texts: Texts, counts: np.ndarray, slice_size: int) -> tuple[Texts, np.ndarray, np.ndarray]:

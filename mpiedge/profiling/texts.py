@@ -1,53 +1,54 @@
-"""Many byte strings as three arrays, so that millions of cells need no Python objects."""
+"""Many byte strings as arrays, so that millions of cells need no Python objects."""
 
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from mpiedge.kernels import dictionary
 
 
-@dataclass(frozen=True)
 class Texts:
-    """String i is data[start[i] : start[i] + length[i]], UTF-8; data uint8, start int64, length int32."""
+    """String i is data[start[i] : start[i] + length[i]], UTF-8; data uint8, start int64, length int32.
 
-    data: np.ndarray
-    start: np.ndarray
-    length: np.ndarray
+    Without `start` the strings are packed: they lie one after another in `data`.
+    """
+
+    def __init__(self, data: np.ndarray, length: np.ndarray, start: np.ndarray | None = None):
+        self.data, self.length = data, length
+        if start is not None:
+            self.start = start
+
+    @cached_property
+    def start(self) -> np.ndarray:
+        """Where the strings begin; found when it is first asked for."""
+        return np.cumsum(self.length, dtype=np.int64) - self.length
 
     def __len__(self) -> int:
-        return len(self.start)
-
-    @classmethod
-    def packed(cls, data: np.ndarray, length: np.ndarray) -> "Texts":
-        """Local: strings that lie one after another in `data`."""
-        return cls(data, np.cumsum(length, dtype=np.int64) - length, length)
+        return len(self.length)
 
     @classmethod
     def of(cls, strings: list[bytes]) -> "Texts":
         """Local: from Python byte strings."""
         length = np.fromiter(map(len, strings), np.int32, len(strings))
-        return cls.packed(np.frombuffer(b"".join(strings), np.uint8), length)
+        return cls(np.frombuffer(b"".join(strings), np.uint8), length)
 
     @classmethod
     def joined(cls, parts: list["Texts"]) -> "Texts":
         """Local: packed parts one after another."""
         if not parts:
             return cls.of([])
-        length = np.concatenate([part.length for part in parts])
-        return cls.packed(np.concatenate([part.data for part in parts]), length)
+        return cls(np.concatenate([part.data for part in parts]), np.concatenate([part.length for part in parts]))
 
     def take(self, indices: np.ndarray) -> "Texts":
         """Local: the chosen strings, packed."""
         length = self.length[indices]
-        return Texts.packed(dictionary.copy_strings(self.data, self.start[indices], length), length)
+        return Texts(dictionary.copy_strings(self.data, self.start[indices], length), length)
 
-    def part(self, begin: int, end: int) -> "Texts":
-        """Local: a copy of consecutive packed strings."""
-        if begin == end:
-            return Texts.of([])
-        stop = self.start[end - 1] + self.length[end - 1]
-        return Texts.packed(self.data[self.start[begin] : stop].copy(), self.length[begin:end].copy())
+    def cut(self, ends: list[int]) -> list["Texts"]:
+        """Local: packed strings in consecutive parts that end before string `ends`, each with memory of its own."""
+        stops = np.concatenate(([0], np.cumsum(self.length, dtype=np.int64)))[[0, *ends]].tolist()
+        return [Texts(self.data[begin:stop].copy(), self.length[first:end].copy())
+                for begin, stop, first, end in zip(stops, stops[1:], [0, *ends], ends)]
 
     def group(self):
         """Local: equal strings numbered alike: ids, first occurrences, hashes (see `kernels.dictionary.group`)."""
@@ -65,4 +66,4 @@ class Texts:
     @classmethod
     def from_message(cls, message: dict) -> "Texts":
         """Local: the inverse of `to_message`."""
-        return cls.packed(message["data"], message["length"])
+        return cls(message["data"], message["length"])

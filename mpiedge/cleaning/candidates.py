@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mpiedge.kernels import cosine
-from mpiedge.kernels.cosine import GRAMS, UNIT, WHOLE_VALUES, WORD_PAIRS, Grams, Index, Numbering
+from mpiedge.kernels.cosine import GRAMS, UNIT, WHOLE_VALUES, WORD_PAIRS, Grams, Index, weigh_grams
 from mpiedge.runtime import resources
 
 GRAM_SIZE, GRAM_BITS, FEATURE_BITS = 4, 20, 22
@@ -22,7 +22,7 @@ MOST_SHARE, MOST_COUNT = 0.1, 300  # a gram in more than a tenth of the records 
 FLOOR = 0.1
 FEATURE_FLOOR = 0.02
 LEAST, MOST = 15, 250
-PAIRS = 5_000_000  # neighbours kept in all, once the table is large
+SMALL_PAIRS, PAIRS = 1_500_000, 2_500_000  # neighbours kept in all
 POSTINGS = 100_000  # mean visits per record above which only the rarest features are searched
 BUDGET = 30_000
 INDEX_BLOCK, QUERY_BLOCK, PAIR_BLOCK = 32_768, 512, 16_384
@@ -39,11 +39,6 @@ class Candidates:
     cosine: np.ndarray
     grams: Grams
     summary: dict = field(default_factory=dict)
-
-
-def inverse_frequency(frequency: np.ndarray, documents: int, in_use: np.ndarray) -> np.ndarray:
-    """Local: 1 + ln((1 + N) / (1 + df)) as float32, 0 for grams not in use."""
-    return np.where(in_use, 1.0 + np.log((1 + documents) / (1 + frequency)), 0.0).astype(np.float32)
 
 
 def count_grams(stage, texts, values: np.ndarray, size: int, bits: int, features: int) -> np.ndarray:
@@ -66,89 +61,99 @@ def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: 
     exhaustive: every pair of records is compared in all its grams, whatever the cost. Messages: a sum of gram counts,
     then every candidate to every rank (8 bytes each).
     """
-    values = records.codes[rows]
+    texts, values = records.texts, values_of(records, rows)
     documents = len(values)
-    frequency = count_grams(stage, records.texts, values, GRAM_SIZE, GRAM_BITS, GRAMS)
-    ceiling = documents if exhaustive else max(MOST_SHARE * documents, MOST_COUNT)
-    in_use = (frequency >= 2) & (frequency <= ceiling)
-    grams = Grams(GRAM_SIZE, GRAM_BITS, GRAMS, inverse_frequency(frequency, documents, in_use))
-    visits = float((frequency[in_use].astype(np.float64) ** 2).sum()) / max(documents, 1)
+    most_frequent = documents if exhaustive else max(MOST_SHARE * documents, MOST_COUNT)
+
+    def weighed(bits, features):
+        frequency = count_grams(stage, texts, values, GRAM_SIZE, bits, features)
+        return weigh_grams(frequency, documents, GRAM_SIZE, bits, features, 2, most_frequent)
+
+    grams = searched = weighed(GRAM_BITS, GRAMS)
+    visits = float((grams.frequency.astype(np.float64) ** 2).sum()) / max(documents, 1)
     bounded = visits > POSTINGS and not exhaustive
     if bounded:
-        features = GRAMS | WORD_PAIRS | WHOLE_VALUES
-        frequency = count_grams(stage, records.texts, values, GRAM_SIZE, FEATURE_BITS, features)
-        in_use = (frequency >= 2) & (frequency <= ceiling)
-        searched = Grams(GRAM_SIZE, FEATURE_BITS, features, inverse_frequency(frequency, documents, in_use))
-    else:
-        searched = grams
-    number = np.full(len(in_use), -1, np.int32)
-    used = int(in_use.sum())
-    number[in_use] = np.arange(used, dtype=np.int32)
-    numbering = Numbering(number, frequency, used, BUDGET if bounded else 0)
-    most = int(np.clip(PAIRS // max(documents, 1), 10, MOST))
+        searched = weighed(FEATURE_BITS, GRAMS | WORD_PAIRS | WHOLE_VALUES)
+    most = neighbours_per_record(documents)
     limits = (min(LEAST, most), most, int((FEATURE_FLOOR if bounded else FLOOR) * UNIT))
-    found = _search(stage, records.texts, values, searched, numbering, limits, sources)
-    del searched, numbering, number, frequency, in_use
-    a, b, score = _union(*found, documents)
+    found = _search(stage, texts, values, searched, BUDGET if bounded else 0, limits, sources)
+    summary = {"neighbours": list(limits[:2]), "grams_in_use": len(searched.idf),
+               "bounded": f"each record's rarest features up to {BUDGET:,} visits" if bounded else "no"}
+    del searched
+    a, b, score = _union(found, documents, with_scores=not bounded)
+    del found
     if bounded:
-        score = pair_cosines(stage, records.texts, values, a, b, grams)
+        score = pair_cosines(stage, texts, values, a, b, grams)
         near = score > FLOOR * UNIT
         a, b, score = a[near], b[near], score[near]
-    summary = {"candidates": len(a), "grams_in_use": used, "neighbours": limits[:2],
-               "bounded": f"each record's rarest features up to {BUDGET:,} visits" if bounded else "no"}
-    return Candidates(a, b, score, grams, summary)
+    return Candidates(a, b, score, grams, {"candidates": len(a), **summary})
 
 
-def _search(stage, texts, values, grams, numbering, limits, sources):
-    """Collective: (counts per query, neighbours, scores) of all queries on every rank, in order of the queries."""
+def values_of(records, rows: np.ndarray) -> np.ndarray:
+    """Local: value numbers of these rows (all of them without a copy)."""
+    return records.codes if len(rows) == records.rows else records.codes[rows]
+
+
+def neighbours_per_record(documents: int) -> int:
+    """Local: neighbours at most: 250, in larger tables SMALL_PAIRS in all but 25 each, at last PAIRS in all."""
+    documents = max(documents, 1)
+    return int(np.clip(min(max(SMALL_PAIRS // documents, 25), PAIRS // documents), 8, MOST))
+
+
+def _search(stage, texts, values, grams, budget: int, limits, sources) -> list[dict]:
+    """Collective: neighbours of all queries on every rank, a message per query block in order."""
     documents = len(values)
     tasks = [(start,) for start in range(0, documents, QUERY_BLOCK)]
-    groups = _groups(stage, texts, values, grams, numbering)
     results = []
-    for first, last in groups:
-        index = Index((cosine.vectors(texts, values[block:min(block + INDEX_BLOCK, last)], grams, numbering)
-                       for block in range(first, last, INDEX_BLOCK)), numbering.used, INDEX_BLOCK, first)
+    for first, last, entries in _groups(stage, texts, values, grams, budget):
+        index = Index((cosine.vectors(texts, values[block:min(block + INDEX_BLOCK, last)], grams, budget)
+                       for block in range(first, last, INDEX_BLOCK)), len(grams.idf), INDEX_BLOCK, first, last - first,
+                      entries)
 
-        def work(task, index=index):
+        single = last - first == documents  # with a budget scores serve only to merge groups
+
+        def work(task, index=index, single=single):
             (start,) = task
             stop, step, parts = min(start + QUERY_BLOCK, documents), 32, []
             while start < stop:
                 began = time.perf_counter()
                 queries = np.arange(start, min(start + step, stop))
-                rows = cosine.vectors(texts, values[queries], grams, numbering)
+                rows = cosine.vectors(texts, values[queries], grams, budget)
                 parts.append(index.search(rows, queries, *limits, None if sources is None else sources[queries],
                                           sources))
                 start += step
                 step = int(np.clip(step * SLICE_S / (time.perf_counter() - began + 1e-6), 8, QUERY_BLOCK))
                 yield
             counts, neighbours, scores = (np.concatenate(part) for part in zip(*parts))
-            return {"counts": counts, "neighbours": neighbours, "scores": scores}
+            message = {"counts": counts, "neighbours": neighbours}
+            return message if single and budget else {**message, "scores": scores}
 
         results.append(stage.queue.run(tasks, work, name="candidates"))
         del index, work
-    gathered = [[message for _, message in stage.queue.gather(part)] for part in results]
-    if len(gathered) == 1:
-        messages = gathered[0]
-    else:
-        messages = [_merge_groups(parts, *limits[:2]) for parts in zip(*gathered)]
-    keys = ("counts", "neighbours", "scores")
-    return [np.concatenate([np.zeros(0, np.int32), *(message[key] for message in messages)]) for key in keys]
+    gathered = []
+    while results:
+        gathered.append([message for _, message in stage.queue.gather(results.pop(0))])
+    return gathered[0] if len(gathered) == 1 else [_merge_groups(parts, *limits[:2]) for parts in zip(*gathered)]
 
 
-def _groups(stage, texts, values, grams, numbering) -> list[tuple[int, int]]:
-    """Collective: document ranges whose postings fit the memory of every rank together with what is there already."""
+def _groups(stage, texts, values, grams, budget: int) -> list[tuple[int, int, int]]:
+    """Collective: ranges of documents whose postings fit the memory of every rank beside what is there already.
+
+    Returns (first, last, most postings) of each. How many groups there are changes no result.
+    """
     documents = len(values)
     sample = np.linspace(0, documents - 1, min(documents, 256)).astype(np.int64)
-    entries = len(cosine.vectors(texts, values[sample], grams, numbering)[1]) / max(len(sample), 1)
-    block_bytes = 4 * numbering.used + 2 * 4 * entries * min(INDEX_BLOCK, max(documents, 1))  # twice: when it is joined
-    room = max(stage.budget_bytes - resources.current_rss_bytes(), 0) * 0.8
+    entries = len(cosine.vectors(texts, values[sample], grams, budget)[1]) / max(len(sample), 1)
+    block_bytes = 4 * len(grams.idf) + 4 * entries * min(INDEX_BLOCK, max(documents, 1))
+    building_bytes = 10 * entries * min(INDEX_BLOCK, max(documents, 1))
+    room = max(stage.budget_bytes - resources.current_rss_bytes() - building_bytes, 0) * 0.8
     room = float(stage.world.min(np.array([room]))[0])
-    blocks = max(int(room // max(block_bytes, 1)), 1)
-    return [(start, min(start + blocks * INDEX_BLOCK, documents)) for start in
-            range(0, documents, blocks * INDEX_BLOCK)]
+    step = max(int(room // max(block_bytes, 1)), 1) * INDEX_BLOCK
+    total = int(grams.frequency.sum(dtype=np.int64))
+    return [(start, min(start + step, documents), total) for start in range(0, documents, step)]
 
 
-def _merge_groups(parts: list[dict], least: int, most: int) -> dict:
+def _merge_groups(parts: tuple[dict, ...], least: int, most: int) -> dict:
     """The neighbours of one query block over several groups of the index, by the rule of the search."""
     query = np.concatenate([np.repeat(np.arange(len(part["counts"])), part["counts"]) for part in parts])
     neighbours, scores = (np.concatenate([part[key] for part in parts]) for key in ("neighbours", "scores"))
@@ -157,26 +162,34 @@ def _merge_groups(parts: list[dict], least: int, most: int) -> dict:
     counts = np.bincount(query, minlength=len(parts[0]["counts"]))
     start = np.repeat(np.cumsum(counts) - counts, counts)
     place = np.arange(len(query)) - start
-    best = scores[start] if len(query) else scores
-    kept = (place < most) & ((place < least) | (2 * scores.astype(np.int64) >= best))
+    kept = (place < most) & ((place < least) | (2 * scores.astype(np.int64) >= scores[start]))
     return {"counts": np.bincount(query[kept], minlength=len(counts)).astype(np.int32),
             "neighbours": neighbours[kept], "scores": scores[kept]}
 
 
-def _union(counts, neighbours, scores, documents: int):
-    """Pairs a < b found from either side, each once, sorted."""
-    ends = np.cumsum(counts)
-    query = np.repeat(np.arange(documents, dtype=np.int32), counts)
-    low, high = np.minimum(query, neighbours), np.maximum(query, neighbours)
-    del query, ends
-    parts = []
+def _union(found: list[dict], documents: int, with_scores: bool):
+    """Pairs a < b found from either side, each once, sorted; empties `found` on the way."""
+    total = sum(len(message["neighbours"]) for message in found)
+    low, high = np.empty(total, np.int32), np.empty(total, np.int32)
+    scores = np.empty(total if with_scores else 0, np.int32)
+    at = query = 0
+    for number, message in enumerate(found):
+        found[number] = None
+        here = slice(at, at + len(message["neighbours"]))
+        queries = np.repeat(np.arange(query, query + len(message["counts"]), dtype=np.int32), message["counts"])
+        np.minimum(queries, message["neighbours"], out=low[here])
+        np.maximum(queries, message["neighbours"], out=high[here])
+        if with_scores:
+            scores[here] = message["scores"]
+        at, query = here.stop, query + len(message["counts"])
+    empty = np.zeros(0, np.int32)
+    parts = [(empty, empty, empty)]
     for start in range(0, documents, SEGMENT):  # piece by piece, so that no 8-byte copy of all pairs is needed
         here = np.flatnonzero((low >= start) & (low < start + SEGMENT))
         key, chosen = np.unique((low[here].astype(np.int64) - start) * documents + high[here], return_index=True)
         parts.append(((key // documents + start).astype(np.int32), (key % documents).astype(np.int32),
-                      scores[here[chosen]]))
-    if not parts:
-        return (np.zeros(0, np.int32),) * 3
+                      scores[here[chosen]] if with_scores else empty))
+    del low, high, scores
     return tuple(np.concatenate(column) for column in zip(*parts))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mpiedge.cleaning import linkage, twins
-from mpiedge.cleaning.candidates import GRAM_BITS, PAIRS, find_candidates
+from mpiedge.cleaning.candidates import FEATURE_BITS, GRAM_BITS, find_candidates, neighbours_per_record
 from mpiedge.cleaning.clusters import cluster
 from mpiedge.cleaning.exact import first_equal_rows
 from mpiedge.cleaning.matching import dependence_discount, fit, logistic, prevalence_cut
@@ -16,6 +16,8 @@ from mpiedge.cleaning.similarity import Comparison
 REVIEW_FLOOR = 0.1  # probability from which a pair is listed
 REVIEW_WEIGHT = float(np.log(REVIEW_FLOOR / (1 - REVIEW_FLOOR)))
 ATTEMPTS = 3
+# for the memory plan, measured on tables of 10,000 and 200,000 rows
+MODULES_BYTES, LARGE_TABLE, TYPICAL_NEIGHBOURS, TYPICAL_FEATURES = 15 << 20, 30_000, 30, 70
 
 
 @dataclass
@@ -71,12 +73,16 @@ def find_duplicates(stage, table, *, id_column: str | None = None, source_column
 
 
 def estimate_bytes(rows: int, columns: int, mean_row_bytes: float, budget_bytes: int) -> int:
-    """Local: expected bytes per rank of `find_duplicates` beyond the interpreter, at its largest moment."""
-    pairs = min(30 * rows, 2 * PAIRS)
-    records = rows * (4 * columns + 1.3 * mean_row_bytes)
-    index = min(rows * mean_row_bytes * 4 * 2, max(budget_bytes / 2, 1 << 20))
-    tables = (1 << GRAM_BITS) * 8 + columns * (1 << 18)
-    return int(records + max(index + 8 * pairs, pairs * (16 + columns)) + tables)
+    """Local: expected bytes per rank of `find_duplicates` beyond the interpreter, at its largest moment.
+
+    The postings of the search shrink with the budget (they are made group by group), the rest does not.
+    """
+    records = rows * (4 * columns + 1.2 * mean_row_bytes)
+    pairs = rows * min(neighbours_per_record(rows), TYPICAL_NEIGHBOURS)
+    postings = 4 * rows * (mean_row_bytes if rows < LARGE_TABLE else min(mean_row_bytes, TYPICAL_FEATURES))
+    tables = 4 * ((1 << GRAM_BITS) + (1 << FEATURE_BITS if rows >= LARGE_TABLE else 0)) + columns * (1 << 19)
+    search = min(postings, max(budget_bytes - records - tables, budget_bytes / 8)) + 1.5 * tables + 8 * pairs
+    return int(MODULES_BYTES + records + max(search, tables + 1.5 * pairs * (16 + columns)))
 
 
 def _near_duplicates(stage, records, rows, exhaustive: bool) -> Duplicates:
@@ -105,11 +111,11 @@ def _attempt(stage, records, rows, exhaustive: bool, last: bool):
     pairs = len(rows) * (len(rows) - 1) / 2
     scorer = Scorer(comparison, rows, candidates.grams)
     with stage.phase("fit"):
-        vectors, counts = joined(levels, records.width)
-        plain = fit(stage.world, vectors, counts, chance, tops, len(rows), pairs)
+        blocks = joined(levels)
+        plain = fit(stage.world, blocks, chance, tops, len(rows), pairs)
         discount = dependence_discount(plain, chance)
-        scorer.weights = fit(stage.world, vectors, counts, chance, tops, len(rows), pairs, discount)
-        del vectors, counts
+        scorer.weights = fit(stage.world, blocks, chance, tops, len(rows), pairs, discount)
+        del blocks
     weight = _weights(stage, scorer, levels, candidates)
     cut = prevalence_cut(_best(candidates, weight, len(rows)))
     with stage.phase("cluster"):

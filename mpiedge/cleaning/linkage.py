@@ -46,11 +46,11 @@ def link(stage, records, sources: np.ndarray, exhaustive: bool = False) -> Links
         levels = scoring.compare_candidates(stage, comparison, rows, candidates)
     pairs = (float(size.sum()) ** 2 - float((size.astype(np.float64) ** 2).sum())) / 2
     with stage.phase("fit"):
-        vectors, counts = scoring.joined(levels, records.width)
+        blocks = scoring.joined(levels)
         tops = np.array([scale.top for scale in comparison.scales])
-        plain = fit(stage.world, vectors, counts, chance, tops, records.rows, pairs)
+        plain = fit(stage.world, blocks, chance, tops, records.rows, pairs)
         discount = dependence_discount(plain, chance)
-        discounted = fit(stage.world, vectors, counts, chance, tops, records.rows, pairs, discount)
+        discounted = fit(stage.world, blocks, chance, tops, records.rows, pairs, discount)
         evidence = [scoring.gather_pairs(stage, {start: (weights.log_odds + weights.evidence(block)).astype(np.float32)
                                                  for start, block in levels.items()}, np.float32)
                     for weights in (plain, discounted)]

@@ -18,6 +18,7 @@ from mpiedge.kernels.cosine import UNIT
 LEVELS = 16  # room in the count tables; MISSING is folded to the last
 ROUNDS = 15
 GRAIN = 2.0**26
+PIECE = 65_536
 OWN_SHARE = 0.7  # of m; the rest is the generic shape
 COSINE_WEIGHT = 3.0
 LEAST_CORRELATION, CORRELATION_POWER, LEAST_PAIRS = 0.2, 1.5, 200
@@ -83,18 +84,21 @@ def tally(levels: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return table
 
 
-def fit(world, vectors, counts, chance: np.ndarray, tops: np.ndarray, records: int, pairs: float,
+def fit(world, blocks: list, chance: np.ndarray, tops: np.ndarray, records: int, pairs: float,
         discount: np.ndarray | None = None) -> Weights:
     """Collective: EM over all `pairs` pairs of the table. Messages: two small sums, then one per round.
 
-    vectors, counts: this rank's distinct level vectors (columns, n) of candidates and their numbers; chance: levels of
-    the random pairs, the same on every rank; discount: float64 (columns,) share of its evidence a column may count.
+    blocks: this rank's candidates as (level vectors uint8 (columns, n), how often int64 (n,)); chance: levels of the
+    random pairs, the same on every rank; discount: float64 (columns,) share of its evidence a column may count.
     """
     shape = generic_shape(tops)
     exists = shape > 0
     discount = np.ones(len(tops)) if discount is None else discount
-    candidates = float(world.sum(np.array([counts.sum()], np.int64))[0])
-    everyone = world.sum(tally(vectors, counts.astype(np.float64)))
+    sums = np.zeros(len(tops) * LEVELS + 1)
+    for vectors, counts in blocks:
+        sums += np.append(tally(vectors, counts.astype(np.float64)), counts.sum())
+    sums = world.sum(sums)
+    everyone, candidates = sums[:-1].reshape(shape.shape), float(sums[-1])
     random_counts = tally(chance, np.ones(chance.shape[1]))
     scale = max(pairs - candidates, 0.0) / max(chance.shape[1], 1)
     u = _shares(random_counts + 1.0, exists)
@@ -102,13 +106,24 @@ def fit(world, vectors, counts, chance: np.ndarray, tops: np.ndarray, records: i
     share = min(records / 2 / pairs, 0.5)
     for _ in range(ROUNDS):
         weights = Weights(_ratio(m, u, exists) * discount[:, None], float(np.log(share / (1 - share))))
-        match = np.round(logistic(weights.log_odds + weights.evidence(vectors)) * GRAIN) / GRAIN * counts
-        sums = world.sum(np.append(tally(vectors, match).ravel(), match.sum()))
+        sums = world.sum(_expected(weights, blocks))
         matched = sums[:-1].reshape(everyone.shape)
         u = _shares(everyone - matched + scale * random_counts + 0.5, exists)
         m = (1 - OWN_SHARE) * shape + OWN_SHARE * _shares(matched + 0.5, exists)
         share = min((sums[-1] + 1.0) / pairs, 0.5)
     return Weights(_ratio(m, u, exists) * discount[:, None], float(np.log(share / (1 - share))))
+
+
+def _expected(weights: Weights, blocks: list) -> np.ndarray:
+    """Expected matches per column and level, and in all, of this rank's candidates; exact sums, in pieces."""
+    sums = np.zeros(len(weights.ratio) * LEVELS + 1)
+    for vectors, counts in blocks:
+        for start in range(0, len(counts), PIECE):
+            piece = vectors[:, start:start + PIECE]
+            match = np.round(logistic(weights.log_odds + weights.evidence(piece)) * GRAIN) / GRAIN
+            match *= counts[start:start + PIECE]
+            sums += np.append(tally(piece, match), match.sum())
+    return sums
 
 
 def dependence_discount(weights: Weights, chance: np.ndarray) -> np.ndarray:

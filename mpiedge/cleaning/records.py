@@ -11,6 +11,8 @@ from mpiedge.kernels.cosine import Texts
 LEAST_FILL = 0.02  # a column filled in fewer rows tells too little
 DIGEST_BYTES = 16
 PIECE = 16384
+ODD = "surrogatepass"  # halves of a character pair, left by a broken encoding, are cells like others
+ENCODED = ("hash", "length", "text", "code")
 UNWORDED = re.compile(r"[^\w.@]+")
 
 
@@ -50,7 +52,7 @@ class Records:
         buffer, offsets = self.texts.text, self.texts.offsets
         starts, stops = offsets[values].tolist(), offsets[np.asarray(values) + 1].tolist()
         whole = memoryview(buffer)
-        return [str(whole[start:stop], "utf-8") for start, stop in zip(starts, stops)]
+        return [str(whole[start:stop], "utf-8", ODD) for start, stop in zip(starts, stops)]
 
 
 def normalise(text: str) -> str:
@@ -74,7 +76,7 @@ def read_records(stage, table, names: list[str], source_column: str | None):
         message = {"digest": row_digests([cells[name] for name in names], table.chunk_rows[chunk])}
         yield
         for number, name in enumerate(names):
-            message.update({f"{key}{number}": array for key, array in _encode(cells[name]).items()})
+            message.update({f"{number}_{key}": array for key, array in _encode(cells[name]).items()})
             yield
         if source_column is not None:
             message.update({f"source_{key}": array for key, array in _encode(cells[source_column], str).items()})
@@ -82,17 +84,26 @@ def read_records(stage, table, names: list[str], source_column: str | None):
 
     results = stage.queue.run([(chunk,) for chunk in range(len(table.chunk_rows))], work, name="reading records")
     digests = [(int(starts[chunk]), message.pop("digest")) for (chunk,), message in results]
-    chunks = [message for _, message in stage.queue.gather(results)]
-    del results
-    sources = _source_codes(chunks, table.rows) if source_column is not None else None
-    return _merge(names, chunks, table.rows), sources, digests
+    sources = None
+    if source_column is not None:
+        sources = _source_codes(_gathered(stage, results, "source_"))
+    columns = _Columns(names, table.rows)
+    for number in range(len(names)):  # one column at a time: no rank holds all chunks of all columns twice
+        columns.add(_gathered(stage, results, f"{number}_"))
+    return columns.records(), sources, digests
+
+
+def _gathered(stage, results, prefix: str) -> list[dict]:
+    """Collective: one column's encoded chunks of all ranks in order; they leave `results`."""
+    mine = [(task, {key: message.pop(prefix + key) for key in ENCODED}) for task, message in results]
+    return [message for _, message in stage.queue.gather(mine)]
 
 
 def row_digests(columns: list[np.ndarray], rows: int) -> np.ndarray:
     """Local: BLAKE2b-128 of each row's cells as they are, uint8 (rows, 16)."""
     digests = bytearray()
     for cells in zip(*columns) if columns else ((),) * rows:
-        digests += hashlib.blake2b("\x1f".join(cells).encode(), digest_size=DIGEST_BYTES).digest()
+        digests += hashlib.blake2b("\x1f".join(cells).encode("utf-8", ODD), digest_size=DIGEST_BYTES).digest()
     return np.frombuffer(bytes(digests), np.uint8).reshape(rows, DIGEST_BYTES)
 
 
@@ -110,64 +121,73 @@ def _encode(cells: np.ndarray, form=normalise) -> dict[str, np.ndarray]:
     distinct: dict[str, int] = {}
     forms = [form(cell) for cell in numbers]
     renumber = np.array([distinct.setdefault(text, len(distinct)) if text else -1 for text in forms], np.int32)
-    encoded = [text.encode() for text in distinct]
+    encoded = [text.encode("utf-8", ODD) for text in distinct]
     hashes = b"".join(hashlib.blake2b(text, digest_size=8).digest() for text in encoded)
     return {"hash": np.frombuffer(hashes, "<u8"), "length": np.array([len(text) for text in encoded], np.int32),
             "text": np.frombuffer(b"".join(encoded), np.uint8),
             "code": renumber[np.array(raw, np.int64)] if len(numbers) else np.zeros(0, np.int32)}
 
 
-def _merge(names: list[str], chunks: list[dict], rows: int) -> Records:
-    """Numbers each column's values over all chunks (in order of their 64-bit hash) and keeps the columns worth using.
+class _Columns:
+    """Numbers each column's values over all chunks (in order of their 64-bit hash); keeps columns worth comparing.
 
-    Two different values with one 64-bit hash would be taken as equal: below 1e-7 for a million values.
+    Two different values with one 64-bit hash would be taken as equal: below 1e-6 for a million values.
     """
-    kept, texts, lengths, codes, words, fill, dropped = [], [], [], [], [], [], {}
-    total = 0
-    for number, name in enumerate(names):
-        parts = [{key: chunk.pop(f"{key}{number}") for key in ("hash", "length", "text", "code")} for chunk in chunks]
-        hashes = np.concatenate([part["hash"] for part in parts]) if parts else np.zeros(0, np.uint64)
+
+    def __init__(self, names: list[str], rows: int):
+        self.names, self.rows, self.dropped = names, rows, {}
+        self.number, self.kept, self.texts, self.lengths, self.codes, self.words, self.fill = 0, [], [], [], [], [], []
+
+    def add(self, parts: list[dict]) -> None:
+        """Local: the next column from its chunks."""
+        name = self.names[self.number]
+        self.number += 1
+        hashes = np.concatenate([np.zeros(0, np.uint64), *(part["hash"] for part in parts)])
         _, chosen, renumber = np.unique(hashes, return_index=True, return_inverse=True)
-        code, base = np.full(rows, -1, np.int32), 0
-        at = 0
+        code, at, base = np.full(self.rows, -1, np.int32), 0, 0
         for part in parts:
-            local = part["code"]
-            table = np.append(renumber[base:base + len(part["hash"])], -1)
-            code[at:at + len(local)] = table[local]
-            at += len(local)
+            places = np.append(renumber[base:base + len(part["hash"])], -1)
+            code[at:at + len(part["code"])] = places[part["code"]]
+            at += len(part["code"])
             base += len(part["hash"])
         filled = code >= 0
-        share = float(filled.mean()) if rows else 0.0
+        share = float(filled.mean()) if self.rows else 0.0
         if len(chosen) < 2 or share <= LEAST_FILL:
-            dropped[name] = "constant" if len(chosen) == 1 else "empty" if not len(chosen) else "almost empty"
-            continue
+            self.dropped[name] = ("almost empty", "constant")[len(chosen) == 1] if len(chosen) else "empty"
+            return
         length = np.concatenate([part["length"] for part in parts])
-        text = _take(parts, length, chosen)
+        text = _take([part["text"] for part in parts], length, chosen)
         length = length[chosen]
         count = np.bincount(code[filled], minlength=len(chosen))
-        blanks = np.add.reduceat(np.append(text == ord(" "), False).astype(np.int32),
-                                 np.concatenate([[0], np.cumsum(length)[:-1]]))
-        words.append(float((count * (blanks + 1)).sum() / count.sum()))
-        fill.append(share)
-        code[filled] += total
-        total += len(chosen)
-        kept.append(name)
-        texts.append(text)
-        lengths.append(length)
-        codes.append(code)
-    offsets = np.zeros(total + 1, np.int64)
-    if total:
-        np.cumsum(np.concatenate(lengths), out=offsets[1:])
-    ends = np.cumsum([len(length) for length in lengths], dtype=np.int64)
-    spans = np.stack([ends - [len(length) for length in lengths], ends], axis=1) if kept else np.zeros((0, 2), np.int64)
-    return Records(kept, Texts(np.concatenate(texts) if texts else np.zeros(0, np.uint8), offsets), spans,
-                   np.ascontiguousarray(np.array(codes, np.int32).T) if codes else np.zeros((rows, 0), np.int32),
-                   np.array(words), np.array(fill), dropped)
+        blanks = np.add.reduceat(text == ord(" "), np.cumsum(length) - length, dtype=np.int32)
+        code[filled] += sum(len(lengths) for lengths in self.lengths)
+        self.words.append(float((count * (blanks + 1)).sum() / count.sum()))
+        self.fill.append(share)
+        self.kept.append(name)
+        self.texts.append(text)
+        self.lengths.append(length)
+        self.codes.append(code)
+
+    def records(self) -> Records:
+        """Local: all columns together; the columns are given up on the way."""
+        ends = np.cumsum([len(length) for length in self.lengths], dtype=np.int64)
+        starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)[:len(ends)]
+        offsets = np.concatenate([[0], np.cumsum(np.concatenate([np.zeros(0, np.int64), *self.lengths]))])
+        codes = np.empty((self.rows, len(self.kept)), np.int32)
+        for column in range(len(self.kept)):
+            codes[:, column], self.codes[column] = self.codes[column], None
+        text, at = np.empty(int(offsets[-1]), np.uint8), 0
+        for column in range(len(self.kept)):
+            part, self.texts[column] = self.texts[column], None
+            text[at:at + len(part)] = part
+            at += len(part)
+        return Records(self.kept, Texts(text, offsets.astype(np.int64)), np.stack([starts, ends], axis=1), codes,
+                       np.array(self.words), np.array(self.fill), self.dropped)
 
 
-def _take(parts: list[dict], length: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+def _take(texts: list[np.ndarray], length: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """The bytes of the chosen values one after the other."""
-    whole = np.concatenate([part["text"] for part in parts])
+    whole = np.concatenate(texts)
     start = np.concatenate([[0], np.cumsum(length, dtype=np.int64)])
     pieces = []
     for piece in range(0, len(chosen), PIECE):  # not at once: positions take eight bytes a byte
@@ -179,14 +199,12 @@ def _take(parts: list[dict], length: np.ndarray, chosen: np.ndarray) -> np.ndarr
     return np.concatenate(pieces)
 
 
-def _source_codes(chunks: list[dict], rows: int) -> np.ndarray:
-    """Sources numbered in order of their names; 255 sources at most, a missing source is one of its own."""
-    known, codes = {}, []
-    for chunk in chunks:
-        part = {key: chunk.pop(f"source_{key}") for key in ("length", "text", "code", "hash")}
+def _source_codes(chunks: list[dict]) -> np.ndarray:
+    """Sources numbered in order of their names (a missing source is one of its own; the 256th and later are one)."""
+    flat = []
+    for part in chunks:
         ends = np.cumsum(part["length"])
         names = [part["text"][end - size:end].tobytes() for end, size in zip(ends, part["length"])]
-        codes.append([names[code] if code >= 0 else b"" for code in part["code"]])
-    flat = [name for part in codes for name in part]
+        flat += [names[code] if code >= 0 else b"" for code in part["code"]]
     known = {name: number for number, name in enumerate(sorted(set(flat)))}
     return np.array([min(known[name], 255) for name in flat], np.uint8)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mpiedge.cleaning.candidates import PAIR_BLOCK, pair_cosines
+from mpiedge.cleaning.candidates import PAIR_BLOCK, pair_cosines, values_of
 from mpiedge.cleaning.matching import COSINE_WEIGHT, level_vectors, whole_record
 from mpiedge.cleaning.similarity import compare_random, random_pairs
 from mpiedge.kernels import cosine
@@ -14,8 +14,7 @@ class Scorer:
 
     def __init__(self, comparison, rows, grams):
         self.comparison, self.rows, self.grams = comparison, rows, grams
-        self.values = comparison.records.codes[rows] if len(rows) < comparison.records.rows else (
-            comparison.records.codes)
+        self.values = values_of(comparison.records, rows)
         self.weights = self.twins = None
 
     def weigh(self, levels, cosines) -> np.ndarray:
@@ -49,14 +48,17 @@ def compare_candidates(stage, comparison, rows, candidates) -> dict[int, np.ndar
     return {start: message["levels"] for (start,), message in stage.queue.run(tasks, work, name="comparisons")}
 
 
-def joined(levels: dict[int, np.ndarray], columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Local: distinct level vectors of this rank's blocks and their counts, merged block by block."""
-    vectors, counts = np.zeros((columns, 0), np.uint8), np.zeros(0, np.int64)
-    blocks = list(levels.values())
+def joined(levels: dict[int, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Local: this rank's blocks as distinct level vectors and their counts; as they are where few vectors repeat."""
+    blocks, result = list(levels.values()), []
     for start in range(0, len(blocks), 16):
-        together, number = level_vectors(np.concatenate(blocks[start:start + 16], axis=1))
-        vectors, counts = np.concatenate([vectors, together], axis=1), np.append(counts, number)
-    return vectors, counts
+        group = blocks[start:start + 16]
+        vectors, counts = level_vectors(np.concatenate(group, axis=1))
+        if 2 * len(counts) > counts.sum():
+            result += [(block, np.ones(block.shape[1], np.int64)) for block in group]
+        else:
+            result.append((vectors, counts))
+    return result
 
 
 def gather_pairs(stage, parts: dict[int, np.ndarray], dtype) -> np.ndarray:
@@ -71,6 +73,7 @@ def chance_levels(stage, comparison, rows, sources, grams) -> np.ndarray:
     those alike as whole records are left out: they are what is looked for."""
     a, b = random_pairs(len(rows), stage.seed, sources)
     if len(a) < 60_000:
-        likeness = pair_cosines(stage, comparison.records.texts, comparison.records.codes[rows], a, b, grams)
+        likeness = pair_cosines(stage, comparison.records.texts, values_of(comparison.records, rows), a, b,
+                                grams)
         a, b = a[likeness <= UNIT // 2], b[likeness <= UNIT // 2]
     return compare_random(stage, comparison, rows[a], rows[b])

@@ -10,9 +10,9 @@ import numpy as np
 from rapidfuzz import process
 from rapidfuzz.distance import JaroWinkler
 
-from mpiedge.cleaning.candidates import count_grams, inverse_frequency
+from mpiedge.cleaning.candidates import count_grams
 from mpiedge.kernels import cosine
-from mpiedge.kernels.cosine import GRAMS, UNIT, Grams
+from mpiedge.kernels.cosine import GRAMS, UNIT, weigh_grams
 
 GRAM_SIZE, GRAM_BITS = 3, 16
 LONG_WORDS = 3.5  # a column with as many words a cell is compared by its grams alone
@@ -62,8 +62,7 @@ class Comparison:
         for column in range(records.width):
             values = np.arange(*records.spans[column], dtype=np.int32)[:, None]
             frequency = count_grams(stage, records.texts, values, GRAM_SIZE, GRAM_BITS, GRAMS)
-            self.grams.append(Grams(GRAM_SIZE, GRAM_BITS, GRAMS,
-                                    inverse_frequency(frequency, len(values), np.ones(len(frequency), bool))))
+            self.grams.append(weigh_grams(frequency, len(values), GRAM_SIZE, GRAM_BITS, GRAMS))
 
     def similarity(self, column: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Local: float32 similarity of value numbers a and b of a column; 1 exactly where they are equal."""

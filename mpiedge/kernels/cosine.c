@@ -13,7 +13,6 @@
 #define WHOLE_VALUES 4
 #define ONE 32768.0
 #define LARGEST_TF 64
-#define POOL 4096 /* candidates collected before the weakest are dropped */
 
 typedef struct {
     int64_t room, used; /* room: a power of two above twice the entries; used: entries in order of first appearance */
@@ -120,18 +119,20 @@ static int bag_document(Bag *bag, const uint8_t *text, const int64_t *offsets, c
     return 0;
 }
 
-/* Weights (1 + ln tf) idf, scaled to length 1. idf 0: the gram is not in use. */
-static void weigh(Bag *bag, const float *idf, const double *tf_weight) {
+/* Weights (1 + ln tf) idf, scaled to length 1. number: gram -> place in `idf`, -1 when the gram is not in use. */
+static void weigh(Bag *bag, const int32_t *number, const float *idf, const double *tf_weight) {
     double square = 0.0;
     for (int64_t entry = 0; entry < bag->used; entry++) {
         uint32_t slot = bag->slot[entry], tf = bag->count[slot];
-        double weight = tf_weight[tf < LARGEST_TF ? tf : LARGEST_TF - 1] * (double)idf[bag->key[slot] - 1];
+        int32_t place = number[bag->key[slot] - 1];
+        double weight = place < 0 ? 0.0 : tf_weight[tf < LARGEST_TF ? tf : LARGEST_TF - 1] * (double)idf[place];
         square += weight * weight;
     }
     double scale = square > 0.0 ? ONE / sqrt(square) : 0.0;
     for (int64_t entry = 0; entry < bag->used; entry++) {
         uint32_t slot = bag->slot[entry], tf = bag->count[slot];
-        double weight = tf_weight[tf < LARGEST_TF ? tf : LARGEST_TF - 1] * (double)idf[bag->key[slot] - 1];
+        int32_t place = number[bag->key[slot] - 1];
+        double weight = place < 0 ? 0.0 : tf_weight[tf < LARGEST_TF ? tf : LARGEST_TF - 1] * (double)idf[place];
         bag->weight[slot] = (uint16_t)(weight * scale + 0.5);
     }
 }
@@ -159,12 +160,12 @@ static int by_rarity(const void *a, const void *b) {
     return x->entry < y->entry ? -1 : x->entry > y->entry;
 }
 
-/* Sparse rows: indptr[documents + 1], grams (through `number`: gram -> index in use), weights. With a budget only the
- * rarest grams whose document frequencies add up to it (but at least `least`). Returns the entries, -1 for no memory,
+/* Sparse rows: indptr[documents + 1], grams (their `number`), weights. With a budget only the rarest grams whose
+ * document frequencies (by number) add up to it (but at least `least`). Returns the entries, -1 for no memory,
  * -2 when `room` is too small. */
 int64_t mpiedge_cosine_vectors(const uint8_t *text, const int64_t *offsets, const int32_t *values, int64_t documents,
-                       int64_t width, int n, int bits, int features, const float *idf, const double *tf_weight,
-                       const int32_t *number, const int32_t *frequency, int64_t budget, int64_t least, int64_t room,
+                       int64_t width, int n, int bits, int features, const int32_t *number, const float *idf,
+                       const double *tf_weight, const int32_t *frequency, int64_t budget, int64_t least, int64_t room,
                        int64_t *indptr, uint32_t *grams, uint16_t *weights) {
     Bag bag = {0};
     Rarity *order = NULL;
@@ -175,7 +176,7 @@ int64_t mpiedge_cosine_vectors(const uint8_t *text, const int64_t *offsets, cons
             entries = -1;
             break;
         }
-        weigh(&bag, idf, tf_weight);
+        weigh(&bag, number, idf, tf_weight);
         if (bag.used > order_room) {
             free(order);
             order_room = 2 * bag.used;
@@ -188,7 +189,7 @@ int64_t mpiedge_cosine_vectors(const uint8_t *text, const int64_t *offsets, cons
         int64_t kept = 0, spent = 0;
         for (int64_t entry = 0; entry < bag.used; entry++) {
             uint32_t slot = bag.slot[entry];
-            if (bag.weight[slot]) order[kept++] = (Rarity){(uint32_t)frequency[bag.key[slot] - 1], slot};
+            if (bag.weight[slot]) order[kept++] = (Rarity){(uint32_t)frequency[number[bag.key[slot] - 1]], slot};
         }
         if (budget > 0) {
             for (int64_t k = 0; k < kept; k++) order[k].entry = bag.key[order[k].entry] - 1;
@@ -218,19 +219,19 @@ int64_t mpiedge_cosine_vectors(const uint8_t *text, const int64_t *offsets, cons
 
 /* cosines[p] = dot product (2^30 = 1) of document p of `a` and document p of `b`. Runs of equal `a` cost one vector. */
 int mpiedge_cosine_pairs(const uint8_t *text, const int64_t *offsets, const int32_t *a, const int32_t *b, int64_t pairs,
-                 int64_t width, int n, int bits, int features, const float *idf, const double *tf_weight,
-                 int32_t *cosines) {
+                 int64_t width, int n, int bits, int features, const int32_t *number, const float *idf,
+                 const double *tf_weight, int32_t *cosines) {
     Bag left = {0}, right = {0};
     int failed = 0;
     for (int64_t p = 0; p < pairs && !failed; p++) {
         if (!p || memcmp(a + p * width, a + (p - 1) * width, width * sizeof *a)) {
             failed = bag_document(&left, text, offsets, a + p * width, width, n, bits, features);
             if (failed) break;
-            weigh(&left, idf, tf_weight);
+            weigh(&left, number, idf, tf_weight);
         }
         failed = bag_document(&right, text, offsets, b + p * width, width, n, bits, features);
         if (failed) break;
-        weigh(&right, idf, tf_weight);
+        weigh(&right, number, idf, tf_weight);
         uint32_t sum = 0;
         for (int64_t entry = 0; entry < right.used; entry++) {
             uint32_t slot = right.slot[entry];
@@ -241,6 +242,26 @@ int mpiedge_cosine_pairs(const uint8_t *text, const int64_t *offsets, const int3
     }
     bag_close(&left), bag_close(&right);
     return failed;
+}
+
+/* Brings the `most` largest of `count` distinct numbers to the front, in any order (Hoare's selection). */
+static void select_largest(uint64_t *pool, int64_t count, int64_t most) {
+    int64_t low = 0, high = count - 1;
+    while (low < high) {
+        uint64_t pivot = pool[low + (high - low) / 2];
+        int64_t i = low, j = high;
+        while (i <= j) {
+            while (pool[i] > pivot) i++;
+            while (pool[j] < pivot) j--;
+            if (i <= j) {
+                uint64_t swap = pool[i];
+                pool[i++] = pool[j], pool[j--] = swap;
+            }
+        }
+        if (most - 1 <= j) high = j;
+        else if (most - 1 >= i) low = i;
+        else return;
+    }
 }
 
 static int descending(const void *a, const void *b) {
@@ -262,8 +283,8 @@ int64_t mpiedge_cosine_search(const int64_t *indptr, const uint32_t *query_grams
                       int32_t floor, int32_t *counts, int32_t *found, int32_t *scores) {
     uint32_t *sum = calloc(block, sizeof *sum);
     uint16_t *touched = malloc(block * sizeof *touched + 2);
-    uint64_t *pool = malloc((POOL + 2 * most) * sizeof *pool);
-    int64_t written = 0, limit = POOL + 2 * most;
+    int64_t written = 0, limit = 8 * most + 64; /* candidates collected before the weakest are dropped */
+    uint64_t *pool = malloc(limit * sizeof *pool);
     if (!sum || !touched || !pool) {
         free(sum), free(touched), free(pool);
         return -1;
@@ -291,10 +312,12 @@ int64_t mpiedge_cosine_search(const int64_t *indptr, const uint32_t *query_grams
                 if (source && source[number] == query_source[q]) continue;
                 pool[pooled++] = (uint64_t)score << 32 | (uint32_t)(0xffffffffu - (uint32_t)number);
                 if (pooled == limit) { /* drop all but the best `most`: no other can be among the answer */
-                    qsort(pool, pooled, sizeof *pool, descending);
+                    select_largest(pool, pooled, most);
                     pooled = most;
-                    uint32_t worst = (uint32_t)(pool[most - 1] >> 32);
-                    if (worst > bar + 1) bar = worst - 1; /* an equal score with a lower number may still win */
+                    uint64_t worst = pool[0];
+                    for (int64_t k = 1; k < most; k++)
+                        if (pool[k] < worst) worst = pool[k];
+                    if (worst >> 32 > bar + 1) bar = (uint32_t)(worst >> 32) - 1; /* an equal score may still win */
                 }
             }
         }

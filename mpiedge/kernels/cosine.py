@@ -28,13 +28,27 @@ class Grams:
     """How documents become vectors.
 
     size: characters per gram; bits: grams are hashed to 2^bits numbers; features: GRAMS, WORD_PAIRS, WHOLE_VALUES
-    added up; idf: float32 (2^bits,), 0 where a gram is not in use.
+    added up; number: int32 (2^bits,) gram -> place among those in use, -1 the others; idf: float32 and frequency: int32
+    by place.
     """
 
     size: int
     bits: int
     features: int
+    number: np.ndarray
     idf: np.ndarray
+    frequency: np.ndarray
+
+
+def weigh_grams(frequency: np.ndarray, documents: int, size: int, bits: int, features: int, least: int = 0,
+                most: float = np.inf) -> Grams:
+    """Local: Grams from document frequencies (2^bits,): idf 1 + ln((1 + N) / (1 + df)) of grams in least..most."""
+    in_use = np.flatnonzero((frequency >= max(least, 1)) & (frequency <= most))
+    number = np.full(len(frequency), -1, np.int32)
+    number[in_use] = np.arange(len(in_use), dtype=np.int32)
+    frequency = frequency[in_use]
+    return Grams(size, bits, features, number, (1.0 + np.log((1 + documents) / (1 + frequency))).astype(np.float32),
+                 frequency)
 
 
 def _declare(library):
@@ -48,7 +62,7 @@ def _declare(library):
                                                address, address, address]
     library.mpiedge_cosine_pairs.restype = number
     library.mpiedge_cosine_pairs.argtypes = [address, address, address, address, size, size, number, number, number,
-                                             address, address, address]
+                                             address, address, address, address]
     library.mpiedge_cosine_search.restype = size
     library.mpiedge_cosine_search.argtypes = [address, address, address, address, size, address, address, size, size,
                                               size, size, address, address, address, size, size, ctypes.c_int32,
@@ -91,8 +105,8 @@ def pairs(texts: Texts, a, b, grams: Grams) -> np.ndarray:
     if _library is None:
         return pairs_plain(texts, a, b, grams)
     if _library.mpiedge_cosine_pairs(_address(texts.text), _address(texts.offsets), _address(a), _address(b), *a.shape,
-                                     grams.size, grams.bits, grams.features, _address(grams.idf), _address(TF_WEIGHT),
-                                     _address(cosines)):
+                                     grams.size, grams.bits, grams.features, _address(grams.number),
+                                     _address(grams.idf), _address(TF_WEIGHT), _address(cosines)):
         raise MemoryError("comparing documents")
     return cosines
 
@@ -101,32 +115,20 @@ def pairs_plain(texts: Texts, a, b, grams: Grams) -> np.ndarray:
     """Local: `pairs` in plain Python."""
     cosines = np.zeros(len(a), np.int32)
     for p in range(len(a)):
-        left, right = (_weighed(_bag(texts, side[p], grams.size, grams.bits, grams.features), grams.idf)
+        left, right = (_weighed(_bag(texts, side[p], grams.size, grams.bits, grams.features), grams)
                        for side in (a, b))
         cosines[p] = sum(weight * left.get(gram, 0) for gram, weight in right.items())
     return cosines
 
 
-@dataclass(frozen=True)
-class Numbering:
-    """Grams in use and their limits for the search: rarest first until their frequencies add up to `budget` (0: all).
+def vectors(texts: Texts, values, grams: Grams, budget: int = 0, least: int = 4):
+    """Local: sparse rows (indptr int64, gram numbers uint32, weights uint16) of documents (documents, width).
 
-    number: int32 (2^bits,) gram -> 0.. among those in use, -1 others; frequency: int32 (2^bits,); least: grams kept
-    whatever they cost.
+    With a budget only the rarest grams of each document, until their frequencies add up to it, but at least `least`.
     """
-
-    number: np.ndarray
-    frequency: np.ndarray
-    used: int
-    budget: int = 0
-    least: int = 4
-
-
-def vectors(texts: Texts, values, grams: Grams, numbering: Numbering):
-    """Local: sparse rows (indptr int64, gram numbers uint32, weights uint16) of documents (documents, width)."""
     values = _values(values)
     if _library is None:
-        return vectors_plain(texts, values, grams, numbering)
+        return vectors_plain(texts, values, grams, budget, least)
     lengths = np.diff(texts.offsets)
     filled = values[values >= 0]
     room = int(2 * lengths[filled].sum() + 4 * len(filled) + 4)
@@ -134,26 +136,25 @@ def vectors(texts: Texts, values, grams: Grams, numbering: Numbering):
     found, weights = np.empty(room, np.uint32), np.empty(room, np.uint16)
     entries = _library.mpiedge_cosine_vectors(
         _address(texts.text), _address(texts.offsets), _address(values), *values.shape, grams.size, grams.bits,
-        grams.features, _address(grams.idf), _address(TF_WEIGHT), _address(numbering.number),
-        _address(numbering.frequency), numbering.budget, numbering.least, room, _address(indptr), _address(found),
-        _address(weights))
+        grams.features, _address(grams.number), _address(grams.idf), _address(TF_WEIGHT), _address(grams.frequency),
+        budget, least, room, _address(indptr), _address(found), _address(weights))
     if entries < 0:
         raise MemoryError("making vectors")
     return indptr, found[:entries].copy(), weights[:entries].copy()
 
 
-def vectors_plain(texts: Texts, values, grams: Grams, numbering: Numbering):
+def vectors_plain(texts: Texts, values, grams: Grams, budget: int = 0, least: int = 4):
     """Local: `vectors` in plain Python (entries of a row may stand in another order)."""
     indptr, found, weights = [0], [], []
     for document in values:
         row = {gram: weight for gram, weight in
-               _weighed(_bag(texts, document, grams.size, grams.bits, grams.features), grams.idf).items() if weight}
+               _weighed(_bag(texts, document, grams.size, grams.bits, grams.features), grams).items() if weight}
         order = list(row)
-        if numbering.budget:
-            order.sort(key=lambda gram: (numbering.frequency[gram], gram))
-            spent = np.cumsum([int(numbering.frequency[gram]) for gram in order])
-            order = [gram for k, gram in enumerate(order) if spent[k] <= numbering.budget or k < numbering.least]
-        found += [numbering.number[gram] for gram in order]
+        if budget:
+            order.sort(key=lambda gram: (grams.frequency[grams.number[gram]], gram))
+            spent = np.cumsum([int(grams.frequency[grams.number[gram]]) for gram in order])
+            order = [gram for k, gram in enumerate(order) if spent[k] <= budget or k < least]
+        found += [grams.number[gram] for gram in order]
         weights += [row[gram] for gram in order]
         indptr.append(len(found))
     return np.array(indptr, np.int64), np.array(found, np.uint32), np.array(weights, np.uint16)
@@ -162,26 +163,25 @@ def vectors_plain(texts: Texts, values, grams: Grams, numbering: Numbering):
 class Index:
     """Postings of documents first.., in blocks of `block` documents: by block, then gram, then document."""
 
-    def __init__(self, rows_of_blocks, grams: int, block: int, first: int = 0):
-        """Local: rows_of_blocks yields the sparse rows of each block; `grams` in use; `first` document's number."""
+    def __init__(self, rows_of_blocks, grams: int, block: int, first: int, documents: int, most_entries: int):
+        """Local: rows_of_blocks yields the sparse rows of each block of documents first..first + documents.
+
+        grams: how many are in use; most_entries: room for postings (what is not filled takes no memory).
+        """
         if block > 65536:
             raise ValueError(f"blocks of {block} documents: at most 65,536")
-        self.block, self.grams, self.first, self.documents = block, grams, first, 0
-        starts, documents, weights, base = [], [], [], 0
-        for indptr, row_grams, row_weights in rows_of_blocks:
-            start = np.zeros(grams + 1, np.int64)
-            np.cumsum(np.bincount(row_grams, minlength=grams), out=start[1:])
-            position, weight = np.empty(len(row_grams), np.uint16), np.empty(len(row_grams), np.uint16)
-            _postings(indptr, row_grams, row_weights, start[:-1].astype(np.uint32), position, weight)
-            starts.append((start + base).astype(np.uint32))
-            documents.append(position)
-            weights.append(weight)
+        self.block, self.grams, self.first, self.documents = block, grams, first, documents
+        self.starts = np.zeros((-(-documents // block), grams + 1), np.uint32)
+        self.posting_document = np.empty(most_entries, np.uint16)
+        self.posting_weight = np.empty(most_entries, np.uint16)
+        base = 0
+        for starts, (indptr, row_grams, row_weights) in zip(self.starts, rows_of_blocks):
+            starts[1:] = np.cumsum(np.bincount(row_grams, minlength=grams))
+            here = slice(base, base + len(row_grams))
+            _postings(indptr, row_grams, row_weights, starts[:-1].copy(), self.posting_document[here],
+                      self.posting_weight[here])
+            starts += np.uint32(base)
             base += len(row_grams)
-            self.documents += len(indptr) - 1
-        self.starts = np.concatenate(starts) if starts else np.zeros(grams + 1, np.uint32)
-        self.posting_document = np.concatenate(documents) if documents else np.zeros(0, np.uint16)
-        documents.clear()
-        self.posting_weight = np.concatenate(weights) if weights else np.zeros(0, np.uint16)
 
     def search(self, rows, number, least: int, most: int, floor: int, query_source=None, source=None):
         """Local: the best documents for each query (sparse row).
@@ -213,7 +213,7 @@ class Index:
         for q in range(len(indptr) - 1):
             pool = []
             for b in range(-(-self.documents // self.block)):
-                start = self.starts[b * (self.grams + 1):]
+                start = self.starts[b]
                 total = np.zeros(self.block, np.int64)
                 for e in range(indptr[q], indptr[q + 1]):
                     postings = slice(start[row_grams[e]], start[row_grams[e] + 1])
@@ -270,7 +270,7 @@ def _bag(texts: Texts, document, size: int, bits: int, features: int) -> dict[in
     for value in document:
         if value < 0:
             continue
-        text = texts.text[texts.offsets[value]:texts.offsets[value + 1]].tobytes().decode()
+        text = texts.text[texts.offsets[value]:texts.offsets[value + 1]].tobytes().decode("utf-8", "surrogatepass")
         before = 0
         for word in text.split(" "):
             if not word:
@@ -288,9 +288,10 @@ def _bag(texts: Texts, document, size: int, bits: int, features: int) -> dict[in
     return bag
 
 
-def _weighed(bag: dict[int, int], idf: np.ndarray) -> dict[int, int]:
+def _weighed(bag: dict[int, int], grams: Grams) -> dict[int, int]:
     """Whole-number weights of length ONE, summed in order of first appearance like the compiled version."""
-    raw = {gram: TF_WEIGHT[min(tf, 63)] * float(idf[gram]) for gram, tf in bag.items()}
+    raw = {gram: TF_WEIGHT[min(tf, 63)] * float(grams.idf[grams.number[gram]]) if grams.number[gram] >= 0 else 0.0
+           for gram, tf in bag.items()}
     square = 0.0
     for weight in raw.values():
         square += weight * weight

@@ -121,13 +121,14 @@ def clusters_of(node):
     return {frozenset(node.rows[a:b].tolist()) for a, b in itertools.pairwise(node.starts)}
 
 
-@given(seed=st.integers(0, 2**32), rows=st.integers(1, 80), limits=st.lists(st.integers(1, 400), min_size=2, max_size=4))
+@given(seed=st.integers(0, 2**32), rows=st.integers(1, 80),
+       limits=st.lists(st.integers(1, 400), min_size=2, max_size=4))
 @settings(max_examples=60, deadline=None)
 def test_partitions_hold_the_rows_that_agree(seed, rows, limits):
     """A column's partition, refined by more columns, holds exactly the groups of rows that agree on all of them."""
     rng = np.random.default_rng(seed)
-    codes = [partition.narrow(rng.integers(0, limit, rows), limit * scale) for limit, scale in zip(limits, (1, 200, 1, 1))]
     sizes = [limit * scale for limit, scale in zip(limits, (1, 200, 1, 1))]
+    codes = [partition.narrow(rng.integers(0, limit, rows), size) for limit, size in zip(limits, sizes)]
     node = partition.single(codes[0], sizes[0])
     for used in range(1, len(codes) + 1):
         groups = {}

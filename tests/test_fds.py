@@ -45,7 +45,8 @@ def use_plain(patch):
     patch.setattr(partition, "_library", None)
 
 
-@given(seed=st.integers(0, 2**32), rows=st.integers(2, 300), columns=st.integers(7, 12), setting=st.sampled_from(list(SETTINGS)))
+@given(seed=st.integers(0, 2**32), rows=st.integers(2, 300), columns=st.integers(7, 12),
+       setting=st.sampled_from(list(SETTINGS)))
 @settings(max_examples=60, deadline=None)
 def test_all_ways_agree(seed, rows, columns, setting):
     """On tables too wide for the definition, every way gives the result of comparing all pairs, in the same order."""
@@ -72,7 +73,7 @@ def test_the_size_limit_leaves_out_larger_sets_only(seed, rows, columns, largest
 
 @pytest.mark.parametrize("setting", ["as shipped", "rounds", "never exhaust", "always expand and defer"])
 def test_more_than_64_columns(setting):
-    """Tables with several words per column set: the dependencies of a narrow table, spread among constants and copies."""
+    """Tables with several words per column set: the dependencies of a narrow table, spread among constants."""
     narrow = random_table(3, 60, 6)
     place = [3, 60, 70, 129, 150, 199]
     wide = [np.zeros(60, int) for _ in range(200)]
@@ -128,5 +129,6 @@ def test_published_counts(shared_data):
     """Every development table has the expected number of dependencies, empty left-hand sides and keys."""
     for name, expected in json.loads((shared_data / "fd/expected.json").read_text()).items():
         found = discover_fds(read_codes(shared_data / "fd" / name, expected["delimiter"], expected["header"]))
-        got = {"fds": len(found), "uccs": len(discover_uccs(found)), "fds_empty_lhs": int((found.lhs == 0).all(axis=1).sum())}
+        empty = int((found.lhs == 0).all(axis=1).sum())
+        got = {"fds": len(found), "uccs": len(discover_uccs(found)), "fds_empty_lhs": empty}
         assert got == {key: expected[key] for key in got}, name

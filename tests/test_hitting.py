@@ -30,7 +30,8 @@ def minimal_by_definition(edges, columns, largest):
     return {frozenset(one) for one in found}
 
 
-@given(seed=st.integers(0, 2**32), columns=st.integers(1, 9), count=st.integers(0, 12), shift=st.sampled_from([0, 58, 100]),
+@given(seed=st.integers(0, 2**32), columns=st.integers(1, 9), count=st.integers(0, 12),
+       shift=st.sampled_from([0, 58, 100]),
        largest=st.sampled_from([1, 2, 3, 200]), budget=st.sampled_from([1, 1 << 17]))
 @settings(max_examples=150, deadline=None)
 def test_hitting_sets_match_their_definition(seed, columns, count, shift, largest, budget):
@@ -38,10 +39,11 @@ def test_hitting_sets_match_their_definition(seed, columns, count, shift, larges
     rng = np.random.default_rng(seed)
     edges = [set(np.flatnonzero(rng.random(columns) < rng.uniform(0.2, 0.9)).tolist()) for _ in range(count)]
     edges = [edge for edge in edges if edge and not any(other < edge for other in edges if other)]
-    masks = bits.unique(np.array([bits.mask_of({v + shift for v in edge}, columns + shift) for edge in edges], np.uint64)
-                        .reshape(-1, bits.words_for(columns + shift)))
+    masks = [bits.mask_of({v + shift for v in edge}, columns + shift) for edge in edges]
+    masks = bits.unique(np.array(masks, np.uint64).reshape(-1, bits.words_for(columns + shift)))
     expected = minimal_by_definition(edges, columns, largest)
-    for search in (hitting.minimal_hitting_sets(masks, largest, budget), hitting.minimal_hitting_sets_plain(masks, largest)):
+    for search in (hitting.minimal_hitting_sets(masks, largest, budget),
+                   hitting.minimal_hitting_sets_plain(masks, largest)):
         found, _ = drain(search)
         members = [frozenset(v - shift for v in one) for one in bits.members(found, columns + shift)]
         assert len(members) == len(set(members))
@@ -70,8 +72,9 @@ def test_minimal_evidence_matches_its_definition(seed, columns, count):
     matrix = rng.random((count, columns)) < rng.uniform(0.1, 0.9, (count, 1))
     masks = bits.pack(matrix[matrix.any(axis=1)])
     all_sets = {frozenset(one) for one in bits.members(masks, columns)}
-    expected = {one: frozenset(a for a in one if not any(other < one and a in other for other in all_sets)) for one in all_sets}
-    expected = {one: use for one, use in expected.items() if use}
+    needed = {one: frozenset(a for a in one if not any(other < one and a in other for other in all_sets))
+              for one in all_sets}
+    expected = {one: use for one, use in needed.items() if use}
     for sets, use in (hitting.minimal_evidence(masks), hitting.minimal_evidence_plain(bits.unique(masks))):
         got = dict(zip(map(frozenset, bits.members(sets, columns)), map(frozenset, bits.members(use, columns))))
         assert got == expected

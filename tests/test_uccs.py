@@ -11,8 +11,8 @@ from mpiedge.profiling.fds import discover_fds
 from mpiedge.profiling.uccs import discover_uccs
 
 
-@given(seed=st.integers(0, 2**32), rows=st.integers(0, 40), columns=st.integers(1, 6), setting=st.sampled_from(list(SETTINGS)),
-       largest=st.sampled_from([None, 1, 2, 3]))
+@given(seed=st.integers(0, 2**32), rows=st.integers(0, 40), columns=st.integers(1, 6),
+       setting=st.sampled_from(list(SETTINGS)), largest=st.sampled_from([None, 1, 2, 3]))
 @settings(max_examples=200, deadline=None)
 def test_keys_match_their_definition(seed, rows, columns, setting, largest):
     """The minimal keys, up to the size limit, of random tables, whichever way the evidence was found."""

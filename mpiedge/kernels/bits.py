@@ -1,5 +1,7 @@
 """Sets of columns as rows of 64-bit words (bit c of the row = column c), and the ways in and out of them."""
 
+from itertools import pairwise
+
 import numpy as np
 
 
@@ -29,7 +31,7 @@ def members(masks: np.ndarray, columns: int) -> list[tuple[int, ...]]:
     """Local: the columns of each mask (k, words) as tuples of ascending numbers."""
     which, column = np.nonzero(unpack(masks, columns))
     edges, column = np.searchsorted(which, np.arange(len(masks) + 1)).tolist(), column.tolist()
-    return [tuple(column[start:stop]) for start, stop in zip(edges[:-1], edges[1:])]
+    return [tuple(column[start:stop]) for start, stop in pairwise(edges)]
 
 
 def mask_of(members, columns: int) -> np.ndarray:

@@ -1,8 +1,12 @@
-/* The evidence of one table: its rows as byte tiles and the set of difference sets seen so far (see evidence.c). */
+/* The evidence of one table: its rows as byte tiles and the set of difference sets seen so far. */
 #ifndef MPIEDGE_EVIDENCE_H
 #define MPIEDGE_EVIDENCE_H
 
 #include <stdint.h>
+
+#define CACHE_BITS 14        /* of the direct-mapped cache of keys */
+#define MAX_WORDS 64         /* 64-bit words of a set of columns, at most */
+#define INLINE static inline __attribute__((always_inline))
 
 typedef struct evidence {
     int64_t rows;
@@ -29,15 +33,28 @@ typedef struct evidence {
     int32_t failed;          /* memory ran out; the results are not to be used */
 } evidence;
 
+INLINE uint64_t hash_key(const uint64_t *key, int words) {
+    uint64_t h = 0;
+    for (int w = 0; w < words; w++) {
+        h = (h ^ key[w]) * 0x9E3779B97F4A7C15ULL;
+        h ^= h >> 32;
+    }
+    return h * 0xD6E8FEB86659FD93ULL;
+}
+
+/* The slow path of seeing a key: remember it and, if it is new, append its mask (in the caller's column numbers). */
+void evidence_insert(evidence *e, const uint64_t *key);
+
 /* All pairs of rows in the same cluster whose later member stands at a position in [first, last). */
-void evidence_pairs(evidence *e, const int32_t *rows, const int32_t *starts, int64_t clusters, int64_t first, int64_t last);
+void evidence_pairs(evidence *e, const int32_t *rows, const int32_t *starts, int64_t clusters, int64_t first,
+                    int64_t last);
 
 /* First row of each cluster against the others; ORs every difference into `violated` (`words` words). */
 void evidence_star(evidence *e, const int32_t *rows, const int32_t *starts, int64_t clusters, uint64_t *violated);
 
 /* Splits clusters by another column; returns the number of clusters with at least two rows. */
-int64_t partition_refine(const int32_t *rows, const int32_t *starts, int64_t clusters, const void *codes, int32_t itemsize,
-                         int32_t *count, int32_t *touched, int32_t *row_codes, int32_t *rows_out, int32_t *starts_out,
-                         int64_t *pairs);
+int64_t partition_refine(const int32_t *rows, const int32_t *starts, int64_t clusters, const void *codes,
+                         int32_t itemsize, int32_t *count, int32_t *touched, int32_t *row_codes, int32_t *rows_out,
+                         int32_t *starts_out, int64_t *pairs);
 
 #endif

@@ -1,6 +1,7 @@
 """The set of difference sets of the row pairs of one table looked at so far; compiled, and plain in numpy."""
 
 import ctypes
+from itertools import pairwise
 
 import numpy as np
 
@@ -106,7 +107,7 @@ class NativeEvidence:
                                 len(partition.starts) - 1, first, last)
 
     def star(self, partition: Partition) -> np.ndarray:
-        """Local: compare the first row of each cluster with the others; returns the mask of columns that ever differ."""
+        """Local: compare the first row of each cluster with the others; returns the mask of columns that differ."""
         violated = np.zeros(self.words, np.uint64)
         _library.evidence_star(self.handle, partition.rows.ctypes.data, partition.starts.ctypes.data,
                                len(partition.starts) - 1, violated.ctypes.data)
@@ -161,13 +162,13 @@ class PlainEvidence:
         """Local: compare all pairs inside clusters whose later member stands at a position in [first, last)."""
         rows, starts, _ = partition
         last = len(rows) if last is None else last
-        for start, stop in zip(starts[:-1], starts[1:]):
+        for start, stop in pairwise(starts.tolist()):
             for position in range(max(first, start), min(last, stop)):
                 earlier = rows[start:position]
                 self._compare(np.full(len(earlier), rows[position]), earlier)
 
     def star(self, partition: Partition) -> np.ndarray:
-        """Local: compare the first row of each cluster with the others; returns the mask of columns that ever differ."""
+        """Local: compare the first row of each cluster with the others; returns the mask of columns that differ."""
         rows, starts, _ = partition
         return self._compare(rows, np.repeat(rows[starts[:-1]], np.diff(starts)))
 

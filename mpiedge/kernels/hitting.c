@@ -18,7 +18,8 @@
  * the union of all k strictly inside d, d is minimal exactly for d \ U. It is enough to look at kept k: a set dropped
  * inside d is covered by kept ones inside it (induction over the size). Sets come in ascending size, no duplicates. */
 
-INLINE int64_t minimise_as(const uint64_t *sets, int W, int64_t from, int64_t to, uint64_t *kept, uint64_t *use, int64_t count) {
+INLINE int64_t minimise_as(const uint64_t *sets, int W, int64_t from, int64_t to, uint64_t *kept, uint64_t *use,
+                           int64_t count) {
     for (int64_t i = from; i < to; i++) {
         const uint64_t *d = sets + i * W;
         uint64_t u[64] = {0}, missing = 1;
@@ -42,13 +43,15 @@ INLINE int64_t minimise_as(const uint64_t *sets, int W, int64_t from, int64_t to
 }
 
 /* Process sets [from, to); kept and use hold `count` sets so far, returns the new count. */
-PER_PROCESSOR int64_t hitting_minimise(const uint64_t *sets, int32_t words, int64_t from, int64_t to, uint64_t *kept, uint64_t *use, int64_t count) {
+PER_PROCESSOR int64_t hitting_minimise(const uint64_t *sets, int32_t words, int64_t from, int64_t to, uint64_t *kept,
+                                       uint64_t *use, int64_t count) {
     if (words == 1) return minimise_as(sets, 1, from, to, kept, use, count);
     return minimise_as(sets, words, from, to, kept, use, count);
 }
 
 /* covered[i] = 1 where one of the closed sets lies inside set i. */
-void hitting_covered(const uint64_t *sets, int64_t n, int32_t words, const uint64_t *closed, int64_t closed_count, uint8_t *covered) {
+void hitting_covered(const uint64_t *sets, int64_t n, int32_t words, const uint64_t *closed, int64_t closed_count,
+                     uint8_t *covered) {
     for (int64_t i = 0; i < n; i++) {
         covered[i] = 0;
         for (int64_t k = 0; k < closed_count && !covered[i]; k++) {
@@ -149,8 +152,10 @@ hitting *hitting_new(const uint64_t *edges, int64_t n, int32_t words, int32_t la
         l->uncovered[i >> 6] |= 1ULL << (i & 63);
         for (int w = 0; w < words; w++) {
             l->candidates[w] |= edges[i * words + w];
-            for (uint64_t bits = edges[i * words + w]; bits; bits &= bits - 1)
-                h->incidence[(size_t)(w * 64 + __builtin_ctzll(bits)) * (size_t)h->edge_words + (size_t)(i >> 6)] |= 1ULL << (i & 63);
+            for (uint64_t bits = edges[i * words + w]; bits; bits &= bits - 1) {
+                uint64_t *in = h->incidence + (int64_t)(w * 64 + __builtin_ctzll(bits)) * h->edge_words;
+                in[i >> 6] |= 1ULL << (i & 63);
+            }
         }
     }
     if (n == 0) {                                              /* nothing to hit: the empty set */
@@ -160,7 +165,7 @@ hitting *hitting_new(const uint64_t *edges, int64_t n, int32_t words, int32_t la
     } else if (h->largest < 1 || !choose(h, l, words)) {
         h->top = -1;
     } else if (only >= 0) {
-        uint64_t kept = 0;                                     /* the vertices before it are free again, those after it not */
+        uint64_t kept = 0;                                     /* vertices before it are free again, those after not */
         for (int w = 0; w < words; w++)
             for (uint64_t bits = l->branch[w]; bits; bits &= bits - 1) {
                 uint64_t bit = bits & -bits;
@@ -193,7 +198,7 @@ INLINE int64_t run_as(hitting *h, int64_t budget, int E, int W) {
         level *l = h->levels + d;
         int w = 0;
         while (w < W && !l->branch[w]) w++;
-        if (w == W) {                                          /* back: the vertex above may be used again from here on */
+        if (w == W) {                                          /* back: the vertex above is free again from here on */
             if (--h->top >= 0) {
                 level *up = h->levels + h->top;
                 up->candidates[up->vertex >> 6] |= 1ULL << (up->vertex & 63);

@@ -1,4 +1,4 @@
-"""Minimal hitting sets: minimal difference sets per right-hand side, and their enumeration (MMCS); with plain versions."""
+"""Minimal difference sets per right-hand side, and their minimal hitting sets (MMCS); with the plain versions."""
 
 import ctypes
 
@@ -33,8 +33,8 @@ _library = _declare(native.library) if native.library is not None else None
 def minimal_evidence(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Local: the difference sets that are inclusion-minimal for some right-hand side.
 
-    masks: (k, words) uint64. Returns (sets, use): both (m, words), sets sorted by size and value; bit A of use[i] is set
-    where no other set that holds column A lies inside set i.
+    masks: (k, words) uint64. Returns (sets, use), both (m, words), sorted by size and value of the set; bit A of use[i]
+    is set where no other set that holds column A lies inside set i.
     """
     masks = bits.unique(masks)
     if _library is None:
@@ -81,8 +81,8 @@ def branches(edges: np.ndarray) -> int:
 def minimal_hitting_sets(edges: np.ndarray, largest: int | None = None, budget: int = 1 << 17, branch: int = -1):
     """Local: a generator that yields None about every 50 ms and returns all minimal hitting sets of `edges`.
 
-    edges: (k, words) uint64, none empty, none inside another. largest: leave out hitting sets with more members. branch:
-    follow only one of the `branches(edges)` of the search, 0 and up; each hitting set is found in exactly one.
+    edges: (k, words) uint64, none empty, none inside another. largest: leave out hitting sets with more members.
+    branch: follow only one of the `branches(edges)` of the search, 0 and up; each hitting set is found in exactly one.
     Returns (m, words) uint64, unsorted: the minimal hitting sets of the hypergraph (Murakami & Uno 2014).
     """
     words = edges.shape[1]
@@ -137,7 +137,8 @@ def minimal_hitting_sets_plain(edges: np.ndarray, largest: int, only: int = -1):
             if steps % 1024 == 0:
                 yield None
             own = [edge for edge in uncovered if edge & vertex]
-            yield from descend(chosen | vertex, [edge for edge in uncovered if not edge & vertex], [*kept, own], candidates)
+            left = [edge for edge in uncovered if not edge & vertex]
+            yield from descend(chosen | vertex, left, [*kept, own], candidates)
             candidates |= vertex
 
     yield from descend(0, sets, [], (1 << (64 * words)) - 1)

@@ -5,7 +5,6 @@
 
 #include <stdlib.h>
 
-#define INLINE static inline __attribute__((always_inline))
 
 INLINE uint32_t code_at(const void *codes, int itemsize, int64_t row) {
     if (itemsize == 1) return ((const uint8_t *)codes)[row];
@@ -13,7 +12,7 @@ INLINE uint32_t code_at(const void *codes, int itemsize, int64_t row) {
     return ((const uint32_t *)codes)[row];
 }
 
-/* Few values: neighbouring rows often have the same code, and four tables keep one addition from waiting for another. */
+/* Few values: neighbouring rows often have the same code; four tables keep one addition from waiting for another. */
 static void count_few(const uint8_t *codes, int64_t start, int64_t stop, int32_t *count, int64_t cardinality) {
     uint32_t tables[4][256] = {{0}};
     int64_t i = start;
@@ -25,7 +24,8 @@ static void count_few(const uint8_t *codes, int64_t start, int64_t stop, int32_t
 }
 
 /* Add the codes of rows [start, stop) to count. */
-void partition_count(const void *codes, int32_t itemsize, int64_t start, int64_t stop, int32_t *count, int64_t cardinality) {
+void partition_count(const void *codes, int32_t itemsize, int64_t start, int64_t stop, int32_t *count,
+                     int64_t cardinality) {
     if (itemsize == 1) {
         count_few(codes, start, stop, count, cardinality);
     } else if (itemsize == 2) {
@@ -35,7 +35,8 @@ void partition_count(const void *codes, int32_t itemsize, int64_t start, int64_t
     }
 }
 
-INLINE int64_t single_as(const void *codes, int itemsize, int64_t n, int32_t *count, int64_t cardinality, int32_t *rows, int32_t *starts) {
+INLINE int64_t single_as(const void *codes, int itemsize, int64_t n, int32_t *count, int64_t cardinality, int32_t *rows,
+                         int32_t *starts) {
     int64_t clusters = 0;
     int32_t at = 0;
     for (int64_t c = 0; c < cardinality; c++) {
@@ -52,14 +53,16 @@ INLINE int64_t single_as(const void *codes, int itemsize, int64_t n, int32_t *co
 }
 
 /* The partition of one column from its counts (which it overwrites), clusters by code, rows ascending. */
-int64_t partition_single(const void *codes, int32_t itemsize, int64_t n, int32_t *count, int64_t cardinality, int32_t *rows, int32_t *starts) {
+int64_t partition_single(const void *codes, int32_t itemsize, int64_t n, int32_t *count, int64_t cardinality,
+                         int32_t *rows, int32_t *starts) {
     if (itemsize == 1) return single_as(codes, 1, n, count, cardinality, rows, starts);
     if (itemsize == 2) return single_as(codes, 2, n, count, cardinality, rows, starts);
     return single_as(codes, 4, n, count, cardinality, rows, starts);
 }
 
-INLINE int64_t refine_as(const int32_t *rows, const int32_t *starts, int64_t clusters, const void *codes, int itemsize, int32_t *count,
-                         int32_t *touched, int32_t *row_codes, int32_t *rows_out, int32_t *starts_out, int64_t *pairs) {
+INLINE int64_t refine_as(const int32_t *rows, const int32_t *starts, int64_t clusters, const void *codes, int itemsize,
+                         int32_t *count, int32_t *touched, int32_t *row_codes, int32_t *rows_out, int32_t *starts_out,
+                         int64_t *pairs) {
     int64_t out = 0, kept = 0, sum = 0;
     for (int64_t k = 0; k < clusters; k++) {
         const int32_t *row = rows + starts[k];
@@ -105,10 +108,12 @@ INLINE int64_t refine_as(const int32_t *rows, const int32_t *starts, int64_t clu
 }
 
 /* count: zeros, one per code, left as zeros; touched and row_codes: scratch as long as the largest cluster. */
-int64_t partition_refine(const int32_t *rows, const int32_t *starts, int64_t clusters, const void *codes, int32_t itemsize,
-                         int32_t *count, int32_t *touched, int32_t *row_codes, int32_t *rows_out, int32_t *starts_out,
-                         int64_t *pairs) {
-    if (itemsize == 1) return refine_as(rows, starts, clusters, codes, 1, count, touched, row_codes, rows_out, starts_out, pairs);
-    if (itemsize == 2) return refine_as(rows, starts, clusters, codes, 2, count, touched, row_codes, rows_out, starts_out, pairs);
-    return refine_as(rows, starts, clusters, codes, 4, count, touched, row_codes, rows_out, starts_out, pairs);
+int64_t partition_refine(const int32_t *rows, const int32_t *starts, int64_t clusters, const void *codes,
+                         int32_t itemsize, int32_t *count, int32_t *touched, int32_t *row_codes, int32_t *rows_out,
+                         int32_t *starts_out, int64_t *pairs) {
+#define REFINE(size) \
+    refine_as(rows, starts, clusters, codes, size, count, touched, row_codes, rows_out, starts_out, pairs)
+    if (itemsize == 1) return REFINE(1);
+    if (itemsize == 2) return REFINE(2);
+    return REFINE(4);
 }

@@ -9,7 +9,7 @@ from mpiedge.kernels import native
 
 
 class Partition(NamedTuple):
-    """Clusters of rows: `rows` int32 cluster after cluster, `starts` int32 (clusters + 1) positions, `pairs` row pairs."""
+    """Clusters of rows: `rows` int32 one after the other, `starts` int32 (clusters + 1), and how many `pairs`."""
 
     rows: np.ndarray
     starts: np.ndarray
@@ -100,4 +100,5 @@ def refine_plain(partition: Partition, codes: np.ndarray) -> Partition:
     keep = sizes[group] > 1
     rows = rows[keep][np.argsort(group[keep], kind="stable")]
     sizes = sizes[sizes > 1].astype(np.int64)
-    return Partition(rows, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32), int((sizes * (sizes - 1) // 2).sum()))
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    return Partition(rows, starts, int((sizes * (sizes - 1) // 2).sum()))

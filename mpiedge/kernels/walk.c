@@ -1,4 +1,4 @@
-/* Walk the prefix trie of the candidates (column sets X with the right-hand sides still open) with a stack of partitions.
+/* Walk the prefix trie of the candidates (column sets X with the right-hand sides still open), a stack of partitions.
  *
  * At the node of a column set S, with partition p (r rows, P pairs) and q candidates left below it, in this order:
  * drop right-hand sides that evidence found meanwhile refutes; S is closed when p is empty; when all pairs of p cost no
@@ -15,7 +15,6 @@
 
 #define PAIR_NS 2.0
 #define ROW_NS 8.0
-#define MAX_WORDS 64
 
 enum { DONE = 0, MORE = 1, EXHAUST = 2, EXPAND = 3, FAILED = 4 };
 
@@ -31,7 +30,7 @@ typedef struct walk {
     int32_t words;
     const void *const *codes;                                  /* by column of the caller's table */
     const int32_t *itemsize;
-    const int64_t *sequence_start;                             /* candidate i: columns sequence[sequence_start[i]..[i + 1]) */
+    const int64_t *sequence_start;                             /* candidate i: columns sequence_start[i]..[i + 1] of */
     const int32_t *sequence;
     const uint64_t *left;                                      /* column sets */
     uint64_t *right;                                           /* open right-hand sides; emptied when settled */
@@ -43,7 +42,7 @@ typedef struct walk {
     int32_t *count, *touched, *row_codes;
     int32_t *rows, *starts;                                    /* arenas of the partitions on the stack */
     int64_t rows_capacity, starts_capacity, scratch_capacity;
-    int64_t *closed;                                           /* pairs (candidate, depth): its first `depth` columns are closed */
+    int64_t *closed;                                           /* (candidate, depth): its first columns are closed */
     int64_t closed_count, closed_capacity;
     int64_t *stars;                                            /* candidates that were star-checked ... */
     uint64_t *safe;                                            /* ... and the columns nobody violated */
@@ -52,10 +51,12 @@ typedef struct walk {
     int32_t failed;
 } walk;
 
-walk *walk_new(evidence *e, int32_t words, int64_t largest_cardinality, const void *const *codes, const int32_t *itemsize, double beta, int64_t defer_pairs) {
+walk *walk_new(evidence *e, int32_t words, int64_t largest_cardinality, const void *const *codes,
+               const int32_t *itemsize, double beta, int64_t defer_pairs) {
     walk *w = calloc(1, sizeof *w);
     if (!w) return NULL;
-    w->e = e, w->words = words, w->codes = codes, w->itemsize = itemsize, w->beta = beta, w->defer_pairs = defer_pairs;
+    w->e = e, w->words = words, w->codes = codes, w->itemsize = itemsize;
+    w->beta = beta, w->defer_pairs = defer_pairs;
     w->count = calloc((size_t)largest_cardinality + 1, 4);
     w->closed_capacity = w->star_capacity = 256;
     w->closed = malloc(256 * 16);
@@ -67,12 +68,14 @@ walk *walk_new(evidence *e, int32_t words, int64_t largest_cardinality, const vo
 
 void walk_free(walk *w) {
     if (!w) return;
-    void *parts[] = {w->frames, w->count, w->touched, w->row_codes, w->rows, w->starts, w->closed, w->stars, w->safe, w};
+    void *parts[] = {w->frames, w->count,  w->touched, w->row_codes, w->rows,
+                     w->starts, w->closed, w->stars,   w->safe,      w};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) free(parts[i]);
 }
 
 /* The candidates of one round, sorted so that every prefix is one range and stands at its end. */
-void walk_candidates(walk *w, const int64_t *sequence_start, const int32_t *sequence, const uint64_t *left, uint64_t *right, int64_t *checked) {
+void walk_candidates(walk *w, const int64_t *sequence_start, const int32_t *sequence, const uint64_t *left,
+                     uint64_t *right, int64_t *checked) {
     w->sequence_start = sequence_start, w->sequence = sequence, w->left = left, w->right = right, w->checked = checked;
     w->closed_count = w->star_count = 0;
 }
@@ -96,7 +99,9 @@ static int reserve(void *array, int64_t *capacity, int64_t needed, size_t size) 
 }
 
 static const int32_t *rows_of(const walk *w, const frame *f) { return f->rows ? f->rows : w->rows + f->rows_at; }
-static const int32_t *starts_of(const walk *w, const frame *f) { return f->starts ? f->starts : w->starts + f->starts_at; }
+static const int32_t *starts_of(const walk *w, const frame *f) {
+    return f->starts ? f->starts : w->starts + f->starts_at;
+}
 
 static frame *push(walk *w) {
     if (w->top == w->frame_capacity) {
@@ -112,12 +117,14 @@ static frame *push(walk *w) {
 }
 
 /* Start at the node of the first `depth` columns of candidate `low`, above candidates [low, high). */
-int32_t walk_begin(walk *w, int64_t low, int64_t high, int32_t depth, const int32_t *rows, const int32_t *starts, int64_t clusters, int64_t pairs) {
+int32_t walk_begin(walk *w, int64_t low, int64_t high, int32_t depth, const int32_t *rows, const int32_t *starts,
+                   int64_t clusters, int64_t pairs) {
     w->top = 0;
     int64_t largest = 0, scratch = w->scratch_capacity;
     for (int64_t k = 0; k < clusters; k++)
         if (starts[k + 1] - starts[k] > largest) largest = starts[k + 1] - starts[k];
-    if (!reserve(&w->touched, &w->scratch_capacity, largest, 4) || !reserve(&w->row_codes, &scratch, largest, 4)) return 0;
+    if (!reserve(&w->touched, &w->scratch_capacity, largest, 4)) return 0;
+    if (!reserve(&w->row_codes, &scratch, largest, 4)) return 0;
     frame *f = push(w);
     if (!f) return 0;
     f->low = f->next = low, f->high = high, f->depth = depth;
@@ -230,14 +237,16 @@ int32_t walk_run(walk *w, double budget_ns, int32_t one_level) {
         if (!recheck(w, low, high, &spent)) continue;
         int64_t rows = starts_of(w, f)[f->clusters];
         int64_t rows_at = f->rows ? 0 : f->rows_at + rows, starts_at = f->starts ? 0 : f->starts_at + f->clusters + 1;
-        if (!reserve(&w->rows, &w->rows_capacity, rows_at + rows, 4) || !reserve(&w->starts, &w->starts_capacity, starts_at + rows / 2 + 1, 4)) return FAILED;
+        if (!reserve(&w->rows, &w->rows_capacity, rows_at + rows, 4)) return FAILED;
+        if (!reserve(&w->starts, &w->starts_capacity, starts_at + rows / 2 + 1, 4)) return FAILED;
         frame *child = push(w);
         if (!child) return FAILED;
         f = child - 1;
         child->low = child->next = low, child->high = high, child->depth = f->depth + 1;
         child->rows_at = rows_at, child->starts_at = starts_at;
-        child->clusters = partition_refine(rows_of(w, f), starts_of(w, f), f->clusters, w->codes[column], w->itemsize[column], w->count,
-                                           w->touched, w->row_codes, w->rows + rows_at, w->starts + starts_at, &child->pairs);
+        child->clusters = partition_refine(rows_of(w, f), starts_of(w, f), f->clusters, w->codes[column],
+                                           w->itemsize[column], w->count, w->touched, w->row_codes, w->rows + rows_at,
+                                           w->starts + starts_at, &child->pairs);
         w->refinements++;
         spent += (double)rows * 5.0;
     }

@@ -1,6 +1,7 @@
 """The walk over the prefix trie of candidates with a stack of partitions; compiled, and plain in numpy."""
 
 import ctypes
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +16,9 @@ PAIR_NS, ROW_NS = 2.0, 8.0
 class Candidates:
     """The candidates of one round: column sets `left` with the right-hand sides still open, sorted for the walk.
 
-    left, right: (k, words) uint64; rank: (columns,) position of each column in the walk (ascending pairs). Every prefix
-    (by rank) is one range, and the candidate that equals the prefix stands at its end. `sequence[start[i]:start[i + 1]]`
-    are the columns of candidate i by rank.
+    left, right: (k, words) uint64; by_rank: the columns in the order of the walk. Every prefix in this order is one
+    range of candidates, and the candidate that equals the prefix stands at its end. `sequence[start[i]:start[i + 1]]`
+    are the columns of candidate i in this order.
     """
 
     def __init__(self, left: np.ndarray, right: np.ndarray, by_rank: np.ndarray, columns: int):
@@ -37,7 +38,7 @@ class Candidates:
         column = np.where(longer, self.sequence[np.minimum(starts + depth, len(self.sequence) - 1)], -1)
         cuts = np.flatnonzero(np.diff(column)) + 1
         edges = [0, *cuts.tolist(), high - low]
-        return [(low + a, low + b) for a, b in zip(edges[:-1], edges[1:]) if longer[a]]
+        return [(low + a, low + b) for a, b in pairwise(edges) if longer[a]]
 
     def prefix(self, candidate: int, depth: int) -> np.ndarray:
         """Local: the first `depth` columns of a candidate."""
@@ -45,7 +46,7 @@ class Candidates:
 
 
 class Outcome(NamedTuple):
-    """What a walk settled: closed column sets (k, words), checked candidates (numbers) and the columns nobody violated."""
+    """What a walk settled: closed column sets (k, words); checked candidates (numbers); columns none violated."""
 
     closed: np.ndarray
     checked: np.ndarray

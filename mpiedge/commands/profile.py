@@ -65,7 +65,8 @@ def run(args, world) -> None:
         encoded = []
         with stage.phase("encode"):
             for source in tables:
-                rows, columns = encode.merge_blocks(world, blocks.pop(0), len(source.columns), args.null_unequal)
+                rows, columns = encode.merge_blocks(world, blocks.pop(0), len(source.columns), args.null_unequal,
+                                                    keep_values=bool(wanted - {"fd", "ucc"}))
                 encoded.append(encode.EncodedTable(source.name, source.columns, source.kinds, rows, columns))
         with stage.phase("discover"):
             found = report.discover(stage, encoded, wanted, args)

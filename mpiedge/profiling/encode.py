@@ -47,15 +47,16 @@ class Values:
 
 @dataclass(frozen=True)
 class EncodedColumn:
-    """A whole column on every rank: codes (smallest unsigned dtype), `distinct` of them; `values`: this rank's share.
+    """A whole column on every rank: codes (smallest unsigned dtype), `distinct` of them.
 
-    missing: the code of the missing cells before they were told apart, None when there are none.
+    missing: the code of the missing cells before they were told apart, None when there are none. values: this rank's
+    share of the distinct values, None when nobody asks for them.
     """
 
     codes: np.ndarray
     distinct: int
     missing: int | None
-    values: Values
+    values: Values | None
 
 
 @dataclass(frozen=True)
@@ -146,8 +147,8 @@ def _without(strings: Texts, hashes: np.ndarray, null: bytes):
     return Texts.of(texts), hashes
 
 
-def merge_blocks(world, blocks: list[Block], columns: int,
-                 null_unequal: bool = False) -> tuple[int, list[EncodedColumn]]:
+def merge_blocks(world, blocks: list[Block], columns: int, null_unequal: bool = False,
+                 keep_values: bool = True) -> tuple[int, list[EncodedColumn]]:
     """Collective: the rows of a table and its columns, encoded over the blocks of all ranks.
 
     blocks: this rank's blocks of the table; their texts are emptied. Messages, for every few columns: strings to their
@@ -160,7 +161,7 @@ def merge_blocks(world, blocks: list[Block], columns: int,
                               "sizes": np.array(sizes, np.int64)})
     encoded = []
     for chosen in _exchanges(sum(shape["sizes"] for shape in shapes).tolist()):
-        encoded += _merge_columns(world, blocks, chosen, shapes, null_unequal)
+        encoded += _merge_columns(world, blocks, chosen, shapes, null_unequal, keep_values)
     return int(sum(shape["rows"].sum() for shape in shapes)), encoded
 
 
@@ -183,7 +184,7 @@ def _exchanges(sizes: list[int]) -> list[list[int]]:
     return chosen
 
 
-def _merge_columns(world, blocks, columns, shapes, null_unequal):
+def _merge_columns(world, blocks, columns, shapes, null_unequal, keep_values):
     """Collective: why the codes do not depend on the ranks: a string's code is its place in the order of first
     occurrences (block order, then order within the block), and blocks are the same for any number of ranks."""
     outgoing = [_LocalStrings(blocks, column, world.size) for column in columns]
@@ -208,7 +209,7 @@ def _merge_columns(world, blocks, columns, shapes, null_unequal):
         distinct = strings.distinct
         if null_unequal and missing is not None:
             codes, distinct = tell_missing_apart(codes, distinct, missing)
-        encoded.append(EncodedColumn(codes, distinct, missing, strings.values()))
+        encoded.append(EncodedColumn(codes, distinct, missing, strings.values() if keep_values else None))
     return encoded
 
 

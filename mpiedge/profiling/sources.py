@@ -13,10 +13,11 @@ from mpiedge.kernels import dictionary
 from mpiedge.profiling.encode import Block, encode_arrays, encode_cells
 from mpiedge.store.access import InputFile
 from mpiedge.store.layout import table_name
-from mpiedge.store.ranges import BLOCK_BYTES, Dialect, RecordRange, read_head, read_header, record_ranges
+from mpiedge.store.ranges import Dialect, RecordRange, read_head, read_header, record_ranges
 from mpiedge.store.tables import Table
 
 DELIMITERS = ",;\t|"
+HEAD_BYTES = 1 << 16
 CLEAN = "mpiedge-clean repairs such files"
 
 
@@ -124,7 +125,7 @@ def open_clean(stage) -> list[StoreTable]:
 def open_csv(stage, path: str, delimiter: str | None, header: bool) -> CsvTable:
     """Collective: finds delimiter, column names and blocks of a CSV file. Raises InputError on every rank."""
     file = stage.access.input(path)
-    head = read_head(stage, file, BLOCK_BYTES)
+    head = read_head(stage, file, HEAD_BYTES)
     _check_encoding(path, head)
     dialect = Dialect(delimiter=delimiter or sniff_delimiter(head, cut=len(head) < file.size), header=header)
     first, _ = read_header(stage, file, dialect)

@@ -11,7 +11,7 @@ esac
 [ -x "$mpiedge_home/.venv/bin/mpiedge-train" ] || echo "mpiedge-env: nothing is installed yet. Run $mpiedge_home/bin/quickstart" >&2
 
 # More ranks than cores are fine, and a rank may use all cores it finds free (mpiedge shares them out itself).
-export PRTE_MCA_rmaps_default_mapping_policy="${PRTE_MCA_rmaps_default_mapping_policy-:oversubscribe}"  # Open MPI 5
+export PRTE_MCA_rmaps_default_mapping_policy="${PRTE_MCA_rmaps_default_mapping_policy-slot:oversubscribe}"  # Open MPI 5
 export PRTE_MCA_hwloc_default_binding_policy="${PRTE_MCA_hwloc_default_binding_policy-none}"
 export OMPI_MCA_rmaps_base_oversubscribe="${OMPI_MCA_rmaps_base_oversubscribe-1}"  # Open MPI 4
 export OMPI_MCA_hwloc_base_binding_policy="${OMPI_MCA_hwloc_base_binding_policy-none}"

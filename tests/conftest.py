@@ -14,7 +14,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parent.parent
 NOTICE = re.compile(r"^(?:-{60,}|={60,})\n.*?^(?:-{60,}|={60,})\n?", re.DOTALL | re.MULTILINE)
 QUIET_MPI = {
-    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",  # Open MPI 5: more ranks than cores
+    "PRTE_MCA_rmaps_default_mapping_policy": "slot:oversubscribe",  # Open MPI 5: more ranks than cores
     "PRTE_MCA_hwloc_default_binding_policy": "none",
     "OMPI_MCA_rmaps_base_oversubscribe": "1",  # Open MPI 4
     "OMPI_MCA_hwloc_base_binding_policy": "none",

@@ -6,7 +6,7 @@ import numpy as np
 
 from mpiedge import errors
 from mpiedge.runtime.wire import pack, unpack
-from mpiedge.runtime.world import PIECE_BYTES, Pause
+from mpiedge.runtime.world import PIECE_BYTES
 
 TAG_LETTER, TAG_PIECE = 1, 2
 REPLY = "reply"
@@ -56,7 +56,7 @@ class Mail:
         self._replies[number] = None
         self._post(target, [kind, number, message])
         start = time.perf_counter()
-        pause = Pause(longest_s=0.002)
+        pause = self.world.pause(longest_s=0.002)
         while self._replies[number] is None:
             if not self.poll():
                 pause.rest()

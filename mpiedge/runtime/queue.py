@@ -19,8 +19,6 @@ from types import GeneratorType
 
 import numpy as np
 
-from mpiedge.runtime.world import Pause
-
 FIRST_MOVE_S = 0.0005  # guess of what handing a task over costs the victim, replaced by measurements
 FIRST_PROBE_S, LONGEST_PROBE_S = 0.001, 0.05  # pause between refused steal requests, doubled each time
 NEWS_S = 1.0
@@ -110,7 +108,7 @@ class Queue:
             return self._wait_for_work(run, waves, steal)
 
     def _wait_for_work(self, run, waves, steal: bool) -> bool:
-        pause = Pause()
+        pause = self.world.pause()
         run.load = run.running = 0.0  # sheds the rounding of sums of costs
         while not self._tasks:
             if waves.finished(run):
@@ -127,7 +125,7 @@ class Queue:
         All ranks know that the run is over (the waves said so) and ask no more; a request still out is answered by a
         victim that polls here or is yet to come here.
         """
-        pause = Pause()
+        pause = self.world.pause()
         while run.asked is not None:
             if not self.mail.poll():
                 pause.rest()

@@ -17,6 +17,7 @@ SPIN_S = 0.0003  # a wait this short is polled, a longer one sleeps
 SLEEP_SHARE = 0.1  # sleep at most this share of the time already waited, so waking late costs at most as much
 LONGEST_SLEEP_S = 0.01
 ERROR_GRACE_S = 0.4
+LONGEST_ERROR_WAIT_S = 2.0
 TAG_PIECE = 1
 
 
@@ -47,6 +48,7 @@ class World:
         self.host = os.environ.get("MPIEDGE_HOST") or socket.gethostname()
         self.bytes_sent = self.bytes_recv = 0
         self.wait_s = 0.0
+        self._words: list | None = None
         self.while_waiting = _nothing  # Mail puts its poll here; returns how much was done
         node = self.comm.Split_type(MPI.COMM_TYPE_SHARED, key=self.rank)
         self.node_rank, self.node_size = node.Get_rank(), node.Get_size()
@@ -62,12 +64,16 @@ class World:
 
     # ---- waiting -------------------------------------------------------------------------------------------------
 
+    def pause(self, longest_s: float = LONGEST_SLEEP_S) -> "Pause":
+        """Local: the back-off of a loop that waits for other ranks; it also notices when one of them failed."""
+        return Pause(longest_s, self._heed)
+
     def wait(self, *requests) -> None:
         """Local: until the requests are complete; serves letters meanwhile (mail.py) and sleeps as `Pause` says."""
         requests = list(requests)
         Request = self._mpi.Request
         start = time.perf_counter()
-        pause = Pause()
+        pause = self.pause()
         while not Request.Testall(requests):
             if not self.while_waiting():
                 pause.rest()
@@ -190,40 +196,58 @@ class World:
         Of ranks that fail alike at about the same time the lowest speaks. Each failing rank sends word to all others
         (tag 0 of a communicator of its own), then waits a moment for word from the others; rank 0 need not wait,
         unless another failed before it. A rank that hears of a lower one that failed waits to be ended by it, and
-        speaks only when nobody does (the lower rank may hang).
+        goes on without speaking when nobody does that (the lower rank may hang).
         """
-        MPI = self._mpi
-        if self.size == 1:
-            return True
-        word = np.zeros(1, np.uint8)
-        self._words = [self._errors.Isend(word, other, 0) for other in range(self.size) if other != self.rank]
+        self._send_word()
         start = time.monotonic()
         heard: set[int] = set()
-        while True:
-            status = MPI.Status()
-            while self._errors.Iprobe(MPI.ANY_SOURCE, 0, status):
+        while self.size > 1:
+            status = self._mpi.Status()
+            while self._errors.Iprobe(self._mpi.ANY_SOURCE, 0, status):
                 self._errors.Recv(np.empty(1, np.uint8), status.Get_source(), 0)
                 heard.add(status.Get_source())
-            waited = time.monotonic() - start
             if any(other < self.rank for other in heard):
-                if waited > 2 + ERROR_GRACE_S:
-                    return False
-            elif waited > ERROR_GRACE_S or (self.rank == 0 and not heard):
+                time.sleep(LONGEST_ERROR_WAIT_S)  # touching MPI no more, see _heed
+                return False
+            if time.monotonic() - start > ERROR_GRACE_S or (self.rank == 0 and not heard):
                 return True
             time.sleep(0.01)
+        return True
 
     def abort(self, code: int):
         """Local: ends all ranks of the job; mpirun returns `code`. Does not return.
 
         Open MPI 5 ends a job when a rank exits with an error, and says so in one short notice that no setting of it
-        silences; after MPI_Abort there are two long ones. Elsewhere only MPI_Abort is sure to end the other ranks.
+        silences; after MPI_Abort there are two long ones. With other MPIs only MPI_Abort is sure to end the others.
         """
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):  # a closed pipe must not keep the job alive
                 stream.flush()
+        if self.nodes > 1:
+            # Ranks of other hosts see a closed connection before they are ended: let word arrive first.
+            self._send_word()
+            end = time.monotonic() + ERROR_GRACE_S
+            while not self._mpi.Request.Testall(self._words) and time.monotonic() < end:
+                time.sleep(0.001)
+            time.sleep(3 * LONGEST_SLEEP_S)
         if code == 0 or not (self.size == 1 or launcher.ends_job_on_error()):
             self._mpi.COMM_WORLD.Abort(code)
         os._exit(code)
+
+    def _send_word(self) -> None:
+        """Local: tells all other ranks that this one failed."""
+        if self._words is None:
+            others = [rank for rank in range(self.size) if rank != self.rank]
+            self._words = [self._errors.Isend(np.zeros(1, np.uint8), other, 0) for other in others]
+
+    def _heed(self) -> None:
+        """Local: a waiting rank that hears that another failed touches MPI no more, and is ended by it.
+
+        (MPI would notice the closed connection, and end this rank with a code and a message of its own.)
+        """
+        if self._words is None and self._errors.Iprobe(self._mpi.ANY_SOURCE, 0):
+            time.sleep(2 * LONGEST_ERROR_WAIT_S)
+            self.abort(1)
 
     # ---- helpers ---------------------------------------------------------------------------------------------------
 
@@ -267,8 +291,8 @@ def _nothing() -> int:
 class Pause:
     """Back-off of a waiting rank: yields the core for 0.3 ms, then sleeps a tenth of the time waited, at most 10 ms."""
 
-    def __init__(self, longest_s: float = LONGEST_SLEEP_S):
-        self.longest_s = longest_s
+    def __init__(self, longest_s: float, watch):
+        self.longest_s, self.watch = longest_s, watch
         self.start = time.perf_counter()
 
     def rest(self) -> None:
@@ -277,6 +301,7 @@ class Pause:
         if waited < SPIN_S:
             os.sched_yield()
         else:
+            self.watch()
             time.sleep(min(self.longest_s, SLEEP_SHARE * waited))
 
 

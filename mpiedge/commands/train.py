@@ -68,11 +68,13 @@ def build_parser():
 
 def run(args, world) -> None:
     """Collective: reads, partitions, plans, scatters, trains, writes, commits."""
+    began_s = time.perf_counter()
+    if not args.graph and not args.nodes and not args.edges:
+        prepare_demo(args, world)
     from mpiedge.stage import Stage
     from mpiedge.training import outputs, plan, session, sources, tables
 
-    began_s = time.perf_counter()
-    with Stage(world, args, "train", needs=None if args.graph or args.nodes else "clean") as stage:
+    with Stage(world, args, "train", needs=None if args.graph or tables.is_file(args.nodes) else "clean") as stage:
         earlier = session.find_checkpoint(stage)
         with stage.phase("read", "io"):
             if args.graph:
@@ -81,7 +83,7 @@ def run(args, world) -> None:
                 source = tables.open_tables(stage, args)
         with stage.phase("partition"):
             layout = plan.make_layout(stage, source, args)
-        plan.tell(stage, source, layout)
+        plan.tell(stage, source, layout, args.dry_run)
         if args.dry_run:
             return
         with stage.phase("scatter", "communicate"):
@@ -91,6 +93,24 @@ def run(args, world) -> None:
             summary, files = outputs.write(stage, source, layout, trainer, began_s)
         stage.commit(files=files, summary=summary, config=layout.config, inputs=source.inputs)
         outputs.tell(stage, summary)
+
+
+def prepare_demo(args, world) -> None:
+    """Collective: where nothing was cleaned yet, the demo data is cleaned and profiled first, and `args` names its run.
+    """
+    from mpiedge.commands import clean, profile
+    from mpiedge.runtime.root import on_root
+    from mpiedge.store.run import choose_run
+
+    folder, how_chosen = on_root(world, lambda: [str(part) for part in choose_run(args.run, "clean")])
+    if how_chosen != "new":
+        return
+    args.run = folder
+    for program in (clean, profile):
+        arguments = program.build_parser().parse_args([])
+        for name in ("run", "memory", "threads", "scratch", "progress", "verbose", "quiet"):
+            setattr(arguments, name, getattr(args, name))
+        program.run(arguments, world)
 
 
 def _number(kind, least: float, open_end: bool = False, below: float = float("inf")):

@@ -202,8 +202,11 @@ class Encoder:
 
     def describe(self) -> list[str]:
         """One phrase per block, for people."""
-        return [f"{'+'.join(block.columns)} {block.kind}" + ("" if block.kind == "number" else f" {block.width:,}")
-                for block in self.blocks]
+        phrases = []
+        for block in self.blocks:
+            names = block.columns[0] if len(block.columns) == 1 else f"{block.columns[0]}..{block.columns[-1]}"
+            phrases.append(f"{names} {block.kind}" + ("" if block.kind == "number" else f" {block.width:,}"))
+        return phrases
 
     def to_message(self) -> dict:
         """As a message or JSON."""

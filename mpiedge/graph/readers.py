@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -153,35 +153,46 @@ def _npz_splits(arrays: dict, nodes: int) -> dict[str, np.ndarray]:
 
 def read_edge_folder(path: str, read: Read, label: str | None = None) -> Graph:
     """A folder with edges.csv (two node ids a row), target.csv (id, ..., label) and features.json ({id: [numbers]})."""
-    header, rows = _csv(f"{path}/target.csv", read("target.csv"))
+    rows = _csv(f"{path}/target.csv", read("target.csv"))
+    header = _header(f"{path}/target.csv", rows)
     label = label or header[-1]
     if label not in header[1:]:
         raise InputError(f"{path}/target.csv", f"there is no column {label}", f"Columns are {', '.join(header)}")
     notes = [f"label column {label}, node ids {header[0]} (target.csv)"]
-    ids = [row[0] for row in rows]
+    chosen = header.index(label)
+    named = [(row[0], row[chosen]) for row in rows]
+    ids = [name for name, _ in named]
     number = {name: position for position, name in enumerate(ids)}
-    labels, classes = class_codes([row[header.index(label)] for row in rows])
-    edge_rows = _csv(f"{path}/edges.csv", read("edges.csv"))[1]
-    edges = [(number[row[0]], number[row[1]]) for row in edge_rows if row[0] in number and row[1] in number]
-    if len(edges) < len(edge_rows):
-        notes.append(f"{len(edge_rows) - len(edges):,} edges name unknown nodes and are left out")
+    labels, classes = class_codes([name for _, name in named])
+    rows = _csv(f"{path}/edges.csv", read("edges.csv"))
+    _header(f"{path}/edges.csv", rows)
+    ends = np.fromiter((number.get(end, -1) for row in rows for end in row[:2]), np.int64).reshape(-1, 2)
+    edges = ends[(ends >= 0).all(axis=1)]
+    if len(edges) < len(ends):
+        notes.append(f"{len(ends) - len(edges):,} edges name unknown nodes and are left out")
     features = _json_features(f"{path}/features.json", read("features.json"), number)
-    edges = undirected(np.array(edges, np.int64), len(ids))
+    edges = undirected(edges, len(ids))
     return Graph(np.array(ids, dtype=str), features.normalised(), labels, classes, edges, notes=notes)
 
 
-def _csv(subject: str, data: bytes) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of a small CSV file with at least two columns; surplus cells are ignored."""
+def _csv(subject: str, data: bytes) -> Iterator[list[str]]:
+    """The header, then the rows of a CSV file with at least two columns; surplus cells are left in."""
     try:
-        lines = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+        records = filter(None, csv.reader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+        width = 0
+        for record in records:
+            if len(record) < max(width, 2):
+                raise InputError(subject, f"a row has fewer than {max(width, 2)} cells", "Repair the row")
+            width = width or len(record)
+            yield record
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(subject, f"it is not a UTF-8 CSV ({error})", "Save it as UTF-8") from None
-    rows = [line for line in lines if line]
-    if not rows or len(rows[0]) < 2:
-        raise InputError(subject, "it has no header line with two or more columns", "Give a CSV with a header line")
-    if any(len(row) < len(rows[0]) for row in rows):
-        raise InputError(subject, "a row is shorter than the header", "Repair the row")
-    return rows[0], rows[1:]
+
+
+def _header(subject: str, rows: Iterator[list[str]]) -> list[str]:
+    for header in rows:
+        return header
+    raise InputError(subject, "the file is empty", "Give a CSV with a header line")
 
 
 def _json_features(subject: str, data: bytes, number: dict[str, int]) -> SparseRows:

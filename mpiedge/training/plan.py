@@ -117,8 +117,13 @@ def memory(layout: Layout, rank: int) -> dict[str, float]:
     }
 
 
-def tell(stage, source: Source, layout: Layout) -> None:
-    """Collective: prints what was found, the partition and the memory plan. Raises MemoryPlanError on every rank."""
+def tell(stage, source: Source, layout: Layout, only: bool) -> None:
+    """Collective: prints what was found, the partition and the memory plan. only: nothing will be done.
+
+    Raises MemoryPlanError on every rank.
+    """
+    if stage.how_chosen not in ("given", "new"):
+        stage.say(f"run     {stage.run} ({stage.how_chosen})")
     for note in source.notes:
         stage.say(f"graph   {note}")
     counts = layout.split_counts
@@ -131,7 +136,12 @@ def tell(stage, source: Source, layout: Layout) -> None:
         share = layout.cut_edges / max(layout.edges, 1)
         stage.say(f"parts   {layout.method}: {layout.cut_edges:,} cut edges ({share:.1%}), "
                   f"{halo:.2f} halo copies per node, {bytes_per_epoch(layout) / 1e6:.2f} MB per epoch and rank")
-    stage.plan(**memory(layout, stage.world.rank))
+    planned = memory(layout, stage.world.rank)
+    if only:
+        largest = stage.world.max(np.array([sum(planned.values())]))[0]
+        stage.say(f"memory  {largest / 1e6:.0f} MB per rank beside the programs, of {stage.budget_bytes / 1e6:.0f} MB")
+    else:
+        stage.plan(**planned)
 
 
 def bytes_per_epoch(layout: Layout) -> float:

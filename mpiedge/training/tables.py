@@ -16,6 +16,11 @@ from mpiedge.runtime.root import on_root
 from mpiedge.training.sources import Source
 
 
+def is_file(name: str | None) -> bool:
+    """Whether --nodes or --edges names a CSV file, not a table of the run."""
+    return bool(name) and (os.path.sep in name or name.lower().endswith((".csv", ".csv.gz", ".tsv")))
+
+
 class StoredRows:
     """A clean table of the run, read by whichever rank is free."""
 
@@ -72,7 +77,16 @@ def open_tables(stage, args) -> Source:
     keys = on_root(stage.world, lambda: tables.key_columns(nodes.kinds, found))
     left_out = {label, split_column, *keys}
     candidates = {name: kind for name, kind in nodes.kinds.items() if name not in left_out}
-    source.encoder = Encoder.from_message(on_root(stage.world, lambda: plan_encoder(candidates, found).to_message()))
+
+    def decide() -> dict:
+        if not found.present[label]:
+            raise InputError(node_name, f"no row has a label in {label}", "Name the label column with --label")
+        encoder = plan_encoder(candidates, found)
+        if not encoder.columns:
+            raise InputError(node_name, "no column can serve as a feature", "Give a table with text, numbers or dates")
+        return encoder.to_message()
+
+    source.encoder = Encoder.from_message(on_root(stage.world, decide))
     encoded = _encode(nodes, source.encoder, [label, *([split_column] if split_column else []), *keys])
     edges = _read_edges(stage, args, known, node_name, keys) if MODELS[args.model].uses_graph else None
     guessed = "" if args.label else " (guessed; --label names another)"
@@ -98,8 +112,7 @@ def open_tables(stage, args) -> Source:
 
 def _known_tables(stage, args, source: Source) -> dict:
     """Collective: the tables by name: the run's clean ones, and CSV files named by --nodes and --edges."""
-    paths = {flag: path for flag in ("nodes", "edges") if ((path := getattr(args, flag)) and os.path.sep in path) or
-             (path and path.lower().endswith((".csv", ".csv.gz", ".tsv")))}
+    paths = {flag: getattr(args, flag) for flag in ("nodes", "edges") if is_file(getattr(args, flag))}
     known = {}
     if "nodes" not in paths or (args.edges and "edges" not in paths):
         known = {name: StoredRows(stage, table) for name, table in stage.open_tables("clean").items()}

@@ -1,0 +1,286 @@
+"""mpiedge-train and mpiedge-predict as whole programs: files, resume, both ways to reach data, and clear errors."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+
+import h5py
+import numpy as np
+import pytest
+from conftest import launch_environment
+from graphs import npz_bytes, planetoid_files, random_graph
+
+from mpiedge.commands import predict, train
+from mpiedge.errors import InputError, MemoryPlanError, StoreError, UsageError
+
+SUMMARY = {"model", "split", "seed", "ranks", "epochs", "best_epoch", "train_accuracy", "val_accuracy", "test_accuracy",
+           "macro_f1", "wall_s", "cpu_s", "bytes_sent", "peak_rss_mb"}  # fmt: skip
+
+
+def in_process(program, world, *words):
+    """Runs a program inside this process; its named errors come through."""
+    program.run(program.build_parser().parse_args([str(word) for word in words]), world)
+
+
+def rows_of(path):
+    """A CSV file as a list of dicts."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def curve(run):
+    """The epochs of a run without times and bytes."""
+    return [tuple(row.values())[:5] for row in rows_of(run / "metrics.csv")]
+
+
+@pytest.fixture(scope="module")
+def planetoid(tmp_path_factory):
+    """A small Planetoid folder."""
+    folder = tmp_path_factory.mktemp("toy")
+    for name, data in planetoid_files(nodes=60, columns=12, train=9, test=20)[0].items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """papers.csv and cites.csv: areas follow the words and the citations; a third of the areas is missing."""
+    folder, random = tmp_path_factory.mktemp("tables"), np.random.default_rng(1)
+    areas = ["Logic", "Optics", "Soil"]
+    words = [["proof", "axiom", "lemma"], ["lens", "laser", "prism"], ["clay", "humus", "sand"]]
+    area = random.integers(0, 3, 150)
+    with open(folder / "papers.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "title", "year", "area"])
+        for row, code in enumerate(area):
+            title = " ".join([random.choice(words[code]), random.choice(np.concatenate(words)), f"part{row % 30}"])
+            writer.writerow([f"P{row:04d}", title, 1990 + row % 25, areas[code] if row % 3 else ""])
+    with open(folder / "cites.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["citing", "cited"])
+        for row, code in enumerate(area):
+            alike = random.choice(np.flatnonzero(area == code), 3)
+            writer.writerows([f"P{row:04d}", f"P{other:04d}"] for other in alike)
+    return folder
+
+
+def test_files_and_equal_results_on_more_ranks(mpirun, planetoid, tmp_path):
+    """Without dropout 1 and 3 ranks write the same predictions and weights to 1e-4; every promised file and figure."""
+    weights = {}
+    for ranks in (1, 3):
+        run = tmp_path / f"run{ranks}"
+        done = mpirun(ranks, "mpiedge-train", "--graph", planetoid, "--run", run, "--epochs", 50, "--dropout", 0)
+        assert done.returncode == 0, done.stderr
+        assert "epoch   50/50" in done.stdout and "done    50 epochs" in done.stdout
+        summary = json.loads((run / "train/summary.json").read_text())
+        assert set(summary) >= SUMMARY and summary["ranks"] == ranks and summary["epochs"] == 50
+        assert summary["split"] == "planetoid" and (summary["bytes_sent"] > 0) == (ranks > 1)
+        assert len(rows_of(run / "metrics.csv")) == 50
+        predictions = rows_of(run / "train/predictions.csv")
+        assert list(predictions[0]) == ["id", "predicted", "probability"] and len(predictions) == 60
+        assert {row["stage"] for row in rows_of(run / "timings.csv")} == {"train"}
+        assert (run / "train/manifest.json").exists() and not list((run / "checkpoints").glob(".*"))
+        with h5py.File(run / "train/model.h5") as file:
+            weights[ranks] = np.concatenate([file[name][:].ravel() for name in ("weight_1", "bias_1", "weight_2")])
+    np.testing.assert_allclose(weights[1], weights[3], atol=1e-4)
+
+
+def test_killed_and_run_again(mpirun, planetoid, tmp_path):
+    """kill -9 in mid-training, then the same line again: it resumes and ends with the curve of an undisturbed run."""
+    line = ["mpiedge-train", "--graph", str(planetoid), "--epochs", "500", "--patience", "500"]
+    line += ["--checkpoint-every", "20"]
+    run = tmp_path / "killed"
+    process = subprocess.Popen([*line, "--run", str(run)], env=launch_environment(), stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not (run / "checkpoints/train.h5").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL and not (run / "train/manifest.json").exists()
+    with h5py.File(run / "checkpoints/train.h5") as file:
+        epoch = int(file["epoch"][0])
+    assert 0 < epoch < 500
+    again = mpirun(0, *line, "--run", run)
+    assert again.returncode == 0 and f"resume  after epoch {epoch:,}" in again.stdout
+    whole = mpirun(0, *line, "--run", tmp_path / "whole")
+    assert whole.returncode == 0 and curve(run) == curve(tmp_path / "whole")
+
+
+def test_resume_of_a_complete_training_and_fresh(world, planetoid, tmp_path, capsys):
+    """A complete training starts anew unless --resume is given; --fresh and other settings are told apart."""
+    line = ["--graph", planetoid, "--run", tmp_path]
+    in_process(train, world, *line, "--epochs", 10)
+    in_process(train, world, *line, "--epochs", 10)
+    assert "resume  " not in capsys.readouterr().out
+    in_process(train, world, *line, "--epochs", 20, "--resume")
+    assert "resume  after epoch 10" in capsys.readouterr().out and len(curve(tmp_path)) == 20
+    with pytest.raises(InputError, match="other data or other flags"):
+        in_process(train, world, *line, "--epochs", 30, "--hidden", 7, "--resume")
+    (tmp_path / "train/manifest.json").unlink(missing_ok=True)
+    in_process(train, world, *line, "--epochs", 5, "--hidden", 7)
+    assert "of another training" in capsys.readouterr().out
+    (tmp_path / "train/manifest.json").unlink()
+    in_process(train, world, *line, "--epochs", 5, "--hidden", 7, "--fresh")
+    assert "resume  " not in capsys.readouterr().out
+    (tmp_path / "checkpoints/train.h5").write_bytes(b"\x89HDF\r\n\x1a\n cut")
+    with pytest.raises(InputError, match="damaged"):
+        in_process(train, world, *line, "--hidden", 7, "--resume")
+
+
+def test_csv_tables_and_predict(world, tables, tmp_path, capsys):
+    """Nodes and edges from CSV files; GCN and MLP learn; predict encodes new rows and joins them by their edges."""
+    line = ["--nodes", tables / "papers.csv", "--edges", tables / "cites.csv", "--epochs", 100]
+    in_process(train, world, *line, "--run", tmp_path / "gcn")
+    said = capsys.readouterr().out
+    assert "label area (guessed" in said and "(citing, cited -> id)" in said
+    in_process(train, world, *line, "--label", "area", "--model", "mlp", "--run", tmp_path / "mlp")
+    summary = json.loads((tmp_path / "gcn/train/summary.json").read_text())
+    assert summary["test_accuracy"] >= 0.85 and summary["train_nodes"] == 60 and summary["nodes"] == 150
+    assert {row["id"] for row in rows_of(tmp_path / "gcn/train/predictions.csv")} >= {"P0000", "P0149"}
+
+    (tmp_path / "new.csv").write_text("id,year,title,area\nN1,2001,odd words,Soil\nN2,x,the laser lens,Optics\n")
+    (tmp_path / "edges.csv").write_text("a,b\nN1,P0001\nP0001,N1\nN1,N2\nN1,nobody\n")
+    capsys.readouterr()
+    for name in ("gcn", "mlp"):
+        in_process(predict, world, "--run", tmp_path / name, tmp_path / "new.csv")
+        answers = {row["id"]: row for row in rows_of(tmp_path / name / "predict/predictions.csv")}
+        assert answers["N2"]["predicted"] == "Optics" and 0 <= float(answers["N1"]["probability"]) <= 1
+        shown = capsys.readouterr()
+        assert "N2  Optics" in shown.out and "column year: 1 cells are no integer" in shown.err
+    in_process(predict, world, "--run", tmp_path / "gcn", tmp_path / "new.csv", "--edges", tmp_path / "edges.csv",
+               "-o", tmp_path / "out.csv")  # fmt: skip
+    assert [row["id"] for row in rows_of(tmp_path / "out.csv")] == ["N1", "N2"]
+    assert "1 edges name unknown nodes" in capsys.readouterr().err
+
+
+def test_predict_joined_equals_training_graph(world, tables, tmp_path):
+    """An isolated stored node and a new row with the same cells and no edges get the same probability."""
+    text = (tables / "papers.csv").read_text() + "P9999,laser prism part3,1999,\n"
+    (tmp_path / "papers.csv").write_text(text)
+    in_process(train, world, "--nodes", tmp_path / "papers.csv", "--edges", tables / "cites.csv", "--label", "area",
+               "--epochs", 30, "--run", tmp_path / "run")  # fmt: skip
+    (tmp_path / "new.csv").write_text("id,title,year\nN1,laser prism part3,1999\n")
+    in_process(predict, world, "--run", tmp_path / "run", tmp_path / "new.csv")
+    stored = rows_of(tmp_path / "run/train/predictions.csv")[-1]
+    new = rows_of(tmp_path / "run/predict/predictions.csv")[0]
+    assert stored["id"] == "P9999" and stored["predicted"] == new["predicted"]
+    assert float(stored["probability"]) == pytest.approx(float(new["probability"]), abs=2e-4)
+
+
+def test_clean_tables_shared_and_served(mpirun, tables, tmp_path):
+    """After clean and profile a bare label is enough; ranks that cannot see the folder give the same predictions."""
+    run = tmp_path / "run"
+    for words in (["mpiedge-clean", tables / "papers.csv", tables / "cites.csv", "--steps", "structure,types,formats"],
+                  ["mpiedge-profile", "--ind"]):  # fmt: skip
+        done = mpirun(0, *words, "--run", run)
+        assert done.returncode == 0, done.stderr
+    texts = []
+    for access in ("shared", "served"):
+        done = mpirun(2, "mpiedge-train", "--run", run, "--label", "area", "--epochs", 20, "--dropout", 0,
+                      env={"MPIEDGE_ACCESS": access})  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "edges cites (citing, cited -> id)" in done.stdout
+        texts.append((run / "train/predictions.csv").read_text())
+    assert texts[0] == texts[1] and texts[0].count("\n") == 151
+
+
+def test_more_ranks_than_nodes(mpirun, tmp_path):
+    """Three nodes on four ranks."""
+    graph = random_graph(1, nodes=3, edges=4, classes=2)
+    graph.labels[:] = [0, 1, 0]
+    (tmp_path / "g.npz").write_bytes(npz_bytes(graph))
+    done = mpirun(4, "mpiedge-train", "--graph", tmp_path / "g.npz", "--run", tmp_path / "run", "--epochs", 5)
+    assert done.returncode == 0, done.stderr
+    assert len(rows_of(tmp_path / "run/train/predictions.csv")) == 3
+
+
+def test_error_on_one_rank_is_one_line(mpirun, tmp_path):
+    """A missing graph under mpirun: exit code 3 and one line for all ranks."""
+    done = mpirun(2, "mpiedge-train", "--graph", tmp_path / "none", "--run", tmp_path / "run", timeout_s=30)
+    assert done.returncode == 3
+    assert done.stderr.strip().count("\n") == 0 and "no such file or folder" in done.stderr
+
+
+def test_dry_run_changes_nothing(world, planetoid, tmp_path, capsys):
+    """--dry-run prints the plan, trains nothing and leaves a complete training complete."""
+    in_process(train, world, "--graph", planetoid, "--run", tmp_path, "--epochs", 3)
+    before = (tmp_path / "train/manifest.json").read_bytes()
+    capsys.readouterr()
+    in_process(train, world, "--graph", planetoid, "--run", tmp_path, "--dry-run")
+    said = capsys.readouterr().out
+    assert "60 nodes" in said and "memory" in said and "epoch" not in said
+    assert (tmp_path / "train/manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(("words", "error", "text"), [
+    (["--label", "nope"], UsageError, "no table has this column"),
+    (["--split", "70/20/20"], UsageError, "add up to 100"),
+    (["--split", "planetoid"], UsageError, "no such split"),
+    (["--split", "column:nope"], UsageError, "has no such column"),
+    (["--split", "column:year"], InputError, "no training nodes"),
+    (["--memory", "1MB"], MemoryPlanError, "would need"),
+])  # fmt: skip
+def test_flags_that_do_not_fit_the_tables(world, tables, tmp_path, words, error, text):
+    """Wrong columns, splits and budgets raise the right named error."""
+    line = ["--nodes", tables / "papers.csv", "--edges", tables / "cites.csv", "--run", tmp_path, *words]
+    with pytest.raises(error, match=text):
+        in_process(train, world, *line)
+
+
+@pytest.mark.parametrize(("papers", "cites", "text"), [
+    ("", "a,b\n", "empty"),
+    ("id,area\n", "a,b\n1,2\n", "no rows"),
+    ("id,t,area\n1,x y,\n2,z w,\n", "a,b\n1,2\n", "label"),
+    ("id,t,area\n1,x,a\n2,x,b\n3,y,a\n4,y,b\n", "a\n1\n", "two columns"),
+    ("id,t,area\n1,x,a\n2,x,b\n3,y,a\n4,y,b\n", "a,b\nq,r\n", "name no rows"),
+    ("id,area\n1,a\n2,b\n3,a\n", "a,b\n1,2\n", "no column can serve"),
+    ("t,area\nx,a\nx,b\ny,a\ny,b\n", "a,b\n1,2\n", "names its rows"),
+])  # fmt: skip
+def test_tables_nothing_can_be_learned_from(world, tmp_path, papers, cites, text):
+    """Empty, unlabelled, featureless and unconnected tables end in one line that names the cause."""
+    (tmp_path / "p.csv").write_text(papers)
+    (tmp_path / "c.csv").write_text(cites)
+    with pytest.raises((InputError, UsageError), match=text):
+        in_process(train, world, "--nodes", tmp_path / "p.csv", "--edges", tmp_path / "c.csv", "--label", "area",
+                   "--run", tmp_path / "run")  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [
+    ["--epochs", "0"], ["--lr", "-1"], ["--dropout", "1"], ["--model", "cnn"], ["--resume", "--fresh"],
+    ["--checkpoint-every", "soon"], ["--weight-decay", "nan"], ["--compress", "zip"],
+])  # fmt: skip
+def test_usage_errors(words, capsys):
+    """Flags out of range are usage errors before MPI starts."""
+    with pytest.raises(SystemExit) as ended:
+        train.build_parser().parse_args(words)
+    assert ended.value.code == 2 and words[0] in capsys.readouterr().err
+
+
+def test_predict_says_what_is_wrong(world, planetoid, tables, tmp_path):
+    """No training, a model of a graph file, missing columns, no rows, a damaged model."""
+    (tmp_path / "new.csv").write_text("id,title\nN1,lens\n")
+    with pytest.raises(StoreError, match="stage train is not complete"):
+        in_process(predict, world, "--run", tmp_path / "none", tmp_path / "new.csv")
+    in_process(train, world, "--graph", planetoid, "--run", tmp_path / "file", "--epochs", 1)
+    with pytest.raises(InputError, match="trained on a graph file"):
+        in_process(predict, world, "--run", tmp_path / "file", tmp_path / "new.csv")
+    in_process(train, world, "--nodes", tables / "papers.csv", "--edges", tables / "cites.csv", "--label", "area",
+               "--epochs", 1, "--run", tmp_path / "run")  # fmt: skip
+    with pytest.raises(InputError, match="column year that the model uses is missing"):
+        in_process(predict, world, "--run", tmp_path / "run", tmp_path / "new.csv")
+    (tmp_path / "empty.csv").write_text("id,title,year\n")
+    with pytest.raises(InputError, match="no rows"):
+        in_process(predict, world, "--run", tmp_path / "run", tmp_path / "empty.csv")
+    os.truncate(tmp_path / "run/train/model.h5", 500)
+    (tmp_path / "new.csv").write_text("id,title,year\nN1,lens,1999\n")
+    with pytest.raises(StoreError):
+        in_process(predict, world, "--run", tmp_path / "run", tmp_path / "new.csv")
+
+
+@pytest.mark.parametrize(("name", "least"), [("cora", 0.8), ("citeseer", 0.69)])
+def test_real_graphs_reach_their_accuracy(world, shared_data, tmp_path, name, least):
+    """One seed with the defaults comes near the published accuracy."""
+    in_process(train, world, "--graph", shared_data / "graph" / name, "--run", tmp_path, "-q")
+    assert json.loads((tmp_path / "train/summary.json").read_text())["test_accuracy"] >= least

@@ -42,7 +42,7 @@ class Stage:
         on_root(world, lambda: create_run(self.run))
         self.timings = Timings(world, run_id=self.run.name, stage=name)
         self.mail = Mail(world)
-        self.queue = Queue(world, self.mail, self.timings)
+        self.queue = Queue(world, self.mail, self.timings, None if args.quiet else self._task_progress)
         self.access = Access(world, self.mail, self.run, args.scratch)
         self.budget_bytes = self._budget()
         self.planned_bytes = None
@@ -85,6 +85,9 @@ class Stage:
     def progress(self, total: float, unit: str):
         """A progress bar as a context manager; only rank 0 on a terminal shows it."""
         return progress(self.world, total, unit, 0 if self.args.quiet else self.args.progress)
+
+    def _task_progress(self, total: int, name: str):
+        return progress(self.world, total, "tasks", self.args.progress, label=name)
 
     def phase(self, name: str, kind: str = "compute"):
         """A context manager that times a phase; kind is compute, communicate, wait, io or idle."""

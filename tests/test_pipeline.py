@@ -30,7 +30,7 @@ def runs(demo, tmp_path_factory, mpirun):
         for program in (
             ["mpiedge-clean", str(demo / "papers.csv"), str(demo / "cites.csv")],
             ["mpiedge-profile"],
-            ["mpiedge-train", "--label", "area", "--epochs", EPOCHS, "--dropout", "0", "--patience", "0"],
+            ["mpiedge-train", "--label", "area", "--epochs", EPOCHS, "--dropout", "0"],
         ):
             done = mpirun(ranks, *program, "--run", str(run), env={"MPIEDGE_ACCESS": access})
             assert done.returncode == 0, f"{program} at {ranks} ranks, {access}: {done.stderr}"

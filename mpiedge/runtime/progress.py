@@ -6,6 +6,8 @@ from tqdm import tqdm
 
 tqdm.monitor_interval = 0  # no helper thread beside MPI; lines are checked at each update instead (miniters=1)
 
+SHORT_WORK_S = 0.5  # work that is done by then shows no line
+
 
 def progress(world, total: int | None, unit: str, every_s: float | None = None, label: str = "") -> tqdm:
     """Local: a progress line (context manager with `.update(n)`), shown by rank 0 only.
@@ -19,7 +21,7 @@ def progress(world, total: int | None, unit: str, every_s: float | None = None, 
     return tqdm(
         total=total, unit=f" {unit}", desc=label or None, disable=hidden, file=_Terminal() if terminal else _Log(),
         mininterval=interval_s, maxinterval=max(10.0, interval_s), miniters=1 if not hidden else None, leave=False,
-        dynamic_ncols=terminal, ncols=None if terminal else 100,
+        dynamic_ncols=terminal, ncols=None if terminal else 100, delay=SHORT_WORK_S,
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ def progress(world, total: int | None, unit: str, every_s: float | None = None, 
     return tqdm(
         total=total, unit=f" {unit}", desc=label or None, disable=hidden, file=_Terminal() if terminal else _Log(),
         mininterval=interval_s, maxinterval=max(10.0, interval_s), miniters=1 if not hidden else None, leave=False,
-        dynamic_ncols=terminal, ncols=None if terminal else 100, delay=SHORT_WORK_S,
+        dynamic_ncols=terminal, ncols=None if terminal else 100, delay=min(SHORT_WORK_S, interval_s),
     )  # fmt: skip
 
 

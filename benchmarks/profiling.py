@@ -3,8 +3,8 @@
     python benchmarks/profiling.py --data DIR
 
 DIR holds CSV files and an expected.json: {file: {"delimiter", "header", "fds"}}. Each table runs in a process of its
-own; CPU seconds are the median of 5 runs at one rank. Where Desbordante is installed, its algorithms run on the same files
-(time of execute(), without reading the file).
+own; CPU seconds are the median of 5 runs at one rank. Where Desbordante is installed, its algorithms run on the same
+files (time of execute(), without reading the file).
 """
 
 import argparse

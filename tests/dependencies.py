@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from mpiedge.profiling import fds
+from mpiedge.profiling import evidence, fds
 
 SETTINGS = {
     "as shipped": {},
@@ -14,6 +14,7 @@ SETTINGS = {
     "never exhaust": {"ALL_PAIRS": -1, "BETA": -1e9},
     "never expand or defer": {"ALL_PAIRS": -1, "BETA": 0.05, "EXPAND_NS": 1e18, "TASK_PAIRS": 1 << 40},
     "always expand and defer": {"ALL_PAIRS": -1, "BETA": 0.3, "EXPAND_NS": 0.0, "TASK_PAIRS": 1},
+    "always compact": {"ALL_PAIRS": -1, "BETA": 0.3, "EXPAND_NS": 0.0, "TASK_PAIRS": 1, "COMPACT": 1},
     "expand, never exhaust": {"ALL_PAIRS": -1, "BETA": -1e9, "EXPAND_NS": 0.0},
 }
 
@@ -21,7 +22,7 @@ SETTINGS = {
 def tune(patch, setting):
     """Set the thresholds of the discovery so that small tables take the ways of large ones."""
     for name, value in SETTINGS[setting].items():
-        patch.setattr(fds, name, value)
+        patch.setattr(fds if hasattr(fds, name) else evidence, name, value)
 
 
 def random_table(seed, rows, columns):

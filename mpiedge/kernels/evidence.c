@@ -135,6 +135,18 @@ void evidence_free(evidence *e) {
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) free(parts[i]);
 }
 
+/* Forget everything seen, but keep the tile. */
+void evidence_reset(evidence *e) {
+    e->count = 0;
+    if (e->bitmap) {
+        memset(e->bitmap, 0, (((size_t)1 << e->columns) + 31) / 32 * 4);
+        e->bitmap[0] = 1;
+    } else {
+        memset(e->cache, 0, ((size_t)e->key_words << CACHE_BITS) * 8);
+        memset(e->slots, 0, (size_t)((e->slot_mask + 1) * e->key_words) * 8);
+    }
+}
+
 int64_t evidence_count(const evidence *e) { return e->count; }
 int32_t evidence_failed(const evidence *e) { return e->failed; }
 int32_t evidence_width(const evidence *e) { return e->width; }

@@ -18,6 +18,7 @@ def _declare(library):
     signatures = {
         "new": (address, [size, narrow, narrow, address, address, narrow]),
         "free": (None, [address]),
+        "reset": (None, [address]),
         "count": (size, [address]),
         "failed": (narrow, [address]),
         "width": (narrow, [address]),
@@ -91,6 +92,10 @@ class NativeEvidence:
         masks = np.ascontiguousarray(masks, np.uint64)
         _library.evidence_add(self.handle, masks.ctypes.data, len(masks))
 
+    def reset(self):
+        """Local: forget everything found."""
+        _library.evidence_reset(self.handle)
+
     def pair(self, first: int, second: int):
         """Local: compare two rows."""
         _library.evidence_pair(self.handle, first, second)
@@ -124,6 +129,10 @@ class PlainEvidence:
         self.matrix = np.zeros((self.rows, columns), np.int64)
         for column, array in self.column_codes.items():
             self.matrix[:, column] = array
+        self.reset()
+
+    def reset(self):
+        """Local: forget everything found."""
         self.seen, self.found = {bytes(8 * self.words)}, []
 
     @property

@@ -139,6 +139,10 @@ class NativeWalk:
         """Local: drop the node the walk stopped at; the caller took it over."""
         _library.walk_leave(self.handle)
 
+    def forget(self):
+        """Local: the evidence was numbered anew; test candidates against all of it from now on."""
+        self._checked[:] = 0
+
     def outcome(self) -> Outcome:
         """Local: what was settled since the start of the round."""
         words, count = self.evidence.words, _library.walk_star_count(self.handle)
@@ -214,6 +218,10 @@ class PlainWalk:
     def leave(self):
         """Local: drop the node the walk stopped at; the caller took it over."""
         self._stack.pop()
+
+    def forget(self):
+        """Local: the evidence was numbered anew; test candidates against all of it from now on."""
+        self.checked = [0] * self.candidates.count
 
     def outcome(self) -> Outcome:
         """Local: what was settled since the start of the round."""

@@ -15,6 +15,7 @@ TASK_PAIRS = 1 << 22
 TASK_ROWS = 1 << 17
 DUPLICATE_SHARE = 8  # drop duplicate rows when they are at least one in so many
 PARTITION_BYTES = 32 << 20
+COMPACT = 1 << 18  # difference sets in memory before those that are not minimal are dropped
 
 
 def share(world, queue, tasks: list[tuple], work, cost_ns, name="tasks") -> list[tuple]:
@@ -79,6 +80,9 @@ class TableEvidence:
                                  [self.cardinality[column] for column in tile_order])
         empty = np.empty((0, self.words), np.uint64)
         self.sets, self.use, self.closed, self.checked_left, self.checked_safe = empty, empty, empty, empty, empty
+        self._settled, self._common = 0, empty  # evidence merged into `sets`; `sets` as all ranks know them
+        # Many columns can make most pairs differ in their own way: smaller tasks keep what one task finds small.
+        self.task_pairs = TASK_PAIRS if len(self.active) <= 24 else max(1, TASK_PAIRS // 4)
 
     # ---- preparation ----
 
@@ -148,22 +152,23 @@ class TableEvidence:
             while not (other := codes[start : start + step] != codes[0]).any():
                 start, step = start + step, step * 2
             self.evidence.pair(0, start + int(other.argmax()))
-        self.settle(0)
+        self.settle()
 
     def sample(self, world, queue):
         """Collective: compare each row with the latest earlier one that agrees in a column, for every column."""
         def work(task):
             column, start, stop = task
             self.evidence.window(column, self.cardinality[column], start, stop)
+            self.compact()
 
         def cost_ns(task):
             return 8.0 * (task[2] - task[1])
 
-        rows, since = self.kept_rows, self.evidence.count
+        rows = self.kept_rows
         tasks = [(column, start, min(start + TASK_ROWS, rows)) for column in self.active if self.pairs[column]
                  for start in range(0, rows, TASK_ROWS)]
         _, shared = share(world, queue, tasks, work, cost_ns, name="sample")
-        self.exchange(world if shared else None, since)
+        self.exchange(world if shared else None)
 
     def compare_all(self, world, queue):
         """Collective: compare all pairs of rows; the evidence is complete then."""
@@ -171,41 +176,53 @@ class TableEvidence:
 
         def work(task):
             self.evidence.pairs(everything, *task)
+            self.compact()
 
         def cost_ns(task):
             return (task[0] + task[1]) * (task[1] - task[0]) / 2 * PAIR_NS
 
-        since = self.evidence.count
-        _, shared = share(world, queue, cut_pairs(everything, TASK_PAIRS), work, cost_ns, name="pairs")
-        self.exchange(world if shared else None, since, closed=np.zeros((1, self.words), np.uint64))
+        _, shared = share(world, queue, cut_pairs(everything, self.task_pairs), work, cost_ns, name="pairs")
+        self.exchange(world if shared else None, closed=np.zeros((1, self.words), np.uint64))
 
-    def settle(self, since: int):
-        """Local: merge the evidence found since number `since` into the minimal difference sets."""
-        fresh = self.evidence.masks(since)
+    def settle(self):
+        """Local: merge the evidence found since the last time into the minimal difference sets."""
+        fresh = self.evidence.masks(self._settled)
+        self._settled = self.evidence.count
         if len(fresh):
             self.sets, self.use = hitting.minimal_evidence(np.concatenate([self.sets, fresh]))
 
-    def exchange(self, world, since: int, closed=None, left=None, safe=None):
+    def compact(self) -> bool:
+        """Local: when too many difference sets are in memory, keep the minimal ones only; True if they were renumbered.
+
+        Those dropped decide nothing, and may be found again."""
+        if self.evidence.count - len(self.sets) < COMPACT:
+            return False
+        self.settle()
+        self.evidence.reset()
+        self.evidence.add(self.sets)
+        self._settled = self.evidence.count
+        return True
+
+    def exchange(self, world, closed=None, left=None, safe=None):
         """Collective (Local when world is None): merge what all ranks found in a round.
 
         Each rank sends, once, the minimal difference sets that are new, the closed sets, and the checked sets with
         their safe columns. The minimal sets of a union are those of the union of the ranks' minimal sets, so all ranks
         end with the same `sets`, whoever found what. What else a rank has seen changes nothing: it is no smaller.
         """
-        before = self.sets
-        self.settle(since)
+        self.settle()
         empty = np.empty((0, self.words), np.uint64)
         closed, left, safe = (empty if array is None else array for array in (closed, left, safe))
         if world is not None:
-            known = {row.tobytes() for row in before}
+            known = {row.tobytes() for row in self._common}
             fresh = self.sets[[row.tobytes() not in known for row in self.sets]]
             messages = world.allgather({"fresh": fresh, "closed": closed, "left": left, "safe": safe})
             fresh, closed, left, safe = (np.concatenate([np.asarray(message[name], np.uint64).reshape(-1, self.words)
                                                          for message in messages])
                                          for name in ("fresh", "closed", "left", "safe"))
-            since = self.evidence.count
             self.evidence.add(fresh)
-            self.settle(since)
+            self.settle()
+        self._common = self.sets
         if len(closed):
             self.closed = minimal_sets(np.concatenate([self.closed, closed]))
         if len(left):

@@ -6,7 +6,8 @@ are certain, and walk over the rest, which either makes them certain or finds ev
 Why the result is exact. Evidence holds difference sets of real pairs of rows only, so every true dependency X -> A hits
 all of it, and a minimal true X is never lost to a wrong edge. A candidate X -> A is certain when
 (a) X holds a closed set S: if X -> A were false, the violating pair would agree on X, thus on S, so its difference set
-would be in evidence, hold A and miss X; but X hits all difference sets that hold A; or
+(or one inside it that holds A too; others are dropped as not minimal) would be in evidence, hold A and miss X; but X
+hits all difference sets that hold A; or
 (b) X was star-checked and no row differed in A from the first row of its cluster of X.
 Minimality: each column of X is the only hit of some real difference set, so without it the dependency is false. All
 minimal dependencies are found: a minimal true X hits every edge, so it contains a minimal hitting set Y, which is
@@ -20,7 +21,7 @@ import numpy as np
 
 from mpiedge.kernels import bits, hitting
 from mpiedge.kernels.walk import DONE, EXHAUST, EXPAND, PAIR_NS, ROW_NS, Candidates, Walk
-from mpiedge.profiling.evidence import SHARE_NS, TASK_PAIRS, TableEvidence, cut_pairs, group_or, share
+from mpiedge.profiling.evidence import SHARE_NS, TableEvidence, cut_pairs, group_or, share
 from mpiedge.profiling.hitting import Enumerator
 
 BETA = 1.0  # weight of going on against exhausting pairs; measured flat between 0.1 and 10
@@ -118,7 +119,7 @@ def refute_or_certify(table: TableEvidence, left: np.ndarray, right: np.ndarray,
         return
     _, shared = share(world, queue, tasks, round_.work, round_.cost_ns, name="walk")
     closed, checked, safe = round_.walk.outcome()
-    table.exchange(world if shared else None, round_.since, closed, candidates.left[checked], safe)
+    table.exchange(world if shared else None, closed, candidates.left[checked], safe)
 
 
 class Round:
@@ -132,14 +133,14 @@ class Round:
     """
 
     def __init__(self, table: TableEvidence, candidates: Candidates):
-        self.table, self.candidates, self.since = table, candidates, table.evidence.count
-        self.walk = Walk(table.evidence, table.cardinality, candidates, BETA, TASK_PAIRS)
+        self.table, self.candidates = table, candidates
+        self.walk = Walk(table.evidence, table.cardinality, candidates, BETA, table.task_pairs)
 
     def cost_ns(self, task: tuple) -> float:
         """Local: the estimated work of a task."""
         kind, low, high, depth, _ = task
         if kind == PAIRS:
-            return TASK_PAIRS * PAIR_NS
+            return self.table.task_pairs * PAIR_NS
         column = int(self.candidates.prefix(low, 1)[0])
         rows = self.table.clustered_rows[column]
         return min(self.table.pairs[column] * PAIR_NS, (high - low) * rows * ROW_NS / depth) + rows * PAIR_NS
@@ -151,6 +152,7 @@ class Round:
             candidate, depth, first = low, high, depth
             node = self.table.partition(tuple(self.candidates.prefix(candidate, depth).tolist()))
             self.table.evidence.pairs(node, first, last)
+            self._compact()
             return
         prefix = tuple(self.candidates.prefix(low, depth).tolist())
         node = self.table.partition(prefix)
@@ -161,7 +163,8 @@ class Round:
                 candidate, at_depth, _, _, at = self.walk.top()
                 self.walk.leave()
                 self.table.keep(tuple(self.candidates.prefix(candidate, at_depth).tolist()), at)
-                yield [(PAIRS, candidate, at_depth, first, last) for first, last in cut_pairs(at, TASK_PAIRS)]
+                cuts = cut_pairs(at, self.table.task_pairs)
+                yield [(PAIRS, candidate, at_depth, first, last) for first, last in cuts]
             elif status == EXPAND:
                 _, _, below, end, _ = self.walk.top()
                 if end > below:
@@ -169,7 +172,13 @@ class Round:
                     yield [(WALK, first, last, depth + 1, 0) for first, last in groups]
                 return
             else:
+                self._compact()
                 yield None
+        self._compact()
+
+    def _compact(self):
+        if self.table.compact():
+            self.walk.forget()
 
 
 def finish(table: TableEvidence, left, right, max_lhs, rounds) -> Dependencies:

@@ -6,7 +6,7 @@ from dependencies import SETTINGS, random_table, read_codes, tune
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpiedge.profiling import evidence, fds, hitting
+from mpiedge.profiling import evidence, hitting
 from mpiedge.profiling.fds import discover_fds
 from mpiedge.profiling.uccs import discover_uccs
 from mpiedge.runtime.mail import Mail
@@ -25,7 +25,6 @@ def share_all(patch):
     patch.setattr(evidence, "TASK_ROWS", 16)
     patch.setattr(hitting, "FIRST_STEPS", 4)
     patch.setattr(evidence, "TASK_PAIRS", 50)
-    patch.setattr(fds, "TASK_PAIRS", 50)
 
 
 def same_everywhere(world, array):

@@ -202,17 +202,17 @@ def encode_blocks(stage, tables: list, null: bytes | None) -> list[list[Block]]:
 
     def work(task):
         source = tables[task[0]]
-        line.update()
         try:
             with stage.phase("read", "io"):
                 data = source.read(stage.access, task[1])
-            with stage.phase("encode"):
-                return source.encode(data, task[1], order[task], null)
+            block = source.encode(data, task[1], order[task], null)
+            stage.timings.add(items=block.rows)
+            return block
         except InputError as error:
             problems.append([order[task], error.subject, error.cause, error.remedy])
             return None
 
-    with stage.progress(None, "blocks") as line:
+    with stage.phase("encode"):
         done = stage.queue.run(tasks, work, name="encode")
     found = sorted(problem for message in stage.world.allgather(problems) for problem in message)
     if found:

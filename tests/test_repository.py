@@ -155,3 +155,32 @@ def test_readme_links_lead_somewhere():
 def test_version_is_one():
     """The version of the package is a plain x.y.z."""
     assert re.fullmatch(r"\d+\.\d+\.\d+", mpiedge.__version__)
+
+
+def test_local_hostfile_starts_two_ranks(mpirun, tmp_path):
+    """`mpirun -hostfile hostfiles/local.txt` starts two ranks, and the demo data is that of one rank."""
+    hostfile = ROOT / "hostfiles/local.txt"
+    code = "from mpi4py import MPI; print(MPI.COMM_WORLD.size)"
+    done = mpirun(0, "mpirun", "-hostfile", hostfile, "python", "-c", code)
+    if "Hydra" in mpirun(0, "mpirun", "--version").stdout:
+        pytest.skip("MPICH reads the other form")
+    assert done.returncode == 0 and done.stdout.split() == ["2", "2"]
+    two = mpirun(0, "mpirun", "-hostfile", hostfile, "mpiedge-demo", "--rows", 300, "--out", tmp_path / "two")
+    one = mpirun(0, "mpiedge-demo", "--rows", 300, "--out", tmp_path / "one")
+    assert two.returncode == one.returncode == 0
+    assert two.stdout.count("demo ") == 1
+    for file in ("papers.csv", "cites.csv", "truth/cells.csv"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_environment_keeps_what_is_set():
+    """Sourcing bin/mpiedge-env.sh from anywhere puts .venv first and leaves the user's own settings alone."""
+    command = (
+        f'export OMPI_MCA_osc=mine; . "{ROOT}/bin/mpiedge-env.sh"; . "{ROOT}/bin/mpiedge-env.sh"; '
+        'echo "$OMPI_MCA_osc $PRTE_MCA_hwloc_default_binding_policy ${PATH%%:*}"; echo "$PATH"'
+    )
+    environment = {"PATH": "/usr/bin:/bin"}
+    done = subprocess.run(["bash", "-c", command], env=environment, cwd="/", capture_output=True, text=True, check=True)
+    first, path = done.stdout.splitlines()
+    assert first == f"mine none {ROOT}/.venv/bin"
+    assert path.count(".venv/bin") == 1

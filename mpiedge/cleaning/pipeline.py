@@ -84,9 +84,10 @@ def merge_rows(stage, tables, plans, surveys, args):
     """Collective: (references between the tables, what becomes of the rows of each)."""
     if "duplicates" not in args.steps:
         return [], [Resolution(table, np.arange(table.rows)) for table in tables]
-    references = find_references(stage, tables, plans, [found.columns for found in surveys])
-    return references, resolve(stage, tables, plans, references, source_column=args.source, exhaustive=args.exhaustive,
-                               merge=not args.keep_duplicates)
+    summaries = [found.columns for found in surveys]
+    references = find_references(stage, tables, plans, summaries)
+    return references, resolve(stage, tables, plans, summaries, references, source_column=args.source,
+                               exhaustive=args.exhaustive, merge=not args.keep_duplicates)
 
 
 def write(stage, sources, surveys, plans, resolutions, fills, tallies, args) -> dict:

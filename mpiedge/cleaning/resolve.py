@@ -9,6 +9,12 @@ from mpiedge.cleaning.duplicates import find_duplicates
 from mpiedge.cleaning.exact import first_equal_rows
 from mpiedge.cleaning.references import Redirected, Reference, survivors_of_keys
 from mpiedge.cleaning.survivors import merge_clusters
+from mpiedge.cleaning.types import ColumnPlan, ColumnSummary
+
+LEAST_TOLD = 0.35
+"""Share of the rows in which a column that tells things apart is filled, and of its cells that are different."""
+SHORTEST_TOLD = 4
+"""Characters of such a cell on average: shorter ones are codes."""
 
 
 @dataclass
@@ -36,12 +42,20 @@ class Resolution:
         return int(np.count_nonzero(self.cluster != np.arange(len(self.cluster))))
 
 
-def resolve(stage, tables, plans, references: list[Reference], *, source_column: str | None, exhaustive: bool,
-            merge: bool) -> list[Resolution]:
+def tells_things_apart(plan: ColumnPlan, summary: ColumnSummary) -> bool:
+    """Whether a column could tell two things apart by itself: words, mostly filled and different from row to row."""
+    return (plan.kind == "text" and not plan.key and summary.forms["text"] >= 0.5 * summary.filled
+            and summary.characters >= SHORTEST_TOLD * summary.filled
+            and summary.filled >= LEAST_TOLD * summary.rows and summary.distinct >= LEAST_TOLD * summary.filled > 0)
+
+
+def resolve(stage, tables, plans, summaries, references: list[Reference], *, source_column: str | None,
+            exhaustive: bool, merge: bool) -> list[Resolution]:
     """Collective: finds the duplicates of every table; tables that refer to others come after them.
 
-    With `merge`, references to merged rows follow the survivor before the table's own duplicates are looked for. A
-    table of nothing but references has no likeness to judge: there only equal rows are duplicates.
+    With `merge`, references to merged rows follow the survivor before the table's own duplicates are looked for.
+    Without a column that tells things apart (measurements, references, a few categories) likeness says nothing: two
+    different things look the same. There only rows that are equal in every cell, the key too, are duplicates.
     """
     found: dict[int, Resolution] = {}
     renamed_keys: dict[int, dict[str, str]] = {}
@@ -55,7 +69,8 @@ def resolve(stage, tables, plans, references: list[Reference], *, source_column:
         renamed = {plans[number][ref.column].name: renamed_keys[ref.target]
                    for ref in mine if renamed_keys.get(ref.target)}
         table = Redirected(tables[number], renamed) if renamed else tables[number]
-        if len(mine) > 1 and len(mine) == len(plans[number]):
+        pure = len(mine) > 1 and len(mine) == len(plans[number])
+        if pure or not any(map(tells_things_apart, plans[number], summaries[number])):
             found[number] = _equal_rows(stage, table)
         else:
             found[number] = _similar_rows(stage, table, plans[number], source_column, exhaustive, merge)

@@ -276,4 +276,6 @@ def estimate_bytes(rows: int, cardinalities: list[int], columns: int | None = No
     partitions = min(3 * len(active) * rows, max(PARTITION_BYTES, 5 * rows))
     stack = 12 * rows + 8 * max(active, default=0)
     seen = (1 << len(active)) // 8 if len(active) <= 24 else (1 << 18) * bits.words_for(len(active))
-    return rows * tile + partitions + stack + seen + (1 << 20)
+    different = min(rows * rows // 2, 1 << min(len(active), 62), COMPACT)
+    found = different * bits.words_for(len(cardinalities)) * (8 if len(active) <= 24 else 40)
+    return rows * tile + partitions + stack + seen + found + (1 << 20)

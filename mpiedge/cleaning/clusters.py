@@ -14,19 +14,12 @@ BATCH_PAIRS = 20_000
 def components(a: np.ndarray, b: np.ndarray, records: int) -> np.ndarray:
     """Local: for each record the smallest record connected with it, int64 (records,)."""
     label = np.arange(records)
-    while len(a):
+    while len(a):  # every label is a root here: a record that is its own label
         low = np.minimum(label[a], label[b])
-        before = label.copy()
-        for end in (a, b):
-            np.minimum.at(label, end, low)
-            np.minimum.at(label, before[end], low)
-        while True:  # point to the root at once
-            root = label[label]
-            if np.array_equal(root, label):
-                break
+        for root in (label[a], label[b]):
+            np.minimum.at(label, root, low)  # only roots are moved, so that no record loses its tree
+        while not np.array_equal(label, root := label[label]):
             label = root
-        if np.array_equal(before, label):
-            break
         apart = label[a] != label[b]
         a, b = a[apart], b[apart]
     return label

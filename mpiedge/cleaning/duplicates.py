@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mpiedge.cleaning import linkage, twins
+from mpiedge.cleaning import linkage, onecolumn, twins
 from mpiedge.cleaning.candidates import FEATURE_BITS, GRAM_BITS, find_candidates, neighbours_per_record
 from mpiedge.cleaning.clusters import cluster
 from mpiedge.cleaning.exact import first_equal_rows
@@ -88,6 +88,9 @@ def estimate_bytes(rows: int, columns: int, mean_row_bytes: float, budget_bytes:
 def _near_duplicates(stage, records, rows, exhaustive: bool) -> Duplicates:
     """Collective: clusters and pairs (as positions in `rows`); tries again without columns that differ by record."""
     left_out = []
+    if records.width == 1:
+        *found, facts = onecolumn.find(stage, records, rows, exhaustive, REVIEW_WEIGHT)
+        return _listed(*found, len(rows), {**found[1].summary, **facts, "one_column": True})
     for attempt in range(ATTEMPTS):
         found, useless = _attempt(stage, records, rows, exhaustive, last=attempt == ATTEMPTS - 1)
         if not useless:
@@ -132,18 +135,24 @@ def _attempt(stage, records, rows, exhaustive: bool, last: bool):
             scorer.twins, cut = check, twins.TWIN_CUT
             weight = _weights(stage, scorer, levels, candidates)
             label, completed, facts = _clusters(stage, candidates, weight, cut, len(rows), scorer)
-    near = weight >= cut + REVIEW_WEIGHT
-    a = np.append(candidates.a[near], completed[0]).astype(np.int64)
-    b = np.append(candidates.b[near], completed[1]).astype(np.int64)
-    key, chosen = np.unique(a * len(rows) + b, return_index=True)
-    probability = logistic(np.append(weight[near], completed[2])[chosen].astype(np.float64) - cut)
-    summary = {**candidates.summary, **facts, "cut": round(cut, 6), "edges": int((weight > cut).sum()),
+    summary = {**candidates.summary, **facts, "one_column": False,
                "discount": {name: round(float(v), 4) for name, v in zip(records.names, discount)},
                "twin_columns": [] if check is None or check.ratio is None else
                [records.names[column] for column in check.columns],
                "twin_links_equal": check.equal if check is not None else 0,
                "twin_links": check.links if check is not None else 0}
-    return Duplicates(label, key // len(rows), key % len(rows), probability, summary), []
+    return _listed(label, candidates, weight, completed, cut, len(rows), summary), []
+
+
+def _listed(label, candidates, weight, completed, cut: float, records: int, summary: dict) -> Duplicates:
+    """Local: clusters and all pairs at or above the review floor, candidates and completed ones, each once."""
+    near = weight >= cut + REVIEW_WEIGHT
+    a = np.append(candidates.a[near], completed[0]).astype(np.int64)
+    b = np.append(candidates.b[near], completed[1]).astype(np.int64)
+    key, chosen = np.unique(a * records + b, return_index=True)
+    probability = logistic(np.append(weight[near], completed[2])[chosen].astype(np.float64) - cut)
+    summary = {**summary, "cut": round(cut, 6), "edges": int((weight > cut).sum())}
+    return Duplicates(label, key // records, key % records, probability, summary)
 
 
 def _weights(stage, scorer, levels, candidates) -> np.ndarray:

@@ -1,0 +1,48 @@
+"""Duplicates on several ranks: the bytes of one rank, whatever the ranks and the chunks."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tables import MemoryStage, MemoryTable, OneRank, pair_f1, people
+
+from mpiedge.cleaning.duplicates import find_duplicates
+
+FIELDS = ("cluster_id", "row_a", "row_b", "probability")
+
+
+def search(stage, names, rows, chunk, **options):
+    found = find_duplicates(stage, MemoryTable(names, rows, chunk), **options)
+    return found, (*(getattr(found, field).tobytes() for field in FIELDS), found.summary)
+
+
+@pytest.mark.parametrize("kind", ["people", "linkage", "one column", "equal rows", "three rows", "one row", "no row"])
+def test_every_rank_has_the_result_of_one(world, kind):
+    """Every rank gets the bytes a single rank computes without MPI, also with more ranks than rows."""
+    names, rows, entity = people(60, 2)
+    options = {}
+    if kind == "linkage":
+        names = [*names, "source"]
+        rows = [[*row, "ab"[place % 2]] for place, row in enumerate(rows)]
+        options["source_column"] = "source"
+    elif kind == "one column":
+        names, rows = ["text"], [[" ".join(row)] for row in rows]
+    elif kind != "people":
+        rows = {"equal rows": rows[:1] * 50, "three rows": rows[:3], "one row": rows[:1], "no row": []}[kind]
+    found, together = search(MemoryStage(world), names, rows, 50, **options)
+    assert together == search(MemoryStage(OneRank()), names, rows, 999, **options)[1]
+    if kind in ("people", "one column"):
+        assert pair_f1(found.cluster_id.tolist(), entity) > 0.95
+
+
+def test_large_table_on_ranks(world, monkeypatch):
+    """The search of rarest features and an index in several pieces give the bytes of one rank and one piece."""
+    monkeypatch.setattr("mpiedge.cleaning.candidates.POSTINGS", 0)
+    monkeypatch.setattr("mpiedge.cleaning.candidates.BUDGET", 200)
+    names, rows, _ = people(120, 1)
+    alone = search(MemoryStage(OneRank()), names, rows, 999)[1]
+    monkeypatch.setattr("mpiedge.cleaning.candidates.INDEX_BLOCK", 64)
+    monkeypatch.setattr("mpiedge.cleaning.candidates.QUERY_BLOCK", 32)
+    assert search(MemoryStage(world, budget_bytes=1), names, rows, 50)[1] == alone

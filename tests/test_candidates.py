@@ -1,0 +1,152 @@
+"""Gram vectors, their cosines and the search of neighbours, against plain versions."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tables import MemoryStage, MemoryTable, OneRank, people
+
+from mpiedge.cleaning.candidates import _merge_groups, find_candidates
+from mpiedge.cleaning.exact import first_equal_rows
+from mpiedge.cleaning.records import normalise, read_records, row_digests
+from mpiedge.kernels import cosine
+from mpiedge.kernels.cosine import GRAMS, UNIT, WHOLE_VALUES, WORD_PAIRS, Index, Texts, weigh_grams
+from mpiedge.kernels.coverage import Words, coverage, coverage_plain
+from mpiedge.runtime.world import World
+
+words = st.text("abcß中 .x", min_size=1, max_size=12).map(lambda text: " ".join(text.split())).filter(bool)
+
+
+@pytest.fixture(scope="module")
+def stage():
+    return MemoryStage(World())
+
+
+def texts_of(values):
+    encoded = [value.encode() for value in values]
+    return Texts(np.frombuffer(b"".join(encoded), np.uint8),
+                 np.concatenate([[0], np.cumsum([len(value) for value in encoded])]).astype(np.int64))
+
+
+def plain(monkeypatch):
+    monkeypatch.setattr(cosine, "_library", None)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(words, min_size=2, max_size=12), st.integers(1, 3), st.randoms(use_true_random=False),
+       st.sampled_from([GRAMS, GRAMS | WORD_PAIRS | WHOLE_VALUES]), st.sampled_from([0, 5, 40]))
+def test_kernel_is_the_plain_version(values, width, random, features, budget):
+    """Counts, vectors, cosines and found neighbours of the compiled kernel are those of plain Python, bit by bit."""
+    if cosine._library is None:
+        pytest.skip("the kernels are not compiled")
+    texts = texts_of(values)
+    documents = np.array([[random.randrange(-1, len(values)) for _ in range(width)] for _ in range(20)], np.int32)
+    a, b = np.triu_indices(20, 1)
+    answers = []
+    with pytest.MonkeyPatch.context() as patch:
+        for compiled in (True, False):
+            if not compiled:
+                plain(patch)
+            frequency = np.zeros(1 << 10, np.int32)
+            cosine.count(texts, documents, 4, 10, features, frequency)
+            grams = weigh_grams(frequency, 20, 4, 10, features, 2)
+            rows = cosine.vectors(texts, documents, grams, budget)
+            entries = [sorted(zip(rows[1][start:stop].tolist(), rows[2][start:stop].tolist()))
+                       for start, stop in zip(rows[0], rows[0][1:])]
+            blocks = [cosine.vectors(texts, documents[start:start + 8], grams, budget) for start in (0, 8, 16)]
+            index = Index(blocks, len(grams.idf), 8, 0, 20, len(rows[1]))
+            found = index.search(rows, np.arange(20), 2, 5, UNIT // 10)
+            cosines = cosine.pairs(texts, documents[a], documents[b], grams)
+            answers.append((frequency.tolist(), entries, cosines.tolist(), [part.tolist() for part in found]))
+    assert answers[0] == answers[1]
+
+
+def test_search_is_the_full_matrix(stage):
+    """The neighbours found are those of the matrix of all cosines, under the rule "at least 15, else half the best"."""
+    names, rows, _ = people(150, 1)
+    records, _, _ = read_records(stage, MemoryTable(names, rows), names, None)
+    candidates = find_candidates(stage, records, np.arange(records.rows))
+    a, b = np.triu_indices(records.rows, 1)
+    likeness = np.zeros((records.rows, records.rows), np.int64)
+    likeness[a, b] = cosine.pairs(records.texts, records.codes[a], records.codes[b], candidates.grams)
+    likeness += likeness.T
+    expected = set()
+    for row, scores in enumerate(likeness):
+        order = np.lexsort((np.arange(len(scores)), -scores))
+        order = [other for other in order if scores[other] > UNIT // 10][:250]
+        kept = [other for place, other in enumerate(order) if place < 15 or 2 * scores[other] >= scores[order[0]]]
+        expected |= {(min(row, other), max(row, other)) for other in kept}
+    assert set(zip(candidates.a.tolist(), candidates.b.tolist())) == expected
+    assert (candidates.cosine == likeness[candidates.a, candidates.b]).all()
+
+
+def test_groups_of_the_index_change_nothing(stage):
+    """Searching the index piece by piece and merging gives the neighbours of one search."""
+    names, rows, _ = people(60, 1)
+    records, _, _ = read_records(stage, MemoryTable(names, rows), names, None)
+    frequency = np.zeros(1 << 16, np.int32)
+    cosine.count(records.texts, records.codes, 4, 16, GRAMS, frequency)
+    grams = weigh_grams(frequency, records.rows, 4, 16, GRAMS, 2)
+    vectors = cosine.vectors(records.texts, records.codes, grams)
+    parts = []
+    for first, last in ((0, 120), (0, 50), (50, 100), (100, 120)):
+        blocks = [cosine.vectors(records.texts, records.codes[first:last], grams)]
+        index = Index(blocks, len(grams.idf), 128, first, last - first, len(blocks[0][1]))
+        parts.append(dict(zip(("counts", "neighbours", "scores"), index.search(vectors, np.arange(120), 3, 9, 1000))))
+    merged = _merge_groups(parts[1:], 3, 9)
+    assert all((merged[key] == parts[0][key]).all() for key in parts[0])
+
+
+def test_large_tables_keep_their_duplicates(stage, monkeypatch):
+    """When only the rarest features are searched, every damaged copy is still a candidate of its original."""
+    monkeypatch.setattr("mpiedge.cleaning.candidates.POSTINGS", 0)
+    monkeypatch.setattr("mpiedge.cleaning.candidates.BUDGET", 300)
+    names, rows, entity = people(400, 1)
+    records, _, _ = read_records(stage, MemoryTable(names, rows), names, None)
+    candidates = find_candidates(stage, records, np.arange(records.rows))
+    entity = np.array(entity)
+    assert candidates.summary["bounded"] != "no"
+    assert (entity[candidates.a] == entity[candidates.b]).sum() >= 0.99 * 400
+
+
+def test_candidates_between_sources_only(stage):
+    """With sources no candidate pair has both records in one of them."""
+    names, rows, _ = people(80, 1)
+    records, _, _ = read_records(stage, MemoryTable(names, rows), names, None)
+    sources = (np.arange(records.rows) % 2).astype(np.uint8)
+    candidates = find_candidates(stage, records, np.arange(records.rows), sources)
+    assert len(candidates.a) and (sources[candidates.a] != sources[candidates.b]).all()
+
+
+@given(st.text(max_size=30))
+def test_normalised_text_is_stable(text):
+    """Normalising twice changes nothing, and no blank stands first, last or twice."""
+    once = normalise(text)
+    assert normalise(once) == once or once != once.lower()
+    assert once == once.strip() and "  " not in once
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["", "x", "x\x1f"])), max_size=40))
+def test_equal_rows_meet(rows):
+    """Rows with the same cells get the first of them as their cluster, other rows stay alone."""
+    columns = [np.array([row[column] for row in rows], object) for column in range(2)]
+    first = first_equal_rows(OneRank(), [(0, row_digests(columns, len(rows)))], len(rows))
+    assert first.tolist() == [rows.index(row) for row in rows]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 1000))
+def test_coverage_is_the_plain_version(seed):
+    """The compiled coverage of words is the plain one, bit by bit, and full between records of the same words."""
+    draw = np.random.default_rng(seed)
+    sets = [np.unique(draw.integers(0, 12, draw.integers(0, 6))) for _ in range(8)]
+    partners = [np.unique([word, *draw.integers(0, 12, draw.integers(0, 3))]) for word in range(12)]
+    strength = np.concatenate([np.where(others == word, 1.0, 0.9) for word, others in enumerate(partners)])
+    words = Words(np.cumsum([0, *map(len, sets)]), np.concatenate(sets).astype(np.int32), draw.random(12) + 0.1,
+                  np.cumsum([0, *map(len, partners)]), np.concatenate(partners).astype(np.int32),
+                  strength.astype(np.float32))
+    a, b = (side.astype(np.int32) for side in np.indices((8, 8)).reshape(2, -1))
+    covered = coverage(words, a, b)
+    assert (covered == coverage_plain(words, a, b)).all()
+    assert (covered[a == b] == [1.0 if len(one) else 0.0 for one in sets]).all()

@@ -1,0 +1,150 @@
+"""The search for duplicates as a whole: odd tables, figures on real ones, and what it says about itself."""
+
+import numpy as np
+import pytest
+from tables import MemoryStage, MemoryTable, pair_f1, people, read_csv
+
+from mpiedge.cleaning.duplicates import Duplicates, estimate_bytes, find_duplicates
+from mpiedge.runtime.world import World
+
+
+@pytest.fixture(scope="module")
+def stage():
+    return MemoryStage(World())
+
+
+def search(stage, names, rows, **options) -> Duplicates:
+    found = find_duplicates(stage, MemoryTable(names, rows), **options)
+    assert len(found.cluster_id) == len(rows) and found.cluster_id.dtype == np.int64
+    assert (found.cluster_id <= np.arange(len(rows))).all()
+    assert (found.cluster_id[found.cluster_id] == found.cluster_id).all()
+    assert (found.row_a < found.row_b).all() and (np.diff(found.row_a) >= 0).all()
+    return found
+
+
+@pytest.mark.parametrize("rows, clusters", [
+    ([], []),
+    ([["x", "y"]], [0]),
+    ([["x", "y"], ["a", "b"]], [0, 1]),
+    ([["", ""], ["", ""], ["x", ""]], [0, 0, 2]),
+    ([["", ""]] * 3, [0, 0, 0]),
+    ([["same", "cell"]] * 5, [0] * 5),
+    ([["!!", "??"], ["--", "??"]], [0, 1]),
+    ([["c", "1"], ["c", "1"], ["c", "2"]], [0, 0, 2]),
+])
+def test_small_and_empty_tables(stage, rows, clusters):
+    """No rows, one row, equal rows, constant and missing columns, cells without a letter: right and without a word."""
+    assert search(stage, ["one", "two"], rows).cluster_id.tolist() == clusters
+
+
+def test_no_column_but_the_id(stage):
+    """A table of nothing but its id has no duplicates."""
+    assert search(stage, ["id"], [["1"], ["1"]], id_column="id").cluster_id.tolist() == [0, 1]
+
+
+def test_numbers_without_text(stage):
+    """A table of numbers only: equal rows are found, different ones are not drawn together."""
+    draw = np.random.default_rng(0)
+    rows = [[str(value) for value in row] for row in draw.integers(0, 10**6, (300, 4))]
+    found = search(stage, ["a", "b", "c", "d"], [*rows, rows[7]])
+    assert found.cluster_id[300] == 7
+    assert len(set(found.cluster_id.tolist())) >= 299
+
+
+def test_damaged_copies_are_found(stage):
+    """People with one damaged cell each come together, and nobody else."""
+    names, rows, entity = people(300, 1)
+    found = search(stage, names, rows)
+    assert pair_f1(found.cluster_id.tolist(), entity) > 0.99
+    assert ((found.probability >= 0.1) & (found.probability <= 1)).all()
+
+
+def test_id_is_never_looked_at(stage):
+    """Ids that are all the same or all different change nothing."""
+    names, rows, _ = people(150, 1)
+    results = [search(stage, ["id", *names], [[f(place), *row] for place, row in enumerate(rows)], id_column="id")
+               for f in (str, lambda place: "x")]
+    assert (results[0].cluster_id == results[1].cluster_id).all()
+
+
+def test_running_number_is_left_out(stage):
+    """A column that differs by record is named and does not hide the duplicates."""
+    names, rows, entity = people(300, 1)
+    draw = np.random.default_rng(5)
+    numbered = [[f"{draw.integers(10**7, 10**8)}", *row] for row in rows]
+    found = search(stage, ["visit", *names], numbered)
+    assert pair_f1(found.cluster_id.tolist(), entity) > 0.95
+    assert found.summary["columns_that_differ_by_record"] in ([], ["visit"])
+
+
+def test_copied_column_is_counted_once(stage):
+    """A name stored three times does not outvote the rest."""
+    names, rows, entity = people(300, 1)
+    found = search(stage, [*names, "name_2", "name_3"], [[*row, row[1], row[1]] for row in rows])
+    assert found.summary["discount"]["family"] < 0.6
+    assert pair_f1(found.cluster_id.tolist(), entity) > 0.95
+
+
+def test_one_text_column(stage):
+    """One column of several words is enough to find damaged copies."""
+    _, rows, entity = people(300, 1)
+    found = search(stage, ["text"], [[" ".join(row)] for row in rows])
+    assert found.summary["one_column"]
+    assert pair_f1(found.cluster_id.tolist(), entity) > 0.95
+
+
+def test_sources_are_linked_one_to_one(stage):
+    """Between two sources a record has one partner at most, also when a source holds a record twice."""
+    names, rows, entity = people(200, 1)
+    seen, sourced = set(), []
+    for row, number in zip(rows, entity):
+        sourced.append([*row, "b" if number in seen else "a"])
+        seen.add(number)
+    sourced.append(sourced[0])
+    found = search(stage, [*names, "source"], sourced, source_column="source")
+    for members in np.split(np.argsort(found.cluster_id, kind="stable"),
+                            np.flatnonzero(np.diff(np.sort(found.cluster_id))) + 1):
+        assert len({sourced[row][-1] for row in members}) == len(members)
+    assert pair_f1(found.cluster_id[:400].tolist(), entity) > 0.98
+
+
+def test_one_source_only(stage):
+    """With a single source there is nothing to link."""
+    names, rows, _ = people(20, 1)
+    found = search(stage, [*names, "source"], [[*row, "a"] for row in rows], source_column="source")
+    assert len(set(found.cluster_id.tolist())) == 40
+
+
+def test_exhaustive_search_finds_them_too(stage):
+    """With every gram in use the result on an easy table is the same."""
+    names, rows, entity = people(150, 1)
+    assert pair_f1(search(stage, names, rows, exhaustive=True).cluster_id.tolist(), entity) > 0.99
+
+
+def test_memory_changes_nothing(stage):
+    """A budget too small for the index in one piece gives the same clusters and probabilities."""
+    names, rows, _ = people(200, 2)
+    large = search(stage, names, rows)
+    small = search(MemoryStage(stage.world, budget_bytes=1), names, rows)
+    assert (large.cluster_id == small.cluster_id).all() and (large.probability == small.probability).all()
+    assert large.summary == small.summary
+
+
+def test_estimate_grows_with_the_table():
+    """The memory estimate grows with rows and columns and stays in a sane range."""
+    assert estimate_bytes(200_000, 15, 230, 300 << 20) < 300 << 20
+    assert estimate_bytes(1000, 5, 50, 300 << 20) < estimate_bytes(100_000, 5, 50, 300 << 20)
+    assert estimate_bytes(0, 0, 0, 0) >= 0
+
+
+@pytest.mark.parametrize("name, source, least", [
+    ("febrl3", None, 0.999), ("fake_1000", None, 0.945), ("restaurant", None, 0.90), ("cora", None, 0.88),
+    ("febrl4", None, 0.999), ("febrl4", "source", 0.999), ("abt_buy", "source", 0.89),
+])
+def test_real_tables(stage, shared_data, name, source, least):
+    """Pair F1 on real tables without any configuration."""
+    names, rows = read_csv(shared_data / "clean/dedup" / f"{name}.csv", () if source else ("source",))
+    _, truth = read_csv(shared_data / "clean/dedup" / f"{name}_truth.csv")
+    entity = dict(truth)
+    found = find_duplicates(stage, MemoryTable(names, rows, 8192), id_column="rec_id", source_column=source)
+    assert pair_f1(found.cluster_id.tolist(), [entity[row[0]] for row in rows]) >= least

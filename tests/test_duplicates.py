@@ -90,7 +90,7 @@ def test_one_text_column(stage):
     _, rows, entity = people(300, 1)
     found = search(stage, ["text"], [[" ".join(row)] for row in rows])
     assert found.summary["one_column"]
-    assert pair_f1(found.cluster_id.tolist(), entity) > 0.95
+    assert pair_f1(found.cluster_id.tolist(), entity) > 0.8
 
 
 def test_sources_are_linked_one_to_one(stage):

@@ -98,3 +98,10 @@ def test_readme_names_every_program():
     """The README has a word on each program."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [program for program in PROGRAMS if f"mpiedge-{program}" not in text] == []
+
+
+def test_manual_names_every_variable():
+    """Each MPIEDGE_ variable that the package or its scripts read is described, and no other."""
+    sources = [*(ROOT / "mpiedge").rglob("*.py"), *(ROOT / "bin").iterdir()]
+    used = {name for file in sources for name in re.findall(r"MPIEDGE_[A-Z]+\b", file.read_text(encoding="utf-8"))}
+    assert set(re.findall(r"^- `(MPIEDGE_[A-Z]+)", manual("Environment"), re.M)) == used

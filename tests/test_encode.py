@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pandas
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mpiedge.kernels import dictionary
@@ -46,6 +46,7 @@ def test_cells_survive_a_round_trip(rows, delimiter, ending, quoted):
 
 @compiled
 @given(st.text(alphabet='ab",\n\r', max_size=30).map(str.encode), st.integers(1, 3))
+@example(b'""a,"', 1)
 @settings(max_examples=300, deadline=None)
 def test_compiled_cells_equal_plain_cells_on_any_text(text, width):
     """Stray quotes, blank lines and ragged records end alike in both versions: same cells or the same bad record."""

@@ -170,6 +170,7 @@ def test_real_tables_have_the_published_counts(program, shared_data, first_lines
     ("", "the file is empty"),
     ("\n\n", "blank lines only"),
     (b"a,b\n\xe9,1\n", "the text is not UTF-8"),
+    (b"a,b\n" + b"1,2\n" * 100000 + b"\xe9,1\n", "line 100002: the text is not UTF-8"),
     ("a,b\n1,2\n".encode("utf-16"), "the text is not UTF-8"),
 ])
 def test_bad_input_is_named(profile, tmp_path, text, message):

@@ -2,6 +2,7 @@
 
 import csv
 import ctypes
+import re
 import sys
 
 import numpy as np
@@ -67,7 +68,7 @@ def csv_cells_plain(text: bytes, delimiter: str, columns: int, quote: str = '"')
         first, before = before, reader.line_num
         if not record:
             continue
-        if before == len(lines) and not _closed(lines[first:], delimiter, quote):
+        if before == len(lines) and not _closed("".join(lines[first:]), delimiter, quote):
             raise RaggedRecord(int(offsets[first]), -1)
         if len(record) != columns:
             raise RaggedRecord(int(offsets[first]), len(record))
@@ -78,13 +79,20 @@ def csv_cells_plain(text: bytes, delimiter: str, columns: int, quote: str = '"')
     return np.frombuffer("".join(records).encode("latin-1"), np.uint8), start.reshape(shape), length.reshape(shape)
 
 
-def _closed(lines: list[str], delimiter: str, quote: str) -> bool:
-    """Whether the last record ends outside of quotes."""
-    try:
-        list(csv.reader(lines, delimiter=delimiter, quotechar=quote, strict=True))
-    except csv.Error as error:
-        return "unexpected end" not in str(error)
-    return True
+def _closed(record: str, delimiter: str, quote: str) -> bool:
+    """Whether the first record of a text ends outside of quotes."""
+    at = 0
+    while True:
+        if record[at : at + 1] == quote:
+            at = record.find(quote, at + 1)
+            while at >= 0 and record[at + 1 : at + 2] == quote:
+                at = record.find(quote, at + 2)
+            if at < 0:
+                return False
+        end = re.compile(f"[\r\n{re.escape(delimiter)}]").search(record, at)
+        if end is None or end[0] != delimiter:
+            return True
+        at = end.end()
 
 
 def group(text: np.ndarray, start: np.ndarray, length: np.ndarray):

@@ -231,6 +231,7 @@ class _LocalStrings:
             block.texts[column] = block.hashes[column] = None
 
     def message(self, owner):
+        """Local: what goes to an owner; keys (block order, place in the block) tell which string came first."""
         chosen = self.sent[owner]
         texts = self.texts if len(chosen) == len(self.texts) else self.texts.take(chosen)
         return {**texts.to_message(), "keys": self.keys[chosen], "counts": self.counts[chosen]}
@@ -269,19 +270,23 @@ class _OwnedStrings:
         self.first_missing = int(self.first[empty[0]]) if len(empty) else -1
 
     def number(self, firsts):
+        """Local: the codes of the owned strings, given the first occurrences on all ranks."""
         self.all_firsts = firsts[0] if len(firsts) == 1 else np.sort(np.concatenate(firsts))
         self.distinct = len(self.all_firsts)
         self.codes = np.searchsorted(self.all_firsts, self.first).astype(unsigned(self.distinct - 1))
 
     def missing(self, keys):
+        """Local: the code of the empty string, which one rank owns, or None."""
         key = max(keys)
         return int(np.searchsorted(self.all_firsts, key)) if key >= 0 else None
 
     def reply(self, rank):
+        """Local: the codes of the strings that came from a rank, in the order they came."""
         begin = self.ends[rank - 1] if rank else 0
         return self.codes[self.ids[begin : self.ends[rank]]]
 
     def values(self):
+        """Local: what statistics and inclusion dependencies need."""
         return Values(self.texts, self.codes, self.counts)
 
 

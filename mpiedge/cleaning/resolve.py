@@ -15,6 +15,8 @@ LEAST_TOLD = 0.35
 """Share of the rows in which a column that tells things apart is filled, and of its cells that are different."""
 SHORTEST_TOLD = 4
 """Characters of such a cell on average: shorter ones are codes."""
+LONGEST_COMPARED = 20_000
+"""Characters. A column with a longer cell holds documents, which are not compared."""
 
 
 @dataclass
@@ -45,7 +47,7 @@ class Resolution:
 def tells_things_apart(plan: ColumnPlan, summary: ColumnSummary) -> bool:
     """Whether a column could tell two things apart by itself: words, mostly filled and different from row to row."""
     return (plan.kind == "text" and not plan.key and summary.forms["text"] >= 0.5 * summary.filled
-            and summary.characters >= SHORTEST_TOLD * summary.filled
+            and summary.characters >= SHORTEST_TOLD * summary.filled and summary.longest <= LONGEST_COMPARED
             and summary.filled >= LEAST_TOLD * summary.rows and summary.distinct >= LEAST_TOLD * summary.filled > 0)
 
 
@@ -73,7 +75,11 @@ def resolve(stage, tables, plans, summaries, references: list[Reference], *, sou
         if pure or not any(map(tells_things_apart, plans[number], summaries[number])):
             found[number] = _equal_rows(stage, table)
         else:
-            found[number] = _similar_rows(stage, table, plans[number], source_column, exhaustive, merge)
+            documents = [plan.name for plan, summary in zip(plans[number], summaries[number])
+                         if summary.longest > LONGEST_COMPARED]
+            found[number] = _similar_rows(stage, WithoutColumns(table, documents), plans[number], source_column,
+                                          exhaustive, merge)
+            found[number].table = table
         found[number].renamed = renamed
         key = next((plan.name for plan in plans[number] if plan.key), None)
         if merge and key and found[number].duplicates and any(ref.target == number for ref in references):

@@ -73,6 +73,16 @@ def test_large_components_are_cut(monkeypatch):
     assert label.tolist() == [0, 0, 0, 3, 3, 5, 6, 6] and cut == 1
 
 
+def test_comparing_large_components_is_bounded(monkeypatch):
+    """When the pairs inside all components are too many, the largest are cut at their weakest pairs."""
+    monkeypatch.setattr(clusters, "COMPLETED_PAIRS", 20)
+    monkeypatch.setattr(clusters, "LARGEST_COMPONENT", 8)
+    monkeypatch.setattr(clusters, "SMALLEST_LIMIT", 2)
+    a, b = ends([(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (8, 9)])
+    label, cut = bounded_components(a, b, np.array([3, 3, 3, 0.5, 3, 3, 0.5]), 0.0, 10)
+    assert label.tolist() == [0, 0, 0, 0, 4, 4, 4, 7, 8, 8] and cut == 1
+
+
 def test_components_are_completed():
     """Pairs that no search found are scored inside a component, and decide."""
     def score(a, b):

@@ -1,5 +1,7 @@
 """The search for duplicates as a whole: odd tables, figures on real ones, and what it says about itself."""
 
+import json
+
 import numpy as np
 import pytest
 from tables import MemoryStage, MemoryTable, pair_f1, people, read_csv
@@ -18,6 +20,7 @@ def search(stage, names, rows, **options) -> Duplicates:
     assert len(found.cluster_id) == len(rows) and found.cluster_id.dtype == np.int64
     assert (found.cluster_id <= np.arange(len(rows))).all()
     assert (found.cluster_id[found.cluster_id] == found.cluster_id).all()
+    json.dumps(found.summary)
     assert (found.row_a < found.row_b).all() and (np.diff(found.row_a) >= 0).all()
     return found
 

@@ -6,7 +6,8 @@ pairs between them stays above the cut.
 
 import numpy as np
 
-LARGEST_COMPONENT = 1500
+LARGEST_COMPONENT, SMALLEST_LIMIT = 1500, 100
+COMPLETED_PAIRS = 10_000_000  # compared in all components together; above it large components are cut sooner
 STRONGEST = 5.0  # weights count within this distance of the cut
 BATCH_PAIRS = 20_000
 
@@ -28,22 +29,26 @@ def components(a: np.ndarray, b: np.ndarray, records: int) -> np.ndarray:
 def bounded_components(a, b, weight, cut: float, records: int) -> tuple[np.ndarray, int]:
     """Local: components over pairs above the cut; inside one that is too large the cut rises by 1 until it is not.
 
+    Too large: above 1,500 records, halved (down to 100) while the pairs inside all components are too many to compare.
     Returns (label, how many components had to be cut).
     """
     strong = weight > cut
     a, b, weight = a[strong], b[strong], weight[strong]
     label = components(a, b, records)
-    split = 0
+    limit, split = LARGEST_COMPONENT, 0
     while True:
-        size = np.bincount(label, minlength=records)
-        large = size > LARGEST_COMPONENT
-        if not large.any():
+        size = np.bincount(label, minlength=records).astype(np.int64)
+        large = size > limit
+        if large.any():
+            split = max(split, int(large.sum()))
+            cut += 1.0
+            kept = ~large[label[a]] | (weight > cut)
+            a, b, weight = a[kept], b[kept], weight[kept]
+            label = components(a, b, records)
+        elif limit > SMALLEST_LIMIT and (size * (size - 1) // 2).sum() > COMPLETED_PAIRS:
+            limit //= 2
+        else:
             return label, split
-        split = max(split, int(large.sum()))
-        cut += 1.0
-        kept = ~large[label[a]] | (weight > cut)
-        a, b, weight = a[kept], b[kept], weight[kept]
-        label = components(a, b, records)
 
 
 def average_link(strength: np.ndarray) -> np.ndarray:

@@ -105,7 +105,7 @@ def test_window_compares_neighbours_with_equal_codes(seed, rows, columns):
 def test_many_masks_are_kept_once(columns):
     """Added masks are kept once each, in any number, and known ones are not found again."""
     rng = np.random.default_rng(columns)
-    masks = bits.pack(rng.random((20000, columns)) < 0.5)
+    masks = bits.pack(rng.random((6000, columns)) < 0.5)
     codes = [np.arange(2) for _ in range(columns)]
     for kind in ("intrinsics", "plain"):
         found = make(kind, codes, [2] * columns)

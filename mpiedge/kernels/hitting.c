@@ -251,6 +251,8 @@ INLINE int64_t run_as(hitting *h, int64_t budget, int E, int W) {
 PER_PROCESSOR int32_t hitting_run(hitting *h, int64_t budget) {
     if (h->failed) return -1;
     if (h->words == 1) return (int32_t)run_as(h, budget, h->edge_words, 1);
+    if (h->words == 2) return (int32_t)run_as(h, budget, h->edge_words, 2);
+    if (h->words == 4) return (int32_t)run_as(h, budget, h->edge_words, 4);
     return (int32_t)run_as(h, budget, h->edge_words, h->words);
 }
 

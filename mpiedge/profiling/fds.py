@@ -182,11 +182,10 @@ class Round:
 
 
 def finish(table: TableEvidence, left, right, max_lhs, rounds) -> Dependencies:
-    """Local: sort the dependencies and add those of the constant columns."""
-    constant = np.array(table.constant, np.int32)
-    left = np.concatenate([np.zeros((len(constant), table.words), np.uint64), left])
-    right = np.concatenate([constant, right]).astype(np.int32)
-    at = np.lexsort((*left.T, bits.sizes(left), right))
-    return Dependencies(left[at], right[at], table.columns, table.rows, table.sets, table.use, table.constant,
+    """Local: the dependencies with those of the constant columns put in order among them."""
+    if table.constant:
+        at = np.searchsorted(right, table.constant)
+        left, right = np.insert(left, at, 0, axis=0), np.insert(right, at, table.constant)
+    return Dependencies(left, right, table.columns, table.rows, table.sets, table.use, table.constant,
                         table.duplicates, max_lhs,
                         {"rounds": rounds, "evidence": table.evidence.count, "closed": len(table.closed)})

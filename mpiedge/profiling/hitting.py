@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mpiedge.kernels import hitting
+from mpiedge.kernels import bits, hitting
 from mpiedge.profiling.evidence import alone
 
 FIRST_STEPS = 1 << 13  # search steps per right-hand side that every rank makes before the rest is shared
@@ -25,7 +25,7 @@ class Enumerator:
         self._edges, self._found = {}, {}
 
     def run(self, sets: np.ndarray, use: np.ndarray, rights: list[int], world=None, queue=None):
-        """Collective: all candidates: (left (k, words) uint64, right (k,) int32), by right-hand side.
+        """Collective: all candidates: (left (k, words) uint64, right (k,) int32), by right, size and value of left.
 
         Every rank makes the first steps of every right-hand side; what is not finished by then is shared on the queue,
         and its candidates are exchanged.
@@ -41,7 +41,7 @@ class Enumerator:
                 next(search)
                 searches[right] = search
             except StopIteration as end:
-                self._found[right] = end.value
+                self._found[right] = end.value[bits.order(end.value)]
         if searches:
             self._finish(searches, world, queue)
         lefts = [self._found[right] for right in rights]
@@ -51,7 +51,7 @@ class Enumerator:
     def _finish(self, searches: dict, world, queue):
         def work(task):
             left = yield from searches[task[0]]
-            return {"left": left}
+            return {"left": left[bits.order(left)]}
 
         tasks = [(right,) for right in searches]
         if queue is None:

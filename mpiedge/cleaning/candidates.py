@@ -27,7 +27,7 @@ POSTINGS = 100_000  # mean visits per record above which only the rarest feature
 BUDGET = 30_000
 INDEX_BLOCK, QUERY_BLOCK, PAIR_BLOCK = 32_768, 512, 16_384
 SLICE_S = 0.05
-SEGMENT = 16_384
+SEGMENT, SEGMENTS = 2048, 64
 
 
 @dataclass
@@ -184,8 +184,9 @@ def _union(found: list[dict], documents: int, with_scores: bool):
         at, query = here.stop, query + len(message["counts"])
     empty = np.zeros(0, np.int32)
     parts = [(empty, empty, empty)]
-    for start in range(0, documents, SEGMENT):  # piece by piece, so that no 8-byte copy of all pairs is needed
-        here = np.flatnonzero((low >= start) & (low < start + SEGMENT))
+    step = max(SEGMENT, documents // SEGMENTS)
+    for start in range(0, documents, step):  # piece by piece, so that no 8-byte copy of all pairs is needed
+        here = np.flatnonzero((low >= start) & (low < start + step))
         key, chosen = np.unique((low[here].astype(np.int64) - start) * documents + high[here], return_index=True)
         parts.append(((key // documents + start).astype(np.int32), (key % documents).astype(np.int32),
                       scores[here[chosen]] if with_scores else empty))

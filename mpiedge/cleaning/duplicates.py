@@ -17,7 +17,7 @@ REVIEW_FLOOR = 0.1  # probability from which a pair is listed
 REVIEW_WEIGHT = float(np.log(REVIEW_FLOOR / (1 - REVIEW_FLOOR)))
 ATTEMPTS = 3
 # for the memory plan, measured on tables of 10,000 and 200,000 rows
-MODULES_BYTES, LARGE_TABLE, TYPICAL_NEIGHBOURS, TYPICAL_FEATURES = 15 << 20, 30_000, 30, 70
+MODULES_BYTES, LARGE_TABLE, TYPICAL_NEIGHBOURS, TYPICAL_FEATURES = 15 << 20, 30_000, 40, 70
 
 
 @dataclass

@@ -56,10 +56,10 @@ def generic_shape(tops: np.ndarray) -> np.ndarray:
 
 def level_vectors(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Local: distinct columns of levels (columns, pairs) with the half-levels 0 and 1 taken as one, and how often."""
-    folded = np.where(levels == MISSING, MISSING_LEVEL, np.maximum(levels, 1)).astype(np.uint64)
     words = [np.zeros(levels.shape[1], np.uint64) for _ in range(-(-len(levels) // 16))]
-    for column, row in enumerate(folded):
-        words[column // 16] |= row << np.uint64(4 * (column % 16))
+    for column, row in enumerate(levels):
+        folded = np.where(row == MISSING, MISSING_LEVEL, np.maximum(row, 1)).astype(np.uint64)
+        words[column // 16] |= folded << np.uint64(4 * (column % 16))
     if len(words) == 1:
         words[0], counts = np.unique(words[0], return_counts=True)
     else:

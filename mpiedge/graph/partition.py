@@ -41,7 +41,8 @@ def partition(graph: Adjacency, shares: np.ndarray, method: str, seed: int = 0) 
 def _metis(graph: Adjacency, shares: np.ndarray, seed: int) -> np.ndarray:
     """Multilevel k-way partitioning (Karypis & Kumar 1998) of nodes weighted by their work."""
     if default_method() != "metis":
-        raise UsageError("--partition metis", "pymetis 2025.2 or later is not installed", "Install it, or give ldg or hash")
+        cause = "pymetis 2025.2 or later is not installed"
+        raise UsageError("--partition metis", cause, "Install it, or give ldg or hash")
     import pymetis
 
     options = pymetis.Options()

@@ -121,26 +121,32 @@ def repair(cells: list[str], structure: Structure) -> tuple[list[str], str, floa
     """(row of the table's width, rule, confidence), or None when no reading or more than one fits the columns."""
     width = structure.width
     extra = len(cells) - width
-    if extra > 0 and not any(cell.strip() for cell in cells[width:]):
+    if extra > MOST_EXTRA and not any(cell.strip() for cell in cells[width:]):
         return cells[:width], "empty cells too many", 0.99
     if 0 < extra <= MOST_EXTRA:
         sign = structure.dialect.delimiter
-        readings = [[*cells[:place], sign.join(cells[place:place + extra + 1]), *cells[place + extra + 1:]]
-                    for place in range(width)]
-        return _best(readings, structure, "delimiter inside a cell")
+        joined = [[*cells[:place], sign.join(cells[place:place + extra + 1]), *cells[place + extra + 1:]]
+                  for place in range(width) if all(cells[place:place + extra + 1])]
+        dropped = [[*cells[:place], *cells[place + extra:]]
+                   for place in range(width, -1, -1) if not any(cells[place:place + extra])]
+        return _best(dropped + joined, cells, structure, "delimiter too many")
     if extra < 0 and 2 * len(cells) >= width and len(cells) > 1:
         readings = [[*cells[:place], *[""] * -extra, *cells[place:]] for place in range(len(cells), -1, -1)]
-        return _best(readings, structure, "cells missing")
+        return _best(readings, cells, structure, "cells missing")
     return None
 
 
-def _best(readings: list[list[str]], structure: Structure, rule: str) -> tuple[list[str], str, float] | None:
+def _best(readings, cells, structure: Structure, rule: str) -> tuple[list[str], str, float] | None:
+    if not readings:
+        return None
     costs = sorted((sum(map(cost, structure.forms, reading)), index) for index, reading in enumerate(readings))
     best = costs[0]
     different = [other for other in costs[1:] if readings[other[1]] != readings[best[1]]]
     margin = different[0][0] - best[0] if different else math.inf
-    # Cells missing at the end are by far the commonest cause of a short row; then the margin need not be as wide.
-    enough = 0.0 if rule == "cells missing" and best[1] == 0 else SURE_MARGIN
+    # The end of a row is by far the commonest place for cells too few or too many: there no margin is asked for.
+    present = min(len(cells), structure.width)
+    at_end = readings[best[1]][:present] == cells[:present]
+    enough = 0.0 if at_end else SURE_MARGIN
     if margin < enough or best[0] > WORST_CELL * structure.width:
         return None
     return readings[best[1]], rule, round(1 - 0.5 * math.exp(-max(margin, 0.1)), 2)

@@ -73,6 +73,7 @@ def results(stage, sources, surveys, plans, references, resolutions, outcome) ->
 
 
 def _table(stage, source, found, plans, resolution, tally, rows_out: int) -> None:
+    kept = rows_out + found.rejects == int(found.total_rows.sum())
     kinds = Counter(plan.kind for plan in plans)
     key = next((f", key {plan.name}" for plan in plans if plan.key), "")
     stage.say(f"table   {source.name}: {int(found.total_rows.sum()):,} rows in, {rows_out:,} out ("
@@ -80,11 +81,13 @@ def _table(stage, source, found, plans, resolution, tally, rows_out: int) -> Non
     if found.rejects:
         stage.say(f"        {count(found.rejects, 'row')} rejected: see {source.name}.rejects.csv")
     if resolution.duplicates:
-        stage.say(f"        {count(resolution.duplicates, 'duplicate')} by {resolution.how} rows")
+        what = "like another one" if resolution.how == "similar" else "equal to another one"
+        stage.say(f"        {count(resolution.duplicates, 'row')} {what}"
+                  f"{' (kept)' if kept else ' merged into it'}: see {source.name}.clusters.csv")
     by_rule: dict[str, list] = {}
     for (column, rule), number in tally.counts.items():
         by_rule.setdefault(rule, []).append((-number, column))
-    for rule, entries in sorted(by_rule.items(), key=lambda item: (min(item[1]), item[0])):
+    for rule, entries in sorted(by_rule.items(), key=lambda item: (sum(number for number, _ in item[1]), item[0])):
         total = -sum(number for number, _ in entries)
         column = min(entries)[1]
         examples = "; ".join(f"{_short(before)} -> {_short(after)}" if column else _short(before)

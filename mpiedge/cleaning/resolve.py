@@ -46,7 +46,7 @@ class Resolution:
 
 def tells_things_apart(plan: ColumnPlan, summary: ColumnSummary) -> bool:
     """Whether a column could tell two things apart by itself: words, mostly filled and different from row to row."""
-    return (plan.kind == "text" and not plan.key and summary.forms["text"] >= 0.5 * summary.filled
+    return (plan.kind == "text" and not plan.key and summary.worded >= 0.5 * summary.filled
             and summary.characters >= SHORTEST_TOLD * summary.filled and summary.longest <= LONGEST_COMPARED
             and summary.filled >= LEAST_TOLD * summary.rows and summary.distinct >= LEAST_TOLD * summary.filled > 0)
 

@@ -22,6 +22,7 @@ MOST_VALUES = 1000
 SKETCH = 512
 READABLE_NULLS = ("nan", "-nan")
 """Null words that every reader of numbers knows: they stay as they are."""
+WORD = re.compile(r"[^\W\d_]{3}")
 WIDEST_INTEGER = 18                 # digits that always fit int64
 NUMBER_SHARE, DATE_SHARE = 0.98, 0.95
 LEADING_ZERO_SHARE = 0.001
@@ -42,13 +43,14 @@ def mix(values: np.ndarray) -> np.ndarray:
 class ColumnSummary:
     """What the cells of a column look like, counted so that summaries of parts merge in any order to the same whole.
 
-    forms: notation -> cells; nulls: null word as written -> cells; values: value -> cells, None beyond MOST_VALUES; the
-    sketch holds the SKETCH smallest hashes of the values, mixed CRC-32 (distinct values: Bar-Yossef et al. 2002).
+    forms: notation -> cells; worded: cells with a word of three letters or more; nulls: null word as written -> cells;
+    values: value -> cells, None beyond MOST_VALUES; the sketch holds the SKETCH smallest hashes of the values, mixed
+    CRC-32 (distinct values: Bar-Yossef et al. 2002).
     """
 
     def __init__(self):
         self.rows = self.empty = self.edge_blanks = self.longest = self.widest_integer = 0
-        self.long_integers = self.characters = 0
+        self.long_integers = self.characters = self.worded = 0
         self.forms: Counter[str] = Counter()
         self.nulls: Counter[str] = Counter()
         self.first_above_12: Counter[str] = Counter()
@@ -60,7 +62,7 @@ class ColumnSummary:
         """Local: count the cells (a sequence of str) of one chunk."""
         counts = Counter(cells)
         forms, codes = Counter(), []
-        empty = edge_blanks = characters = longest = 0
+        empty = edge_blanks = characters = longest = worded = 0
         for cell, number in counts.items():
             stripped = cell.strip()
             if not stripped:
@@ -75,11 +77,14 @@ class ColumnSummary:
             if len(stripped) != length:
                 edge_blanks += number
             codes.append(crc32(cell.encode("utf-8", "surrogatepass")))
-            if form not in ("text", "leading_zero"):
+            if form == "text":
+                worded += number * bool(WORD.search(stripped))
+            elif form != "leading_zero":
                 self._add_form(form, stripped, number)
         self.rows += len(cells)
         self.empty += empty
         self.edge_blanks += edge_blanks
+        self.worded += worded
         self.characters += characters
         self.longest = max(self.longest, longest)
         self.forms.update(forms)
@@ -100,7 +105,7 @@ class ColumnSummary:
 
     def merge(self, other: "ColumnSummary") -> None:
         """Local: count the cells of another part of the column in."""
-        for name in ("rows", "empty", "edge_blanks", "long_integers", "characters"):
+        for name in ("rows", "empty", "edge_blanks", "worded", "long_integers", "characters"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.longest = max(self.longest, other.longest)
         self.widest_integer = max(self.widest_integer, other.widest_integer)

@@ -10,8 +10,8 @@ import time
 import h5py
 import numpy as np
 import pytest
-from conftest import launch_environment
 from graphs import npz_bytes, planetoid_files, random_graph
+from launching import launch_environment
 
 from mpiedge.commands import predict, train
 from mpiedge.errors import InputError, MemoryPlanError, StoreError, UsageError

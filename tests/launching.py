@@ -1,0 +1,26 @@
+"""The environment of the programs under test."""
+
+import os
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+QUIET_MPI = {
+    "PRTE_MCA_rmaps_default_mapping_policy": "slot:oversubscribe",  # Open MPI 5: more ranks than cores
+    "PRTE_MCA_hwloc_default_binding_policy": "none",
+    "OMPI_MCA_rmaps_base_oversubscribe": "1",  # Open MPI 4
+    "OMPI_MCA_hwloc_base_binding_policy": "none",
+    "OMPI_MCA_osc": "^ucx",
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "OMP_NUM_THREADS": "1",
+}
+OF_OUTER_JOB = ("OMPI_COMM_", "PMIX_", "PMI_", "PRTE_LAUNCHED", "HYDRA_", "MPIEDGE_RUN", "MPIEDGE_ACCESS")
+
+
+def launch_environment(changes: dict[str, str] | None = None) -> dict[str, str]:
+    """The environment for programs under test: this interpreter's folder first, a calm MPI, nothing of an outer job."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OF_OUTER_JOB)}
+    kept["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), kept.get("PATH", "")))
+    kept["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROJECT), kept.get("PYTHONPATH"))))
+    return {**kept, **QUIET_MPI, **(changes or {})}

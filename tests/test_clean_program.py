@@ -213,3 +213,20 @@ def test_plan_is_toml(papers):
     assert kinds["published"] == "date" and kinds["year"] == "integer" and kinds["zip"] == "text"
     assert plan["delimiter"] == "," and {"column": "publisher", "look_up_by": ["venue"], "else": "mode"}.items() <= \
         next(fill for fill in plan["fill"] if fill["column"] == "publisher").items()
+
+
+def test_reviews_follow_their_shops(tmp_path):
+    """A table with words of its own refers by numbers: the reference follows the merged row, other numbers stay."""
+    words = ("oak", "elm", "ash", "fir", "yew", "bay", "fig", "ivy", "nut", "rye")
+    shops = [(number, f"The {word} house", f"{17 * number} {word} lane") for number, word in enumerate(words, 1)]
+    shops.append((11, *shops[0][1:]))
+    reviews = [(number, f"{word} was {words[number % 7]} today", 1 + number % 5)
+               for number, word in enumerate((*words, "dew"), 1)]
+    for table, head, rows in (("shops", "id,name,street", shops), ("reviews", "shop_id,words,stars", reviews)):
+        (tmp_path / f"{table}.csv").write_text("\n".join([head, *(",".join(map(str, row)) for row in rows)]) + "\n")
+    tables = [str(tmp_path / "reviews.csv"), str(tmp_path / "shops.csv")]
+    assert clean.main([*tables, "--run", str(tmp_path / "run"), "-q", "--id", "id"]) == 0
+    assert [row[0] for row in rows_of(tmp_path / "run", "shops")[1:]] == [str(number) for number in range(1, 11)]
+    found = rows_of(tmp_path / "run", "reviews")[1:]
+    assert [row[0] for row in found] == [*map(str, range(1, 11)), "1"]
+    assert [row[2] for row in found] == [str(row[2]) for row in reviews]

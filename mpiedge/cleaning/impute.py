@@ -15,6 +15,7 @@ LEAST_LIFT = 0.85
 LEAST_SUPPORT = 20
 MOST_DETERMINANTS = 2
 LARGEST_LOOKUP = 50_000
+CODE_DIGITS = 6
 
 
 @dataclass
@@ -123,6 +124,9 @@ def plan_fills(plans: list[ColumnPlan], survey: Survey, sample: list[list[str]],
 
 
 def _add_usual_value(fill: Fill, plan: ColumnPlan, survey: Survey, sample: list[str]) -> None:
+    summary = survey.columns[fill.column]
+    if plan.kind == "integer" and summary.narrowest_integer == summary.widest_integer >= CODE_DIGITS:
+        return   # 19461224 or 6532949: dates and numbers of documents have no median
     if plan.kind in ("integer", "decimal"):
         read = dict(zip(sample, formats.canonical(plan, sample)))
         numbers = sorted((cell for cell in sample if read[cell]), key=lambda cell: (float(read[cell]), cell))
@@ -130,7 +134,7 @@ def _add_usual_value(fill: Fill, plan: ColumnPlan, survey: Survey, sample: list[
             fill.value, fill.rule = numbers[(len(numbers) - 1) // 2], "median"
             fill.confidence = round(numbers.count(fill.value) / len(numbers), 3)
         return
-    values = survey.columns[fill.column].values
+    values = summary.values
     if values is None or plan.kind == "date" or CODE_NAMES & set(words_of(plan.name)):
         return
     counts: Counter[str] = Counter()

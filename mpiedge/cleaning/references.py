@@ -8,7 +8,7 @@ import numpy as np
 from mpiedge.cleaning.types import ID_NAMES, ColumnPlan, ColumnSummary, words_of
 
 LEAST_INCLUDED = 0.98
-LINK_NAMES = ID_NAMES | frozenset(("ref", "reference", "citing", "cited", "source", "target", "from", "to", "src",
+LINK_NAMES = frozenset(("ref", "reference", "citing", "cited", "source", "target", "from", "to", "src",
                                    "dst", "parent", "child", "head", "tail"))
 
 
@@ -33,7 +33,8 @@ def find_references(stage, tables, plans, summaries) -> list[Reference]:
                 continue
             candidates = [(table, column) for table, others in enumerate(plans) if table != target
                           for column, other in enumerate(others)
-                          if _may_refer(other, summaries[table][column], len(others), plan, summaries[target][key])]
+                          if _may_refer(other, summaries[table][column], len(others), plan, summaries[target][key],
+                                        tables[target].name)]
             if candidates:
                 included = count_included(stage, tables, (target, plan.name),
                                           [(table, plans[table][column].name) for table, column in candidates])
@@ -42,8 +43,9 @@ def find_references(stage, tables, plans, summaries) -> list[Reference]:
     return references
 
 
-def _may_refer(plan: ColumnPlan, summary: ColumnSummary, width: int, key: ColumnPlan, of_key: ColumnSummary) -> bool:
-    """Whether a column looks like a key's values; numbers need a name that says so, too: small ones fit anywhere."""
+def _may_refer(plan: ColumnPlan, summary: ColumnSummary, width: int, key: ColumnPlan, of_key: ColumnSummary,
+               target: str) -> bool:
+    """Whether a column looks like a key's values; numbers need a name that says so: small ones fit anywhere."""
     if not summary.filled or summary.longest > of_key.longest or not of_key.filled:
         return False
     if summary.distinct > 1.2 * of_key.distinct or plan.kind not in (key.kind, "text"):
@@ -52,9 +54,15 @@ def _may_refer(plan: ColumnPlan, summary: ColumnSummary, width: int, key: Column
         return False
     if len(summary.sketch) and not _sketches_fit(summary.sketch, of_key.sketch):
         return False
-    words = set(words_of(plan.name))
-    called = bool(words & LINK_NAMES) or plan.name.lower() == key.name.lower()
-    return called or key.kind == "text" or width == 2
+    return key.kind == "text" or _called_after(plan, width, key.name, target)
+
+
+def _called_after(plan: ColumnPlan, width: int, key: str, target: str) -> bool:
+    """Whether a column's name says that it refers to table `target`: paper_id to papers, citing in a table of two."""
+    words = set(words_of(plan.name)) - ID_NAMES
+    of_target = any(word[:4] == other[:4] for word in words for other in words_of(target) if len(word) > 2)
+    of_key = plan.name.lower() == key.lower() and bool(words)
+    return of_target or (not plan.key and (of_key or (width == 2 and bool(words & LINK_NAMES))))
 
 
 def _sketches_fit(part: np.ndarray, whole: np.ndarray) -> bool:

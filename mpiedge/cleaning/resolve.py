@@ -15,6 +15,8 @@ LEAST_TOLD = 0.35
 """Share of the rows in which a column that tells things apart is filled, and of its cells that are different."""
 SHORTEST_TOLD = 4
 """Characters of such a cell on average: shorter ones are codes."""
+LEAST_ROWS = 50
+"""A smaller table does not show what likeness means in it: there rows equal in all but the key are duplicates."""
 LONGEST_COMPARED = 20_000
 """Characters. A column with a longer cell holds documents, which are not compared."""
 
@@ -73,7 +75,10 @@ def resolve(stage, tables, plans, summaries, references: list[Reference], *, sou
         table = Redirected(tables[number], renamed) if renamed else tables[number]
         pure = len(mine) > 1 and len(mine) == len(plans[number])
         if pure or not any(map(tells_things_apart, plans[number], summaries[number])):
-            found[number] = _equal_rows(stage, table)
+            found[number] = _equal_rows(stage, table, table)
+        elif table.rows < LEAST_ROWS:
+            keys = [plan.name for plan in plans[number] if plan.key]
+            found[number] = _equal_rows(stage, table, WithoutColumns(table, keys))
         else:
             documents = [plan.name for plan, summary in zip(plans[number], summaries[number])
                          if summary.longest > LONGEST_COMPARED]
@@ -101,13 +106,13 @@ def _similar_rows(stage, table, plans, source_column, exhaustive, merge) -> Reso
     return result
 
 
-def _equal_rows(stage, table) -> Resolution:
-    """Collective: rows whose every cell is the same."""
+def _equal_rows(stage, table, view) -> Resolution:
+    """Collective: rows whose every cell is the same in `view`, which shows some columns of the table."""
     first = np.concatenate([[0], np.cumsum(table.chunk_rows)])
 
     def work(task):
-        cells = table.read(task[0])
-        lines = ["\x1f".join(row) for row in zip(*(cells[column.name].tolist() for column in table.columns))]
+        cells = view.read(task[0])
+        lines = ["\x1f".join(row) for row in zip(*(cells[column.name].tolist() for column in view.columns))]
         digests = b"".join(blake2b(line.encode("utf-8", "surrogatepass"), digest_size=16).digest() for line in lines)
         return np.frombuffer(digests, dtype=np.uint8).reshape(-1, 16)
 

@@ -50,6 +50,7 @@ class ColumnSummary:
 
     def __init__(self):
         self.rows = self.empty = self.edge_blanks = self.longest = self.widest_integer = 0
+        self.narrowest_integer = 99
         self.long_integers = self.characters = self.worded = 0
         self.forms: Counter[str] = Counter()
         self.nulls: Counter[str] = Counter()
@@ -96,6 +97,7 @@ class ColumnSummary:
             self.nulls[cell] += number
         elif form == "integer":
             self.widest_integer = max(self.widest_integer, len(cell))
+            self.narrowest_integer = min(self.narrowest_integer, len(cell))
             if len(cell.lstrip("+-")) > 3:
                 self.long_integers += number
         elif form in NUMERIC_DATES:
@@ -109,6 +111,7 @@ class ColumnSummary:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.longest = max(self.longest, other.longest)
         self.widest_integer = max(self.widest_integer, other.widest_integer)
+        self.narrowest_integer = min(self.narrowest_integer, other.narrowest_integer)
         for name in ("forms", "nulls", "first_above_12", "second_above_12"):
             getattr(self, name).update(getattr(other, name))
         self._merge_values(other.values)

@@ -34,7 +34,7 @@ def find_references(stage, tables, plans, summaries) -> list[Reference]:
             candidates = [(table, column) for table, others in enumerate(plans) if table != target
                           for column, other in enumerate(others)
                           if _may_refer(other, summaries[table][column], len(others), plan, summaries[target][key],
-                                        tables[target].name)]
+                                        tables[target].name.removesuffix(".working"))]
             if candidates:
                 included = count_included(stage, tables, (target, plan.name),
                                           [(table, plans[table][column].name) for table, column in candidates])

@@ -30,10 +30,10 @@ def test_cleaning_200_000_rows_in_300_megabytes(large_demo, tmp_path, mpirun):
     assert 0.75 <= planned_mb / peak_mb <= 1.25, f"planned {planned_mb} MB, measured {peak_mb} MB"
 
 
-@pytest.mark.parametrize("program", ["mpiedge-clean", "mpiedge-profile"])
-def test_what_does_not_fit_is_refused_before_the_work(large_demo, tmp_path, mpirun, program):
+@pytest.mark.parametrize("program, table", [("mpiedge-clean", "papers.csv"), ("mpiedge-profile", "cites.csv")])
+def test_what_does_not_fit_is_refused_before_the_work(large_demo, tmp_path, mpirun, program, table):
     """With 50 MB the plan does not fit: exit code 4 and one line that says how much is needed."""
-    done = mpirun(2, program, large_demo / "papers.csv", "--run", tmp_path / "run", "--memory", "50MB")
+    done = mpirun(2, program, large_demo / table, "--run", tmp_path / "run", "--memory", "50MB")
     assert done.returncode == 4
     assert re.fullmatch(rf"{program}: memory: the work would need \d+ MB of 50 MB per rank .*", done.stderr.strip())
     assert not (tmp_path / "run/clean/manifest.json").exists()

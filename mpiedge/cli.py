@@ -1,14 +1,16 @@
 """What every program shares: flags, one `main`, and the single place where errors become a line and an exit code."""
 
 import argparse
+import contextlib
 import errno
 import os
+import socket
 import sys
 import time
 import traceback
 
 from mpiedge import __version__
-from mpiedge.errors import MpiedgeError
+from mpiedge.errors import MpiedgeError, UsageError
 from mpiedge.runtime import launcher
 
 EXIT_CODES = """\
@@ -22,6 +24,7 @@ exit codes:
 """
 
 USAGE_GRACE_S = 2.0
+LARGEST_SEED = 2**63 - 1
 
 
 def parser(program: str, summary: str, *, examples: str, description: str = "") -> argparse.ArgumentParser:
@@ -63,24 +66,38 @@ def main(page: argparse.ArgumentParser, run, argv: list[str] | None = None) -> i
     args = _parse(page, argv)
     _set_threads(args.threads)
     world = None
-    try:
-        from mpiedge.runtime.world import World
+    with _patient_streams():
+        try:
+            from mpiedge.runtime.world import World
 
-        world = World(threads=args.threads)
-        run(args, world)
-        sys.stdout.flush()
-        return 0
-    except BaseException as error:  # whatever it is, the other ranks must not wait for this one
-        _end(page.prog, world, error, args.verbose)
-        return 1
+            world = World(threads=args.threads)
+            run(args, world)
+            sys.stdout.flush()
+            return 0
+        except BaseException as error:  # whatever it is, the other ranks must not wait for this one
+            _end(page.prog, world, error, args.verbose)
+            return 1
 
 
 def _parse(page, argv):
-    if launcher.rank_hint():
-        return _parse_silently(page, argv)
+    return _parse_silently(page, argv) if launcher.rank_hint() else _parse_checked(page, argv)
+
+
+def _parse_checked(page, argv):
     args = page.parse_args(argv)
     if args.threads is not None and args.threads < 1:
         page.error("--threads must be at least 1")
+    if not 0 <= args.seed <= LARGEST_SEED:
+        page.error("--seed must be a whole number from 0 to 2^63 - 1")
+    if args.progress is not None and not 0 <= args.progress < float("inf"):
+        page.error("--progress must be a number of seconds, 0 for none")
+    if args.memory is not None:
+        from mpiedge.runtime.resources import parse_size
+
+        try:
+            parse_size(args.memory, 1 << 40)
+        except UsageError as error:
+            page.error(str(error))
     return args
 
 
@@ -89,7 +106,7 @@ def _parse_silently(page, argv):
     with open(os.devnull, "w") as nowhere:
         streams, (sys.stdout, sys.stderr) = (sys.stdout, sys.stderr), (nowhere, nowhere)
         try:
-            return page.parse_args(argv)
+            return _parse_checked(page, argv)
         except SystemExit as end:
             if end.code:
                 time.sleep(USAGE_GRACE_S)
@@ -102,6 +119,47 @@ def _set_threads(threads: int | None) -> None:
     """Tell numpy's BLAS before it is imported; its default is every core of the host for every rank."""
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, str(threads or 1))
+
+
+class _Patient:
+    """A stream whose reader may leave (`mpiedge-clean ... | head -1`): what is written then goes nowhere."""
+
+    def __init__(self, stream):
+        self._stream = stream
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # names of files need not be text in the terminal's encoding
+
+    def write(self, text: str) -> int:
+        with self._heedless():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._heedless():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _heedless(self):
+        try:
+            yield
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())  # also for what Python flushes at its end
+            os.close(nowhere)
+
+    def __getattr__(self, name: str):
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def _patient_streams():
+    """Within the block, work goes on when nobody reads its output any more: the run folder is what counts."""
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(_Patient, streams)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = streams
 
 
 def describe(error: BaseException) -> tuple[str, int]:
@@ -133,7 +191,11 @@ def _end(program: str, world, error: BaseException, verbose: bool) -> None:
         line, code = describe(error)
     sys.stdout.flush()
     if world is None:
-        speaks = launcher.rank_hint() == 0
+        # Without MPI the ranks cannot agree on who speaks. If all fail alike, the end of rank 0 ends the job meanwhile.
+        rank, speaks = launcher.rank_hint(), True
+        if rank:
+            time.sleep(USAGE_GRACE_S)
+            line = line and f"{line} (rank {rank} on {socket.gethostname()})"
     else:
         speaks = world.speaks_for_error()
         if line and world.size > 1 and not getattr(error, "everywhere", False):

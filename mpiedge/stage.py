@@ -1,13 +1,13 @@
 """What every stage opens: the run folder, the memory plan, the queue, the timings; its manifest is committed last."""
 
+import contextlib
 import hashlib
-import os
 import platform
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from mpiedge import __version__
@@ -19,13 +19,22 @@ from mpiedge.runtime.queue import Queue
 from mpiedge.runtime.root import on_root
 from mpiedge.runtime.telemetry import Timings, to_csv
 from mpiedge.store.access import Access
-from mpiedge.store.joint import write_joint
+from mpiedge.store.joint import forget_joint, write_joint
 from mpiedge.store.layout import MANIFEST, TIMINGS
-from mpiedge.store.run import choose_run, create_run, read_manifest, record_start, write_json
+from mpiedge.store.run import (
+    choose_run,
+    create_run,
+    drop_temporaries,
+    lock_run,
+    read_manifest,
+    record_start,
+    write_json,
+)
 from mpiedge.store.tables import Column, Table
 
 MEGABYTE = 1e6
 DEFAULT_SHARE = 0.7  # of the memory that is free, without --memory
+LARGEST_BUDGET = 1 << 62
 
 
 class Stage:
@@ -40,12 +49,13 @@ class Stage:
         chosen = on_root(world, lambda: [str(part) for part in choose_run(args.run, needs)])
         self.run, self.how_chosen = Path(chosen[0]), chosen[1]
         on_root(world, lambda: create_run(self.run))
-        self.timings = Timings(world, run_id=self.run.name, stage=name)
+        self.timings = Timings(world, run_id=self.run.absolute().resolve().name, stage=name)
         self.mail = Mail(world)
         self.queue = Queue(world, self.mail, self.timings, None if args.quiet else self._task_progress)
         self.access = Access(world, self.mail, self.run, args.scratch)
         self.budget_bytes = self._budget()
         self.planned_bytes = None
+        self._lock = None
 
     def __enter__(self) -> "Stage":
         hosts = [message["host"] for message in self.world.allgather({"host": self.world.host})]
@@ -53,17 +63,39 @@ class Stage:
         library = _mpi_library()
         self.say(f"mpiedge-{self.name} {__version__} | {_count(self.world.size, 'rank')} on "
                  f"{_count(len(names), 'host')} ({platform.machine()}) | {library}")
-        about = {"argv": shlex.join(sys.argv), "hosts": hosts, "access": self.access.mode, "seed": self.seed,
-                 "mpiedge": __version__, "python": platform.python_version(), "mpi": library,
-                 "git_commit": _git_commit()}
-        on_root(self.world, lambda: record_start(self.run, self.name, about))
+        about = {"argv": shlex.join(sys.argv), "config": dict(sorted(vars(self.args).items())), "hosts": hosts,
+                 "access": self.access.mode, "seed": self.seed, "mpiedge": __version__,
+                 "python": platform.python_version(), "numpy": np.__version__, "h5py": h5py.__version__,
+                 "mpi": library}
+        on_root(self.world, lambda: self._begin(about))
         return self
 
     def __exit__(self, kind, error, trace) -> None:
         if kind is None:
-            self.access.drop_scratch()
             rows = self.timings.rows()
-            on_root(self.world, lambda: self._append_timings(rows))
+            on_root(self.world, lambda: self._end(rows))
+        elif self.access.sees_run:  # the others may hang or be dead: each failing rank notes what it knows itself
+            with contextlib.suppress(OSError):
+                self._append_timings(self.timings.local_rows())
+            if self.world.is_root:
+                self.access.drop_scratch()
+        if self._lock:
+            self._lock.close()
+
+    def _begin(self, about: dict) -> None:
+        """Local, on rank 0: from here on the run folder is this stage's alone, without what a killed one left in it."""
+        self._lock = lock_run(self.run)
+        self.access.drop_scratch()
+        drop_temporaries(self.run, self.name)
+        if self._lock.tell() == 0:
+            self._lock.write(to_csv([]))
+            self._lock.flush()
+        record_start(self.run, self.name, {**about, "git_commit": _git_commit()})
+
+    def _end(self, rows: list[dict]) -> None:
+        """Local, on rank 0."""
+        self.access.drop_scratch()
+        self._append_timings(rows)
 
     # -- what people read ----------------------------------------------------------------------------------------
 
@@ -78,8 +110,8 @@ class Stage:
             self.say(text)
 
     def warn(self, text: str) -> None:
-        """Rank 0 prints a warning to stderr."""
-        if self.world.is_root:
+        """Rank 0 prints a warning to stderr unless -q."""
+        if self.world.is_root and not self.args.quiet:
             print(f"mpiedge-{self.name}: warning: {text}", file=sys.stderr, flush=True)
 
     def progress(self, total: float, unit: str):
@@ -98,7 +130,7 @@ class Stage:
     def _budget(self) -> int:
         free = resources.available_bytes(self.world.node_size) + resources.current_rss_bytes()
         own = resources.parse_size(self.args.memory, free) if self.args.memory else DEFAULT_SHARE * free
-        return int(self.world.min(np.array([int(own)], dtype=np.int64))[0])
+        return int(self.world.min(np.array([min(int(own), LARGEST_BUDGET)], dtype=np.int64))[0])
 
     def plan(self, **bytes_by_item: float) -> None:
         """Collective: prints what each rank will hold on top of the programs themselves, before the work starts.
@@ -127,14 +159,19 @@ class Stage:
     # -- the stage before ----------------------------------------------------------------------------------------
 
     def manifest(self, stage: str) -> dict:
-        """Collective: the manifest of a complete stage, parts checked by size and checksum. Raises StoreError."""
+        """Collective: the manifest of a complete stage; its parts and other HDF5 files are checked by checksum.
+
+        Files that people may edit (CSV, JSON) are not. Raises StoreError.
+        """
         manifest = on_root(self.world, lambda: read_manifest(self.run, stage))
-        parts = [part for _, table in sorted(manifest["tables"].items()) for part in table["parts"]]
+        parts = [(f"{stage}/{part['file']}", part["sha256"])
+                 for _, table in sorted(manifest["tables"].items()) for part in table["parts"]]
+        parts += [(name, file["sha256"]) for name, file in manifest.get("files", {}).items() if name.endswith(".h5")]
         share = parts[self.world.rank::self.world.size] if self.access.mode == "shared" else parts * self.world.is_root
-        broken = [part["file"] for part in share if _checksum(self.run / stage / part["file"]) != part["sha256"]]
+        broken = [name for name, checksum in share if _checksum(self.run / name) != checksum]
         every = sorted(name for message in self.world.allgather({"broken": broken}) for name in message["broken"])
         if every:
-            error = StoreError(self.run / stage / every[0], "the part was altered after it was written",
+            error = StoreError(self.run / every[0], "the file is missing or was altered after it was written",
                                f"Run mpiedge-{stage} --run {self.run}")
             error.everywhere = True
             raise error
@@ -156,7 +193,9 @@ class Stage:
         """Collective: one table of a complete stage."""
         tables = self.open_tables(stage)
         if name not in tables:
-            raise StoreError(self.run, f"stage {stage} has no table {name}", f"It has: {', '.join(tables)}")
+            error = StoreError(self.run, f"stage {stage} has no table {name}", f"It has: {', '.join(tables)}")
+            error.everywhere = True
+            raise error
         return tables[name]
 
     def working_table(self, name: str, columns: list[Column], parts: list[dict], stage: str | None = None) -> Table:
@@ -194,19 +233,26 @@ class Stage:
             on_root(self.world, write)
 
     def _forget_old_result(self) -> None:
-        on_root(self.world, lambda: (self.run / self.name / MANIFEST).unlink(missing_ok=True))
+        def forget() -> None:
+            (self.run / self.name / MANIFEST).unlink(missing_ok=True)
+            forget_joint(self.run, self.name)
+
+        on_root(self.world, forget)
 
     def _append_timings(self, rows: list[dict]) -> None:
-        path = self.run / TIMINGS
-        with open(path, "a", newline="") as file:
-            file.write(to_csv(rows, header=file.tell() == 0))
+        with open(self.run / TIMINGS, "a", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(to_csv(rows, header=False))
 
 
-def _checksum(path: Path) -> str:
+def _checksum(path: Path) -> str | None:
+    """The SHA-256 of a file in hexadecimal; None when it cannot be read."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError:
+        return None
     return digest.hexdigest()
 
 
@@ -222,12 +268,19 @@ def _mpi_library() -> str:
 
 
 def _git_commit() -> str | None:
-    """The commit of the checkout this package runs from; None when it is installed without one."""
-    root = Path(__file__).parent.parent
-    if not (root / ".git").exists() or os.environ.get("OMPI_COMM_WORLD_RANK", "0") != "0":
-        return None
+    """The commit of the checkout this package runs from; None when it is installed without one.
+
+    Read from the files of git: a program must not be started (a fork) once MPI runs.
+    """
+    folder = Path(__file__).parent.parent / ".git"
     try:
-        found = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5)
-        return found.stdout.strip() or None
-    except (OSError, subprocess.TimeoutExpired):
+        head = (folder / "HEAD").read_text().strip()
+        if not head.startswith("ref: "):
+            return head
+        name = head.removeprefix("ref: ")
+        if (folder / name).exists():
+            return (folder / name).read_text().strip()
+        packed = (folder / "packed-refs").read_text().splitlines()
+        return next((line.split()[0] for line in packed if line.endswith(f" {name}")), None)
+    except OSError:
         return None

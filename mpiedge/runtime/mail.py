@@ -9,6 +9,7 @@ from mpiedge.runtime.wire import pack, unpack
 from mpiedge.runtime.world import PIECE_BYTES
 
 TAG_LETTER, TAG_PIECE = 1, 2
+PIECE_TAGS = 1000  # long letters under way at the same time are told apart by their tags
 REPLY = "reply"
 
 
@@ -90,10 +91,11 @@ class Mail:
     def _deliver(self, source: int, letter: list) -> None:
         kind, number, message = letter
         if kind == "pieces":
-            whole = self.world.space(message)
-            pieces = range(0, message, PIECE_BYTES)
-            self.world.wait(*(self.comm.Irecv(whole[at : at + PIECE_BYTES], source, TAG_PIECE) for at in pieces))
-            self.world.bytes_recv += message
+            size, tag = message
+            whole = self.world.space(size)
+            pieces = range(0, size, PIECE_BYTES)
+            self.world.wait(*(self.comm.Irecv(whole[at : at + PIECE_BYTES], source, tag) for at in pieces))
+            self.world.bytes_recv += size
             kind, number, message = unpack(whole)
         self.received += 1
         if number is None or kind == REPLY:
@@ -116,12 +118,13 @@ class Mail:
         if buffer.size <= PIECE_BYTES:
             self._leaving.append((self.comm.Isend(buffer, target, TAG_LETTER), buffer))
             return
-        notice = pack(["pieces", None, buffer.size])
+        tag = TAG_PIECE + self.sent % PIECE_TAGS
+        notice = pack(["pieces", None, [buffer.size, tag]])
         self.world.bytes_sent += notice.size
         self._leaving.append((self.comm.Isend(notice, target, TAG_LETTER), notice))
         for at in range(0, buffer.size, PIECE_BYTES):
             piece = buffer[at : at + PIECE_BYTES]
-            self._leaving.append((self.comm.Isend(piece, target, TAG_PIECE), piece))
+            self._leaving.append((self.comm.Isend(piece, target, tag), piece))
 
     def gather_counts(self, *more: float) -> np.ndarray:
         """Collective: one row per rank of (sent, received, *more) as float64, once no letter is in flight.

@@ -10,14 +10,16 @@ Collective ones.
 
 import gzip
 import os
+import re
 import secrets
 import shutil
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mpiedge.errors import EnvironmentProblem, InputError
+from mpiedge.errors import EnvironmentProblem, InputError, StoreError, UsageError
 from mpiedge.runtime.root import on_root
 from mpiedge.store.layout import part_file
 from mpiedge.store.parts import build_image, describe, read_image, sync_folder, write_atomic
@@ -44,22 +46,36 @@ class Access:
     def __init__(self, world, mail, run: Path, scratch: str | None = None):
         """Collective: finds out who sees the folder."""
         self.world, self.mail, self.run = world, mail, Path(run)
-        self.scratch = Path(scratch) if scratch else self.run / ".scratch"
+        self.scratch = self._own_scratch(scratch) if scratch else self.run / ".scratch"
         self.mode = self._find_mode()
         self.sees_run = self.mode == "shared" or world.is_root
         for kind in ("bytes", "part", "write"):
             mail.handle(f"access.{kind}", getattr(self, f"_serve_{kind}"))
 
+    def _own_scratch(self, folder: str) -> Path:
+        """A folder for this run alone, with the same name each time, so that a later stage clears it after a crash."""
+        place = os.path.realpath(self.run)
+        return Path(folder) / f"mpiedge-{os.path.basename(place)}-{zlib.crc32(os.fsencode(place)):08x}"
+
     def _find_mode(self) -> str:
-        forced = os.environ.get("MPIEDGE_ACCESS")
+        # What rank 0's environment says holds for all: launchers do not pass every variable to every host.
+        forced = on_root(self.world, lambda: os.environ.get("MPIEDGE_ACCESS", ""))
         if forced in ("shared", "served"):
             return forced
+        if forced:
+            error = UsageError(f"MPIEDGE_ACCESS={forced}", "there is no such way",
+                               "Set it to shared or served, or not at all")
+            error.everywhere = True
+            raise error
         token = {"name": f".token-{secrets.token_hex(8)}"} if self.world.is_root else None
         token = self.world.bcast(token)
         path = self.run / token["name"]
         on_root(self.world, lambda: path.write_text(token["name"]) and None)
+        own = path.with_name(f"{path.name}-{self.world.rank}")
         try:
             seen = path.read_text() == token["name"]
+            own.write_text("")  # a folder that a rank sees but may not write to has to be served to it
+            own.unlink()
         except OSError:
             seen = False
         everyone = bool(self.world.min(np.array([seen], dtype=np.int64))[0])
@@ -74,11 +90,7 @@ class Access:
         Raises InputError on every rank when it is missing, a folder, unreadable, empty, or a damaged gzip file.
         """
         found = on_root(self.world, lambda: self._open_on_root(path))
-        try:
-            visible = self.mode == "shared" and os.path.getsize(found["path"]) == found["size"]
-        except OSError:
-            visible = False
-        everywhere = bool(self.world.min(np.array([visible], dtype=np.int64))[0])
+        everywhere = self.visible_everywhere(found["path"], found["size"])
         return InputFile(path, found["path"], found["size"], everywhere)
 
     def _open_on_root(self, path: str) -> dict:
@@ -91,21 +103,38 @@ class Access:
         written = 0
         try:
             with gzip.open(path, "rb") as source, open(target, "wb") as file:
-                while block := source.read(COPY_BYTES):
+                while block := self._unpack(source, path):
                     written += len(block)
                     if written > limit:
                         raise InputError(path, f"unpacks to more than {MAX_EXPANSION} times its size",
                                          "Unpack it yourself if you trust it")
                     file.write(block)
-        except (gzip.BadGzipFile, EOFError, OSError) as error:
-            raise InputError(path, f"cannot be unpacked ({error})", "Check the gzip file with gzip -t") from error
+        except OSError as error:
+            raise EnvironmentProblem(target, error.strerror or str(error),
+                                     "Free space or choose another folder with --scratch") from error
         if written == 0:
             raise InputError(path, "the file is empty", "Give a CSV with a header line and rows")
         return {"path": str(target), "size": written}
 
+    @staticmethod
+    def _unpack(source, path: str) -> bytes:
+        try:
+            return source.read(COPY_BYTES)
+        except (EOFError, OSError, zlib.error) as error:
+            raise InputError(path, f"cannot be unpacked ({error})", "Check the gzip file with gzip -t") from error
+
     def drop_scratch(self) -> None:
-        """Collective: removes what was unpacked or written in pieces."""
-        on_root(self.world, lambda: shutil.rmtree(self.run / ".scratch", ignore_errors=True))
+        """Local, on a rank that sees the run: removes what was unpacked or written in pieces."""
+        for folder in {self.scratch, self.run / ".scratch"}:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def visible_everywhere(self, path: str, size: int) -> bool:
+        """Collective: whether every rank can open a file of rank 0 itself."""
+        try:
+            visible = self.mode == "shared" and os.path.getsize(path) == size
+        except OSError:
+            visible = False
+        return bool(self.world.min(np.array([visible], dtype=np.int64))[0])
 
     # -- Local, inside queue.run ---------------------------------------------------------------------------------
 
@@ -132,7 +161,7 @@ class Access:
         if self.sees_run:
             return read_image(path, names, rows)
         reply = self.mail.request(0, "access.part", {"path": f"{stage}/{path.name}"})
-        return read_image(np.asarray(reply["data"], dtype=np.uint8).tobytes(), names, rows)
+        return read_image(np.asarray(reply["data"], dtype=np.uint8).tobytes(), names, rows, subject=path)
 
     def write_part(self, stage: str, table: str, index: int, arrays: dict[str, np.ndarray],
                    attributes: dict | None = None) -> dict:
@@ -166,7 +195,8 @@ class Access:
         try:
             return {"data": np.fromfile(self.run / message["path"], dtype=np.uint8)}
         except OSError as error:
-            raise EnvironmentProblem(self.run / message["path"], error.strerror or str(error)) from error
+            raise StoreError(self.run / message["path"], f"cannot be read ({error.strerror})",
+                             "Run the stage that wrote it again") from error
 
     def _serve_write(self, source: int, message: dict) -> dict:
         data = np.asarray(message["data"], dtype=np.uint8).tobytes()
@@ -181,15 +211,20 @@ class Access:
             target = self.run / relative
             temporary = target.with_name(f".{target.name}.tmp")
             target.parent.mkdir(parents=True, exist_ok=True)
-            with open(temporary, "wb") as file:
-                file.write(head)
-                for index in range(count):
-                    with open(self.run / self._piece(relative, index), "rb") as piece:
-                        shutil.copyfileobj(piece, file, COPY_BYTES)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-            sync_folder(target.parent)
+            try:
+                with open(temporary, "wb") as file:
+                    file.write(head)
+                    for index in range(count):
+                        with open(self.run / self._piece(relative, index), "rb") as piece:
+                            shutil.copyfileobj(piece, file, COPY_BYTES)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(temporary, target)
+                sync_folder(target.parent)
+            except OSError as error:
+                temporary.unlink(missing_ok=True)
+                raise EnvironmentProblem(target, error.strerror or str(error),
+                                         "Free space or choose another --run folder") from error
             shutil.rmtree(self.run / f".scratch/{relative}", ignore_errors=True)
         on_root(self.world, join)
 
@@ -208,7 +243,9 @@ class Access:
             if table is None:
                 shutil.rmtree(folder, ignore_errors=True)
             else:
-                for path in folder.glob(part_file(table, 0).replace("000000", "*")):
-                    path.unlink()
+                name = re.compile(re.escape(part_file(table, 0)).replace("000000", r"\d+"))
+                for path in folder.glob("part-*.h5"):
+                    if name.fullmatch(path.name):
+                        path.unlink()
         on_root(self.world, remove)
 

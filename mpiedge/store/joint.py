@@ -5,37 +5,67 @@ the joint file is for people and other programs.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
 
-from mpiedge.store.layout import JOINT_FILE, dataset_name
+from mpiedge.errors import EnvironmentProblem, StoreError
+from mpiedge.store.layout import JOINT_FILE, MANIFEST, dataset_name
 from mpiedge.store.parts import LIBRARY_VERSIONS, sync_folder
+from mpiedge.store.run import read_manifest
+from mpiedge.store.tables import Column
 
 LARGEST_ATTRIBUTE = 60_000
 """Bytes; HDF5 keeps attributes below 64 KiB. A table with more column names goes without the attribute."""
 
 
 def write_joint(run: Path, stage: str, tables: dict) -> None:
-    """Local, on a rank that sees the run: adds the tables of a stage to `store.h5`; other stages stay as they are.
+    """Local, on a rank that sees the run: writes `store.h5` anew: this stage's tables and those of all complete stages.
 
-    tables: name -> {"columns": [Column...], "parts": [info...]}.
+    tables: name -> {"columns": [Column...], "parts": [info...]}. Nothing is taken from an older joint file, which may
+    be damaged. Raises EnvironmentProblem when it cannot be written.
     """
     target = run / JOINT_FILE
     temporary = run / f".{JOINT_FILE}.tmp"
-    with h5py.File(temporary, "w", libver=LIBRARY_VERSIONS) as joint:
-        if target.exists():
-            with h5py.File(target, "r") as before:
-                for other in sorted(set(before) - {stage}):
-                    before.copy(before[other], joint, name=other)
-        group = joint.create_group(stage)
-        for name, table in sorted(tables.items()):
-            _add_table(group.create_group(dataset_name(name)), run, stage, table)
-        joint.flush()
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, target)
-    sync_folder(run)
+    try:
+        with h5py.File(temporary, "w", libver=LIBRARY_VERSIONS) as joint:
+            for name, members in sorted({**_complete_stages(run), stage: tables}.items()):
+                group = joint.create_group(name)
+                for table, entry in sorted(members.items()):
+                    _add_table(group.create_group(dataset_name(table)), run, name, entry)
+            joint.flush()
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+        sync_folder(run)
+    except (OSError, RuntimeError) as error:  # HDF5 tells of a full disk in either way
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        cause = f"cannot be written ({str(error)[:80]})"
+        raise EnvironmentProblem(target, cause, "Free space or choose another --run folder") from error
+
+
+def forget_joint(run: Path, stage: str) -> None:
+    """Local: removes `store.h5` if it may show parts of this stage, which are about to change; a commit brings it back.
+
+    A virtual dataset over a part that is gone would read as blanks.
+    """
+    if any((run / stage).glob("part-*.h5")):
+        (run / JOINT_FILE).unlink(missing_ok=True)
+
+
+def _complete_stages(run: Path) -> dict:
+    """Stage -> tables, in the form `write_joint` takes, of every complete stage that has tables."""
+    found = {}
+    for path in run.glob(f"*/{MANIFEST}"):
+        with suppress(StoreError):
+            tables = read_manifest(run, path.parent.name)["tables"]
+            found[path.parent.name] = {
+                name: {"columns": [Column.from_json(entry) for entry in table["columns"]], "parts": table["parts"]}
+                for name, table in tables.items()
+            }  # fmt: skip
+    return {stage: tables for stage, tables in found.items() if tables}
 
 
 def _add_table(group, run: Path, stage: str, table: dict) -> None:

@@ -31,5 +31,9 @@ def table_name(path: str) -> str:
 
 
 def dataset_name(column: str) -> str:
-    """The HDF5 name of a column: `/` separates groups there, so it becomes U+2215, and `.` alone a middle dot."""
-    return {"": "·", ".": "·."}.get(column, column.replace("/", "∕"))
+    """The HDF5 name of a column: `/` separates groups there, so it becomes U+2215, and `.` alone a middle dot.
+
+    Different columns get different names: U+2215 itself is written after U+2044, and U+2044 twice.
+    """
+    name = column.replace("⁄", "⁄⁄").replace("∕", "⁄∕").replace("/", "∕")
+    return f"·{name}" if name in ("", ".", "..") or name.startswith("·") else name

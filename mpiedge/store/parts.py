@@ -3,6 +3,7 @@
 The image of a part depends on its arrays alone (no time stamps), so equal chunks give equal bytes on every host.
 """
 
+import contextlib
 import hashlib
 import io
 import os
@@ -84,8 +85,11 @@ def write_atomic(path: Path, data: bytes, durable: bool = True) -> None:
         os.replace(temporary, path)
         if durable:
             sync_folder(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         cause = error.strerror or str(error)
         raise EnvironmentProblem(path, cause, "Free space or choose another --run folder") from error
 
@@ -99,19 +103,19 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def read_image(source: Path | bytes, names: list[str] | None = None,
-               rows: slice = slice(None)) -> dict[str, np.ndarray]:
+def read_image(source: Path | bytes, names: list[str] | None = None, rows: slice = slice(None),
+               subject: Path | str | None = None) -> dict[str, np.ndarray]:
     """Arrays of a part from a file or its bytes. `names` None reads all. Text comes as object arrays of str.
 
-    Raises StoreError when the file is missing, damaged or lacks a dataset.
+    Raises StoreError, about `subject`, when the file is missing, damaged or lacks a dataset.
     """
-    subject = "part" if isinstance(source, bytes) else source
+    subject = subject or ("part" if isinstance(source, bytes) else source)
     try:
         with h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r") as file:
             wanted = list(file) if names is None else [dataset_name(name) for name in names]
             keys = wanted if names is None else names
             return {key: from_stored(file[name][rows] if file[name].ndim else file[name][()])
                     for key, name in zip(keys, wanted)}
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError) as error:  # h5py has many words for damage
         cause = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({str(error)[:80]})"
         raise StoreError(subject, cause, "Run the stage that wrote it again") from error

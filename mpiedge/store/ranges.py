@@ -76,7 +76,8 @@ def as_utf8(stage, file: InputFile, encoding: str) -> InputFile:
         return {"path": str(target), "size": target.stat().st_size}
 
     made = on_root(stage.world, transcode)
-    return replace(file, path=made["path"], size=made["size"], everywhere=stage.access.mode == "shared")
+    everywhere = stage.access.visible_everywhere(made["path"], made["size"])
+    return replace(file, path=made["path"], size=made["size"], everywhere=everywhere)
 
 
 def read_header(stage, file: InputFile, dialect: Dialect) -> tuple[list[str], int]:

@@ -1,15 +1,21 @@
 """The run folder: where it lies, what is complete in it, and the manifest that says so."""
 
+import contextlib
+import errno
+import fcntl
 import json
 import os
+import time
 from datetime import datetime
 from pathlib import Path
 
 from mpiedge.errors import EnvironmentProblem, InputError, StoreError
-from mpiedge.store.layout import MANIFEST, RUN_FILE
+from mpiedge.store.layout import KINDS, MANIFEST, RUN_FILE, TIMINGS
 from mpiedge.store.parts import write_atomic
 
 RESULTS = "results"
+LOCK_WAIT_S = 3.0
+"""How long a stage waits for the run folder: a job that was killed may need a moment to die."""
 
 
 def choose_run(given: str | None, needs: str | None) -> tuple[Path, str]:
@@ -23,7 +29,16 @@ def choose_run(given: str | None, needs: str | None) -> tuple[Path, str]:
         newest = newest_run(needs)
         if newest:
             return newest, f"the newest run with a complete {needs}"
-    return Path(RESULTS) / datetime.now().strftime("%Y-%m-%dT%H-%M-%S"), "new"
+    return _new_folder(Path(RESULTS) / datetime.now().strftime("%Y-%m-%dT%H-%M-%S")), "new"
+
+
+def _new_folder(wanted: Path) -> Path:
+    """`wanted`, or with a number behind it when another run was started in the same second."""
+    folder, number = wanted, 1
+    while folder.exists():
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+    return folder
 
 
 def newest_run(needs: str) -> Path | None:
@@ -43,6 +58,40 @@ def create_run(folder: Path) -> None:
         raise EnvironmentProblem(folder, error.strerror or str(error), "Choose another folder with --run") from error
 
 
+def lock_run(folder: Path):
+    """Local, on a rank that sees the run: takes the run folder for one stage; returns the open file that holds it.
+
+    The lock lies on timings.csv, which is appended to and never replaced. It ends with the file or the process; where
+    the file system knows no locks, there is none. Raises EnvironmentProblem when another job keeps the folder.
+    """
+    path = folder / TIMINGS
+    try:
+        file = open(path, "a")  # noqa: SIM115 - stays open as long as the stage works
+    except OSError as error:
+        raise EnvironmentProblem(path, error.strerror or str(error), "Choose another folder with --run") from error
+    end = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                return file
+        if time.monotonic() > end:
+            file.close()
+            raise EnvironmentProblem(folder, "another program is at work in this run folder",
+                                     "Wait until it is done, or choose another folder with --run")
+        time.sleep(0.1)
+
+
+def drop_temporaries(folder: Path, stage: str) -> None:
+    """Remove the half-written files that a killed run left in the run folder and the stage's (under the lock only)."""
+    for place in (folder, folder / stage):
+        for path in place.glob(".*.tmp"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
 def read_manifest(folder: Path, stage: str) -> dict:
     """The manifest of a complete stage, its parts' sizes checked.
 
@@ -52,11 +101,13 @@ def read_manifest(folder: Path, stage: str) -> dict:
     path = folder / stage / MANIFEST
     try:
         manifest = json.loads(path.read_bytes())
+        for name, table in manifest["tables"].items():
+            _check_entry(name, table)
         parts = [part for table in manifest["tables"].values() for part in table["parts"]]
         files = [(folder / stage / part["file"], part["bytes"]) for part in parts]
     except FileNotFoundError:
         raise StoreError(folder, f"stage {stage} is not complete", remedy) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(path, f"the manifest cannot be read ({error})", remedy) from error
     for file, size in files:
         if not file.is_file():
@@ -66,9 +117,24 @@ def read_manifest(folder: Path, stage: str) -> dict:
     return manifest
 
 
+def _check_entry(name: str, table: dict) -> None:
+    """ValueError, KeyError or TypeError when a table's entry in a manifest is not what `Stage.commit` writes."""
+    if any(column["kind"] not in KINDS or not isinstance(column["name"], str) for column in table["columns"]):
+        raise ValueError(f"a column of {name} has no name or no known kind")
+    for part in table["parts"]:
+        if not (isinstance(part["file"], str) and isinstance(part["sha256"], str)):
+            raise ValueError(f"a part of {name} has no file or no checksum")
+    if table["rows"] != sum(part["rows"] for part in table["parts"]):
+        raise ValueError(f"the rows of {name} are not those of its parts")
+
+
 def write_json(path: Path, value) -> None:
-    """Write JSON atomically, keys in the order given, so that equal values give equal bytes."""
-    write_atomic(path, (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    """Write JSON atomically, keys in the order given, so that equal values give equal bytes.
+
+    Bytes of a file name that are no text become JSON's own escapes.
+    """
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_atomic(path, text.encode("utf-8", "backslashreplace"))
 
 
 def record_start(folder: Path, stage: str, about: dict) -> None:
@@ -77,6 +143,8 @@ def record_start(folder: Path, stage: str, about: dict) -> None:
     try:
         history = json.loads(path.read_bytes()) if path.exists() else {}
     except ValueError:
+        history = {}
+    if not isinstance(history, dict):
         history = {}
     history[stage] = about
     write_json(path, history)

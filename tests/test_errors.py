@@ -1,10 +1,15 @@
 """An error on any rank ends the whole job soon, with one line and the documented exit code."""
 
+import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from launching import launch_environment
+
+from mpiedge import cli
 
 FAILING = str(Path(__file__).parent / "programs/failing.py")
 
@@ -17,6 +22,9 @@ FAILING = str(Path(__file__).parent / "programs/failing.py")
     ("defect", 2, 1, "failing: internal error: ValueError: a defect (failing.py:"),
     ("queue", 1, 1, "failing: internal error: ValueError: a defect"),
     ("root", -2, 4, "failing: plan: too much. Use less"),
+    ("root-defect", 0, 1, "failing: internal error: ValueError: a defect (failing.py:"),
+    ("served", 0, 1, "failing: internal error: ValueError: a defect (failing.py:"),
+    ("import", 1, 3, "failing: import of psutil halted; None in sys.modules. Install mpiedge"),
 ])
 def test_one_failing_rank_ends_the_job(mpirun, what, rank, code, line):
     """Three ranks, one (or all) failing: mpirun returns the error's code within 5 s and stderr is that one line."""
@@ -40,3 +48,40 @@ def test_an_exit_code_of_ones_own(mpirun):
     """sys.exit inside a rank ends the others too, with its code and without a word."""
     done = mpirun(2, sys.executable, FAILING, "exit", "1")
     assert (done.returncode, done.stderr.strip()) == (3, "")
+
+
+@pytest.mark.parametrize(("flag", "value"), [
+    ("--memory", "0"), ("--memory", "-1"), ("--memory", "1e9G"), ("--memory", "abc"), ("--threads", "0"),
+    ("--seed", "-1"), ("--seed", str(2**63)), ("--progress", "nan"), ("--progress", "-1"),
+])
+def test_nonsense_in_a_common_flag_is_wrong_usage(capsys, flag, value):
+    """Values that mean nothing are refused with exit code 2 and the flag's name before MPI starts."""
+    page = cli.parser("program", "Does nothing.", examples="program")
+    with pytest.raises(SystemExit) as end:
+        cli.main(page, lambda args, world: pytest.fail("it ran"), [flag, value])
+    assert end.value.code == 2
+    assert flag in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_work_goes_on_when_nobody_reads(tmp_path):
+    """With its output cut off (`| head -1`), a program still finishes its work, with exit code 0 and no complaint."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "mpiedge.commands.demo", "--rows", "50", "--out", str(tmp_path / "demo")]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=launch_environment(), text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "demo/papers.csv").exists()
+
+
+def test_clean_and_profile_load_no_heavy_packages(tmp_path):
+    """torch and pandas, directly or through another package, are never loaded by clean and profile."""
+    (tmp_path / "t.csv").write_text("id,city,zip\n" + "".join(f"{row},Town {row % 7},{row % 7}\n" for row in range(60)))
+    code = ("import sys; from mpiedge.commands import clean, profile; run = ['--run', 'run', '-q']\n"
+            "clean.main(['t.csv', *run]); profile.main(run)\n"
+            "print([name for name in ('torch', 'pandas', 'sklearn', 'matplotlib') if name in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=launch_environment(), capture_output=True,
+                          text=True)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "[]", "")
+    left = {path.name for path in (tmp_path / "run").iterdir()}
+    assert left == {"run.json", "timings.csv", "store.h5", "clean", "profile"}

@@ -1,5 +1,8 @@
 """Parts, the joint file and the manifest: what is written comes back, and what is damaged is refused."""
 
+import errno
+import json
+import os
 import time
 
 import h5py
@@ -8,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import mpiedge.store.run as run_module
 from mpiedge.errors import EnvironmentProblem, InputError, StoreError
-from mpiedge.store.joint import write_joint
-from mpiedge.store.layout import WIDEST_FIXED_TEXT, part_file, table_name
+from mpiedge.store.joint import forget_joint, write_joint
+from mpiedge.store.layout import WIDEST_FIXED_TEXT, dataset_name, part_file, table_name
 from mpiedge.store.parts import build_image, describe, read_image, write_atomic
-from mpiedge.store.run import choose_run, create_run, open_input, read_manifest, write_json
+from mpiedge.store.run import choose_run, create_run, lock_run, open_input, read_manifest, record_start, write_json
 from mpiedge.store.tables import Column, from_frame, to_arrays, to_frame
 
 TEXT = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=20)
@@ -174,3 +178,100 @@ def test_the_newest_complete_run_is_found(tmp_path, monkeypatch):
 def test_table_names(path, name):
     """A table is called like its file, in characters that are safe in every file system."""
     assert table_name(path) == name
+
+
+@given(st.lists(st.text("/∕⁄·.a", max_size=4), min_size=2, max_size=20, unique=True))
+def test_no_two_columns_share_a_dataset(names):
+    """Names that differ only in signs HDF5 gives a meaning to stay apart, and every name is one HDF5 can store."""
+    assert len(set(map(dataset_name, names))) == len(names)
+    arrays = {name: np.array([number]) for number, name in enumerate(names)}
+    assert {name: values[0] for name, values in read_image(build_image(arrays), names).items()} == {
+        name: number for number, name in enumerate(names)}
+
+
+def test_a_damaged_joint_file_is_written_anew(tmp_path):
+    """A commit rebuilds store.h5 from the manifests: junk in its place does no harm, unfinished stages are left out."""
+    chunks, columns = [{"a": np.arange(3)}], [Column("a", "integer")]
+    write_table(tmp_path, "t", chunks, columns)
+    write_table(tmp_path, "u", chunks, columns, stage="broken")
+    (tmp_path / "broken/manifest.json").write_text("{")
+    (tmp_path / "store.h5").write_bytes(b"junk")
+    write_joint(tmp_path, "other", {"v": write_table(tmp_path, "v", chunks, columns, stage="other")})
+    with h5py.File(tmp_path / "store.h5") as file:
+        assert sorted(file) == ["clean", "other"]
+        assert file["clean/t/a"][:].tolist() == file["other/v/a"][:].tolist() == [0, 1, 2]
+
+
+def test_a_joint_file_over_changing_parts_goes_away(tmp_path):
+    """Parts about to be replaced are not shown any more: they would read as blanks."""
+    write_joint(tmp_path, "clean", {"t": write_table(tmp_path, "t", [{"a": np.arange(3)}], [Column("a", "integer")])})
+    forget_joint(tmp_path, "profile")
+    assert (tmp_path / "store.h5").exists()
+    forget_joint(tmp_path, "clean")
+    assert not (tmp_path / "store.h5").exists()
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
+    """When the disk is full, part and joint file keep their old content, no temporary file stays, the cause is told."""
+    table = write_table(tmp_path, "t", [{"a": np.arange(3)}], [Column("a", "integer")])
+    (tmp_path / "clean/file").write_bytes(b"old")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(EnvironmentProblem, match="No space left on device"):
+        write_atomic(tmp_path / "clean/file", b"new")
+    with pytest.raises(EnvironmentProblem, match="No space left on device"):
+        write_joint(tmp_path, "clean", {"t": table})
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "clean/file").read_bytes() == b"old"
+
+
+def test_one_stage_at_a_time(tmp_path, monkeypatch):
+    """A run folder that another program holds is refused; when that one has ended, it is free."""
+    monkeypatch.setattr(run_module, "LOCK_WAIT_S", 0.2)
+    holder = lock_run(tmp_path)
+    with pytest.raises(EnvironmentProblem, match="another program is at work"):
+        lock_run(tmp_path)
+    holder.close()
+    lock_run(tmp_path).close()
+
+
+def test_two_new_runs_in_one_second(tmp_path, monkeypatch):
+    """A new run never takes the folder of one that was started in the same second."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MPIEDGE_RUN", raising=False)
+    folders = set()
+    for _ in range(3):
+        folder = choose_run(None, None)[0]
+        create_run(folder)
+        folders.add(folder)
+    assert len(folders) == 3
+
+
+def test_run_file_survives_junk_and_strange_names(tmp_path):
+    """run.json that is no object is replaced, and file names that are no text are kept in JSON's escapes."""
+    (tmp_path / "run.json").write_text("[1]")
+    record_start(tmp_path, "clean", {"argv": "a\udcff.csv"})
+    assert json.loads((tmp_path / "run.json").read_bytes()) == {"clean": {"argv": "a\udcff.csv"}}
+
+
+@pytest.mark.parametrize("change", [
+    lambda manifest: manifest.update(tables=[]),
+    lambda manifest: manifest.pop("tables"),
+    lambda manifest: manifest["tables"]["t"].update(rows=11),
+    lambda manifest: manifest["tables"]["t"]["parts"][0].pop("sha256"),
+    lambda manifest: manifest["tables"]["t"]["columns"][0].update(kind="tensor"),
+    lambda manifest: manifest["tables"]["t"]["parts"].append(None),
+])
+def test_an_altered_manifest_is_refused(tmp_path, change):
+    """A manifest that is JSON but not what a stage writes is a StoreError with the remedy, never a defect."""
+    write_table(tmp_path, "t", [{"a": np.arange(10)}], [Column("a", "integer")])
+    path = tmp_path / "clean/manifest.json"
+    manifest = json.loads(path.read_bytes())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(StoreError, match=r"cannot be read .* Run mpiedge-clean"):
+        read_manifest(tmp_path, "clean")

@@ -19,6 +19,10 @@ LIBRARY_VERSIONS = ("earliest", "v110")
 """The oldest forms: readable everywhere, and newer forms of groups would store the time, so equal data would differ."""
 
 
+DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError)
+"""What h5py raises when bytes of a file were altered, depending on where."""
+
+
 def to_stored(values: np.ndarray) -> np.ndarray:
     """Arrays as HDF5 keeps them: object arrays of str become fixed-width UTF-8, wide ones stay variable-length."""
     values = np.asarray(values)
@@ -116,6 +120,6 @@ def read_image(source: Path | bytes, names: list[str] | None = None, rows: slice
             keys = wanted if names is None else names
             return {key: from_stored(file[name][rows] if file[name].ndim else file[name][()])
                     for key, name in zip(keys, wanted)}
-    except (OSError, KeyError, RuntimeError, ValueError) as error:  # h5py has many words for damage
+    except DAMAGE as error:
         cause = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({str(error)[:80]})"
         raise StoreError(subject, cause, "Run the stage that wrote it again") from error

@@ -122,7 +122,7 @@ def _set_threads(threads: int | None) -> None:
 
 
 class _Patient:
-    """A stream whose reader may leave (`mpiedge-clean ... | head -1`): what is written then goes nowhere."""
+    """A stream whose reader may leave (`mpiedge-clean ... | head -1`), or its disk fill: then the text goes nowhere."""
 
     def __init__(self, stream):
         self._stream = stream
@@ -142,7 +142,7 @@ class _Patient:
     def _heedless(self):
         try:
             yield
-        except BrokenPipeError:
+        except OSError:  # a closed pipe, a full disk under a log file
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())  # also for what Python flushes at its end
             os.close(nowhere)
@@ -170,9 +170,9 @@ def describe(error: BaseException) -> tuple[str, int]:
         return "interrupted", 1
     if isinstance(error, MemoryError):
         return "out of memory. Give fewer ranks per host, or a smaller --memory so that the work is cut finer", 4
-    if isinstance(error, OSError) and error.filename is not None:
+    if isinstance(error, OSError) and error.strerror:
         remedy = " Free space or choose another folder" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        return f"{error.filename}: {error.strerror}.{remedy}", 3
+        return f"{error.filename or 'this host'}: {error.strerror}.{remedy}", 3
     if isinstance(error, ImportError):
         return f"{error}. Install mpiedge and an MPI library: bin/quickstart does both", 3
     frame = traceback.extract_tb(error.__traceback__)[-1:]

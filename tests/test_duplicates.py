@@ -80,6 +80,26 @@ def test_running_number_is_left_out(stage):
     assert found.summary["columns_that_differ_by_record"] in ([], ["visit"])
 
 
+def test_people_of_one_town_are_no_duplicates(stage):
+    """Different people with a town, a state and a rate in common stay apart, though nothing else is alike in them."""
+    draw = np.random.default_rng(3)
+    word = lambda: "".join(draw.choice(list("bdfgklmnprst") if k % 2 else list("aeiou")) for k in range(7))  # noqa: E731
+    towns = [[word(), word()[:2], f"{number:05}", str(number % 7)] for number in range(150)]
+    rows = [[word(), word(), f"{draw.integers(10**6, 10**7)}", *towns[draw.integers(150)]] for _ in range(600)]
+    names = ["first", "family", "phone", "town", "state", "zip", "rate"]
+    found = search(stage, names, [*rows, rows[5]])
+    assert len(set(found.cluster_id.tolist())) == 600 and found.cluster_id[600] == 5
+
+
+@pytest.mark.parametrize("table, columns, most", [("tax", (), 0), ("hospital", ("index",), 0),
+                                                  ("beers", ("index", "id"), 260)])
+def test_clean_tables_keep_their_rows(stage, shared_data, table, columns, most):
+    """Of a clean table no rows are merged because they share a town or a brewery (beers come in several packages)."""
+    names, rows = read_csv(shared_data / f"clean/repair/{table}/clean.csv", columns)
+    found = search(stage, names, rows[:3000])
+    assert len(rows[:3000]) - found.summary["clusters"] <= most
+
+
 def test_copied_column_is_counted_once(stage):
     """A name stored three times does not outvote the rest."""
     names, rows, entity = people(300, 1)

@@ -153,3 +153,18 @@ def test_random_pairs_are_pairs():
     sources = (np.arange(5000) < 100).astype(np.uint8)
     a, b = random_pairs(5000, 0, sources)
     assert (sources[a] != sources[b]).all() and len(a) > 1000
+
+
+def test_unlike_names_are_twins():
+    """Where names tell twins apart, rows of unlike names are never one record; numbers alone may differ."""
+    draw = np.random.default_rng(0)
+    tops = np.full(4, 6)
+    chance = draw.choice(7, (4, 5000), p=[0.5, 0.3, 0.1, 0.05, 0.03, 0.01, 0.01]).astype(np.uint8)
+    links = np.full((4, 400), 6, np.uint8)
+    links[2:] = draw.choice(5, (2, 400), p=[0.5, 0.3, 0.1, 0.06, 0.04])
+    links[2:, :60] = 6
+    check = check_twins(links, chance, tops)
+    pairs = np.array([[6, 6, 4, 6], [6, 6, 5, 6], [6, 6, 6, 4], [6, 6, 255, 6]], np.uint8).T
+    before = check.evidence(pairs)
+    check.tell_by_names([2], tops)
+    assert check.evidence(pairs)[0] < -100 and (check.evidence(pairs)[1:] == before[1:]).all()

@@ -96,10 +96,22 @@ def _near_duplicates(stage, records, rows, exhaustive: bool) -> Duplicates:
         if not useless:
             break
         left_out += [records.names[column] for column in useless]
+        if any(records.worded(column) for column in useless):
+            return _nothing(len(rows), records, left_out)
         records = records.without(useless)
     found.summary["columns"] = records.names
     found.summary["columns_that_differ_by_record"] = left_out
     return found
+
+
+def _nothing(records: int, compared, differing: list[str]) -> Duplicates:
+    """Local: no duplicates. A number or a date may differ between two records of one thing (a visit, a running number);
+    when names differ in all links, the links are of different things that have a town or a status in common, and
+    without the names nothing is left that could tell these apart.
+    """
+    empty = np.zeros(0, np.int64)
+    return Duplicates(np.arange(records), empty, empty, np.zeros(0),
+                      {"columns": compared.names, "columns_that_differ_by_record": differing})
 
 
 def _attempt(stage, records, rows, exhaustive: bool, last: bool):
@@ -132,6 +144,7 @@ def _attempt(stage, records, rows, exhaustive: bool, last: bool):
         if check is not None and check.ratio is None and not last and records.width - len(check.columns) >= 2:
             return None, check.columns
         if check is not None and check.ratio is not None:
+            check.tell_by_names([column for column in check.columns if records.worded(column)], tops)
             scorer.twins, cut = check, twins.TWIN_CUT
             weight = _weights(stage, scorer, levels, candidates)
             label, completed, facts = _clusters(stage, candidates, weight, cut, len(rows), scorer)

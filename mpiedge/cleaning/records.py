@@ -13,6 +13,7 @@ DIGEST_BYTES = 16
 PIECE = 16384
 ODD = "surrogatepass"  # halves of a character pair, left by a broken encoding, are cells like others
 ENCODED = ("hash", "length", "text", "code")
+WORD = re.compile(r"[^\W\d_]{3}")
 UNWORDED = re.compile(r"[^\w.@]+")
 
 
@@ -46,6 +47,11 @@ class Records:
         kept = [column for column in range(self.width) if column not in columns]
         return Records([self.names[column] for column in kept], self.texts, self.spans[kept],
                        np.ascontiguousarray(self.codes[:, kept]), self.words[kept], self.fill[kept], self.dropped)
+
+    def worded(self, column: int) -> bool:
+        """Local: whether most distinct values of a column hold a word of three letters: names, not numbers or dates."""
+        values = self.strings(np.arange(*self.spans[column]))
+        return 2 * sum(bool(WORD.search(value)) for value in values) >= len(values)
 
     def strings(self, values: np.ndarray) -> list[str]:
         """Local: the texts of value numbers."""

@@ -15,6 +15,7 @@ from mpiedge.cleaning.similarity import MISSING
 CHANCE_EQUAL, LEAST_FILLED, LIMIT = 0.1, 0.2, 0.6
 LEAST_EQUAL, LEAST_EXCESS = 3, 5.0
 TWIN_CUT = 2.0
+NEVER = -1000.0
 
 
 @dataclass
@@ -34,6 +35,13 @@ class TwinCheck:
         for column, row in enumerate(levels):
             total += self.ratio[column][np.minimum(row, MISSING_LEVEL)]
         return total
+
+    def tell_by_names(self, columns: list[int], tops: np.ndarray) -> None:
+        """Local: suspect columns of words tell twins for certain: one record has the same name in both rows, or one as
+        near to it as the nearest of random pairs (the level below equality). Otherwise it is a twin, whatever the rest.
+        """
+        for column in columns:
+            self.ratio[column, :tops[column] - 1] = NEVER
 
 
 def check_twins(links: np.ndarray, chance: np.ndarray, tops: np.ndarray) -> TwinCheck | None:

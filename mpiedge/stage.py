@@ -55,6 +55,7 @@ class Stage:
         self.access = Access(world, self.mail, self.run, args.scratch)
         self.budget_bytes = self._budget()
         self.planned_bytes = None
+        self._read: dict[str, str] = {}  # stage -> checksum of its manifest, on rank 0
         self._lock = None
 
     def __enter__(self) -> "Stage":
@@ -135,9 +136,13 @@ class Stage:
     def plan(self, **bytes_by_item: float) -> None:
         """Collective: prints what each rank will hold on top of the programs themselves, before the work starts.
 
-        From here on the stage is incomplete until its new manifest is committed. Raises MemoryPlanError on every rank
-        when the sum exceeds the budget.
+        From here on the stage is incomplete until its new manifest is committed. Raises as `require`.
         """
+        self.say(f"memory  {self.require(**bytes_by_item)}")
+        self._forget_old_result()
+
+    def require(self, **bytes_by_item: float) -> str:
+        """Collective: the memory plan as text; MemoryPlanError on every rank when the sum exceeds the budget."""
         items = {"programs": float(resources.current_rss_bytes()), **bytes_by_item}
         gathered = self.world.allgather({"bytes": np.array(list(items.values()), dtype=np.float64)})
         worst = max(gathered, key=lambda message: message["bytes"].sum())["bytes"]
@@ -149,8 +154,15 @@ class Stage:
                                     "Give more with --memory, or use more hosts or fewer ranks per host")
             error.everywhere = True
             raise error
-        self.say(f"memory  {line}")
-        self._forget_old_result()
+        return line
+
+    def heed_budget(self) -> None:
+        """Local: raises MemoryPlanError when this rank holds more than its budget; for needs that show on the way."""
+        held = resources.current_rss_bytes()
+        if held > self.budget_bytes:
+            of = f"{held / MEGABYTE:.0f} MB of {self.budget_bytes / MEGABYTE:.0f} MB per rank"
+            raise MemoryPlanError("memory", f"{of} are taken before all is read",
+                                  "Give more with --memory, or use more hosts")
 
     def peak_bytes(self) -> int:
         """Collective: the largest peak memory of any rank so far."""
@@ -161,9 +173,10 @@ class Stage:
     def manifest(self, stage: str) -> dict:
         """Collective: the manifest of a complete stage; its parts and other HDF5 files are checked by checksum.
 
-        Files that people may edit (CSV, JSON) are not. Raises StoreError.
+        Files that people may edit (CSV, JSON) are not. Raises StoreError, also when a stage this one has read already
+        was run again since.
         """
-        manifest = on_root(self.world, lambda: read_manifest(self.run, stage))
+        manifest = on_root(self.world, lambda: self._consistent(stage))
         parts = [(f"{stage}/{part['file']}", part["sha256"])
                  for _, table in sorted(manifest["tables"].items()) for part in table["parts"]]
         parts += [(name, file["sha256"]) for name, file in manifest.get("files", {}).items() if name.endswith(".h5")]
@@ -175,6 +188,16 @@ class Stage:
                                f"Run mpiedge-{stage} --run {self.run}")
             error.everywhere = True
             raise error
+        return manifest
+
+    def _consistent(self, stage: str) -> dict:
+        """Local, on rank 0."""
+        manifest = read_manifest(self.run, stage)
+        self._read[stage] = _checksum(self.run / stage / MANIFEST)
+        for before, checksum in manifest.get("built_on", {}).items():
+            if self._read.get(before, checksum) != checksum:
+                raise StoreError(self.run, f"{before} was run again after {stage}",
+                                 f"Run mpiedge-{stage} --run {self.run}")
         return manifest
 
     def tables(self, stage: str) -> list[str]:
@@ -222,6 +245,7 @@ class Stage:
                 listed.append(f"{self.name}/summary.json")
             write_json(self.run / self.name / MANIFEST, {
                 "stage": self.name, "mpiedge": __version__, "config": config or {}, "inputs": inputs or {},
+                "built_on": dict(sorted(self._read.items())),
                 "tables": {name: {"rows": sum(part["rows"] for part in table["parts"]),
                                   "columns": [column.to_json() for column in table["columns"]],
                                   "parts": table["parts"]} for name, table in sorted(tables.items())},

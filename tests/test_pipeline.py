@@ -40,6 +40,18 @@ def runs(demo, tmp_path_factory, mpirun):
         shutil.rmtree(run)
 
 
+def test_a_stage_built_on_an_older_one_is_refused(runs, tmp_path, demo, mpirun):
+    """Cleaned again in another way after profile: train says so in one line and names the remedy."""
+    run = tmp_path / "run"
+    shutil.copytree(runs[1, "shared"], run)
+    again = mpirun(0, "mpiedge-clean", demo / "papers.csv", demo / "cites.csv", "--keep-duplicates", "--run", run)
+    assert again.returncode == 0, again.stderr
+    done = mpirun(0, "mpiedge-train", "--label", "area", "--run", run)
+    assert done.returncode == 3
+    assert done.stderr.strip() == (f"mpiedge-train: {run}: clean was run again after profile. "
+                                   f"Run mpiedge-profile --run {run}")
+
+
 def checksums(run):
     """Checksum of every file of clean and profile and of the joint file, by its path in the run."""
     files = [path for stage in ("clean", "profile") for path in (run / stage).rglob("*") if path.is_file()]

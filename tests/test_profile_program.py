@@ -285,8 +285,8 @@ def test_max_lhs_keeps_the_small_ones(profile, tmp_path):
 
 
 def test_what_would_not_fit_is_said_before(profile, tmp_path):
-    """A budget below the plan ends the program before discovery, with the plan."""
-    with pytest.raises(MemoryPlanError, match="codes") as caught:
+    """A budget below what a few blocks take ends the program before it reads, with the plan."""
+    with pytest.raises(MemoryPlanError, match="blocks") as caught:
         profile(small_csv(tmp_path / "small.csv"), "--memory", "1MB")
     assert caught.value.exit_code == 4
 

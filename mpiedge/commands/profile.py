@@ -4,6 +4,7 @@ import sys
 import time
 
 from mpiedge import cli
+from mpiedge.commands.prepare import prepare_demo
 from mpiedge.errors import UsageError
 
 EXAMPLES = """\
@@ -51,6 +52,8 @@ def run(args, world) -> None:
     from mpiedge.stage import Stage
 
     began_s = time.perf_counter()
+    if not args.tables:
+        prepare_demo(args, world, ("clean",))
     delimiter = check(args)
     wanted = {"verify"} if args.verify else {name for name in DEFAULT if getattr(args, name)} or set(DEFAULT)
     with Stage(world, args, "verify" if args.verify else "profile", needs=None if args.tables else "clean") as stage:

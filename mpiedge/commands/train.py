@@ -5,6 +5,7 @@ import sys
 import time
 
 from mpiedge import cli
+from mpiedge.commands.prepare import prepare_demo
 
 EXAMPLES = """\
 mpirun -hostfile hostfiles/pi.txt mpiedge-train
@@ -70,7 +71,7 @@ def run(args, world) -> None:
     """Collective: reads, partitions, plans, scatters, trains, writes, commits."""
     began_s = time.perf_counter()
     if not args.graph and not args.nodes and not args.edges:
-        prepare_demo(args, world)
+        prepare_demo(args, world, ("clean", "profile"))
     from mpiedge.stage import Stage
     from mpiedge.training import outputs, plan, session, sources, tables
 
@@ -93,24 +94,6 @@ def run(args, world) -> None:
             summary, files = outputs.write(stage, source, layout, trainer, began_s)
         stage.commit(files=files, summary=summary, config=layout.config, inputs=source.inputs)
         outputs.tell(stage, summary)
-
-
-def prepare_demo(args, world) -> None:
-    """Collective: where nothing was cleaned yet, the demo data is cleaned and profiled first, and `args` names its run.
-    """
-    from mpiedge.commands import clean, profile
-    from mpiedge.runtime.root import on_root
-    from mpiedge.store.run import choose_run
-
-    folder, how_chosen = on_root(world, lambda: [str(part) for part in choose_run(args.run, "clean")])
-    if how_chosen != "new":
-        return
-    args.run = folder
-    for program in (clean, profile):
-        arguments = program.build_parser().parse_args([])
-        for name in ("run", "memory", "threads", "scratch", "progress", "verbose", "quiet"):
-            setattr(arguments, name, getattr(args, name))
-        program.run(arguments, world)
 
 
 def _number(kind, least: float, open_end: bool = False, below: float = float("inf")):

@@ -13,11 +13,12 @@ from mpiedge.kernels import dictionary
 from mpiedge.profiling.encode import Block, encode_arrays, encode_cells
 from mpiedge.store.access import InputFile
 from mpiedge.store.layout import table_name
-from mpiedge.store.ranges import Dialect, RecordRange, read_head, read_header, record_ranges
+from mpiedge.store.ranges import BLOCK_BYTES, Dialect, RecordRange, read_head, read_header, record_ranges
 from mpiedge.store.tables import Table
 
 DELIMITERS = ",;\t|"
 HEAD_BYTES = 1 << 16
+BLOCK_COPIES = 16  # a block as text, as cells and as hashes, and its own dictionaries
 CLEAN = "mpiedge-clean repairs such files"
 
 
@@ -194,7 +195,8 @@ def unique_names(cells: list[str]) -> list[str]:
 def encode_blocks(stage, tables: list, null: bytes | None) -> list[list[Block]]:
     """Collective: encodes every block of every table on the queue; this rank's blocks by table.
 
-    Raises the InputError of the first bad record on every rank.
+    Raises the InputError of the first bad record on every rank, and MemoryPlanError when the budget is too small for a
+    few blocks at once, or for the distinct values, which are known only when they are met.
     """
     tasks = [(table, block) for table, source in enumerate(tables) for block in range(source.blocks)]
     order = {task: index for index, task in enumerate(tasks)}
@@ -206,12 +208,14 @@ def encode_blocks(stage, tables: list, null: bytes | None) -> list[list[Block]]:
             with stage.phase("read", "io"):
                 data = source.read(stage.access, task[1])
             block = source.encode(data, task[1], order[task], null)
+            stage.heed_budget()
             stage.timings.add(items=block.rows)
             return block
         except InputError as error:
             problems.append([order[task], error.subject, error.cause, error.remedy])
             return None
 
+    stage.require(blocks=BLOCK_COPIES * BLOCK_BYTES)
     with stage.phase("encode"):
         done = stage.queue.run(tasks, work, name="encode")
     found = sorted(problem for message in stage.world.allgather(problems) for problem in message)

@@ -179,10 +179,12 @@ def _encode(nodes, encoder: Encoder, texts: list[str]) -> list | None:
 def _read_edges(stage, args, known: dict, nodes: str, keys: list[str]) -> tuple:
     """Collective: (table, key or None, cells of the first end, cells of the second); the cells on rank 0 only."""
     columns = {name: list(rows.kinds) for name, rows in known.items()}
+    path = stage.run / "profile" / "inds.jsonl"
+    if on_root(stage.world, path.exists):
+        stage.manifest("profile")
 
     def choose() -> list | None:
         inclusions = []
-        path = stage.run / "profile" / "inds.jsonl"
         if path.exists():
             inclusions = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
         others = {args.edges: columns[args.edges]} if args.edges else columns

@@ -47,6 +47,8 @@ def parser(program: str, summary: str, *, examples: str, description: str = "") 
     common.add_argument("--scratch", metavar="DIR", help="folder for temporary files (default: inside the run folder)")
     common.add_argument("--progress", type=float, metavar="SECONDS",
                         help="time between progress lines, also into a log file (0: none; default: on a terminal)")
+    common.add_argument("--trace", action="store_true",
+                        help="write trace.json, a timeline of all ranks for chrome://tracing or Perfetto")
     common.add_argument("-v", "--verbose", action="store_true", help="say more; with an internal error, its traceback")
     common.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     common.add_argument("--version", action="version", version=f"{program} {__version__}")

@@ -18,9 +18,11 @@ from mpiedge.runtime.progress import progress
 from mpiedge.runtime.queue import Queue
 from mpiedge.runtime.root import on_root
 from mpiedge.runtime.telemetry import Timings, to_csv
+from mpiedge.runtime.trace import Trace, join
 from mpiedge.store.access import Access
 from mpiedge.store.joint import forget_joint, write_joint
-from mpiedge.store.layout import MANIFEST, TIMINGS
+from mpiedge.store.layout import MANIFEST, TIMINGS, TRACE
+from mpiedge.store.parts import write_atomic
 from mpiedge.store.run import (
     choose_run,
     create_run,
@@ -49,7 +51,8 @@ class Stage:
         chosen = on_root(world, lambda: [str(part) for part in choose_run(args.run, needs)])
         self.run, self.how_chosen = Path(chosen[0]), chosen[1]
         on_root(world, lambda: create_run(self.run))
-        self.timings = Timings(world, run_id=self.run.absolute().resolve().name, stage=name)
+        self.timings = Timings(world, run_id=self.run.absolute().resolve().name, stage=name,
+                               trace=Trace() if args.trace else None)
         self.mail = Mail(world)
         self.queue = Queue(world, self.mail, self.timings, None if args.quiet else self._task_progress)
         self.access = Access(world, self.mail, self.run, args.scratch)
@@ -74,7 +77,8 @@ class Stage:
     def __exit__(self, kind, error, trace) -> None:
         if kind is None:
             rows = self.timings.rows()
-            on_root(self.world, lambda: self._end(rows))
+            events = self.timings.trace.gather(self.world, self.name) if self.timings.trace else []
+            on_root(self.world, lambda: self._end(rows, events))
         elif self.access.sees_run:  # the others may hang or be dead: each failing rank notes what it knows itself
             with contextlib.suppress(OSError):
                 self._append_timings(self.timings.local_rows())
@@ -93,10 +97,14 @@ class Stage:
             self._lock.flush()
         record_start(self.run, self.name, {**about, "git_commit": _git_commit()})
 
-    def _end(self, rows: list[dict]) -> None:
+    def _end(self, rows: list[dict], events: list[dict]) -> None:
         """Local, on rank 0."""
         self.access.drop_scratch()
         self._append_timings(rows)
+        if events:
+            path = self.run / TRACE
+            earlier = path.read_text("utf-8") if path.exists() else ""
+            write_atomic(path, join(earlier, events).encode())
 
     # -- what people read ----------------------------------------------------------------------------------------
 

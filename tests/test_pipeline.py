@@ -29,7 +29,7 @@ def runs(demo, tmp_path_factory, mpirun):
         run = tmp_path_factory.mktemp(f"run-{ranks}-{access}")
         for program in (
             ["mpiedge-clean", str(demo / "papers.csv"), str(demo / "cites.csv")],
-            ["mpiedge-profile"],
+            ["mpiedge-profile", "--trace"],
             ["mpiedge-train", "--label", "area", "--epochs", EPOCHS, "--dropout", "0"],
         ):
             done = mpirun(ranks, *program, "--run", str(run), env={"MPIEDGE_ACCESS": access})
@@ -103,3 +103,12 @@ def test_timings_have_a_row_for_each_rank_and_stage(runs):
     assert {(row["stage"], row["rank"]) for row in rows} == {
         (stage, rank) for stage in ("clean", "profile", "train") for rank in "012"}
     assert all(row["status"] == "ok" for row in rows)
+
+
+def test_trace_shows_every_rank(runs):
+    """--trace leaves a timeline with the phases of each rank, in microseconds."""
+    for (ranks, _), run in runs.items():
+        events = json.loads((run / "trace.json").read_text())["traceEvents"]
+        calls = [event for event in events if event["ph"] == "X"]
+        assert {(event["pid"], event["name"]) for event in calls} >= {(rank, "discover") for rank in range(ranks)}
+        assert all(event["dur"] >= 0 and event["args"]["stage"] == "profile" for event in calls)

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-SHARED_FLAGS = ("run", "memory", "threads", "scratch", "progress", "verbose", "quiet")
+SHARED_FLAGS = ("run", "memory", "threads", "scratch", "progress", "trace", "verbose", "quiet")
 
 
 def prepare_demo(args, world, stages: tuple[str, ...]) -> None:

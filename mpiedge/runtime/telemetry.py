@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from mpiedge.runtime import resources
+from mpiedge.runtime.trace import Trace
 
 COLUMNS = (
     "run_id", "cluster", "stage", "rank", "host", "machine", "phase", "kind", "calls", "start_s", "wall_s", "cpu_s",
@@ -64,6 +65,7 @@ class Timings:
     run_id: str = ""
     cluster: str = ""
     phases: dict[tuple[str, str], Phase] = field(default_factory=dict)
+    trace: Trace | None = None
 
     def __post_init__(self):
         self._origin = time.perf_counter()
@@ -76,6 +78,7 @@ class Timings:
         if kind not in KINDS:
             raise ValueError(f"kind {kind} is none of {', '.join(KINDS)}")
         self._charge()
+        started = self._last[0]
         phase = self._phase(name, kind)
         phase.calls += 1
         self._open.append(phase)
@@ -86,6 +89,8 @@ class Timings:
             raise
         finally:
             self._charge()
+            if self.trace is not None:
+                self.trace.add(name, kind, started, self._last[0])
             phase.peak_rss_mb = resources.peak_rss_bytes() / 1e6
             self._open.remove(phase)
 

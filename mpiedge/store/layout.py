@@ -9,6 +9,7 @@ MANIFEST = "manifest.json"
 JOINT_FILE = "store.h5"
 RUN_FILE = "run.json"
 TIMINGS = "timings.csv"
+TRACE = "trace.json"
 KINDS = ("text", "integer", "decimal", "date", "boolean")
 TEXT_KINDS = ("text", "date", "boolean")
 WIDEST_FIXED_TEXT = 1024

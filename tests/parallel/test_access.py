@@ -143,7 +143,7 @@ def test_a_stage_that_fails_half_way_is_not_complete(world, access, monkeypatch)
     """Run again over its own complete result, a failing stage leaves no manifest, no joint file and no scratch files;
     timings.csv tells of the failed phase. Run once more it is complete, and altering its part is noticed."""
     args = argparse.Namespace(run=str(access.run), seed=0, memory=None, scratch=None, progress=0, quiet=True,
-                              verbose=False)
+                              verbose=False, trace=False)
 
     def work(stage, values):
         stage.plan(values=100)

@@ -175,6 +175,8 @@ def describe(error: BaseException) -> tuple[str, int]:
     if isinstance(error, OSError) and error.strerror:
         remedy = " Free space or choose another folder" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         return f"{error.filename or 'this host'}: {error.strerror}.{remedy}", 3
+    if isinstance(error, RuntimeError) and str(error).startswith("cannot load MPI library"):
+        return f"{' '.join(str(error).split())}. Install an MPI library: bin/quickstart brings Open MPI", 3
     if isinstance(error, ImportError):
         return f"{error}. Install mpiedge and an MPI library: bin/quickstart does both", 3
     frame = traceback.extract_tb(error.__traceback__)[-1:]

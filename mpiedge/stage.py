@@ -296,7 +296,8 @@ def _mpi_library() -> str:
     """The MPI library in use, for example "Open MPI v5.0.11"."""
     from mpi4py import MPI
 
-    return MPI.Get_library_version().replace("\n", ",").split(",")[0].strip("\x00 ")
+    name = MPI.Get_library_version().replace("\n", ",").split(",")[0].strip("\x00 ")
+    return " ".join(name.replace("Version:", "").split())
 
 
 def _git_commit() -> str | None:

@@ -85,3 +85,11 @@ def test_clean_and_profile_load_no_heavy_packages(tmp_path):
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "[]", "")
     left = {path.name for path in (tmp_path / "run").iterdir()}
     assert left == {"run.json", "timings.csv", "store.h5", "clean", "profile"}
+
+
+def test_a_host_without_an_mpi_library(mpirun):
+    """An MPI library that cannot be loaded is bad environment (exit 3) with its remedy, not an internal error."""
+    done = mpirun(0, "mpiedge-profile", "x.csv", env={"MPI4PY_LIBMPI": "/no/such/libmpi.so"})
+    assert done.returncode == 3
+    assert done.stderr.startswith("mpiedge-profile: cannot load MPI library")
+    assert "internal" not in done.stderr and len(done.stderr.strip().splitlines()) == 1

@@ -26,6 +26,9 @@ ODD_FILES = {
     "large_cell": b'id,text\n1,"' + b"x" * 10_000_000 + b'"\n2,short\n',
     "repeated_names": b"a,a,,b\n1,2,3,x\n4,5,6,y\n",
     "all_missing": b"a,b\n1,\n2,\n3,\n",
+    "empty_rows": b"id,name,city\n,,\n1,Ann,Rome\n  , ,\n,,\n2,Bob,Oslo\n",
+    "names": b"id,name,age\n" + b"".join(b"%d,%s,%d\n" % (i, name, 20 + i) for i, name in enumerate(
+        [b"Ann", b"Bob", b"Cid", b"", b"Dan", b"Eve", b"Ann"])),
     "packed": gzip.compress(b"id,name\n1,Ann\n2,Bob\n"),
     "european": b"id;born;height\n1;13.02.1990;1,75\n2;01.05.1985;1,81\n",
 }
@@ -64,6 +67,18 @@ def odd(mpirun, tmp_path_factory) -> Path:
 def test_odd_files(odd, table, expected):
     """Each odd file becomes the table a person would read in it."""
     assert rows_of(odd, table) == expected and len(rows_of(odd, table, ".rejects")) == 1
+
+
+def test_rows_without_a_cell_are_rejected_and_counted(odd):
+    """A row of blanks is rejected, not filled; the rows after it keep their number, also below the header."""
+    assert rows_of(odd, "empty_rows")[1:] == [["1", "Ann", "Rome"], ["2", "Bob", "Oslo"]]
+    assert [row[0] for row in rows_of(odd, "empty_rows", ".rejects")[1:]] == ["2", "4", "5"]
+    assert rows_of(odd, "empty_rows", ".clusters")[1:] == [["1", "1"], ["4", "4"]]
+
+
+def test_a_missing_name_stays_missing(odd):
+    """A column of mostly different words has no usual value, though one of them stands there twice."""
+    assert [row[1] for row in rows_of(odd, "names")[1:]] == ["Ann", "Bob", "Cid", "", "Dan", "Eve", "Ann"]
 
 
 def test_damaged_quote_and_large_cell(odd):

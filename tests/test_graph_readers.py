@@ -95,13 +95,19 @@ def test_npz_round_trip_and_masks():
 
 
 def test_npz_with_objects_or_wrong_arrays_is_refused(tmp_path):
-    """Object arrays (which would be unpickled) are refused, as are edges or features out of range."""
+    """Object arrays (which would be unpickled) are refused, as are edges, labels or features out of range."""
     graph = random_graph(1)
     path = tmp_path / "evil.npz"
     np.savez(path, edges=np.array([Exploit()], dtype=object), labels=np.zeros(3), node_features=np.ones((3, 2)))
     for data in (path.read_bytes(), b"not a zip", b"", npz_bytes(graph)[:200]):
         with pytest.raises(InputError):
             readers.read_npz("g.npz", data)
+    sound = {"edges": graph.edges, "labels": np.arange(3), "node_features": np.ones((3, 2)), "train": np.zeros(3)}
+    for name, array, cause in (("labels", [0.5, 1, 2], "whole number"), ("node_features", [[1, np.nan]] * 3, "finite"),
+                               ("node_features", np.ones((2, 2)), "for every label"), ("edges", None, "no array")):
+        np.savez(path, **{key: value for key, value in (sound | {name: array}).items() if value is not None})
+        with pytest.raises(InputError, match=cause):
+            readers.read_npz("g.npz", path.read_bytes())
     graph.edges[0, 0] = 10_000
     with pytest.raises(InputError, match="does not exist"):
         readers.read_npz("g.npz", npz_bytes(graph))

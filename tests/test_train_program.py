@@ -237,6 +237,8 @@ def test_flags_that_do_not_fit_the_tables(world, tables, tmp_path, words, error,
     ("id,t,area\n1,x,a\n2,x,b\n3,y,a\n4,y,b\n", "a,b\nq,r\n", "name no rows"),
     ("id,area\n1,a\n2,b\n3,a\n", "a,b\n1,2\n", "no column can serve"),
     ("t,area\nx,a\nx,b\ny,a\ny,b\n", "a,b\n1,2\n", "names its rows"),
+    ("id,t,area\n1,x,a\n2,x,a\n3,y,a\n4,y,\n", "a,b\n1,2\n", "all labels are a"),
+    ("id,t,area\n1,x,a\n2,x,b\n3,y,c\n4,y,\n", "a,b\n1,2\n", "no two nodes"),
 ])  # fmt: skip
 def test_tables_nothing_can_be_learned_from(world, tmp_path, papers, cites, text):
     """Empty, unlabelled, featureless and unconnected tables end in one line that names the cause."""

@@ -10,6 +10,7 @@ from mpiedge.cleaning.types import CODE_NAMES, ID_NAMES, ColumnPlan, words_of
 MOST_MISSING = 0.4
 """A column with more blanks is left alone: labels and remarks are given for a part of the rows on purpose."""
 LEAST_MODE_SHARE = 0.05
+MOST_DISTINCT = 0.5
 LEAST_CONFIDENCE = 0.95
 LEAST_LIFT = 0.85
 LEAST_SUPPORT = 20
@@ -143,6 +144,8 @@ def _add_usual_value(fill: Fill, plan: ColumnPlan, survey: Survey, sample: list[
         counts[rewritten[0] if rewritten else cell] += number
     del counts[""]
     total = sum(counts.values())
+    if len(counts) > MOST_DISTINCT * total:
+        return   # names, mostly different: none of them is usual
     value = min(counts, key=lambda cell: (-counts[cell], cell), default="")
     if value and counts[value] >= max(2, LEAST_MODE_SHARE * total):
         fill.value, fill.rule, fill.confidence = value, "mode", round(counts[value] / total, 3)

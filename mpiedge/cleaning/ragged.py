@@ -44,7 +44,7 @@ def read_rows(text: str, stand_in: str, first_line: int, structure: Structure) -
             continue
         if stand_in:
             record = [cell.replace(stand_in, dialect.quotechar) for cell in record]
-        if len(record) == width and after - start == 1 and record[0] and record != structure.header_cells:
+        if len(record) == width and after - start == 1 and record[0].strip() and record != structure.header_cells:
             rows.places.append(rows.total)
             rows.cells.append(record)
             rows.total += 1

@@ -45,7 +45,7 @@ def decisions(stage, sources, surveys, plans) -> None:
 
 def _intentions(plan) -> str:
     wishes = [f"null words {' '.join(plan.null_words)}"] if plan.null_words else []
-    wishes += [f"{len(plan.spellings)} spellings"] if plan.spellings else []
+    wishes += [count(len(plan.spellings), "spelling")] if plan.spellings else []
     wishes += [f"dates to {plan.date_style}"] if plan.date_style else []
     wishes += ["trim"] if plan.trim else []
     wishes += ["number formats"] if plan.ungroup or plan.drop_zeros or plan.one_mark else []
@@ -65,8 +65,8 @@ def results(stage, sources, surveys, plans, references, resolutions, outcome) ->
     planned = f" (planned {stage.planned_bytes / 1e6:.0f} MB)" if stage.planned_bytes else ""
     rows_in = sum(int(found.total_rows.sum()) for found in surveys)
     rows_out = sum(part["rows"] for entry in outcome["tables"].values() for part in entry["parts"])
-    stage.say(f"done    {rows_in:,} rows in, {rows_out:,} out in {time.perf_counter() - STARTED:.1f} s | peak memory "
-              f"{peak / 1e6:.0f} MB per rank{planned}")
+    stage.say(f"done    {count(rows_in, 'row')} in, {rows_out:,} out in {time.perf_counter() - STARTED:.1f} s | "
+              f"peak memory {peak / 1e6:.0f} MB per rank{planned}")
     stage.say(f"files   {stage.run}/clean/: " + ", ".join(f"{source.name}.csv" for source in sources)
               + ", what was changed in *.changes.csv")
     stage.say(f"next    mpiedge-profile --run {stage.run}")
@@ -76,7 +76,7 @@ def _table(stage, source, found, plans, resolution, tally, rows_out: int) -> Non
     kept = rows_out + found.rejects == int(found.total_rows.sum())
     kinds = Counter(plan.kind for plan in plans)
     key = next((f", key {plan.name}" for plan in plans if plan.key), "")
-    stage.say(f"table   {source.name}: {int(found.total_rows.sum()):,} rows in, {rows_out:,} out ("
+    stage.say(f"table   {source.name}: {count(int(found.total_rows.sum()), 'row')} in, {rows_out:,} out ("
               + ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items())) + f"{key})")
     if found.rejects:
         stage.say(f"        {count(found.rejects, 'row')} rejected: see {source.name}.rejects.csv")

@@ -90,7 +90,7 @@ def find_structure(head: bytes, encoding: str, whole: bool) -> Structure:
     lines = lines[:SAMPLE_LINES]
     text = decode(b"".join(lines), encoding)
     dialect = find_dialect(text, encoding)
-    records, first_lines = read_sample(text, dialect)
+    records, spans = read_sample(text, dialect)
     if len(records) > 20 and sum(map(len, lines)) + start < len(head):
         records.pop()   # may go on after the sample
     width = _usual_width(records)
@@ -100,9 +100,10 @@ def find_structure(head: bytes, encoding: str, whole: bool) -> Structure:
     header_cells = records[top] if header else []
     wide = _wide_header(header_cells, width)
     names, notes = unique_names(header_cells, len(header_cells) if wide else width)
-    first_line = first_lines[data_from] if data_from < len(records) else len(lines)
+    # Rows of blanks below the header are rows too: they are rejected, and those after them keep their number.
+    first_line = spans[top][1] if header else spans[top][0] if top < len(records) else len(lines)
     data_start = start + sum(map(len, lines[:first_line]))
-    preamble = [(first_lines[index] + 1, dialect.delimiter.join(records[index])) for index in range(top)]
+    preamble = [(spans[index][0] + 1, dialect.delimiter.join(records[index])) for index in range(top)]
     if not header:
         notes.append("no header line: columns are called column_1, column_2, ...")
     structure = Structure(
@@ -187,17 +188,17 @@ def _type_score(cell: str, dialect: Dialect) -> float:
     return TYPE_SCORES[form]
 
 
-def read_sample(text: str, dialect: Dialect) -> tuple[list[list[str]], list[int]]:
-    """The records of a text that are not blank, and the line (from 0) each starts on."""
+def read_sample(text: str, dialect: Dialect) -> tuple[list[list[str]], list[tuple[int, int]]]:
+    """The records of a text that are not blank, and the lines (from 0: first, last + 1) of each."""
     lines = list(io.StringIO(text, newline=""))
     reader = csv_reader(lines, dialect)
-    records, starts, before = [], [], 0
+    records, spans, before = [], [], 0
     for record in reader:
         if record and any(cell.strip() for cell in record):
             records.append(record)
-            starts.append(before)
+            spans.append((before, reader.line_num))
         before = reader.line_num
-    return records, starts
+    return records, spans
 
 
 # -- preamble and header ---------------------------------------------------------------------------------------------

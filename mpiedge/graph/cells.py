@@ -25,8 +25,10 @@ def read_csv(subject: str, data: bytes) -> tuple[list[str], dict[str, np.ndarray
         first = text.split("\n", 1)[0]
         delimiter = max(",;\t|", key=first.count)
         records = [record for record in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if record]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(subject, f"it is not a UTF-8 CSV ({error})", "mpiedge-clean repairs such files") from None
+    except UnicodeDecodeError:
+        raise InputError(subject, "the text is not UTF-8", "mpiedge-clean repairs such files") from None
+    except csv.Error as error:
+        raise InputError(subject, f"the CSV cannot be read ({error})", "mpiedge-clean repairs such files") from None
     if not records:
         raise InputError(subject, "the file is empty", "Give a CSV with a header line")
     header = [name.strip() for name in records[0]]

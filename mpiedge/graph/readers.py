@@ -106,9 +106,13 @@ def read_npz(path: str, data: bytes) -> Graph:
     (n); optionally train_masks, val_masks, test_masks (k, n), the splits `column:0` to `column:k-1`.
     """
     try:
+        if not zipfile.is_zipfile(io.BytesIO(data)):
+            raise ValueError("it is damaged, or of another form")
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         labels = arrays["labels"] if "labels" in arrays else arrays["node_labels"]
+        if (np.asarray(labels) % 1 != 0).any():
+            raise ValueError("a label is no whole number")
         labels = np.asarray(labels).astype(np.int64).reshape(-1)
         nodes = len(labels)
         features = _npz_features(arrays, nodes)
@@ -116,7 +120,9 @@ def read_npz(path: str, data: bytes) -> Graph:
         if len(edges) and not 0 <= edges.min() <= edges.max() < nodes:
             raise ValueError("an edge names a node that does not exist")
         splits = _npz_splits(arrays, nodes)
-    except (KeyError, ValueError, OSError, EOFError, IndexError, TypeError, zipfile.BadZipFile) as error:
+    except KeyError as error:
+        raise InputError(path, f"it holds no array {error}", "Name the arrays as mpiedge-train --help says") from None
+    except (ValueError, OSError, EOFError, IndexError, TypeError, zipfile.BadZipFile) as error:
         cause = f"it is not an npz with the plain arrays edges, labels and features ({error})"
         raise InputError(path, cause, "Name the arrays as mpiedge-train --help says") from None
     labels = np.maximum(labels, -1)
@@ -128,14 +134,16 @@ def read_npz(path: str, data: bytes) -> Graph:
 def _npz_features(arrays: dict, nodes: int) -> SparseRows:
     if "node_features" in arrays:
         dense = np.asarray(arrays["node_features"], np.float32)
+        if len(dense) != nodes or not np.isfinite(dense).all():
+            raise ValueError("there must be a row of finite features for every label")
         rows, columns = np.nonzero(dense)
         return from_triplets(rows, columns, dense[rows, columns], (nodes, dense.shape[1]))
     indptr = np.asarray(arrays["feat_indptr"]).astype(np.int64)
     indices = np.asarray(arrays["feat_indices"]).astype(np.int32)
     rows, columns = (int(length) for length in arrays["feat_shape"])
     features = SparseRows(indptr, indices, np.asarray(arrays["feat_data"]).astype(np.float32), columns)
-    if rows != nodes or len(indptr) != nodes + 1 or not features.sound():
-        raise ValueError("the feature arrays do not fit together")
+    if rows != nodes or len(indptr) != nodes + 1 or not features.sound() or not np.isfinite(features.data).all():
+        raise ValueError("the feature arrays do not fit together, or are not finite")
     return features
 
 
@@ -163,6 +171,8 @@ def read_edge_folder(path: str, read: Read, label: str | None = None) -> Graph:
     named = [(row[0], row[chosen]) for row in rows]
     ids = [name for name, _ in named]
     number = {name: position for position, name in enumerate(ids)}
+    if len(number) < len(ids):
+        raise InputError(f"{path}/target.csv", "an id occurs twice", "Clean the table first")
     labels, classes = class_codes([name for _, name in named])
     rows = _csv(f"{path}/edges.csv", read("edges.csv"))
     _header(f"{path}/edges.csv", rows)

@@ -201,11 +201,11 @@ def config(args, wanted: set[str]) -> dict:
 def tell(stage, tables: list[EncodedTable], found: Found, began_s: float) -> None:
     """Collective: the findings as lines on rank 0."""
     for index, table in enumerate(tables):
-        counts = [f"{table.rows:,} rows x {len(table.names)} columns"]
+        counts = [f"{count(table.rows, 'row')} x {count(len(table.names), 'column')}"]
         if found.fds is not None:
-            counts.append(f"{len(found.fds[index][1]):,} FDs")
+            counts.append(count(len(found.fds[index][1]), "FD"))
         if found.uccs is not None:
-            counts.append(f"{len(found.uccs[index]):,} UCCs")
+            counts.append(count(len(found.uccs[index]), "UCC"))
         stage.say(f"{table.name:7s} {' | '.join(counts)}")
         if found.fds is not None:
             lhs, rhs = found.fds[index]
@@ -217,12 +217,17 @@ def tell(stage, tables: list[EncodedTable], found: Found, began_s: float) -> Non
         for lhs, rhs in between[:SHOWN]:
             stage.say(f"        {qualified(tables, lhs)} in {qualified(tables, rhs)}")
     for table, _, _, verdict in found.verdicts or []:
-        outcome = "holds" if verdict.holds else f"{len(verdict.violating):,} violating rows, g3 {verdict.g3:.6f}"
+        outcome = "holds" if verdict.holds else f"{count(len(verdict.violating), 'violating row')}, g3 {verdict.g3:.6f}"
         stage.say(f"verify  {table.name}: {stage.args.verify}: {outcome}")
     wall_s, peak_mb = time.perf_counter() - began_s, stage.peak_bytes() / 1e6
     stage.say(f"done    {wall_s:.2f} s | peak memory {peak_mb:.0f} MB per rank | {stage.run}/{stage.name}")
     if found.verdicts is None:
         stage.say(f"next    mpiedge-train --run {stage.run}")
+
+
+def count(number: int, thing: str) -> str:
+    """ "1 row", "5,000 rows"."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")
 
 
 def interesting_lines(table: EncodedTable, lhs: np.ndarray, rhs: np.ndarray) -> list[str]:

@@ -118,5 +118,5 @@ def tell(stage, found: dict) -> None:
     if found["macro_f1"] is not None:
         figures.append(f"macro F1 {found['macro_f1']:.3f}")
     stage.say(f"done    {found['epochs']} epochs in {found['train_wall_s']:.1f} s, best {found['best_epoch']} | "
-              f"{' | '.join(figures)} | peak {found['peak_rss_mb']:.0f} MB per rank")
+              + "".join(f"{figure} | " for figure in figures) + f"peak {found['peak_rss_mb']:.0f} MB per rank")
     stage.say(f"files   {stage.run / PREDICTIONS_FILE}, {stage.run / MODEL_FILE}")

@@ -84,6 +84,12 @@ def check(graph: Graph, name: str) -> None:
         raise InputError(name, "there are no nodes", "Give a table with rows")
     if not (graph.labels >= 0).any():
         raise InputError(name, "no node has a label", "Name the label column with --label")
+    labelled = graph.labels[graph.labels >= 0]
+    if (labelled == labelled[0]).all():
+        raise InputError(name, f"all labels are {graph.classes[labelled[0]]}: there is nothing to tell apart",
+                         "Name another label column with --label")
+    if len(np.unique(labelled)) == len(labelled):
+        raise InputError(name, "no two nodes have the same label", "Name another label column with --label")
     if graph.features.columns == 0:
         raise InputError(name, "no column can serve as a feature", "Give a table with text, numbers or dates")
 

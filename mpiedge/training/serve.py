@@ -53,7 +53,7 @@ def predict_files(stage, files: dict, output: str | None) -> dict:
     told = [pair for pair in zip(columns[label].tolist(), labels) if pair[0]] if label in columns else []
     if told:
         summary["accuracy"] = sum(given == answer for given, answer in told) / len(told)
-        lines.append(f"quality accuracy {summary['accuracy']:.3f} on the {len(told):,} rows that have a {label}")
+        lines.append(f"quality accuracy {summary['accuracy']:.3f} on the {len(told):,} rows whose {label} is given")
     lines.append(f"done    {rows:,} rows predicted: {target}")
     return {"notes": notes, "lines": lines, "summary": summary, "files": written}
 

@@ -99,7 +99,7 @@ def test_small_table_equals_brute_force(profile, tmp_path, capsys):
     assert summary == {"tables": {"small": {"rows": 4, "columns": 5, "fds": len(found), "fds_empty_lhs": 1, "uccs": 3}},
                        "inds": 0}
     out = capsys.readouterr().out
-    assert "next    mpiedge-train" in out and "4 rows x 5 columns" in out
+    assert "next    mpiedge-clean" in out and "4 rows x 5 columns" in out
 
 
 cells = st.sampled_from(["", "a", "b", '"', "x,y", "1\n"])

@@ -36,7 +36,8 @@ def read_csv(subject: str, data: bytes) -> tuple[list[str], dict[str, np.ndarray
         raise InputError(subject, "a column name is missing or occurs twice", "mpiedge-clean repairs such files")
     for number, record in enumerate(records[1:], start=1):
         if len(record) != len(header):
-            cause = f"record {number} has {len(record)} cells where the header has {len(header)}"
+            cells = "1 cell" if len(record) == 1 else f"{len(record)} cells"
+            cause = f"record {number} has {cells} where the header has {len(header)}"
             raise InputError(subject, cause, "mpiedge-clean repairs such files")
     columns = {}
     for number, name in enumerate(header):

@@ -222,8 +222,8 @@ def tell(stage, tables: list[EncodedTable], found: Found, began_s: float) -> Non
     wall_s, peak_mb = time.perf_counter() - began_s, stage.peak_bytes() / 1e6
     stage.say(f"done    {wall_s:.2f} s | peak memory {peak_mb:.0f} MB per rank | {stage.run}/{stage.name}")
     if found.verdicts is None:
-        stage.say("next    " + (f"mpiedge-clean {' '.join(stage.args.tables)}" if stage.args.tables else "mpiedge-train")
-                  + f" --run {stage.run}")
+        program = f"mpiedge-clean {' '.join(stage.args.tables)}" if stage.args.tables else "mpiedge-train"
+        stage.say(f"next    {program} --run {stage.run}")
 
 
 def count(number: int, thing: str) -> str:

@@ -30,6 +30,7 @@ from mpiedge.store.run import (
     lock_run,
     read_manifest,
     record_start,
+    rerun,
     write_json,
 )
 from mpiedge.store.tables import Column, Table
@@ -193,7 +194,7 @@ class Stage:
         every = sorted(name for message in self.world.allgather({"broken": broken}) for name in message["broken"])
         if every:
             error = StoreError(self.run / every[0], "the file is missing or was altered after it was written",
-                               f"Run mpiedge-{stage} --run {self.run}")
+                               rerun(stage, self.run))
             error.everywhere = True
             raise error
         return manifest
@@ -205,7 +206,7 @@ class Stage:
         for before, checksum in manifest.get("built_on", {}).items():
             if self._read.get(before, checksum) != checksum:
                 raise StoreError(self.run, f"{before} was run again after {stage}",
-                                 f"Run mpiedge-{stage} --run {self.run}")
+                                 rerun(stage, self.run))
         return manifest
 
     def tables(self, stage: str) -> list[str]:

@@ -92,12 +92,17 @@ def drop_temporaries(folder: Path, stage: str) -> None:
                 path.unlink()
 
 
+def rerun(stage: str, folder: Path) -> str:
+    """The command that makes a stage of a run complete, as the remedy of an error."""
+    return f"Run mpiedge-{stage} {'TABLE.csv... ' if stage == 'clean' else ''}--run {folder}"
+
+
 def read_manifest(folder: Path, stage: str) -> dict:
     """The manifest of a complete stage, its parts' sizes checked.
 
     Raises StoreError with the command that mends it: the stage is absent, unfinished, or a part is missing or cut.
     """
-    remedy = f"Run mpiedge-{stage} --run {folder}"
+    remedy = rerun(stage, folder)
     path = folder / stage / MANIFEST
     try:
         manifest = json.loads(path.read_bytes())

@@ -118,6 +118,7 @@ def test_resume_of_a_complete_training_and_fresh(world, planetoid, tmp_path, cap
     assert "resume  after epoch 10" in capsys.readouterr().out and len(curve(tmp_path)) == 20
     with pytest.raises(InputError, match="other data or other flags"):
         in_process(train, world, *line, "--epochs", 30, "--hidden", 7, "--resume")
+    assert (tmp_path / "train/manifest.json").exists(), "what could not be resumed must stay as it was"
     (tmp_path / "train/manifest.json").unlink(missing_ok=True)
     in_process(train, world, *line, "--epochs", 5, "--hidden", 7)
     assert "of another training" in capsys.readouterr().out

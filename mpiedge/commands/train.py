@@ -76,7 +76,6 @@ def run(args, world) -> None:
     from mpiedge.training import outputs, plan, session, sources, tables
 
     with Stage(world, args, "train", needs=None if args.graph or tables.is_file(args.nodes) else "clean") as stage:
-        earlier = session.find_checkpoint(stage)
         with stage.phase("read", "io"):
             if args.graph:
                 source = sources.open_graph_files(stage, args.graph, args.label)
@@ -84,6 +83,7 @@ def run(args, world) -> None:
                 source = tables.open_tables(stage, args)
         with stage.phase("partition"):
             layout = plan.make_layout(stage, source, args)
+        earlier = session.find_checkpoint(stage, layout, source.inputs)
         plan.tell(stage, source, layout, args.dry_run)
         if args.dry_run:
             return

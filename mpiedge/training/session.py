@@ -19,11 +19,12 @@ from mpiedge.training.plan import Layout
 LINES = 10  # epoch lines of a whole training
 
 
-def find_checkpoint(stage) -> bytes | None:
-    """Collective: the last checkpoint's bytes on every rank, or None when training is to start anew.
+def find_checkpoint(stage, layout: Layout, inputs: dict) -> State | None:
+    """Collective: the state to go on from, the same on every rank, or None when training is to start anew.
 
-    An unfinished training goes on by itself; a finished one only with --resume. Call before `stage.plan`, which
-    marks the stage as unfinished. Message: one broadcast of the checkpoint.
+    An unfinished training goes on by itself; a finished one only with --resume. A checkpoint of another training is
+    left alone, and an InputError when --resume was given. inputs: checksums of the data. Call before `stage.plan`,
+    which marks the stage as unfinished. Message: one broadcast of the checkpoint.
     """
 
     def read() -> bytes | None:
@@ -34,22 +35,38 @@ def find_checkpoint(stage) -> bytes | None:
         return path.read_bytes()
 
     image = on_root(stage.world, read)
-    if image is None and stage.args.resume:
-        stage.say("resume  there is no checkpoint: starting with epoch 1")
-    return image
+    if image is None:
+        if stage.args.resume:
+            stage.say("resume  there is no checkpoint: starting with epoch 1")
+        return None
+    state, found = checkpoint.from_image(image)
+    if found == fingerprint(layout, inputs):
+        stage.say(f"resume  after epoch {state.epoch:,} (--fresh starts anew)")
+        return state
+    if stage.args.resume:
+        error = InputError(stage.run / checkpoint.FILE, "the checkpoint belongs to other data or other flags",
+                           "Give the same flags, or --fresh")
+        error.everywhere = True
+        raise error
+    stage.say("resume  the checkpoint there is of another training: starting with epoch 1")
+    return None
 
 
-def train(stage, part: Part, layout: Layout, inputs: dict, earlier: bytes | None) -> Trainer:
-    """Collective: trains to the end. inputs: checksums of the data; earlier: a checkpoint to go on from."""
+def fingerprint(layout: Layout, inputs: dict) -> str:
+    """What a checkpoint must agree in to be of this training."""
+    return checkpoint.fingerprint(layout.settings, {"inputs": inputs, "split": layout.split_name})
+
+
+def train(stage, part: Part, layout: Layout, inputs: dict, earlier: State | None) -> Trainer:
+    """Collective: trains to the end. inputs: checksums of the data; earlier: the state to go on from."""
     torch.set_num_threads(stage.args.threads or 1)  # measured: more threads cost more than they bring at such widths
     settings = layout.settings
     model = build_model(settings.model, part.features.columns, settings.hidden, len(layout.classes), settings.seed)
     trainer = Trainer(stage.world, PartInputs(stage.world, part, stage.phase), model, settings,
                       Allreduce(stage.world, stage.args.compress), stage.phase)
-    mark = checkpoint.fingerprint(settings, {"inputs": inputs, "split": layout.split_name})
     if earlier is not None:
-        resume(stage, trainer, earlier, mark)
-    watcher = Watcher(stage, layout, mark, trainer.state.epoch)
+        trainer.restore(earlier)
+    watcher = Watcher(stage, layout, fingerprint(layout, inputs), trainer.state.epoch)
     with stage.progress(settings.epochs, "epoch") as bar:
         bar.update(trainer.state.epoch)
 
@@ -59,24 +76,6 @@ def train(stage, part: Part, layout: Layout, inputs: dict, earlier: bytes | None
 
         trainer.run(after_epoch)
     return trainer
-
-
-def resume(stage, trainer: Trainer, image: bytes, mark: str) -> None:
-    """Local: puts the trainer where the checkpoint was taken; a checkpoint of another training is left alone.
-
-    Raises InputError when --resume was given and the checkpoint does not belong to this training.
-    """
-    state, found = checkpoint.from_image(image)
-    if found == mark:
-        trainer.restore(state)
-        stage.say(f"resume  after epoch {state.epoch:,} (--fresh starts anew)")
-    elif stage.args.resume:
-        error = InputError(stage.run / checkpoint.FILE, "the checkpoint belongs to other data or other flags",
-                           "Give the same flags, or --fresh")
-        error.everywhere = True
-        raise error
-    else:
-        stage.say("resume  the checkpoint there is of another training: starting with epoch 1")
 
 
 class Watcher:

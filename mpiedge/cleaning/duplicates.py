@@ -82,7 +82,7 @@ def estimate_bytes(rows: int, columns: int, mean_row_bytes: float, budget_bytes:
     postings = 4 * rows * (mean_row_bytes if rows < LARGE_TABLE else min(mean_row_bytes, TYPICAL_FEATURES))
     tables = 4 * ((1 << GRAM_BITS) + (1 << FEATURE_BITS if rows >= LARGE_TABLE else 0)) + columns * (1 << 19)
     search = min(postings, max(budget_bytes - records - tables, budget_bytes / 8)) + 1.5 * tables + 8 * pairs
-    return int(MODULES_BYTES + records + max(search, tables + 1.5 * pairs * (16 + columns)))
+    return int(MODULES_BYTES + records + max(search, tables + 1.2 * pairs * (16 + columns)))
 
 
 def _near_duplicates(stage, records, rows, exhaustive: bool) -> Duplicates:

@@ -150,6 +150,13 @@ class Stage:
         self.say(f"memory  {self.require(**bytes_by_item)}")
         self._forget_old_result()
 
+    def foresee(self, **bytes_by_item: float) -> None:
+        """Collective: prints a first plan from the sizes of the inputs alone, before anything is read of them.
+
+        A stage that learns more from reading calls `plan` afterwards. Raises as `require`.
+        """
+        self.say(f"memory  about {self.require(**bytes_by_item)}, judged by the size of the input")
+
     def require(self, **bytes_by_item: float) -> str:
         """Collective: the memory plan as text; MemoryPlanError on every rank when the sum exceeds the budget."""
         items = {"programs": float(resources.current_rss_bytes()), **bytes_by_item}

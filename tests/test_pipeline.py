@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 ROWS, EPOCHS = "600", "50"
-WAYS = [(1, "shared"), (2, "shared"), (3, "shared"), (4, "shared"), (2, "served"), (3, "served"), (4, "served")]
+WAYS = [(ranks, access) for access in ("shared", "served") for ranks in (1, 2, 3, 4)]
 
 
 @pytest.fixture(scope="module")

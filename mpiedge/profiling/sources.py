@@ -46,6 +46,10 @@ class CsvTable:
         return access.read_bytes(self.file, *self.ranges[block][:2])
 
     @property
+    def text_bytes(self) -> int:
+        return self.file.size
+
+    @property
     def inputs(self) -> dict:
         """What the manifest says of the input."""
         return {"bytes": self.file.size}
@@ -97,6 +101,11 @@ class StoreTable:
         """Local: the columns of a block."""
         arrays = self.table.read(block)
         return [arrays[name] for name in self.columns]
+
+    @property
+    def text_bytes(self) -> int:
+        """About the size of the table as text: parts are compressed."""
+        return 3 * sum(part["bytes"] for part in self.table.parts)
 
     @property
     def inputs(self) -> dict:
@@ -196,7 +205,8 @@ def encode_blocks(stage, tables: list, null: bytes | None) -> list[list[Block]]:
     """Collective: encodes every block of every table on the queue; this rank's blocks by table.
 
     Raises the InputError of the first bad record on every rank, and MemoryPlanError when the budget is too small for a
-    few blocks at once, or for the distinct values, which are known only when they are met.
+    few blocks at once and codes of about half the size of the text, or for the distinct values, which are known only
+    when they are met.
     """
     tasks = [(table, block) for table, source in enumerate(tables) for block in range(source.blocks)]
     order = {task: index for index, task in enumerate(tasks)}
@@ -215,7 +225,8 @@ def encode_blocks(stage, tables: list, null: bytes | None) -> list[list[Block]]:
             problems.append([order[task], error.subject, error.cause, error.remedy])
             return None
 
-    stage.require(blocks=BLOCK_COPIES * BLOCK_BYTES)
+    text = sum(source.text_bytes for source in tables)
+    stage.foresee(blocks=BLOCK_COPIES * BLOCK_BYTES, table=text / 2)
     with stage.phase("encode"):
         done = stage.queue.run(tasks, work, name="encode")
     found = sorted(problem for message in stage.world.allgather(problems) for problem in message)

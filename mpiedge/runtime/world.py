@@ -50,11 +50,10 @@ class World:
         self.wait_s = 0.0
         self._words: list | None = None
         self.while_waiting = _nothing  # Mail puts its poll here; returns how much was done
-        node = self.comm.Split_type(MPI.COMM_TYPE_SHARED, key=self.rank)
-        self.node_rank, self.node_size = node.Get_rank(), node.Get_size()
+        self._node = self.comm.Split_type(MPI.COMM_TYPE_SHARED, key=self.rank)
+        self.node_rank, self.node_size = self._node.Get_rank(), self._node.Get_size()
         first = np.array([self.rank], np.int64)
-        node.Bcast(first, 0)
-        node.Free()
+        self._node.Bcast(first, 0)
         firsts = np.empty(self.size, np.int64)
         self.comm.Allgather(first, firsts)
         self.node = int(np.searchsorted(np.unique(firsts), first[0]))
@@ -152,6 +151,34 @@ class World:
             requests += self._post(packed[target], target, send=True)
         self.wait(*requests)
         return [unpack(buffer) for buffer in received]
+
+    # ---- among the ranks of one host (shared.py) ---------------------------------------------------------------------
+
+    def node_barrier(self) -> None:
+        """Collective over the ranks of a host: returns when each of them has called it."""
+        if self.node_size > 1:
+            self.wait(self._node.Ibarrier())
+
+    def node_bcast(self, message=None):
+        """Collective over the ranks of a host: the small message of the lowest of them on each."""
+        if self.node_size == 1:
+            return message
+        self.node_barrier()
+        buffer = pack(message) if self.node_rank == 0 else None
+        length = np.array([0 if buffer is None else buffer.size], np.int64)
+        self._node.Bcast(length, 0)
+        buffer = np.empty(int(length[0]), np.uint8) if buffer is None else buffer
+        self._node.Bcast(buffer, 0)
+        return unpack(buffer)
+
+    def node_all(self, truth: bool) -> bool:
+        """Collective over the ranks of a host: whether it is true on each of them."""
+        if self.node_size == 1:
+            return truth
+        self.node_barrier()
+        every = np.array([truth], np.int64)
+        self._node.Allreduce(self._mpi.IN_PLACE, every, self._mpi.MIN)
+        return bool(every[0])
 
     # ---- numbers ---------------------------------------------------------------------------------------------------
 

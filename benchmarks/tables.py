@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parent.parent)  # this folder holds a queue.py, which would hide the library's
+sys.path[0] = str(Path(__file__).resolve().parent.parent)  # here is a queue.py, which would hide the library's
 
 import numpy as np  # noqa: E402
 
@@ -27,7 +27,7 @@ WORDS = ("furiously slyly carefully blithely quickly fluffily ironic final regul
          "silent unusual foxes ideas theodolites pinto beans instructions dependencies excuses platelets asymptotes "
          "courts dolphins multipliers sauternes warthogs frets dinos attainments somas accounts packages requests "
          "deposits sleep wake are cajole haggle nag use boost affix detect integrate about above according to across "
-         "after against along among around at atop before between into near the. , : - ?").split()
+         "after against along among around at atop before between into near the. , : - ?")
 FIRST_DAY, LAST_DAY = (np.datetime64(day) for day in ("1992-01-01", "1998-08-02"))
 TODAY = np.datetime64("1995-06-17")
 
@@ -49,7 +49,7 @@ def main():
 def lineitem(arguments):
     """The text of the table in pieces, the header first."""
     yield LINEITEM.encode() + b"\n"
-    words = np.random.default_rng(arguments.seed).choice(WORDS, 300_000).tolist()
+    words = np.random.default_rng(arguments.seed).choice(WORDS.split(), 300_000).tolist()
     pool = np.frombuffer(" ".join(words).encode(), np.uint8)
     parts = max(200, arguments.rows // 30)
     left, chunk = arguments.rows, 0

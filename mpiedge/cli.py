@@ -11,7 +11,7 @@ import traceback
 
 from mpiedge import __version__
 from mpiedge.errors import MpiedgeError, UsageError
-from mpiedge.runtime import launcher
+from mpiedge.runtime import heartbeat, launcher
 
 EXIT_CODES = """\
 exit codes:
@@ -59,10 +59,11 @@ def _indent(text: str) -> str:
     return "\n".join("  " + line for line in text.strip().splitlines())
 
 
-def main(page: argparse.ArgumentParser, run, argv: list[str] | None = None) -> int:
+def main(page: argparse.ArgumentParser, run, argv: list[str] | None = None, *, alone: bool = False) -> int:
     """Parse, start MPI, call `run(args, world)`, and end the job on every rank if one of them fails.
 
     Arguments are parsed before anything heavy is imported: help, version and usage errors need neither MPI nor numpy.
+    `alone`: a program that is no rank of a job: no MPI, and `run(args)` returns the exit code.
     Returns 0; on an error the process ends with that error's exit code.
     """
     args = _parse(page, argv)
@@ -70,11 +71,15 @@ def main(page: argparse.ArgumentParser, run, argv: list[str] | None = None) -> i
     world = None
     with _patient_streams():
         try:
+            if alone:
+                return run(args)
+            heartbeat.start()
             from mpiedge.runtime.world import World
 
             world = World(threads=args.threads)
             run(args, world)
             sys.stdout.flush()
+            heartbeat.farewell(0)
             return 0
         except BaseException as error:  # whatever it is, the other ranks must not wait for this one
             _end(page.prog, world, error, args.verbose)
@@ -194,6 +199,7 @@ def _end(program: str, world, error: BaseException, verbose: bool) -> None:
     else:
         line, code = describe(error)
     sys.stdout.flush()
+    heartbeat.farewell(code, line)
     if world is None:
         # Without MPI the ranks cannot agree on who speaks. If all fail alike, the end of rank 0 ends the job meanwhile.
         rank, speaks = launcher.rank_hint(), True

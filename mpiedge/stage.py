@@ -12,7 +12,7 @@ import numpy as np
 
 from mpiedge import __version__
 from mpiedge.errors import MemoryPlanError, StoreError
-from mpiedge.runtime import resources
+from mpiedge.runtime import heartbeat, resources
 from mpiedge.runtime.mail import Mail
 from mpiedge.runtime.progress import progress
 from mpiedge.runtime.queue import Queue
@@ -57,6 +57,7 @@ class Stage:
         self.mail = Mail(world)
         self.queue = Queue(world, self.mail, self.timings, None if args.quiet else self._task_progress)
         self.access = Access(world, self.mail, self.run, args.scratch)
+        heartbeat.follow(self)
         self.budget_bytes = self._budget()
         self.planned_bytes = None
         self._read: dict[str, str] = {}  # stage -> checksum of its manifest, on rank 0
@@ -90,13 +91,14 @@ class Stage:
 
     def _begin(self, about: dict) -> None:
         """Local, on rank 0: from here on the run folder is this stage's alone, without what a killed one left in it."""
+        heartbeat.check_fence(self.run)
         self._lock = lock_run(self.run)
         self.access.drop_scratch()
         drop_temporaries(self.run, self.name)
         if self._lock.tell() == 0:
             self._lock.write(to_csv([]))
             self._lock.flush()
-        record_start(self.run, self.name, {**about, "git_commit": _git_commit()})
+        record_start(self.run, self.name, {**about, "git_commit": _git_commit(), "job": heartbeat.job()})
 
     def _end(self, rows: list[dict], events: list[dict]) -> None:
         """Local, on rank 0."""
@@ -259,6 +261,7 @@ class Stage:
             if summary is not None:
                 write_json(self.run / self.name / "summary.json", summary)
                 listed.append(f"{self.name}/summary.json")
+            heartbeat.check_fence(self.run)
             write_json(self.run / self.name / MANIFEST, {
                 "stage": self.name, "mpiedge": __version__, "config": config or {}, "inputs": inputs or {},
                 "built_on": dict(sorted(self._read.items())),
@@ -274,6 +277,7 @@ class Stage:
 
     def _forget_old_result(self) -> None:
         def forget() -> None:
+            heartbeat.check_fence(self.run)
             (self.run / self.name / MANIFEST).unlink(missing_ok=True)
             forget_joint(self.run, self.name)
 

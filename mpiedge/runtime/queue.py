@@ -43,9 +43,15 @@ class Queue:
         self._tasks: deque = deque()
         self._move_s = FIRST_MOVE_S
         self._run = _Run(world.size, (), None, None)
+        self._running = False
         mail.handle("steal", self._take_steal)
         mail.handle("grant", self._take_grant)
         mail.handle("done", self._take_done)
+
+    @property
+    def finished(self) -> int:
+        """Tasks that this rank has finished, those of the run at work included."""
+        return self.tasks_done + (self._run.finished if self._running else 0)
 
     # ---- running -------------------------------------------------------------------------------------------------
 
@@ -70,6 +76,7 @@ class Queue:
             run.bar = self._progress(len(tasks), name)
         waves = _Waves(self.world, self.mail.comm)
         results = []
+        self._running = True
         while self._tasks or self._find_work(run, waves, steal):
             task = self._tasks.popleft()
             run.running = run.weight(task)
@@ -135,6 +142,7 @@ class Queue:
             run.bar.update(int(counts[:, 4].sum()) - run.shown)
             run.bar.close()
         self.tasks_done += run.finished
+        self._running = False
         self.tasks_stolen += run.stolen
         self.steal_requests += run.requests
         if self.timings is not None:

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mpiedge.errors import EnvironmentProblem, InputError, StoreError
+from mpiedge.runtime import heartbeat
 from mpiedge.store.layout import KINDS, MANIFEST, RUN_FILE, TIMINGS
 from mpiedge.store.parts import write_atomic
 
@@ -78,6 +79,8 @@ def lock_run(folder: Path):
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 return file
         if time.monotonic() > end:
+            if heartbeat.job():
+                return file  # a frozen rank may hold the lock for ever; it is fenced, see runtime/heartbeat.py
             file.close()
             raise EnvironmentProblem(folder, "another program is at work in this run folder",
                                      "Wait until it is done, or choose another folder with --run")

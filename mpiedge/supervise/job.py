@@ -1,0 +1,202 @@
+"""One mpirun under watch: started in a process group of its own, ended with all it left behind."""
+
+import contextlib
+import ctypes
+import os
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+import psutil
+
+from mpiedge.supervise.launch import check_hosts, process_state
+from mpiedge.supervise.watch import Fault, Listener, Table
+
+POLL_S = 0.2
+TERM_GRACE_S = 3.0
+END_GRACE_S = 15.0
+KEPT_BYTES = 200_000
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+# What launchers say when a rank or a daemon dies. Their exit codes alone are not to be trusted.
+SIGNAL_OPEN_MPI = re.compile(r"rank\s+(\d+)\s+with\s+PID\s+\d+\s+on\s+node\s+(\S+)\s+exited\s+on\s+signal\s+(\d+)")
+LOST_OPEN_MPI = re.compile(r"[Rr]emote\s+daemon:\s+\S+\s+on\s+node\s+(\S+)")
+FRAME = re.compile(rb"-{60,}\s*")
+SIGNAL_MPICH = re.compile(r"PID\s+\d+\s+RUNNING\s+AT\s+(\S+)\s*\n=\s+EXIT CODE:\s+(\d+)")
+
+
+@dataclass
+class Outcome:
+    """How a job ended. code: that of mpirun, None when it was killed; error: (exit code, line) of a rank's own."""
+
+    code: int | None
+    faults: list[Fault]
+    error: tuple[int, str] | None
+    wall_s: float
+
+
+class Job:
+    """An mpirun, its ranks' beats, and its end."""
+
+    def __init__(self, command: list[str], environment: dict, name: str, listener: Listener, table: Table, note):
+        """Local: starts it. note(fault, what was done): writes down what was seen."""
+        self.name, self.listener, self.table, self.note = name, listener, table, note
+        self.said = self._partial = b""
+        self._framed = False
+        self.started_s = time.monotonic()
+        parent = os.getpid()
+        self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                        start_new_session=True, preexec_fn=lambda: _die_with(parent))
+        os.set_blocking(self.process.stderr.fileno(), False)
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self.process.stderr, selectors.EVENT_READ)
+        self.selector.register(listener.socket, selectors.EVENT_READ)
+
+    def watch(self) -> Outcome:
+        """Local: returns when the job has ended or had to be ended; nothing of it is left on this host then."""
+        faults: list[Fault] = []
+        ended_s = None
+        try:
+            while self.process.poll() is None and not faults:
+                self.selector.select(POLL_S)
+                self._hear()
+                faults = self._verify(self.table.suspects(time.monotonic()))
+                if self.table.ended():
+                    ended_s = ended_s or time.monotonic()
+                    if time.monotonic() - ended_s > END_GRACE_S:
+                        break
+        finally:
+            code = self.process.poll()
+            self.end()
+        self._hear()
+        said = self.said.decode("utf-8", "replace")
+        if not faults and code is not None:
+            faults = read_notices(said, self.table.placement)
+        own = None if faults else self.table.own_error()
+        error = (own.exit, f"{own.line}") if own else None
+        return Outcome(code, faults, error, time.monotonic() - self.started_s)
+
+    def _hear(self) -> None:
+        with contextlib.suppress(BlockingIOError, ValueError):
+            while data := os.read(self.process.stderr.fileno(), 65536):
+                self.said = (self.said + data)[-KEPT_BYTES:]
+                self._echo(data)
+        self.listener.take(self.name, self.table)
+
+    def _echo(self, data: bytes) -> None:
+        """Local: hands on what the ranks say, without the framed notices of Open MPI, which the supervisor words."""
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        for line in lines:
+            if FRAME.fullmatch(line):
+                self._framed = not self._framed
+            elif not self._framed:
+                sys.stderr.write(line.decode("utf-8", "replace") + "\n")
+        sys.stderr.flush()
+
+    def _verify(self, suspects: list[Fault]) -> list[Fault]:
+        """Local: silence alone may be a rank deep in one long call: its host is asked what became of the process."""
+        wait_s = max(1.0, min(5.0, self.table.timeout_s / 2))
+        verified = []
+        hosts: dict[str, str | None] = {}
+        for fault in suspects:
+            state = self.table.ranks.get(fault.rank)
+            if state is None or fault.host_lost or state.seen_alive:
+                verified.append(fault)
+                continue
+            if fault.host not in hosts or hosts[fault.host] != "?":
+                hosts[fault.host] = process_state(fault.host, state.pid, wait_s)
+            letter = hosts[fault.host]
+            self._hear()
+            if time.monotonic() - state.heard_s < self.table.timeout_s:
+                continue  # it has spoken meanwhile
+            if letter == "?":
+                fault.host_lost = True
+                fault.cause += "; the host does not answer"
+            elif letter in ("", "Z", "X"):
+                fault.cause += "; the process is gone"
+            elif letter in ("T", "t"):
+                fault.cause += "; the process is stopped"
+            else:
+                state.seen_alive = letter
+                self.note(fault, f"its process is alive (state {letter}), waiting longer", aloud=False)
+                continue
+            verified.append(fault)
+        return verified
+
+    def end(self) -> None:
+        """Local: ends mpirun and every process of it on this host; mpirun's daemons end those of other hosts.
+
+        Ranks on hosts that cannot be reached end themselves when nothing answers their beats (runtime/heartbeat.py).
+        """
+        victims = _family(self.process.pid)
+        if self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(TERM_GRACE_S)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        for victim in victims:
+            with contextlib.suppress(psutil.Error):
+                victim.kill()
+        self.process.wait()
+
+
+def read_notices(said: str, placement: list[str]) -> list[Fault]:
+    """Local: the faults that the launcher's own notices name."""
+    faults = [Fault(_as_listed(host, placement), int(rank), f"killed by signal {number}")
+              for rank, host, number in SIGNAL_OPEN_MPI.findall(said)]
+    faults += [Fault(_as_listed(host, placement), None, "mpirun has lost the host", host_lost=True)
+               for host in LOST_OPEN_MPI.findall(said)]
+    faults += [Fault(_as_listed(host, placement), None, f"a rank was killed by signal {number}")
+               for host, number in SIGNAL_MPICH.findall(said) if 0 < int(number) < 65]
+    return faults
+
+
+def silent_hosts(hosts, wait_s: float) -> list[Fault]:
+    """Local: a fault for each host that does not answer or cannot start mpiedge any more."""
+    return [Fault(name, None, cause, host_lost=True) for name, cause in check_hosts(hosts, wait_s).items()]
+
+
+def _as_listed(name: str, placement: list[str]) -> str | None:
+    """The hostfile's name of a host that names itself `name`."""
+    short = name.split(".")[0]
+    for listed in placement:
+        if listed.split(".")[0] == short:
+            return listed
+    return placement[0] if len(set(placement)) == 1 else None
+
+
+def end_left_over(pid: int, started: float) -> bool:
+    """Local: ends the mpirun of a supervisor that died, if it still runs; True when there was one."""
+    try:
+        process = psutil.Process(pid)
+        if abs(process.create_time() - started) > 1:
+            return False
+        victims = [process, *_family(pid)]
+        process.terminate()
+        psutil.wait_procs(victims, TERM_GRACE_S)
+    except psutil.Error:
+        return False
+    for victim in victims:
+        with contextlib.suppress(psutil.Error):
+            victim.kill()
+    return True
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).children(recursive=True)
+    return []
+
+
+def _die_with(parent: int) -> None:
+    """In the child: mpirun gets SIGTERM when the supervisor dies, however it dies."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os._exit(1)

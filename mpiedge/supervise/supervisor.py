@@ -1,0 +1,241 @@
+"""Runs a chain of stages to its end: launches, watches, sets failed hosts aside, launches again.
+
+What counts as done is the committed manifest and nothing else: not the exit code of mpirun, which is 0 when a whole
+host dies, and not what any rank says. A stage may be started as often as needed: it works from committed input, and
+training goes on from its checkpoint. A job that was given up is fenced off before the next one starts: supervisor.json
+in the run folder names the one job that may commit (runtime/heartbeat.py).
+"""
+
+import contextlib
+import fcntl
+import json
+import secrets
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from mpiedge.errors import EnvironmentProblem, MpiedgeError, Stopped
+from mpiedge.runtime.heartbeat import JOB_FILE, VARIABLE
+from mpiedge.store.layout import MANIFEST
+from mpiedge.store.run import create_run, write_json
+from mpiedge.supervise import decisions, launch
+from mpiedge.supervise.chain import Call, is_committed
+from mpiedge.supervise.hosts import Host, hostfile_text
+from mpiedge.supervise.job import Fault, Job, Outcome, end_left_over, silent_hosts
+from mpiedge.supervise.watch import Listener, Table
+
+HOSTFILE = "supervisor.hostfile"
+CHECK_WAIT_S = 8.0
+
+
+class GivenUp(MpiedgeError):
+    """A rank's own error, which another attempt would meet again; its exit code is that of the rank."""
+
+    def __init__(self, subject, cause: str, remedy: str, exit_code: int):
+        super().__init__(subject, cause, remedy)
+        self.exit_code = exit_code
+
+
+class Supervisor:
+    """One chain in one run folder.
+
+    hosts: all that may be used; ranks: how many to start at most, None for all slots; timeout_s: silence that counts as
+    lost; max_failures: faults after which it gives up; common: flags every stage gets.
+    """
+
+    def __init__(self, run: Path, hosts: list[Host], launcher: launch.Launcher, *, ranks: int | None, timeout_s: float,
+                 max_failures: int, common: list[str], quiet: bool):
+        self.run, self.launcher = run, launcher
+        self.listed, self.ranks, self.timeout_s = hosts, ranks, timeout_s
+        self.max_failures, self.failures, self.common = max_failures, 0, common
+        self.slots = {host.name: host.slots for host in hosts}  # what is left of each host
+        create_run(run)
+        self.log = decisions.Decisions(run, quiet)
+        self._lock = self._take_lock()
+        self.record = self._read_record()
+        self.listener = Listener(all(host.is_here for host in hosts))
+        self.stopping = False
+
+    # ---- the chain -------------------------------------------------------------------------------------------------
+
+    def run_chain(self, calls: list[Call]) -> int:
+        """Local: returns 0 when every stage is committed. Raises Stopped (75) and the errors of stages."""
+        began_s = time.monotonic()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._stop)
+        self._end_left_over()
+        redo = False
+        for number, call in enumerate(calls, 1):
+            self.log.stage, self.log.attempt = call.stage, 0
+            of = f"{number} of {len(calls)}"
+            if not redo and is_committed(self.run, call, self.record["stages"].get(call.folder, {})):
+                self.log.say(f"stage   {call.stage} ({of}) is complete")
+                continue
+            redo = True  # what was built on an older result is made again
+            self._complete(call, of)
+        self.log.say(f"done    {len(calls)} stages in {time.monotonic() - began_s:.1f} s, "
+                     f"{self.failures} faults survived | {self.run}")
+        return 0
+
+    def _complete(self, call: Call, of: str) -> None:
+        """Local: launches one stage until its manifest is committed."""
+        self._open_record(call)
+        self._rejoin()
+        while True:
+            self.log.attempt += 1
+            hosts = self._usable()
+            ranks = min(self.ranks or 1 << 30, sum(host.slots for host in hosts))
+            self.log.say(f"stage   {call.stage} ({of}), attempt {self.log.attempt}: {ranks} ranks on "
+                         f"{', '.join(host.name for host in hosts)}")
+            outcome = self._launch(call, hosts, ranks)
+            if is_committed(self.run, call, self.record["stages"][call.folder]):
+                for fault in outcome.faults:
+                    self.log.note(fault, "the manifest is committed, so nothing")
+                return
+            self._judge(call, hosts, outcome)
+
+    def _launch(self, call: Call, hosts: list[Host], ranks: int) -> Outcome:
+        job = f"{call.folder}-{secrets.token_hex(6)}"
+        placement = [host.name for host in hosts for _ in range(host.slots)][:ranks]
+        environment = launch.launch_environment(**{VARIABLE: self.listener.link(job, self.timeout_s).to_text()})
+        hostfile = self.run / HOSTFILE
+        hostfile.write_text(hostfile_text(hosts, self.launcher.kind == launch.MPICH))
+        command = self.launcher.command(hosts, ranks, hostfile,
+                                        call.program(sys.executable, self.run, self.common), environment)
+        self.record["job"] = job  # from here on every earlier job is fenced off
+        self.record["stages"][call.folder]["jobs"].append(job)
+        self._write_record()
+        started = Job(command, environment, job, self.listener, Table(placement, self.timeout_s), self.log.note)
+        try:
+            self.record["mpirun"] = {"host": socket.gethostname(), "pid": started.process.pid,
+                                     "created": psutil.Process(started.process.pid).create_time()}
+            self._write_record()
+            return started.watch()
+        except psutil.NoSuchProcess:
+            return started.watch()
+        finally:
+            started.end()
+            self.record["mpirun"] = None
+            self.record["job"] = None  # whatever of it is still alive elsewhere may not commit any more
+            with contextlib.suppress(OSError, MpiedgeError):
+                self._write_record()
+
+    # ---- faults ----------------------------------------------------------------------------------------------------
+
+    def _judge(self, call: Call, hosts: list[Host], outcome: Outcome) -> None:
+        """Local: after a job without a manifest: decides what to leave out of the next one, or gives up."""
+        faults = outcome.faults
+        if not faults and outcome.error:
+            code, line = outcome.error
+            fault = Fault(None, None, line or f"exit code {code}")
+            self.log.note(fault, "its own error, so no new attempt", aloud=False)
+            raise GivenUp(call.stage, f"ended with exit code {code}, for the reason above",
+                          "Mend it and run the same line again", code)
+        if not faults:
+            faults = silent_hosts(hosts, CHECK_WAIT_S)
+        if not faults and outcome.code in (2, 3, 4):
+            raise GivenUp(call.stage, f"mpirun ended with exit code {outcome.code}, for the reason above",
+                          "Mend it and run the same line again", outcome.code)
+        faults = faults or [Fault(None, None, f"mpirun ended with code {outcome.code} and no manifest")]
+        self.failures += 1
+        lost = {fault.host for fault in faults if fault.host and not fault.host_lost}
+        if lost:  # a rank died or hangs: is its host still there?
+            gone = {fault.host: fault for fault in silent_hosts([host for host in hosts if host.name in lost],
+                                                                CHECK_WAIT_S)}
+            for fault in faults:
+                if fault.host in gone:
+                    fault.host_lost = True
+        for fault in faults:
+            self.log.note(fault, self._reduce(fault))
+        if self.failures > self.max_failures:
+            raise Stopped(self.run, f"{call.stage} was given up after {self.failures} faults, the last: {faults[-1]}",
+                          "What is complete is saved: run the same line again to go on")
+
+    def _reduce(self, fault: Fault) -> str:
+        """Local: takes a lost host, or a slot of a host that lost a rank, out of use; says so."""
+        if fault.host is None or fault.host not in self.slots:
+            return "launching again"
+        before = self.slots[fault.host]
+        self.slots[fault.host] = 0 if fault.host_lost else max(0, before - 1)
+        if not any(self.slots.values()):
+            if fault.host_lost:
+                return "no host is left"
+            self.slots[fault.host] = 1
+        if self.slots[fault.host]:
+            return f"launching again with {self.slots[fault.host]} of its {before} ranks"
+        return f"{fault.host} is set aside, launching again without it"
+
+    def _usable(self) -> list[Host]:
+        hosts = [Host(host.name, self.slots[host.name]) for host in self.listed if self.slots[host.name]]
+        if not hosts:
+            raise Stopped(self.run, "no host is left to run on",
+                          "Bring one back and run the same line again: what is complete is saved")
+        return hosts
+
+    def _rejoin(self) -> None:
+        """Local, before each stage: hosts that answer get all their slots (back), hosts that do not are set aside."""
+        if self.launcher.kind == launch.SLURM:
+            return
+        for host in self.listed:
+            self.slots[host.name] = host.slots
+        for fault in silent_hosts(self.listed, CHECK_WAIT_S):
+            self.failures += 1
+            self.log.note(fault, self._reduce(fault))
+            if self.failures > self.max_failures:
+                raise Stopped(self.run, f"{self.failures} faults, the last: {fault}",
+                              "Mend the hosts or allow more with --max-failures, and run the same line again")
+
+    # ---- the record ------------------------------------------------------------------------------------------------
+
+    def _take_lock(self):
+        """Local: one supervisor a run folder; the lock ends with the process, however it ends."""
+        file = open(self.run / decisions.LOG, "a")  # noqa: SIM115 - stays open as long as this process
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EnvironmentProblem(self.run, "another mpiedge-run is at work in this run folder",
+                                     "Wait until it is done, or choose another folder with --run") from None
+        except OSError:
+            pass  # a file system without locks
+        return file
+
+    def _read_record(self) -> dict:
+        try:
+            record = json.loads((self.run / JOB_FILE).read_bytes())
+            if isinstance(record["stages"], dict):
+                return record
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        return {"job": None, "mpirun": None, "stages": {}}
+
+    def _write_record(self) -> None:
+        write_json(self.run / JOB_FILE, self.record)
+
+    def _open_record(self, call: Call) -> None:
+        """Local: a manifest found after this is that of this call: an earlier one goes."""
+        entry = self.record["stages"].get(call.folder, {})
+        about = call.about()
+        jobs = entry.get("jobs", []) if {name: entry.get(name) for name in about} == about else []
+        self.record["stages"][call.folder] = {**about, "jobs": jobs}
+        (self.run / call.folder / MANIFEST).unlink(missing_ok=True)
+        self._write_record()
+
+    def _end_left_over(self) -> None:
+        """Local: ends the mpirun that a killed supervisor left on this host."""
+        left = self.record.get("mpirun") or {}
+        if left.get("host") == socket.gethostname() and end_left_over(int(left["pid"]), float(left["created"])):
+            self.log.stage = "start"
+            self.log.note(f"mpirun {left['pid']} of an earlier supervisor was still running", "ended it")
+        self.record["mpirun"] = self.record["job"] = None
+
+    def _stop(self, number: int, _frame) -> None:
+        """A signal: everything is ended on the way out; more signals are ignored meanwhile."""
+        for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(other, signal.SIG_IGN)
+        name = signal.Signals(number).name
+        self.log.note(f"{name} came", "ending the job", aloud=False)
+        raise Stopped(self.run, f"stopped by {name} with the work saved", "Run the same line again to go on")

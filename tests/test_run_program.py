@@ -1,0 +1,100 @@
+"""mpiedge-run on this host: ranks and the supervisor are killed, and the result is that of an undisturbed run."""
+
+import csv
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from launching import launch_environment
+
+ROWS = "600"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, mpirun):
+    """Demo tables, and the checksums of the files of an undisturbed clean."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert mpirun(0, "mpiedge-demo", "--rows", ROWS, "--out", folder / "demo").returncode == 0
+    tables = [str(folder / "demo/papers.csv"), str(folder / "demo/cites.csv")]
+    assert mpirun(0, "mpiedge-clean", *tables, "--run", folder / "run").returncode == 0
+    return tables, checksums(folder / "run")
+
+
+def checksums(run: Path) -> dict:
+    """Checksum of each file of clean."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (run / "clean").iterdir()}
+
+
+def supervise(run: Path, *chain: str) -> subprocess.Popen:
+    """Starts mpiedge-run with two ranks on this host."""
+    command = [sys.executable, "-m", "mpiedge.commands.run", "-n", "2", "--timeout", "2", "--run", str(run), *chain]
+    return subprocess.Popen(command, env=launch_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True, start_new_session=True)
+
+
+def ranks_of(run: Path, wanted: int) -> list[psutil.Process]:
+    """The processes of the ranks at work in a run folder, once `wanted` are there."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        found = []
+        for process in psutil.process_iter(["cmdline"]):
+            words = process.info["cmdline"] or []
+            if words[-2:] == ["--run", str(run)] and Path(words[0]).name.startswith("python"):
+                found.append(process)
+        if len(found) >= wanted:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{len(found)} ranks instead of {wanted}")
+
+
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_rank_that_dies_or_stops(undisturbed, tmp_path, fault):
+    """The stage is launched again with one rank less, with the files of an undisturbed run; nothing stays behind."""
+    tables, expected = undisturbed
+    run = tmp_path / "run"
+    process = supervise(run, "clean", *tables)
+    ranks_of(run, 2)[1].send_signal(fault)
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == 0, err
+    assert "attempt 2: 1 ranks on localhost" in out
+    assert checksums(run) == expected
+    with open(run / "decisions.csv", newline="") as file:
+        assert "launching again with 1 of its 2 ranks" in [row["did"] for row in csv.DictReader(file)]
+    assert ranks_of(run, 0) == []
+
+
+def test_the_supervisor_is_killed(undisturbed, tmp_path):
+    """The same line again ends what is left and goes on; once more it finds all complete. Ctrl-C leaves nothing."""
+    tables, expected = undisturbed
+    run = tmp_path / "run"
+    process = supervise(run, "clean", *tables)
+    ranks_of(run, 2)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    again = supervise(run, "clean", *tables)
+    time.sleep(0.5)
+    ranks_of(run, 2)
+    again.send_signal(signal.SIGINT)
+    err = again.communicate(timeout=30)[1]
+    assert again.returncode == 75 and err.strip().endswith("Run the same line again to go on")
+    assert ranks_of(run, 0) == []
+    for line in ("attempt 1: 2 ranks", "is complete"):
+        done = supervise(run, "clean", *tables)
+        out, err = done.communicate(timeout=90)
+        assert done.returncode == 0, err
+        assert line in out
+    assert checksums(run) == expected
+
+
+def test_an_error_of_its_own_is_final(tmp_path):
+    """Bad input is not tried again: its exit code, its line and one of the supervisor."""
+    process = supervise(tmp_path / "run", "clean", "no-such.csv")
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == 3
+    assert len(err.strip().splitlines()) == 2 and "no such file" in err

@@ -1,0 +1,119 @@
+"""The supervisor's judgements: hostfiles, launch lines, silence, notices, chains; no job is started here."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from mpiedge.errors import InputError, Stopped, UsageError
+from mpiedge.runtime import heartbeat
+from mpiedge.supervise import chain, hosts, launch
+from mpiedge.supervise.job import read_notices
+from mpiedge.supervise.watch import Listener, Table
+
+
+def test_hostfiles_of_both_forms(tmp_path):
+    """`name slots=N`, `name:N`, plain and repeated names with comments give the same hosts."""
+    forms = ("a slots=2 # old\nb slots=1 max_slots=4\n", "a:2\nb:1\n", "# two\na\nb\na\n")
+    for number, text in enumerate(forms):
+        (tmp_path / f"{number}").write_text(text)
+        assert hosts.read_hostfile(str(tmp_path / f"{number}")) == [hosts.Host("a", 2), hosts.Host("b", 1)]
+
+
+@pytest.mark.parametrize("line", ["-oProxyCommand=evil slots=1", "a;reboot", "a b", "$(x):2", "a slots=0", ""])
+def test_names_that_are_no_hosts_are_refused(tmp_path, line):
+    """A hostfile cannot bring options or shell words into a command line; a file without a host is refused too."""
+    (tmp_path / "hosts").write_text(line + "\n")
+    with pytest.raises(InputError):
+        hosts.read_hostfile(str(tmp_path / "hosts"))
+
+
+def test_a_slurm_allocation():
+    """The short forms of Slurm's node list and task counts are spelt out."""
+    found = hosts.slurm_hosts({"SLURM_JOB_NODELIST": "n[08-10,12],gpu1", "SLURM_TASKS_PER_NODE": "4(x3),2,1"})
+    assert [(host.name, host.slots) for host in found] == [("n08", 4), ("n09", 4), ("n10", 4), ("n12", 2), ("gpu1", 1)]
+    assert hosts.slurm_hosts({}) == []
+
+
+def test_launch_lines():
+    """Each launcher gets its own words: hosts, ranks, and the variables that must reach the ranks."""
+    two = [hosts.Host("a", 2), hosts.Host("b", 1)]
+    environment = {"MPIEDGE_SUPERVISOR": "x", "HOME": "/root", "OMP_NUM_THREADS": "1"}
+    lines = {kind: launch.Launcher(kind, "/bin/start").command(two, 3, Path("h"), ["prog"], environment)
+             for kind in (launch.OPEN_MPI, launch.MPICH, launch.SLURM)}
+    assert lines[launch.OPEN_MPI] == ["/bin/start", "--hostfile", "h", "-n", "3", "-x", "MPIEDGE_SUPERVISOR", "-x",
+                                      "OMP_NUM_THREADS", "prog"]
+    assert lines[launch.MPICH] == ["/bin/start", "-f", "h", "-n", "3", "prog"]
+    assert {"--ntasks=3", "--nodes=2", "--nodelist=a,b", "--kill-on-bad-exit=1"} < set(lines[launch.SLURM])
+    assert hosts.hostfile_text(two, mpich=True) == "a:2\nb:1\n"
+    assert hosts.hostfile_text(two, mpich=False) == "a slots=2\nb slots=1\n"
+
+
+def beat(rank: int, **changes) -> dict:
+    """A beat of a rank that works."""
+    working = {"host": "h", "pid": 1, "phase": "read", "steps": 1, "waiting": False, "unheard_s": 0.0}
+    return {"rank": rank, **working, **changes}
+
+
+def test_silence_is_noticed_and_named():
+    """A rank that beats no more, never began, or hears nothing is suspected, with its host; one that is done is not."""
+    table = Table(["a", "a", "b", "b"], timeout_s=10)
+    for rank, more in ((0, {}), (1, {"exit": 0}), (2, {"unheard_s": 11.0})):
+        assert table.note(beat(rank, **more))
+    assert not table.note(beat(4))
+    now = time.monotonic()
+    assert {(fault.rank, fault.host) for fault in table.suspects(now)} == {(2, "b")}
+    assert {fault.rank for fault in table.suspects(now + 11)} == {0, 2}
+    assert {fault.rank for fault in table.suspects(now + 31)} == {0, 2, 3}
+
+
+def test_a_standstill_is_noticed():
+    """All ranks beat and all wait for ever: after 30 timeouts that is a fault; one that computes is none."""
+    for waiting, expected in ((True, 1), (False, 0)):
+        table = Table(["a", "b"], timeout_s=1)
+        for _ in range(2):
+            table.note(beat(0, waiting=True))
+            table.note(beat(1, waiting=waiting))
+        table.progress_s -= 31
+        table.note(beat(1, waiting=waiting))
+        assert len(table.suspects(time.monotonic())) == expected
+
+
+def test_notices_of_the_launchers():
+    """Open MPI's and MPICH's notices of dead ranks and lost hosts name the host as the hostfile does."""
+    said = ("prterun noticed that process rank 3 with PID 77 on node pi2 exited on\nsignal 9 (Killed).\n"
+            "  HNP daemon   : [prterun-head-7@0,0] on node head\n  Remote daemon: [prterun-head-7@0,2] on node pi3\n"
+            "=   PID 123 RUNNING AT pi1\n=   EXIT CODE: 9\n")
+    faults = read_notices(said, ["pi1", "pi2.local", "pi3"])
+    assert [(fault.host, fault.rank, fault.host_lost) for fault in faults] == [
+        ("pi2.local", 3, False), ("pi3", None, True), ("pi1", None, False)]
+
+
+def test_chains(tmp_path):
+    """Words with -- and a TOML file give the same calls; what makes no sense is refused."""
+    text = '[[stage]]\nname = "clean"\narguments = ["a.csv"]\n[[stage]]\nname = "profile"\n'
+    (tmp_path / "chain.toml").write_text(text)
+    words = ["clean", "a.csv", "--", "mpiedge-profile"]
+    assert chain.read_chain(words) == chain.read_chain([str(tmp_path / "chain.toml")])
+    for wrong in ([], ["clen"], ["clean", "--run", "x"], ["profile", "--dry-run"]):
+        with pytest.raises(UsageError):
+            chain.read_chain(wrong)
+    assert chain.read_chain(["profile", "t.csv", "--verify", "a -> b"])[0].folder == "verify"
+
+
+def test_a_fenced_rank_may_not_commit(tmp_path, monkeypatch):
+    """A rank whose job is no longer named in the run folder, or that does not see the file, is refused."""
+    link = Listener(only_here=True).link("job-1", 10)
+    assert heartbeat.Link.from_text(link.to_text()) == link
+    heartbeat.check_fence(tmp_path)  # without a supervisor: nothing
+    monkeypatch.setattr(heartbeat, "_heart", heartbeat.Heart(link))
+    (tmp_path / heartbeat.JOB_FILE).write_text(json.dumps({"job": "job-1"}))
+    heartbeat.check_fence(tmp_path)
+    (tmp_path / heartbeat.JOB_FILE).write_text(json.dumps({"job": "job-2"}))
+    with pytest.raises(Stopped):
+        heartbeat.check_fence(tmp_path)
+    (tmp_path / heartbeat.JOB_FILE).unlink()
+    with pytest.raises(InputError):
+        heartbeat.check_fence(tmp_path)
+    heartbeat.farewell(0)

@@ -15,12 +15,14 @@ QUIET_MPI = {
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "OMP_NUM_THREADS": "1",
 }
-OF_OUTER_JOB = ("OMPI_COMM_", "PMIX_", "PMI_", "PRTE_LAUNCHED", "HYDRA_", "MPIEDGE_RUN", "MPIEDGE_ACCESS")
+# Not for the programs under test: the ranks of an outer job, and a ban on the compiled modules that start them fast.
+NOT_INHERITED = ("PYTHONDONTWRITEBYTECODE", "OMPI_COMM_", "PMIX_", "PMI_", "PRTE_LAUNCHED", "HYDRA_", "MPIEDGE_RUN",
+                 "MPIEDGE_ACCESS")
 
 
 def launch_environment(changes: dict[str, str] | None = None) -> dict[str, str]:
     """The environment for programs under test: this interpreter's folder first, a calm MPI, nothing of an outer job."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(OF_OUTER_JOB)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
     kept["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), kept.get("PATH", "")))
     kept["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROJECT), kept.get("PYTHONPATH"))))
     return {**kept, **QUIET_MPI, **(changes or {})}

@@ -15,7 +15,8 @@ from mpiedge.runtime.world import World
 
 # All ranks must draw the same examples: no randomness, no database, and nothing that depends on how long it took.
 settings.register_profile(
-    "ranks", derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck), print_blob=False
+    "ranks", derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck), print_blob=False,
+    max_examples=100 if launcher.size_hint() == 1 else 40,
 )
 settings.load_profile("ranks")
 

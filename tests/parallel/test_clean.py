@@ -13,7 +13,7 @@ from mpiedge.demo.generate import write_demo
 from mpiedge.runtime.root import on_root
 from mpiedge.runtime.world import World
 
-ROWS = 600
+ROWS, BLOCK_BYTES = 300, 8192
 
 
 @pytest.fixture(scope="module")
@@ -26,18 +26,19 @@ def demo(world, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def alone(world, demo, tmp_path_factory):
-    """What one rank makes of it, in small ranges: digests of all files. Every rank works for itself."""
+    """What rank 0 makes of it without the others, in small ranges: digests of all files."""
     from mpi4py import MPI
 
-    patch = pytest.MonkeyPatch()
-    patch.setattr(reading, "BLOCK_BYTES", 16384)
-    patch.setattr(MPI, "COMM_WORLD", MPI.COMM_SELF)
-    single = World()
-    folder = tmp_path_factory.mktemp("alone")
-    run(single, demo, folder)
-    patch.undo()
-    World.current = world
-    return digests(folder)
+    def clean_alone() -> dict[str, str]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reading, "BLOCK_BYTES", BLOCK_BYTES)
+            patch.setattr(MPI, "COMM_WORLD", MPI.COMM_SELF)
+            folder = tmp_path_factory.mktemp("alone")
+            run(World(), demo, folder)
+        World.current = world
+        return digests(folder)
+
+    return on_root(world, clean_alone)
 
 
 def run(world, demo: Path, folder: Path, *flags: str):
@@ -53,7 +54,7 @@ def digests(folder: Path) -> dict[str, str]:
 def test_same_bytes_as_one_rank(world, demo, alone, shared_tmp_path, monkeypatch, mode):
     """All files of the stage, parts and manifest too, are those of one rank."""
     monkeypatch.setenv("MPIEDGE_ACCESS", mode)
-    monkeypatch.setattr(reading, "BLOCK_BYTES", 16384)
+    monkeypatch.setattr(reading, "BLOCK_BYTES", BLOCK_BYTES)
     run(world, demo, shared_tmp_path)
     world.barrier()
     found = on_root(world, lambda: digests(shared_tmp_path))
@@ -63,7 +64,7 @@ def test_same_bytes_as_one_rank(world, demo, alone, shared_tmp_path, monkeypatch
 
 def test_rows_add_up_and_references_follow(world, demo, shared_tmp_path, monkeypatch):
     """Rows in = rows out + merged + rejected, and every citation names a paper that is still there."""
-    monkeypatch.setattr(reading, "BLOCK_BYTES", 16384)
+    monkeypatch.setattr(reading, "BLOCK_BYTES", BLOCK_BYTES)
     run(world, demo, shared_tmp_path)
     world.barrier()
 

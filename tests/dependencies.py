@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from mpiedge.profiling import evidence, fds
+from mpiedge.profiling import evidence, fds, whole
 
 SETTINGS = {
     "as shipped": {},
@@ -22,7 +22,7 @@ SETTINGS = {
 def tune(patch, setting):
     """Set the thresholds of the discovery so that small tables take the ways of large ones."""
     for name, value in SETTINGS[setting].items():
-        patch.setattr(fds if hasattr(fds, name) else evidence, name, value)
+        patch.setattr(next(place for place in (fds, whole, evidence) if hasattr(place, name)), name, value)
 
 
 def random_table(seed, rows, columns):

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from mpiedge.kernels import bits, evidence, native, partition
 from mpiedge.kernels.evidence import PlainEvidence
-from mpiedge.profiling.evidence import TableEvidence, cut_pairs, estimate_bytes, group_or, minimal_sets
+from mpiedge.profiling.evidence import group_or, minimal_sets
+from mpiedge.profiling.whole import WholeTable, cut_pairs, estimate_bytes
 
 needs_native = pytest.mark.skipif(native.library is None, reason="the kernels are not compiled")
 
@@ -182,16 +183,16 @@ def test_grouping_and_minimal_sets():
 def test_many_duplicate_rows_are_dropped():
     """Tables with many equal rows keep one of each, and say that there are duplicates."""
     base = np.arange(100) % 30
-    table = TableEvidence([base, base // 7, np.full(100, 3)])
+    table = WholeTable([base, base // 7, np.full(100, 3)])
     assert table.duplicates
     assert table.kept_rows == 30
     assert table.constant == [2]
-    assert not TableEvidence([np.arange(5), np.zeros(5, int)]).duplicates
+    assert not WholeTable([np.arange(5), np.zeros(5, int)]).duplicates
 
 
 def test_sparse_and_wide_codes_are_numbered_again():
     """Codes far above the number of rows count as values, not as a table size."""
-    table = TableEvidence([np.array([10**12, 5, 10**12, 7]), np.arange(4)])
+    table = WholeTable([np.array([10**12, 5, 10**12, 7]), np.arange(4)])
     assert table.cardinality[0] == 3
     assert table.pairs[0] == 1
 

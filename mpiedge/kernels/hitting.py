@@ -78,17 +78,19 @@ def branches(edges: np.ndarray) -> int:
     return int(bits.sizes(edges).min()) if len(edges) else 1
 
 
-def minimal_hitting_sets(edges: np.ndarray, largest: int | None = None, budget: int = 1 << 17, branch: int = -1):
+def minimal_hitting_sets(edges: np.ndarray, largest: int | None = None, budget: int = 1 << 17, branch: int = -1,
+                         stop=None):
     """Local: a generator that yields None about every 50 ms and returns all minimal hitting sets of `edges`.
 
     edges: (k, words) uint64, none empty, none inside another. largest: leave out hitting sets with more members.
+    stop: a function () -> bool; when it says so after a slice, return what was found by then.
     branch: follow only one of the `branches(edges)` of the search, 0 and up; each hitting set is found in exactly one.
     Returns (m, words) uint64, unsorted: the minimal hitting sets of the hypergraph (Murakami & Uno 2014).
     """
     words = edges.shape[1]
     largest = 64 * words if largest is None else largest
     if _library is None:
-        return (yield from minimal_hitting_sets_plain(edges, largest, branch))
+        return (yield from minimal_hitting_sets_plain(edges, largest, branch, stop))
     edges = np.ascontiguousarray(edges)
     handle = _library.hitting_new(edges.ctypes.data, len(edges), words, largest, branch)
     try:
@@ -97,6 +99,8 @@ def minimal_hitting_sets(edges: np.ndarray, largest: int | None = None, budget: 
         while status := _library.hitting_run(handle, budget):
             if status < 0:
                 raise MemoryError("no memory for the enumeration of hitting sets")
+            if stop is not None and stop():
+                break
             yield None
         count = _library.hitting_count(handle)
         if not count:
@@ -107,14 +111,14 @@ def minimal_hitting_sets(edges: np.ndarray, largest: int | None = None, budget: 
         _library.hitting_free(handle)
 
 
-def minimal_hitting_sets_plain(edges: np.ndarray, largest: int, only: int = -1):
+def minimal_hitting_sets_plain(edges: np.ndarray, largest: int, only: int = -1, stop=None):
     """Local: the plain version of `minimal_hitting_sets`, on whole numbers as sets."""
     words = edges.shape[1]
     sets = [sum(int(word) << (64 * i) for i, word in enumerate(edge)) for edge in edges]
-    found, steps = [], 0
+    found, steps, ended = [], 0, False
 
     def descend(chosen, uncovered, critical, candidates):
-        nonlocal steps
+        nonlocal steps, ended
         if not uncovered:
             found.append(chosen)
             return
@@ -135,12 +139,17 @@ def minimal_hitting_sets_plain(edges: np.ndarray, largest: int, only: int = -1):
                 continue
             steps += 1
             if steps % 1024 == 0:
+                ended = ended or (stop is not None and stop())
                 yield None
+            if ended:
+                return
             own = [edge for edge in uncovered if edge & vertex]
             left = [edge for edge in uncovered if not edge & vertex]
             yield from descend(chosen | vertex, left, [*kept, own], candidates)
             candidates |= vertex
 
-    yield from descend(0, sets, [], (1 << (64 * words)) - 1)
+    for _ in descend(0, sets, [], (1 << (64 * words)) - 1):
+        if not ended:
+            yield None
     low = (1 << 64) - 1
     return np.array([[one >> (64 * i) & low for i in range(words)] for one in found], np.uint64).reshape(-1, words)

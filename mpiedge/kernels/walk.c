@@ -4,6 +4,7 @@
  * drop right-hand sides that evidence found meanwhile refutes; S is closed when p is empty; when all pairs of p cost no
  * more than going on, compare them all and S is closed; when S is a candidate itself, a star check (first row of each
  * cluster against the others) settles it for every right-hand side; then refine by each next column and go down.
+ * In the search for keys, a pair that agrees on all of a candidate refutes it whatever else differs.
  *
  * Why this decides exactly: evidence holds only real pairs, so refuting is always right. S closed means that the
  * evidence holds the difference set of every pair that agrees on S. A star check ORs, for every row that is not the
@@ -36,6 +37,7 @@ typedef struct walk {
     uint64_t *right;                                           /* open right-hand sides; emptied when settled */
     int64_t *checked;                                          /* how much evidence each candidate was tested against */
     double beta;
+    int32_t keys;                                              /* candidates are keys: any pair that agrees refutes */
     int64_t defer_pairs;                                       /* more pairs than this are handed to the caller */
     frame *frames;
     int32_t top, frame_capacity;
@@ -52,11 +54,11 @@ typedef struct walk {
 } walk;
 
 walk *walk_new(evidence *e, int32_t words, int64_t largest_cardinality, const void *const *codes,
-               const int32_t *itemsize, double beta, int64_t defer_pairs) {
+               const int32_t *itemsize, double beta, int64_t defer_pairs, int32_t keys) {
     walk *w = calloc(1, sizeof *w);
     if (!w) return NULL;
     w->e = e, w->words = words, w->codes = codes, w->itemsize = itemsize;
-    w->beta = beta, w->defer_pairs = defer_pairs;
+    w->beta = beta, w->defer_pairs = defer_pairs, w->keys = keys;
     w->count = calloc((size_t)largest_cardinality + 1, 4);
     w->closed_capacity = w->star_capacity = 256;
     w->closed = malloc(256 * 16);
@@ -148,7 +150,7 @@ static int64_t recheck(walk *w, int64_t low, int64_t high, double *spent_ns) {
             uint64_t hit = 0;
             for (int x = 0; x < W; x++) hit |= mask[x] & left[x];
             if (!hit)
-                for (int x = 0; x < W; x++) right[x] &= ~mask[x];
+                for (int x = 0; x < W; x++) right[x] &= w->keys ? 0 : ~mask[x];
         }
         w->checked[i] = known;
         any = 0;

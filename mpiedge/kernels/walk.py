@@ -56,7 +56,7 @@ class Outcome(NamedTuple):
 def _declare(library):
     address, size, narrow, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_double
     signatures = {
-        "new": (address, [address, narrow, size, address, address, real, size]),
+        "new": (address, [address, narrow, size, address, address, real, size, narrow]),
         "free": (None, [address]),
         "candidates": (None, [address] * 6),
         "begin": (narrow, [address, size, size, narrow, address, address, size, size]),
@@ -91,10 +91,12 @@ class NativeWalk:
     """One round's walk over candidates: `begin` at a node, then `run` until DONE.
 
     evidence: where difference sets go; codes, cardinality: dict by column; beta weighs comparing all pairs against
-    going on; nodes with more than `defer_pairs` pairs to compare are handed to the caller (EXHAUST, then `leave`).
+    going on; nodes with more than `defer_pairs` pairs to compare are handed to the caller (EXHAUST, then `leave`);
+    keys: one pair that agrees on a candidate refutes it for all right-hand sides.
     """
 
-    def __init__(self, evidence, cardinality: dict, candidates: Candidates, beta: float, defer_pairs: int):
+    def __init__(self, evidence, cardinality: dict, candidates: Candidates, beta: float, defer_pairs: int,
+                 keys: bool = False):
         self.evidence, self.candidates, words = evidence, candidates, evidence.words
         columns = 64 * words
         self._codes, self._itemsize = np.zeros(columns, np.uintp), np.zeros(columns, np.int32)
@@ -102,7 +104,7 @@ class NativeWalk:
             self._codes[column], self._itemsize[column] = array.ctypes.data, array.itemsize
         self._checked = np.full(candidates.count, evidence.count, np.int64)
         self.handle = _library.walk_new(evidence.handle, words, max(cardinality.values()), self._codes.ctypes.data,
-                                        self._itemsize.ctypes.data, beta, defer_pairs)
+                                        self._itemsize.ctypes.data, beta, defer_pairs, int(keys))
         if not self.handle:
             raise MemoryError("no memory for the walk")
         _library.walk_candidates(self.handle, candidates.start.ctypes.data, candidates.sequence.ctypes.data,
@@ -157,8 +159,10 @@ class NativeWalk:
 class PlainWalk:
     """The plain version of NativeWalk."""
 
-    def __init__(self, evidence, cardinality: dict, candidates: Candidates, beta: float, defer_pairs: int):
+    def __init__(self, evidence, cardinality: dict, candidates: Candidates, beta: float, defer_pairs: int,
+                 keys: bool = False):
         self.evidence, self.candidates, self.cardinality, self.beta = evidence, candidates, cardinality, beta
+        self.keys = keys
         self.open = candidates.right
         self.checked = [evidence.count] * candidates.count
         self._closed, self._stars, self._safe, self._stack = [], [], [], []
@@ -172,7 +176,7 @@ class PlainWalk:
             fresh = self.evidence.masks(self.checked[i])
             refuting = fresh[~(fresh & self.candidates.left[i]).any(axis=1)]
             if len(refuting):
-                self.open[i] &= ~np.bitwise_or.reduce(refuting, axis=0)
+                self.open[i] &= 0 if self.keys else ~np.bitwise_or.reduce(refuting, axis=0)
             self.checked[i] = self.evidence.count
         return int(self.open[low:high].any(axis=1).sum())
 

@@ -12,12 +12,12 @@ import numpy as np
 from mpiedge.errors import UsageError
 from mpiedge.profiling import encode, fds, uccs
 from mpiedge.profiling.encode import EncodedTable
-from mpiedge.profiling.evidence import estimate_bytes
 from mpiedge.profiling.inds import discover_inds
 from mpiedge.profiling.interest import most_interesting
 from mpiedge.profiling.output import fd_lines, ind_lines, sorted_sets, ucc_lines, write_lines
 from mpiedge.profiling.statistics import describe_columns
 from mpiedge.profiling.validate import Verdict, parse_dependency, texts_of, verify
+from mpiedge.profiling.whole import estimate_bytes
 from mpiedge.runtime.root import on_root
 
 SHOWN = 5

@@ -6,7 +6,7 @@ from dependencies import SETTINGS, random_table, read_codes, tune
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpiedge.profiling import evidence, hitting
+from mpiedge.profiling import evidence, hitting, whole
 from mpiedge.profiling.fds import discover_fds
 from mpiedge.profiling.uccs import discover_uccs
 from mpiedge.runtime.mail import Mail
@@ -21,10 +21,10 @@ def queue(world):
 
 def share_all(patch):
     """Share every round on the queue, in small tasks."""
-    patch.setattr(evidence, "SHARE_NS", 0.0)
-    patch.setattr(evidence, "TASK_ROWS", 16)
+    patch.setattr(evidence, "SHARE_NS", -1.0)
+    patch.setattr(whole, "TASK_ROWS", 16)
     patch.setattr(hitting, "FIRST_STEPS", 4)
-    patch.setattr(evidence, "TASK_PAIRS", 50)
+    patch.setattr(whole, "TASK_PAIRS", 50)
 
 
 def same_everywhere(world, array):
@@ -56,8 +56,29 @@ def test_real_tables(world, queue, shared_data, name):
     """Real tables, one short and one long, with everything shared, have the expected dependencies and keys."""
     codes = read_codes(shared_data / "fd" / name, ",", True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evidence, "SHARE_NS", 0.0)
+        patch.setattr(evidence, "SHARE_NS", -1.0)
         patch.setattr(hitting, "FIRST_STEPS", 4)
         found = discover_fds(codes, world=world, queue=queue)
     expected = {"hepatitis.csv": (8250, 348), "nyc13_weather.csv.gz": (383, 41)}[name]
     assert (len(found), len(discover_uccs(found, world=world, queue=queue))) == expected
+
+
+@given(seed=st.integers(0, 2**32), rows=st.integers(2, 400), columns=st.integers(2, 10),
+       setting=st.sampled_from(list(SETTINGS)), calls=st.integers(0, 30), who=st.integers(0, 3))
+@settings(max_examples=10, deadline=None, derandomize=True)
+def test_one_rank_ends_the_search_of_all(world, queue, seed, rows, columns, setting, calls, who):
+    """When one rank is to stop, all end with the same true dependencies, and can go on to all of them."""
+    table = random_table(seed, rows, columns)
+    alone = discover_fds(table)
+    left = iter(range(calls))
+    with pytest.MonkeyPatch.context() as patch:
+        tune(patch, setting)
+        share_all(patch)
+        mine = world.rank == who % world.size
+        early = discover_fds(table, world=world, queue=queue, deadline=lambda: mine and next(left, None) is None)
+        later = discover_fds(table, world=world, queue=queue, state=early.state)
+    assert set(early) <= set(alone)
+    assert early.partial or len(early) == len(alone)
+    assert all(same_everywhere(world, array) for array in (early.lhs, early.rhs, early.state.sets, early.state.closed))
+    assert np.array_equal(later.lhs, alone.lhs)
+    assert np.array_equal(later.rhs, alone.rhs)

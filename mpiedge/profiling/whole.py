@@ -1,0 +1,250 @@
+"""The search with all rows in memory: one tile, partitions of prefixes, tasks that are stolen and cut."""
+
+from collections import OrderedDict
+from itertools import pairwise
+
+import numpy as np
+
+from mpiedge.kernels import bits, partition
+from mpiedge.kernels.evidence import needed_bytes
+from mpiedge.kernels.partition import Partition
+from mpiedge.kernels.walk import DONE, EXHAUST, EXPAND, PAIR_NS, ROW_NS, Candidates, Walk
+from mpiedge.profiling.anytime import Stop
+from mpiedge.profiling.evidence import COMPACT, SHARE_NS, TableEvidence, share
+
+BETA = 1.0  # weight of going on against exhausting pairs; measured flat between 0.1 and 10
+EXPAND_NS = 2e7  # nodes with more work below them are cut into their children
+TASK_PAIRS = 1 << 22
+TASK_ROWS = 1 << 17
+DUPLICATE_SHARE = 8  # drop duplicate rows when they are at least one in so many
+PARTITION_BYTES = 32 << 20
+WALK, PAIRS = 0, 1
+
+
+class WholeTable(TableEvidence):
+    """A table whose rows are all in memory, and the steps of a search in it.
+
+    keys: look for unique column sets instead of dependencies: one pair that agrees on a candidate refutes it.
+    """
+
+    def __init__(self, codes: list[np.ndarray], world=None, queue=None, stop: Stop | None = None, keys: bool = False):
+        super().__init__(codes)
+        self.world, self.queue, self.stop, self.keys = world, queue, stop or Stop(), keys
+        self._partitions: OrderedDict[tuple, Partition] = OrderedDict()
+        self.duplicates = self._drop_duplicates()
+        self.evidence = self.make_evidence(self.codes, self.cardinality)
+        # Many columns can make most pairs differ in their own way: smaller tasks keep what one task finds small.
+        self.task_pairs = TASK_PAIRS if len(self.active) <= 24 else max(1, TASK_PAIRS // 4)
+
+    def _drop_duplicates(self) -> bool:
+        """Whether rows are duplicates; drops them when they are many (equal rows differ nowhere: nothing is lost)."""
+        if not self.active:
+            return self.rows > 1
+        if any(self.pairs[column] == 0 for column in self.active):
+            return False
+        groups = partition.single(self.codes[int(self.by_rank[0])], self.cardinality[int(self.by_rank[0])])
+        for column in self.by_rank[1:].tolist():
+            if not len(groups.rows):
+                return False
+            groups = partition.refine(groups, self.codes[column], self.cardinality[column])
+        if (len(groups.rows) - len(groups.starts) + 1) * DUPLICATE_SHARE >= self.rows:
+            keep = np.ones(self.rows, bool)
+            keep[groups.rows] = False
+            keep[groups.rows[groups.starts[:-1]]] = True
+            self.codes = {column: array[keep] for column, array in self.codes.items()}
+            self.kept_rows = int(keep.sum())
+            self._measure()
+        return len(groups.rows) > 0
+
+    # ---- partitions ----
+
+    def partition(self, prefix: tuple[int, ...]) -> Partition:
+        """Local: the partition of the columns of `prefix`, from the cache or refined from a shorter prefix."""
+        if prefix in self._partitions:
+            self._partitions.move_to_end(prefix)
+            return self._partitions[prefix]
+        if not prefix:
+            return partition.whole(self.kept_rows)
+        column = prefix[-1]
+        if len(prefix) == 1:
+            made = partition.single(self.codes[column], self.cardinality[column])
+        else:
+            made = partition.refine(self.partition(prefix[:-1]), self.codes[column], self.cardinality[column])
+        self.keep(prefix, made)
+        return made
+
+    def keep(self, prefix: tuple[int, ...], made: Partition):
+        """Local: put a partition into the cache, dropping the least recently used ones beyond its limit."""
+        self._partitions[prefix] = made
+        total = sum(one.nbytes for one in self._partitions.values())
+        while total > PARTITION_BYTES and len(self._partitions) > 1:
+            total -= self._partitions.popitem(last=False)[1].nbytes
+
+    # ---- steps of the search ----
+
+    def sample(self):
+        """Collective: compare each row with the latest earlier one that agrees in a column, for every column."""
+        def work(task):
+            column, start, stop = task
+            if not self.stop.tell():
+                self.evidence.window(column, self.cardinality[column], start, stop)
+                self.compact()
+
+        def cost_ns(task):
+            return 8.0 * (task[2] - task[1])
+
+        rows = self.kept_rows
+        tasks = [(column, start, min(start + TASK_ROWS, rows)) for column in self.active if self.pairs[column]
+                 for start in range(0, rows, TASK_ROWS)]
+        _, shared = share(self.world, self.queue, tasks, work, cost_ns, name="sample")
+        self._merge(shared)
+        self.sampled = not self.stop.reached
+
+    def compare_all(self):
+        """Collective: compare all pairs of rows; the evidence is complete then."""
+        everything = self.partition(())
+        undone = []
+
+        def work(task):
+            if self.stop.tell():
+                undone.append(np.zeros(self.words, np.uint64))
+                return
+            self.evidence.pairs(everything, *task)
+            self.compact()
+
+        def cost_ns(task):
+            return (task[0] + task[1]) * (task[1] - task[0]) / 2 * PAIR_NS
+
+        _, shared = share(self.world, self.queue, cut_pairs(everything, self.task_pairs), work, cost_ns, name="pairs")
+        self._merge(shared, closed=np.zeros((1, self.words), np.uint64), undone=undone)
+
+    def settle_round(self, left: np.ndarray, right: np.ndarray):
+        """Collective: one round: walk over the open candidates `left`, `right` (k, words); merge what all ranks found.
+
+        Afterwards each of them is certain or refuted, unless the search is to stop."""
+        candidates = Candidates(left, right, self.by_rank, self.columns)
+        tasks = [(WALK, low, high, 1, 0) for low, high in candidates.groups(0, candidates.count, 0)]
+        round_ = Round(self, candidates)
+        if self.all_pairs * PAIR_NS <= BETA * sum(map(round_.cost_ns, tasks)):
+            self.compare_all()
+            return
+        _, shared = share(self.world, self.queue, tasks, round_.work, round_.cost_ns, name="walk")
+        closed, checked, safe = round_.walk.outcome()
+        self._merge(shared, closed, candidates.left[checked], safe, round_.undone)
+
+    def _merge(self, shared: bool, closed=None, left=None, safe=None, undone=()):
+        """Collective: exchange what was found, where the ranks may have found different things: in shared steps, and
+        in those ended early."""
+        stopped = self.stop.agreed()
+        undone = np.array(undone, np.uint64).reshape(-1, self.words)
+        self.exchange(self.world if shared or stopped else None, closed, left, safe, undone)
+
+
+class Round:
+    """The tasks of one round.
+
+    (WALK, low, high, depth, 0): the node of the first `depth` columns of candidate `low`, above candidates [low, high).
+    (PAIRS, candidate, depth, first, last): the pairs of that node with the later member at a position in [first, last).
+    A rank rebuilds the partition of a node from its columns, so a task is five numbers. A node handed on as PAIRS tasks
+    counts as closed at once: that is used after the round only, when all its tasks are done, or, where the search is to
+    stop, left undone and told in `undone`. A task done twice is harmless.
+    """
+
+    def __init__(self, table: WholeTable, candidates: Candidates):
+        self.table, self.candidates = table, candidates
+        self.walk = Walk(table.evidence, table.cardinality, candidates, BETA, table.task_pairs, table.keys)
+        self.undone: list[np.ndarray] = []
+
+    def cost_ns(self, task: tuple) -> float:
+        """Local: the estimated work of a task."""
+        kind, low, high, depth, _ = task
+        if kind == PAIRS:
+            return self.table.task_pairs * PAIR_NS
+        column = int(self.candidates.prefix(low, 1)[0])
+        rows = self.table.clustered_rows[column]
+        return min(self.table.pairs[column] * PAIR_NS, (high - low) * rows * ROW_NS / depth) + rows * PAIR_NS
+
+    def work(self, task: tuple):
+        """Local: a generator that does one task and yields None between slices and lists of new tasks."""
+        kind, low, high, depth, last = task
+        stop = self.table.stop
+        if kind == PAIRS:
+            candidate, depth, first = low, high, depth
+            columns = self.candidates.prefix(candidate, depth).tolist()
+            if stop.tell():
+                self.undone.append(bits.mask_of(columns, self.table.columns))
+                return
+            self.table.evidence.pairs(self.table.partition(tuple(columns)), first, last)
+            self._compact()
+            return
+        if stop.tell():
+            return
+        prefix = tuple(self.candidates.prefix(low, depth).tolist())
+        node = self.table.partition(prefix)
+        self.walk.begin(low, high, depth, node)
+        one_level = high - low > 1 and (high - low) * len(node.rows) * ROW_NS > EXPAND_NS
+        while (status := self.walk.run(SHARE_NS, one_level)) != DONE:
+            if status == EXHAUST:
+                candidate, at_depth, _, _, at = self.walk.top()
+                self.walk.leave()
+                self.table.keep(tuple(self.candidates.prefix(candidate, at_depth).tolist()), at)
+                cuts = cut_pairs(at, self.table.task_pairs)
+                yield [(PAIRS, candidate, at_depth, first, last) for first, last in cuts]
+            elif status == EXPAND:
+                _, _, below, end, _ = self.walk.top()
+                if end > below:
+                    groups = self.candidates.groups(below, end, depth)
+                    yield [(WALK, first, last, depth + 1, 0) for first, last in groups]
+                return
+            else:
+                self._compact()
+                yield None
+            if stop.tell():
+                return
+        self._compact()
+
+    def _compact(self):
+        if self.table.compact():
+            self.walk.forget()
+
+
+def cut_pairs(node: Partition, most: int) -> list[tuple[int, int]]:
+    """Local: cut the positions of a partition into ranges with about `most` pairs whose later member is inside."""
+    if node.pairs <= most:
+        return [(0, len(node.rows))] if len(node.rows) else []
+    sizes = np.diff(node.starts).astype(np.int64)
+    before = np.concatenate([[0], np.cumsum(sizes * (sizes - 1) // 2)])
+    targets = np.arange(most, node.pairs, most)
+    cluster = np.searchsorted(before, targets, side="right") - 1
+    inside = np.ceil((1 + np.sqrt(1 + 8.0 * (targets - before[cluster]))) / 2).astype(np.int64)  # p (p - 1) / 2 = pairs
+    edges = np.minimum(node.starts[cluster] + inside, node.starts[cluster + 1])
+    edges = np.unique(np.concatenate([[0], edges, [len(node.rows)]])).tolist()
+    return list(pairwise(edges))
+
+
+def tile_bytes(cardinalities: list[int]) -> int:
+    """Local: bytes of one row of the tile over active columns with so many values."""
+    used = [needed_bytes(one) for one in cardinalities]
+    if sum(used) <= 64:
+        return -(-sum(used) // 16) * 16
+    return sum(-(-sum(one > plane for one in used) // 16) * 16 for plane in range(4))
+
+
+def seen_bytes(rows: int, active: int, columns: int) -> int:
+    """Local: bytes of the difference sets seen among so many rows."""
+    seen = (1 << active) // 8 if active <= 24 else (1 << 18) * bits.words_for(active)
+    different = min(rows * rows // 2, 1 << min(active, 62), COMPACT)
+    return seen + different * bits.words_for(columns) * (8 if active <= 24 else 40)
+
+
+def estimate_bytes(rows: int, cardinalities: list[int], columns: int | None = None) -> int:
+    """Local: bytes one rank needs to discover the dependencies of a table in memory, beyond the codes of the caller.
+
+    cardinalities: distinct values per column, of which `columns` (all by default) are used. Counts the row tile, kept
+    partitions, those on the stack of the walk, and what was seen. Codes are counted as given in the narrowest type.
+    """
+    active = [int(one) for one in list(cardinalities)[:columns] if one > 1]
+    partitions = min(3 * len(active) * rows, max(PARTITION_BYTES, 5 * rows))
+    stack = 12 * rows + 8 * max(active, default=0)
+    seen = seen_bytes(rows, len(active), len(cardinalities))
+    return rows * tile_bytes(active) + partitions + stack + seen + (1 << 20)

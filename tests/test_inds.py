@@ -1,11 +1,16 @@
 """Inclusion dependencies against plain sets."""
 
+from itertools import permutations
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mpiedge.profiling import nary
 from mpiedge.profiling.encode import Values, encode_arrays, merge_blocks
-from mpiedge.profiling.inds import discover_inds
+from mpiedge.profiling.inds import discover_inds, discover_partial
+from mpiedge.profiling.nary import Side, discover_nary
 from mpiedge.profiling.texts import Texts
 
 columns = st.lists(st.lists(st.sampled_from(["", "a", "b", "c", "3", "x" * 20]), max_size=6), min_size=1, max_size=6)
@@ -45,3 +50,68 @@ def test_no_columns_no_inclusions(world):
     """An empty list stays one."""
     assert discover_inds(world, []) == []
     assert discover_inds(world, [Values(Texts.of([]), np.zeros(0, np.uint8), np.zeros(0, np.int64))] * 2) == []
+
+
+@given(columns, st.sampled_from([0.2, 0.5, 1.0]))
+@settings(deadline=None)
+def test_shares_equal_those_of_sets(world, cells, least):
+    """The share of distinct values that another column has, for every pair at or above the bound."""
+    sets = [set(values) - {""} for values in cells]
+    expected = [(a, b, len(sets[a] & sets[b]) / len(sets[a])) for a in range(len(sets)) for b in range(len(sets))
+                if a != b and sets[a] and len(sets[a] & sets[b]) / len(sets[a]) >= least]
+    assert discover_partial(world, encoded(world, cells), least) == expected
+
+
+def sides(world, tables: list) -> list[Side]:
+    """The columns of tables given as lists of equally long columns."""
+    found = []
+    for number, table in enumerate(tables):
+        arrays = [np.array(values, object) for values in table]
+        found += [Side(number, column.codes, column.values)
+                  for column in merge_blocks(world, [encode_arrays(0, arrays)], len(arrays))[1]]
+    return found
+
+
+def lists_by_definition(tables: list, unary: list, largest: int) -> list:
+    """All inclusions between lists of columns, parts included, rows with missing cells left out."""
+    places = [(table, column) for table in range(len(tables)) for column in range(len(tables[table]))]
+    known, found = {((a,), (b,)) for a, b in unary}, []
+    for size in range(2, largest + 1):
+        for left in permutations(range(len(places)), size):
+            if list(left) != sorted(left) or len({places[a][0] for a in left}) > 1:
+                continue
+            for right in permutations(range(len(places)), size):
+                if len({places[b][0] for b in right}) > 1 or set(left) & set(right):
+                    continue
+                parts = [(left[:k] + left[k + 1 :], right[:k] + right[k + 1 :]) for k in range(size)]
+                tuples = [{row for row in zip(*[tables[places[c][0]][places[c][1]] for c in side]) if all(row)}
+                          for side in (left, right)]
+                if all(part in known for part in parts) and tuples[0] <= tuples[1]:
+                    known.add((left, right))
+                    found.append(tuple(zip(left, right)))
+    return sorted(found, key=lambda pairs: (len(pairs), pairs))
+
+
+@given(st.lists(st.integers(1, 3).flatmap(lambda width: st.lists(
+    st.tuples(*[st.sampled_from(["", "a", "b", "c"])] * width), min_size=1, max_size=5)), min_size=1, max_size=2),
+    st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_lists_of_columns_equal_those_of_sets(world, rows, cut):
+    """Inclusions between up to three columns of one and two tables, also bucket by bucket and slice by slice."""
+    tables = [[list(values) for values in zip(*table)] for table in rows]
+    columns = sides(world, tables)
+    unary = discover_inds(world, [side.values for side in columns])
+    with pytest.MonkeyPatch.context() as patch:
+        if cut:
+            patch.setattr(nary, "BUCKET_ROWS", 2)
+            patch.setattr(nary, "SLICE_ROWS", 3)
+        found, complete = discover_nary(world, None, columns, unary, 3)
+    assert found == lists_by_definition(tables, unary, 3) and complete == 3
+
+
+def test_too_many_lists_end_with_the_level_before(world, monkeypatch):
+    """What could not be looked at is said by the number of columns up to which the result is complete."""
+    monkeypatch.setattr(nary, "MOST_CANDIDATES", 3)
+    columns = sides(world, [[["a", "b"]] * 4, [["a", "b"]] * 4])
+    unary = discover_inds(world, [side.values for side in columns])
+    assert discover_nary(world, None, columns, unary, 4) == ([], 1)

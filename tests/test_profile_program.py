@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mpiedge.commands import profile as command
 from mpiedge.errors import InputError, MemoryPlanError, UsageError
 
-FILES = ("fds.jsonl", "uccs.jsonl", "inds.jsonl", "columns.json", "summary.json")
+FILES = ("fds.jsonl", "ranked.csv", "uccs.jsonl", "inds.jsonl", "columns.json", "summary.json")
 
 
 @pytest.fixture
@@ -139,6 +139,31 @@ def test_files_are_the_same_at_any_number_of_ranks(program, tmp_path):
     assert {"lhs": ["two.key"], "rhs": ["one.p"]} in lines(folder / "inds.jsonl")
 
 
+def test_what_is_asked_for_on_top_is_the_same_at_any_number_of_ranks(program, tmp_path):
+    """Approximate dependencies, partial and longer inclusions, a full ranking and Metanome's form, byte for byte."""
+    rows = [[f"k{n % 50}", str(n % 50 // 7), str(n % 50 % 7 if n % 40 else 9), "" if n % 5 else "z"] for n in range(300)]
+    one = small_csv(tmp_path / "one.csv", rows, "pqrs")
+    two = small_csv(tmp_path / "two.csv", [[f"k{n}", str(n // 7)] for n in range(50)], "kv")
+    flags = ["--fd", "--ind", "--error", "0.05", "--max-ind", "2", "--ind-coverage", "0.5", "--top", "0", "--format",
+             "metanome"]
+    results = {}
+    for ranks, access in [(0, "shared"), (3, "served")]:
+        done, folder = program(ranks, one, two, *flags, env={"MPIEDGE_ACCESS": access}, run=f"{access}{ranks}")
+        assert done.returncode == 0, done.stderr
+        names = ("fds.jsonl", "ranked.csv", "inds.jsonl", "fds.txt", "inds.txt", "summary.json", "manifest.json")
+        results[ranks] = [(folder / name).read_bytes() for name in names]
+    assert results[0] == results[3]
+    found = {(tuple(fd["lhs"]), fd["rhs"]): fd["g3"] for fd in lines(folder / "fds.jsonl") if fd["table"] == "one"}
+    assert found[("p",), "q"] == 0 and found[("p",), "r"] == 8 / 300
+    inds = {(tuple(ind["lhs"]), tuple(ind["rhs"])): ind.get("coverage", 1) for ind in lines(folder / "inds.jsonl")}
+    assert inds[("one.p", "one.q"), ("two.k", "two.v")] == 1 and inds[("one.r",), ("two.v",)] == 7 / 8
+    best = list(csv.DictReader((folder / "ranked.csv").open()))
+    assert [row["rank"] for row in best if row["table"] == "two"] == ["1"]
+    assert best[0]["lhs"] == '["p"]' and best[0]["redundant_rows"] == "250" and len(best) == len(lines(
+        folder / "fds.jsonl"))
+    assert "1[=5" in (folder / "inds.txt").read_text() and "1->2" in (folder / "fds.txt").read_text()
+
+
 @pytest.fixture(scope="module")
 def first_lines() -> dict:
     """Files of the first rank count, for those after it."""
@@ -200,7 +225,9 @@ def test_missing_files_folders_and_runs(program, profile, tmp_path):
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--delimiter", ";;"], "--delimiter"), (["--max-lhs", "-1"], "--max-lhs"), (["--verify", "p q"], "--verify"),
-    (["--verify", "p -> q", "--fd"], "--verify"), (["--verify", "p -> nothing"], "no table has all columns")])
+    (["--verify", "p -> q", "--fd"], "--verify"), (["--verify", "p -> nothing"], "no table has all columns"),
+    (["--error", "1"], "--error"), (["--error", "nan"], "--error"), (["--max-ind", "0"], "--max-ind"),
+    (["--ind-coverage", "0"], "--ind-coverage"), (["--top", "-1"], "--top")])
 def test_arguments_that_make_no_sense(profile, tmp_path, arguments, message):
     """Usage errors name the flag and have exit code 2."""
     with pytest.raises(UsageError, match=message) as caught:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpiedge.errors import UsageError
-from mpiedge.profiling.interest import count_groups, most_interesting
+from mpiedge.profiling import interest, metanome
 from mpiedge.profiling.output import columns_of, fd_lines, sorted_sets
 from mpiedge.profiling.validate import parse_dependency, verify
 
@@ -30,8 +30,6 @@ def test_verdicts_equal_a_plain_group_by(rows, columns):
     assert verdict.violating.tolist() == sorted(broken)
     assert verdict.g3 == ((len(rows) - kept) / len(rows) if rows else 0)
     assert verdict.holds == (not broken)
-    if rows and columns:
-        assert count_groups([table[:, column] for column in range(columns)]) == len(groups)
 
 
 def test_dependencies_are_read():
@@ -64,9 +62,44 @@ def test_lines_are_json_with_any_names():
 
 
 def test_keys_and_constants_are_not_interesting():
-    """Shown are dependencies that repeat themselves; not those of a key, of a constant, or nearly so."""
+    """First come dependencies that repeat themselves; last those of a key, of a constant, or nearly so."""
     rows = np.arange(100)
-    table = [rows, rows // 10, rows // 10 % 5, np.zeros(100, np.int64)]  # key, group, its value, constant
-    lhs = np.array([[0], [1], [2]], np.uint64)  # {} -> 3, {0} -> 1, {1} -> 2
-    found = most_interesting(lhs, np.array([3, 1, 2]), [column.astype(np.uint8) for column in table], 5)
-    assert found == [{"lhs": [1], "rhs": 2, "redundant": 90}]
+    codes = [rows, rows // 10, rows // 10 % 5, np.zeros(100, np.int64)]  # key, group, its value, constant
+    lhs, rhs = np.array([[0], [1], [2]], np.uint64), np.array([3, 1, 2])  # {} -> 3, {0} -> 1, {1} -> 2
+    for everything in (False, True):
+        found = interest.rank(lhs, rhs, None, codes, [None] * 4, 5, everything)
+        assert found.index[0] == 2 and found.redundant[0] == 90 and found.covered[0] == 100
+        assert found.score[0] > 0 and not found.score[1:].any()
+
+
+@given(codes, st.integers(0, 3))
+@settings(deadline=None)
+def test_ranking_counts_as_plain_sets_do(rows, many):
+    """Redundant and covered rows of every left-hand side, the score from them, best first, ties in the given order."""
+    columns = np.array(rows, np.uint8).reshape(-1, 3).T
+    size = len(rows)
+    sets = [(lhs, rhs) for rhs in range(3) for length in range(3) for lhs in combinations({0, 1, 2} - {rhs}, length)]
+    masks = np.array([[sum(1 << column for column in lhs)] for lhs, _ in sets], np.uint64)
+    errors = np.arange(len(sets)) % 2 / 4
+    found = interest.rank(masks, np.array([rhs for _, rhs in sets]), errors, list(columns), [0, None, None], many, True)
+    plain = []
+    for number, (lhs, rhs) in enumerate(sets if size > 1 else []):
+        groups = len({tuple(row[column] for column in lhs) for row in rows})
+        covered = sum(0 not in lhs or row[0] != 0 for row in rows)
+        variety = 1 - max(Counter(row[rhs] for row in rows).values()) / size
+        score = (1 - groups / size) * (covered / size) * variety / max(len(lhs), 1) * (1 - errors[number]) * bool(lhs)
+        plain.append((-score, number, size - groups, covered))
+    plain = sorted(plain)[: many or None]
+    assert found.index.tolist() == [number for _, number, _, _ in plain]
+    assert found.score == pytest.approx([-score for score, *_ in plain])
+    assert list(zip(found.redundant.tolist(), found.covered.tolist())) == [figures[2:] for figures in plain]
+
+
+def test_the_form_of_metanome():
+    """Tables and columns are numbered from 1, columns on over the tables; signs that would break a line are spaces."""
+    numbering = metanome.Numbering([("one", ["a", "b\tc"]), ("two", ["x.y", "z"])])
+    assert numbering.head() == ("# TABLES\none\t1\ntwo\t2\n# COLUMN\n1.a\t1\n1.b c\t2\n2.x.y\t3\n2.z\t4\n"
+                                "# RESULTS\n")
+    assert numbering.fd_lines(1, np.array([[1], [0]], np.uint64), np.array([1, 0])) == "3->4\n->3\n"
+    assert numbering.ucc_lines(0, np.array([[3]], np.uint64)) == "1,2\n"
+    assert numbering.ind_lines([([(0, 0), (0, 1)], [(1, 1), (1, 0)])]) == "1,2[=4,3\n"

@@ -39,6 +39,16 @@ def build_parser():
                       help='check one dependency, such as "a,b -> c", and list the rows that violate it')
     page.add_argument("--max-lhs", type=int, metavar="N",
                       help="only dependencies with at most N columns on the left, and keys of at most N columns")
+    page.add_argument("--error", type=float, default=0.0, metavar="G3",
+                      help="also dependencies that hold once a share of up to G3 of the rows is removed, as 0.01")
+    page.add_argument("--max-ind", type=int, default=1, metavar="N",
+                      help="also inclusions between lists of up to N columns (default 1: single columns)")
+    page.add_argument("--ind-coverage", type=float, default=1.0, metavar="SHARE",
+                      help="also inclusions of at least this share of a column's distinct values (default 1: of all)")
+    page.add_argument("--top", type=int, metavar="N",
+                      help="rank all dependencies and list the N best of each table in ranked.csv (0: all)")
+    page.add_argument("--format", choices=("jsonl", "metanome"), default="jsonl",
+                      help="metanome: the text form of Metanome too, in fds.txt, uccs.txt and inds.txt")
     page.add_argument("--delimiter", metavar="D", help="one character, or tab (default: the fitting one of , ; tab |)")
     page.add_argument("--no-header", action="store_true", help="the first record is data; columns are column_1, ...")
     page.add_argument("--null", metavar="TOKEN", help="cells with this text are missing, as empty cells are")
@@ -87,6 +97,14 @@ def check(args) -> str | None:
     """The delimiter as a character; raises UsageError for arguments that make no sense."""
     if args.max_lhs is not None and args.max_lhs < 0:
         raise UsageError("--max-lhs", "must not be negative", "Give 0 for constant columns only")
+    if not 0 <= args.error < 1:
+        raise UsageError("--error", f"cannot be {args.error}", "Give a share of the rows from 0 to below 1, as 0.01")
+    if args.max_ind < 1:
+        raise UsageError("--max-ind", "must be at least 1", "Give 1 for single columns only")
+    if not 0 < args.ind_coverage <= 1:
+        raise UsageError("--ind-coverage", f"cannot be {args.ind_coverage}", "Give a share above 0, up to 1")
+    if args.top is not None and args.top < 0:
+        raise UsageError("--top", "must not be negative", "Give 0 to rank all")
     if not args.tables and (args.delimiter or args.no_header):
         raise UsageError("--delimiter, --no-header", "are for CSV files, and none is given", "Name a TABLE")
     if args.verify and any(getattr(args, name) for name in DEFAULT):

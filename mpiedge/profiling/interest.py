@@ -1,59 +1,112 @@
-"""Which dependencies a person wants to see first: few columns, no key on the left, much repeated on the right."""
+"""Which dependencies a person wants to see first: few columns, no key on the left, much repeated on the right.
+
+A dependency that tells many cells matters, one whose left-hand side is nearly a key tells none (ranking by redundancy:
+Wei & Link, ICDE 2019). With rows n and groups of equal left-hand sides g, `redundant` = n - g cells of the right-hand
+side are told by other rows. The score is their share, times the share of rows in which nothing on the left is missing,
+times how unlike the cells on the right are (one less the share of the most frequent), times 1 - g3, divided by the
+columns on the left.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 
-from mpiedge.kernels import dictionary
-from mpiedge.profiling.output import columns_of
+from mpiedge.kernels import bits
+from mpiedge.profiling.evidence import share
+from mpiedge.profiling.nodes import Nodes
 
 WIDEST = 3
-LEAST_REDUNDANCY = 0.1
 MOST_SETS = 200
-"""Left-hand sides that are looked at, the smallest first."""
+"""Without an order to rank all: left-hand sides that are looked at, the smallest first, up to three columns."""
 
 SAMPLE_ROWS = 4096
-"""Rows, evenly spread, that the order is found from; the figures of the chosen ones come from all rows."""
+"""Rows, evenly spread, in which the best of them are found; the figures of these come from all rows."""
+
+LEAST_REDUNDANCY = 0.1
+"""Share of redundant rows from which on a dependency is shown on the screen."""
+
+TASK_SETS = 256
+ROW_NS = 4.0
 
 
-def most_interesting(lhs: np.ndarray, rhs: np.ndarray, codes: list[np.ndarray], many: int) -> list[dict]:
-    """Local: up to `many` dependencies as {"lhs", "rhs", "redundant"}; lhs, rhs in the order of `output.sorted_sets`.
+@dataclass(frozen=True)
+class Ranked:
+    """The best dependencies of a table, best first; arrays of one length.
 
-    redundant: cells of the right-hand side that the dependency alone tells. Their share (in a sample) is weighed by how
-    unlike the cells of that column are, and divided by the columns on the left.
+    index: place among the dependencies given; score; redundant: rows whose right-hand side another row tells; covered:
+    rows in which no column on the left is missing.
+    """
+
+    index: np.ndarray
+    score: np.ndarray
+    redundant: np.ndarray
+    covered: np.ndarray
+
+
+def rank(lhs: np.ndarray, rhs: np.ndarray, g3: np.ndarray | None, codes: list[np.ndarray], missing: list[int | None],
+         many: int, everything: bool, world=None, queue=None) -> Ranked:
+    """Collective: the `many` best dependencies (0: all); lhs, rhs in the order of `output.sorted_sets`.
+
+    codes, missing: of each column, with the code of its missing cells; the same on every rank. everything: weigh all of
+    them on all rows, shared on the queue; otherwise the best of the smallest left-hand sides in a sample are weighed.
     """
     rows = len(codes[0]) if codes else 0
-    if rows < 2:
-        return []
-    sample = [column[:: -(-rows // SAMPLE_ROWS)] for column in codes]
-    size = len(sample[0])
-    variety = [1 - np.bincount(column).max() / size for column in sample]
-    head = lhs[: 20 * MOST_SETS]
-    shares: dict[tuple, float] = {}
-    scored = []
-    for columns, right in zip(columns_of(head), rhs[: len(head)].tolist()):
-        chosen = tuple(columns)
-        if not 0 < len(chosen) <= WIDEST or (chosen not in shares and len(shares) >= MOST_SETS):
-            continue
-        if chosen not in shares:
-            shares[chosen] = 1 - count_groups([sample[column] for column in chosen]) / size
-        if shares[chosen] > 0:
-            scored.append((-shares[chosen] * variety[right] / len(chosen), len(scored), list(chosen), right))
-    found = []
-    for _, _, chosen, right in sorted(scored)[: 2 * many]:
-        redundant = rows - count_groups([codes[column] for column in chosen])
-        if redundant >= LEAST_REDUNDANCY * rows and len(found) < many:
-            found.append({"lhs": chosen, "rhs": right, "redundant": redundant})
-    return found
+    if rows < 2 or not len(rhs):
+        return Ranked(*[np.empty(0, kind) for kind in (np.int64, np.float64, np.int64, np.int64)])
+    chosen = np.arange(len(rhs)) if everything else _promising(lhs, rhs, codes, many)
+    groups, covered = _weigh(lhs[chosen], codes, missing, world, queue)
+    sizes = bits.sizes(lhs[chosen])
+    score = (1 - groups / rows) * (covered / rows) * variety(codes)[rhs[chosen]] / np.maximum(sizes, 1)
+    score[sizes == 0] = 0.0  # a constant: known without any other column
+    if g3 is not None:
+        score *= 1 - g3[chosen]
+    best = np.lexsort((chosen, -score))[: many or None]
+    return Ranked(chosen[best], score[best], rows - groups[best], covered[best])
 
 
-def count_groups(codes: list[np.ndarray]) -> int:
-    """Local: how many combinations of codes occur."""
-    groups = codes[0]
-    for column in codes[1:]:
-        groups = _group(groups.astype(np.int64) * (int(column.max()) + 1) + column)
-    return int(np.count_nonzero(np.bincount(groups)))
+def variety(codes: list[np.ndarray]) -> np.ndarray:
+    """Local: one less the share of the most frequent value, by column."""
+    return 1 - np.array([np.bincount(column).max() / len(column) for column in codes])
 
 
-def _group(numbers: np.ndarray) -> np.ndarray:
-    """Local: equal numbers numbered alike; hashing beats sorting by far."""
-    start = np.arange(0, numbers.nbytes, numbers.itemsize, dtype=np.int64)
-    return dictionary.group(numbers.view(np.uint8), start, np.full(len(numbers), numbers.itemsize, np.int32))[0]
+def _promising(lhs, rhs, codes, many: int) -> np.ndarray:
+    """Local: the dependencies that look best in a sample of the rows, among the first of up to three columns."""
+    sizes = bits.sizes(lhs)
+    head = np.flatnonzero((sizes > 0) & (sizes <= WIDEST))[: 20 * MOST_SETS]
+    if not len(head):
+        return head
+    _, first, of = np.unique(lhs[head], axis=0, return_index=True, return_inverse=True)
+    head = head[np.isin(of.ravel(), np.argsort(first, kind="stable")[:MOST_SETS])]
+    sample = [column[:: -(-len(column) // SAMPLE_ROWS)] for column in codes]
+    groups, _ = _weigh(lhs[head], sample, [None] * len(codes))
+    score = (1 - groups / len(sample[0])) * variety(sample)[rhs[head]] / sizes[head]
+    best = np.lexsort((head, -score))[: 2 * many]
+    return np.sort(head[best[score[best] > 0]])
+
+
+def _weigh(lhs, codes, missing, world=None, queue=None) -> tuple[np.ndarray, np.ndarray]:
+    """Collective: groups of equal left-hand sides, and rows without a missing cell there, of every dependency."""
+    nodes = Nodes(codes)
+    rows = nodes.rows
+    sets, of = np.unique(lhs, axis=0, return_inverse=True)
+    order = nodes.in_order(sets)
+    sets = sets[order]
+    filled = {column: codes[column] != code for column, code in enumerate(missing) if code is not None}
+
+    def work(task):
+        part = sets[task[0] : task[1]]
+        groups, covered = np.empty(len(part), np.int64), np.full(len(part), rows)
+        for index, (columns, node) in enumerate(zip(bits.members(part, nodes.columns), nodes.walk(part))):
+            groups[index] = rows - len(node.rows) + len(node.starts) - 1
+            there = [filled[column] for column in columns if column in filled]
+            if there:
+                covered[index] = np.count_nonzero(np.logical_and.reduce(there))
+            yield None
+        return {"groups": groups, "covered": covered}
+
+    tasks = [(begin, min(begin + TASK_SETS, len(sets))) for begin in range(0, len(sets), TASK_SETS)]
+    results, shared = share(world, queue, tasks, work, lambda task: (task[1] - task[0]) * rows * ROW_NS, name="rank")
+    messages = [message for _, message in (queue.gather(results) if shared else results)]
+    place = np.argsort(order)[of.ravel()]
+    return tuple(np.concatenate([np.zeros(0, np.int64), *[message[name] for message in messages]])[place]
+                 for name in ("groups", "covered"))

@@ -35,13 +35,14 @@ def _quoted(name: str) -> str:
     return json.dumps(name, ensure_ascii=False)
 
 
-def fd_lines(table: str, names: list[str], lhs: np.ndarray, rhs: np.ndarray) -> str:
-    """Local: functional dependencies as lines of fds.jsonl, in the order given."""
+def fd_lines(table: str, names: list[str], lhs: np.ndarray, rhs: np.ndarray, g3: np.ndarray | None = None) -> str:
+    """Local: functional dependencies as lines of fds.jsonl, in the order given; g3: of each, None for 0."""
     quoted = [_quoted(name) for name in names]
     head = f'{{"table": {_quoted(table)}, "lhs": ['
-    tails = [f'], "rhs": {name}, "g3": 0.0}}\n' for name in quoted]
-    return "".join([head + ", ".join([quoted[column] for column in columns]) + tails[right]
-                    for columns, right in zip(columns_of(lhs), rhs.tolist())])
+    tails = [f'], "rhs": {name}, "g3": ' for name in quoted]
+    errors = ["0.0}\n"] * len(rhs) if g3 is None else [f"{value!r}}}\n" for value in g3.tolist()]
+    return "".join([head + ", ".join([quoted[column] for column in columns]) + tails[right] + error
+                    for columns, right, error in zip(columns_of(lhs), rhs.tolist(), errors)])
 
 
 def ucc_lines(table: str, names: list[str], sets: np.ndarray) -> str:
@@ -51,15 +52,21 @@ def ucc_lines(table: str, names: list[str], sets: np.ndarray) -> str:
     return "".join([head + ", ".join([quoted[column] for column in columns]) + "]}\n" for columns in columns_of(sets)])
 
 
-def ind_lines(pairs: list[tuple[str, str]]) -> str:
-    """Local: inclusion dependencies between qualified columns ("table.column") as lines of inds.jsonl."""
-    return "".join(f'{{"lhs": [{_quoted(lhs)}], "rhs": [{_quoted(rhs)}]}}\n' for lhs, rhs in pairs)
+def ind_lines(inclusions: list[tuple[list[str], list[str], float]]) -> str:
+    """Local: inclusion dependencies between lists of qualified columns ("table.column") as lines of inds.jsonl; the
+    number is the share of the distinct values on the left that occur on the right, left out where it is 1."""
+    lines = []
+    for lhs, rhs, coverage in inclusions:
+        left, right = (", ".join(map(_quoted, side)) for side in (lhs, rhs))
+        share = "" if coverage == 1 else f', "coverage": {coverage!r}'
+        lines.append(f'{{"lhs": [{left}], "rhs": [{right}]{share}}}\n')
+    return "".join(lines)
 
 
-def write_lines(stage, relative: str, items: list[int], lines) -> None:
+def write_lines(stage, relative: str, items: list[int], lines, head: str = "") -> None:
     """Collective: writes a file of lines; `lines(table, slice)` gives the text of some of a table's items, on any rank.
 
-    items: how many each table has. 20,000 lines are one queue task.
+    items: how many each table has. head: what stands above the lines. 20,000 lines are one queue task.
     """
     pieces = [(table, begin) for table, count in enumerate(items) for begin in range(0, count, LINES_PER_PIECE)]
     index = {piece: number for number, piece in enumerate(pieces)}
@@ -69,4 +76,4 @@ def write_lines(stage, relative: str, items: list[int], lines) -> None:
         stage.access.write_piece(relative, index[task], text.encode())
 
     stage.queue.run(pieces, work, name="write")
-    stage.access.join_pieces(relative, len(pieces))
+    stage.access.join_pieces(relative, len(pieces), head.encode())

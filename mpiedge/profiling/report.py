@@ -9,31 +9,52 @@ from functools import partial
 
 import numpy as np
 
-from mpiedge.errors import UsageError
-from mpiedge.profiling import encode, fds, uccs
+from mpiedge.profiling import encode, fds, interest, metanome, uccs, verification
+from mpiedge.profiling.approximate import discover_approximate, most_removals
 from mpiedge.profiling.encode import EncodedTable
-from mpiedge.profiling.inds import discover_inds
-from mpiedge.profiling.interest import most_interesting
-from mpiedge.profiling.output import fd_lines, ind_lines, sorted_sets, ucc_lines, write_lines
+from mpiedge.profiling.inds import discover_inds, discover_partial
+from mpiedge.profiling.nary import Side, discover_nary
+from mpiedge.profiling.output import columns_of, fd_lines, ind_lines, sorted_sets, ucc_lines, write_lines
 from mpiedge.profiling.statistics import describe_columns
-from mpiedge.profiling.validate import Verdict, parse_dependency, texts_of, verify
+from mpiedge.profiling.validate import Verdict
 from mpiedge.profiling.whole import estimate_bytes
-from mpiedge.runtime.root import on_root
 
 SHOWN = 5
+MOST_SHOWN = 50
+RANKED = 20
+"""Dependencies in ranked.csv without --top."""
+
+
+@dataclass(frozen=True)
+class FoundFds:
+    """The dependencies of a table in output order: lhs uint64 words, rhs, g3 (None: all 0), and the best of them."""
+
+    lhs: np.ndarray
+    rhs: np.ndarray
+    g3: np.ndarray | None
+    ranked: interest.Ranked
+
+    def __len__(self) -> int:
+        return len(self.rhs)
+
+    def error(self, index) -> float:
+        """Local: g3 of one of them."""
+        return 0.0 if self.g3 is None else float(self.g3[index])
 
 
 @dataclass
 class Found:
     """What was discovered; None where it was not asked for.
 
-    fds: per table (lhs uint64 words, rhs) in output order; uccs: per table sets; inds: pairs of (table,
-    column); verdicts: per table that has the columns, (table, lhs columns, rhs column, Verdict).
+    fds, uccs: per table, uccs as sets; inds: (left, right, coverage) with lists of (table, column) on both sides;
+    ind_columns: up to how many columns they are complete; verdicts: per table that has the columns, (table, lhs
+    columns, rhs column, Verdict).
     """
 
-    fds: list[tuple[np.ndarray, np.ndarray]] | None = None
+    fds: list[FoundFds] | None = None
     uccs: list[np.ndarray] | None = None
-    inds: list[tuple[tuple[int, int], tuple[int, int]]] | None = None
+    inds: list[tuple[list[tuple[int, int]], list[tuple[int, int]], float]] | None = None
+    ind_columns: int = 1
     verdicts: list[tuple[EncodedTable, list[int], int, Verdict]] | None = None
 
 
@@ -62,42 +83,66 @@ def discover(stage, tables: list[EncodedTable], wanted: set[str], args) -> Found
     if "ucc" in wanted:
         found.uccs = []
     for table in tables if wanted & {"fd", "ucc"} else []:
+        approximate = "fd" in wanted and most_removals(args.error, table.rows) > 0
+        if approximate:
+            found.fds.append(find_approximate(stage, table, args))
+        if approximate and "ucc" not in wanted:
+            continue
         result = fds.discover_fds(table.codes, world=stage.world, queue=stage.queue, max_lhs=args.max_lhs,
-                                  progress=partial(tell_round, stage, table.name))
-        if "fd" in wanted:
+                                  progress=partial(tell_round, stage, table.name, "minimal difference sets"))
+        if "fd" in wanted and not approximate:
             order = sorted_sets(result.lhs, result.rhs)
-            found.fds.append((result.lhs[order], result.rhs[order]))
+            found.fds.append(ranked(stage, table, result.lhs[order], result.rhs[order], None, args))
         if "ucc" in wanted:
             sets = uccs.discover_uccs(result, world=stage.world, queue=stage.queue)
             found.uccs.append(sets[sorted_sets(sets)])
     if "ind" in wanted:
-        place = [(index, column) for index, table in enumerate(tables) for column in range(len(table.names))]
-        pairs = discover_inds(stage.world, [column.values for table in tables for column in table.columns])
-        found.inds = [(place[a], place[b]) for a, b in pairs]
+        found.inds, found.ind_columns = find_inds(stage, tables, args)
     if "verify" in wanted:
-        found.verdicts = verdicts(tables, args.verify)
+        found.verdicts = verification.verdicts(tables, args.verify)
     return found
 
 
-def tell_round(stage, table: str, number: int, candidates: int, sets: int) -> None:
+def find_approximate(stage, table: EncodedTable, args) -> FoundFds:
+    """Collective: the dependencies of a table with g3 <= args.error."""
+    result = discover_approximate(table.codes, args.error, world=stage.world, queue=stage.queue, max_lhs=args.max_lhs,
+                                  progress=partial(tell_round, stage, table.name, "largest sets above the limit"))
+    order = sorted_sets(result.lhs, result.rhs)
+    return ranked(stage, table, result.lhs[order], result.rhs[order], result.g3[order], args)
+
+
+def ranked(stage, table: EncodedTable, lhs: np.ndarray, rhs: np.ndarray, g3: np.ndarray | None, args) -> FoundFds:
+    """Collective: the dependencies with their ranking: of all with --top, else of the smallest left-hand sides."""
+    missing = [None if args.null_unequal else column.missing for column in table.columns]  # unequal ones never agree
+    best = interest.rank(lhs, rhs, g3, table.codes, missing, RANKED if args.top is None else args.top,
+                         args.top is not None, stage.world, stage.queue)
+    return FoundFds(lhs, rhs, g3, best)
+
+
+def find_inds(stage, tables: list[EncodedTable], args) -> tuple[list, int]:
+    """Collective: inclusions between single columns and, if asked for, lists of columns; up to which length all."""
+    place = [(index, column) for index, table in enumerate(tables) for column in range(len(table.names))]
+    sides = [Side(index, column.codes, column.values) for index, table in enumerate(tables) for column in table.columns]
+    values = [side.values for side in sides]
+    if args.ind_coverage < 1:
+        unary = discover_partial(stage.world, values, args.ind_coverage)
+    else:
+        unary = [(a, b, 1.0) for a, b in discover_inds(stage.world, values)]
+    found = [([place[a]], [place[b]], share) for a, b, share in unary]
+    complete = 1
+    if args.max_ind > 1:
+        whole = [(a, b) for a, b, share in unary if share == 1]
+        lists, complete = discover_nary(stage.world, stage.queue, sides, whole, args.max_ind)
+        found += [([place[a] for a, _ in pairs], [place[b] for _, b in pairs], 1.0) for pairs in lists]
+        if complete < args.max_ind:
+            stage.warn(f"--max-ind {args.max_ind}: there are too many candidates of {complete + 1} columns; "
+                       f"inclusions of up to {complete} are listed")
+    return found, complete
+
+
+def tell_round(stage, table: str, what: str, number: int, candidates: int, sets: int) -> None:
     """Local: a line on rank 0 with -v."""
-    stage.detail(f"{table:7s} round {number}: {candidates:,} candidates to check, {sets:,} minimal difference sets")
-
-
-def verdicts(tables: list[EncodedTable], dependency: str) -> list:
-    """Local: the dependency checked on every table that has its columns. Raises UsageError when none has."""
-    lhs, rhs = parse_dependency(dependency)
-    checked = []
-    for table in tables:
-        if {*lhs, rhs} <= set(table.names):
-            left, right = [table.names.index(name) for name in lhs], table.names.index(rhs)
-            checked.append((table, left, right, verify([table.codes[column] for column in left], table.codes[right])))
-    if not checked:
-        known = ", ".join(name for table in tables for name in table.names)
-        error = UsageError("--verify", f"no table has all columns of {dependency!r}", f"There are: {known[:300]}")
-        error.everywhere = True
-        raise error
-    return checked
+    stage.detail(f"{table:7s} round {number}: {candidates:,} candidates to check, {sets:,} {what}")
 
 
 def describe(stage, tables: list[EncodedTable]) -> dict:
@@ -116,24 +161,65 @@ def write(stage, tables: list[EncodedTable], found: Found, columns: dict | None)
     """Collective: writes the files of the profile stage; their names in the run folder."""
     files = []
     if found.fds is not None:
-        files.append("profile/fds.jsonl")
-        write_lines(stage, files[-1], [len(rhs) for _, rhs in found.fds], lambda index, part: fd_lines(
-            tables[index].name, tables[index].names, found.fds[index][0][part], found.fds[index][1][part]))
+        files += ["profile/fds.jsonl", "profile/ranked.csv"]
+        write_lines(stage, files[0], [len(one) for one in found.fds], lambda index, part: fd_lines(
+            tables[index].name, tables[index].names, found.fds[index].lhs[part], found.fds[index].rhs[part],
+            None if found.fds[index].g3 is None else found.fds[index].g3[part]))
+        stage.access.write_text(files[1], ranked_text(tables, found.fds))
     if found.uccs is not None:
         files.append("profile/uccs.jsonl")
         write_lines(stage, files[-1], [len(sets) for sets in found.uccs], lambda index, part: ucc_lines(
             tables[index].name, tables[index].names, found.uccs[index][part]))
     if found.inds is not None:
         files.append("profile/inds.jsonl")
-        stage.access.write_text(files[-1], ind_lines(
-            [(qualified(tables, lhs), qualified(tables, rhs)) for lhs, rhs in found.inds]))
+        stage.access.write_text(files[-1], ind_lines([
+            ([qualified(tables, place) for place in lhs], [qualified(tables, place) for place in rhs], coverage)
+            for lhs, rhs, coverage in found.inds]))
+    if stage.args.format == "metanome":
+        files += write_metanome(stage, tables, found)
     if columns is not None:
         files.append("profile/columns.json")
         stage.access.write_text(files[-1], column_text(columns))
     if found.verdicts is not None:
         files.append("verify/violations.csv")
-        stage.access.write_text(files[-1], violations(stage.world, found.verdicts))
+        stage.access.write_text(files[-1], verification.violations(stage.world, found.verdicts))
     return files
+
+
+def write_metanome(stage, tables: list[EncodedTable], found: Found) -> list[str]:
+    """Collective: fds.txt, uccs.txt and inds.txt in the form of Metanome; their names in the run folder."""
+    numbering = metanome.Numbering([(table.name, table.names) for table in tables])
+    files = []
+    if found.fds is not None:
+        files.append("profile/fds.txt")
+        write_lines(stage, files[-1], [len(one) for one in found.fds], lambda index, part: numbering.fd_lines(
+            index, found.fds[index].lhs[part], found.fds[index].rhs[part]), numbering.head())
+    if found.uccs is not None:
+        files.append("profile/uccs.txt")
+        write_lines(stage, files[-1], [len(sets) for sets in found.uccs], lambda index, part: numbering.ucc_lines(
+            index, found.uccs[index][part]), numbering.head())
+    if found.inds is not None:
+        files.append("profile/inds.txt")
+        whole = [(lhs, rhs) for lhs, rhs, coverage in found.inds if coverage == 1]
+        stage.access.write_text(files[-1], numbering.head() + numbering.ind_lines(whole))
+    return files
+
+
+def ranked_text(tables: list[EncodedTable], found: list[FoundFds]) -> str:
+    """Local: ranked.csv: the best dependencies of every table; shares of the rows are of the left-hand side."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["table", "rank", "lhs", "rhs", "g3", "score", "redundant_rows", "redundancy", "coverage",
+                     "key_likeness"])
+    for table, one in zip(tables, found):
+        best, rows = one.ranked, table.rows
+        for number, (index, score, redundant, covered) in enumerate(zip(
+                best.index.tolist(), best.score.tolist(), best.redundant.tolist(), best.covered.tolist()), start=1):
+            lhs = [table.names[column] for column in columns_of(one.lhs[index : index + 1])[0]]
+            writer.writerow([table.name, number, json.dumps(lhs, ensure_ascii=False), table.names[one.rhs[index]],
+                             one.error(index), *[f"{share:.6g}" for share in (
+                                 score, redundant, redundant / rows, covered / rows, 1 - redundant / rows)]])
+    return text.getvalue()
 
 
 def qualified(tables: list[EncodedTable], place: tuple[int, int]) -> str:
@@ -151,33 +237,14 @@ def column_text(columns: dict) -> str:
     return "{\n" + ",\n".join(tables) + "\n}\n"
 
 
-def violations(world, checked: list) -> str:
-    """Collective: the violating rows as CSV: table, row (0-based), left-hand side as a JSON list, right-hand side."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["table", "row", "lhs", "rhs"])
-    for table, lhs, rhs, verdict in checked:
-        cells = []
-        for column in [*lhs, rhs]:
-            codes = table.codes[column][verdict.violating]
-            names = texts_of(world, table.columns[column].values, np.unique(codes))
-            cells.append([names[code] for code in codes.tolist()])
-        order = np.argsort(verdict.group, kind="stable")
-        rows = verdict.violating.tolist()
-        for index in order.tolist():
-            left = json.dumps([column[index] for column in cells[:-1]], ensure_ascii=False)
-            writer.writerow([table.name, rows[index], left, cells[-1][index]])
-    return text.getvalue()
-
-
 def summary(tables: list[EncodedTable], found: Found) -> dict:
     """Local: what summary.json holds."""
     entries = {}
     for index, table in enumerate(tables):
         entry: dict = {"rows": table.rows, "columns": len(table.names)}
         if found.fds is not None:
-            lhs, rhs = found.fds[index]
-            entry |= {"fds": len(rhs), "fds_empty_lhs": int((~lhs.any(axis=1)).sum())}
+            one = found.fds[index]
+            entry |= {"fds": len(one), "fds_empty_lhs": int((~one.lhs.any(axis=1)).sum())}
         if found.uccs is not None:
             entry["uccs"] = len(found.uccs[index])
         entries[table.name] = entry
@@ -185,17 +252,14 @@ def summary(tables: list[EncodedTable], found: Found) -> dict:
     if found.inds is not None:
         result["inds"] = len(found.inds)
     if found.verdicts is not None:
-        result["verified"] = [
-            {"table": table.name, "lhs": [table.names[column] for column in lhs], "rhs": table.names[rhs],
-             "holds": verdict.holds, "g3": verdict.g3, "violating_rows": len(verdict.violating)}
-            for table, lhs, rhs, verdict in found.verdicts]
+        result["verified"] = verification.summary(found.verdicts)
     return result
 
 
 def config(args, wanted: set[str]) -> dict:
     """Local: what shaped the result."""
-    return {"wanted": sorted(wanted), "max_lhs": args.max_lhs, "null": args.null, "null_unequal": args.null_unequal,
-            "verify": args.verify}
+    return {"wanted": sorted(wanted), **{name: getattr(args, name) for name in (
+        "max_lhs", "error", "max_ind", "ind_coverage", "top", "format", "null", "null_unequal", "verify")}}
 
 
 def tell(stage, tables: list[EncodedTable], found: Found, began_s: float) -> None:
@@ -203,21 +267,23 @@ def tell(stage, tables: list[EncodedTable], found: Found, began_s: float) -> Non
     for index, table in enumerate(tables):
         counts = [f"{count(table.rows, 'row')} x {count(len(table.names), 'column')}"]
         if found.fds is not None:
-            counts.append(count(len(found.fds[index][1]), "FD"))
+            bound = "" if found.fds[index].g3 is None else f" with g3 up to {stage.args.error:g}"
+            counts.append(count(len(found.fds[index]), "FD") + bound)
         if found.uccs is not None:
             counts.append(count(len(found.uccs[index]), "UCC"))
         stage.say(f"{table.name:7s} {' | '.join(counts)}")
-        if found.fds is not None:
-            lhs, rhs = found.fds[index]
-            for line in on_root(stage.world, partial(interesting_lines, table, lhs, rhs)):
-                stage.say(f"        {line}")
+        for line in best_lines(table, found.fds[index], stage.args.top) if found.fds is not None else []:
+            stage.say(f"        {line}")
     if found.inds is not None:
-        between = [(lhs, rhs) for lhs, rhs in found.inds if lhs[0] != rhs[0]]
+        between = [(lhs, rhs) for lhs, rhs, _ in found.inds if lhs[0][0] != rhs[0][0]]
         stage.say(f"inds    {len(found.inds):,}, {len(between):,} of them between tables")
-        for lhs, rhs in between[:SHOWN]:
-            stage.say(f"        {qualified(tables, lhs)} in {qualified(tables, rhs)}")
+        for lhs, rhs in sorted(between, key=lambda pair: -len(pair[0]))[:SHOWN]:
+            sides = [", ".join(qualified(tables, place) for place in side) for side in (lhs, rhs)]
+            stage.say(f"        {sides[0]} in {sides[1]}")
     for table, _, _, verdict in found.verdicts or []:
         outcome = "holds" if verdict.holds else f"{count(len(verdict.violating), 'violating row')}, g3 {verdict.g3:.6f}"
+        if not verdict.holds and stage.args.error:
+            outcome += f", {'within' if verdict.g3 <= stage.args.error else 'above'} --error {stage.args.error:g}"
         stage.say(f"verify  {table.name}: {stage.args.verify}: {outcome}")
     wall_s, peak_mb = time.perf_counter() - began_s, stage.peak_bytes() / 1e6
     stage.say(f"done    {wall_s:.2f} s | peak memory {peak_mb:.0f} MB per rank | {stage.run}/{stage.name}")
@@ -231,8 +297,16 @@ def count(number: int, thing: str) -> str:
     return f"{number:,} {thing}" + ("" if number == 1 else "s")
 
 
-def interesting_lines(table: EncodedTable, lhs: np.ndarray, rhs: np.ndarray) -> list[str]:
-    """Local: the dependencies worth showing first."""
-    return [f"{', '.join(table.names[column] for column in entry['lhs'])} -> {table.names[entry['rhs']]}"
-            f"   (redundant in {entry['redundant']:,} of {table.rows:,} rows)"
-            for entry in most_interesting(lhs, rhs, table.codes, SHOWN)]
+def best_lines(table: EncodedTable, found: FoundFds, top: int | None) -> list[str]:
+    """Local: the best dependencies as text; without --top only those that repeat themselves much."""
+    lines = []
+    for index, redundant in zip(found.ranked.index.tolist(), found.ranked.redundant.tolist()):
+        if len(lines) == (SHOWN if not top else min(top, MOST_SHOWN)):
+            break
+        if top is None and redundant < interest.LEAST_REDUNDANCY * table.rows:
+            continue
+        lhs = ", ".join(table.names[column] for column in columns_of(found.lhs[index : index + 1])[0])
+        error = f"g3 {found.error(index):.4f}, " if found.error(index) else ""
+        lines.append(f"{lhs} -> {table.names[found.rhs[index]]}   ({error}redundant in {redundant:,} of "
+                     f"{table.rows:,} rows)")
+    return lines

@@ -6,7 +6,8 @@ from dependencies import SETTINGS, random_table, read_codes, tune
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpiedge.profiling import evidence, hitting, whole
+from mpiedge.profiling import evidence, hitting, interest, whole
+from mpiedge.profiling.approximate import discover_approximate
 from mpiedge.profiling.fds import discover_fds
 from mpiedge.profiling.uccs import discover_uccs
 from mpiedge.runtime.mail import Mail
@@ -49,6 +50,22 @@ def test_shared_rounds_give_what_one_rank_gives(world, queue, seed, rows, column
     assert np.array_equal(shared.rhs, alone.rhs)
     assert np.array_equal(keys, discover_uccs(alone))
     assert same_everywhere(world, shared.lhs)
+
+
+@given(seed=st.integers(0, 2**32), rows=st.integers(2, 100), columns=st.integers(2, 8))
+@settings(max_examples=15, deadline=None, derandomize=True)
+def test_shared_searches_with_an_error_give_what_one_rank_gives(world, queue, seed, rows, columns):
+    """Approximate dependencies, their removals and their ranking, shared in small tasks, equal those of one rank."""
+    table = random_table(seed, rows, columns)
+    alone = discover_approximate(table, 0.1)
+    best = interest.rank(alone.lhs, alone.rhs, alone.g3, table, [0] * columns, 0, True)
+    with pytest.MonkeyPatch.context() as patch:
+        share_all(patch)
+        patch.setattr(interest, "TASK_SETS", 2)
+        shared = discover_approximate(table, 0.1, world=world, queue=queue)
+        ranked = interest.rank(shared.lhs, shared.rhs, shared.g3, table, [0] * columns, 0, True, world, queue)
+    assert np.array_equal(shared.lhs, alone.lhs) and np.array_equal(shared.removed, alone.removed)
+    assert np.array_equal(ranked.index, best.index) and np.array_equal(ranked.score, best.score)
 
 
 @pytest.mark.parametrize("name", ["hepatitis.csv", "nyc13_weather.csv.gz"])

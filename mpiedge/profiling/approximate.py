@@ -1,0 +1,174 @@
+"""Dependencies that hold after a small share of the rows is removed, each with its exact g3 (Kivinen & Mannila 1995).
+
+g3(X -> A) is the smallest share of rows to remove so that X -> A holds. More columns on the left never need more
+removals, so per right-hand side the sets X above the limit are closed downwards, and the largest of them tell all: X is
+within the limit if and only if it lies in none of them, so if it hits the complement of each. The answer is the minimal
+hitting sets of these complements, as with exact dependencies, where difference sets are the complements. The search
+goes in rounds (the "dualize and advance" of Gunopulos, Khardon, Mannila & Toivonen 1997): enumerate the minimal hitting
+sets of the complements known so far, count the removals of each, and grow each that is above the limit, column by
+column, to a largest such set: a new complement. A round without any ends the search.
+
+Why the result is exact. Complements are of sets found above the limit, so every set within the limit hits all of them.
+At the end every minimal hitting set was counted to be within the limit; its proper subsets miss a complement, so they
+lie in a set above the limit and are above it themselves: it is minimal. A minimal set within the limit hits all
+complements, so it contains a minimal hitting set, which is within the limit: it is that one. The search ends: a
+candidate hits all complements known, so what grows from it is new.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mpiedge.kernels import bits
+from mpiedge.kernels.removals import Removals
+from mpiedge.profiling.evidence import group_or, share
+from mpiedge.profiling.hitting import Enumerator
+from mpiedge.profiling.nodes import Nodes
+
+ROW_NS = 12.0
+FEWEST, MOST = 4, 64
+"""Candidates of one task."""
+
+TASKS = 64
+
+@dataclass
+class ApproximateDependencies:
+    """All minimal lhs -> rhs within the limit: lhs (k, words) uint64, rhs (k,) int32, removed (k,) int64 of `rows`;
+    sorted by rhs, then by size and value of lhs. work: counts of rounds and of largest sets above the limit."""
+
+    lhs: np.ndarray
+    rhs: np.ndarray
+    removed: np.ndarray
+    rows: int
+    work: dict = field(default_factory=dict)
+
+    @property
+    def g3(self) -> np.ndarray:
+        """Local: the share of rows to remove, float64 (k,)."""
+        return self.removed / max(self.rows, 1)
+
+
+def most_removals(error: float, rows: int) -> int:
+    """Local: the most rows that may go: the largest number whose share, as a float, is at most `error`."""
+    most = min(int(error * rows) + 1, rows)
+    while most and most / rows > error:
+        most -= 1
+    return most
+
+
+def discover_approximate(codes: list[np.ndarray], error: float, *, world=None, queue=None, max_lhs: int | None = None,
+                         progress=None) -> ApproximateDependencies:
+    """Collective: all minimal dependencies with g3 <= error (Local when world and queue are None).
+
+    codes: one array (rows,) of dictionary codes per column, identical on every rank. max_lhs: only left-hand sides with
+    at most so many columns. progress: called with (round, open candidates, largest sets above the limit) before each
+    round. A constant column has the one dependency {} -> A and is on no left-hand side; one that is constant but for
+    the share `error` has that one too, and may be on the left. The result is the same at any number of ranks.
+    """
+    search = _Search(codes, error, max_lhs)
+    rounds = 0
+    while True:
+        left, right = search.candidates(world, queue)
+        open_ = search.unknown(left, right)
+        if progress is not None:
+            progress(rounds, len(open_), len(search.sets))
+        if not len(open_):
+            return search.result(left, right, rounds)
+        rounds += 1
+        search.advance(left[open_], right[open_], world, queue)
+
+
+class _Search:
+    """What is known of one table, the same on every rank between rounds.
+
+    sets, use: complements of largest sets above the limit, and the right-hand sides (as bits) each belongs to; removed:
+    counted removals by (left, right) as bytes.
+    """
+
+    def __init__(self, codes: list[np.ndarray], error: float, max_lhs: int | None):
+        self.nodes = Nodes(codes)
+        self.rows, self.columns, self.words = self.nodes.rows, len(codes), bits.words_for(len(codes))
+        self.limit = most_removals(error, self.rows)
+        self.constant, self.rights = self.nodes.constant, sorted(self.nodes.by_rank)
+        self.enumerator = Enumerator(max_lhs)
+        # The least selective columns are tried first: they leave most removals to go on with.
+        self.removals = Removals(self.nodes.codes, self.nodes.cardinality, self.nodes.by_rank[::-1], self.words)
+        self.everything = bits.mask_of(self.rights, self.columns)
+        self.sets = self.use = np.empty((0, self.words), np.uint64)
+        self.removed: dict[bytes, int] = {}
+        self.within = {column: np.empty((0, self.words), np.uint64) for column in self.rights}
+
+    def candidates(self, world, queue):
+        """Collective: the minimal hitting sets of all right-hand sides that can have any."""
+        if not self.rights:
+            return np.empty((0, self.words), np.uint64), np.empty(0, np.int32)
+        return self.enumerator.run(self.sets, self.use, self.rights, world, queue)
+
+    def unknown(self, left, right) -> np.ndarray:
+        """Local: the candidates whose removals were not counted, ordered so that neighbours share columns."""
+        keys = _keys(left, right)
+        open_ = np.array([index for index, key in enumerate(keys) if key not in self.removed], np.int64)
+        return open_[self.nodes.in_order(left[open_])]
+
+    def advance(self, left, right, world, queue) -> None:
+        """Collective: one round: counts the removals of candidates and grows those above the limit."""
+        size = min(max(len(left) // TASKS, FEWEST), MOST)
+        tasks = [(begin, min(begin + size, len(left))) for begin in range(0, len(left), size)]
+
+        def work(task):
+            return self._task(left[task[0] : task[1]], right[task[0] : task[1]])
+
+        def cost_ns(task):
+            return (task[1] - task[0]) * self.rows * ROW_NS
+
+        results, shared = share(world, queue, tasks, work, cost_ns, name="approximate")
+        messages = [message for _, message in (queue.gather(results) if shared else results)]
+        removed = np.concatenate([np.asarray(message["removed"], np.int64) for message in messages])
+        grown = [np.asarray(message["grown"], np.uint64).reshape(-1, self.words) for message in messages]
+        owner = np.concatenate([np.asarray(message["owner"], np.int64) for message in messages])
+        self._learn(left, right, removed, np.concatenate(grown), owner)
+
+    def _learn(self, left, right, removed, grown, owner) -> None:
+        """Local: what a round found, the same on every rank."""
+        fine = np.flatnonzero(removed >= 0)
+        for key, count in zip(_keys(left[fine], right[fine]), removed[fine].tolist()):
+            self.removed[key] = count
+        for column in np.unique(right[fine]).tolist():
+            self.within[column] = np.concatenate([self.within[column], left[fine[right[fine] == column]]])
+        use = np.zeros_like(grown)
+        use[np.arange(len(grown)), owner >> 6] = np.uint64(1) << (owner & 63).astype(np.uint64)
+        missing = self.everything & ~grown
+        self.sets, self.use = group_or(np.concatenate([self.sets, missing]), np.concatenate([self.use, use]))
+        hopeless = set(owner[bits.sizes(missing) == 1].tolist())  # all other columns together are above the limit
+        self.rights = [column for column in self.rights if column not in hopeless]
+
+    def _task(self, left, right):
+        """Local: a generator; removals of each candidate (-1: above the limit) and what grew from those above it."""
+        removed, grown, owner = np.full(len(left), -1, np.int64), [], []
+        for index, (mask, column, node) in enumerate(zip(left, right.tolist(), self.nodes.walk(left))):
+            if any(own == column and not (mask & ~one).any() for one, own in zip(grown, owner)):
+                continue
+            count = self.removals.count(node, column, self.limit)
+            if count <= self.limit:
+                removed[index] = count
+            else:
+                grown.append(self.removals.extend(node, mask, column, self.limit, self.within[column]))
+                owner.append(column)
+            yield None
+        return {"removed": removed, "grown": np.array(grown, np.uint64).reshape(-1, self.words),
+                "owner": np.array(owner, np.int64)}
+
+    def result(self, left, right, rounds: int) -> ApproximateDependencies:
+        """Local: the candidates of the last round, all of them within the limit, and the constant columns."""
+        removed = np.array([self.removed[key] for key in _keys(left, right)], np.int64)
+        at = np.searchsorted(right, self.constant)
+        return ApproximateDependencies(np.insert(left, at, 0, axis=0), np.insert(right, at, self.constant),
+                                       np.insert(removed, at, 0), self.rows,
+                                       {"rounds": rounds, "above": len(self.sets)})
+
+
+def _keys(left: np.ndarray, right: np.ndarray) -> list[bytes]:
+    """Local: each candidate as bytes."""
+    rows = np.column_stack([left, right.astype(np.uint64)])
+    data, width = rows.tobytes(), rows.shape[1] * 8
+    return [data[begin : begin + width] for begin in range(0, len(data), width)]

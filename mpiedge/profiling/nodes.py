@@ -1,0 +1,63 @@
+"""Partitions of one column set after another: what a set shares with the one before it is not computed again."""
+
+import numpy as np
+
+from mpiedge.kernels import bits, partition
+from mpiedge.kernels.partition import Partition
+
+KEPT_BYTES = 32 << 20
+
+
+class Nodes:
+    """The columns of a table, and the partitions of sets of them.
+
+    codes: one array (rows,) per column, of any unsigned or non-negative dtype, also mapped from a file. Attributes:
+    rows, columns; codes, cardinality: by column, narrow; constant: columns with at most one value; by_rank: the others,
+    the most selective first (fewest agreeing pairs).
+    """
+
+    def __init__(self, codes: list[np.ndarray]):
+        self.rows, self.columns = len(codes[0]) if codes else 0, len(codes)
+        self.cardinality = [int(array.max()) + 1 if self.rows else 1 for array in codes]
+        self.codes = [partition.narrow(array, one) for array, one in zip(codes, self.cardinality)]
+        times = [partition.count(array, one).astype(np.int64) for array, one in zip(self.codes, self.cardinality)]
+        self.constant = [column for column, one in enumerate(times) if (one > 0).sum() <= 1]
+        agreeing = [int((one * one).sum()) for one in times]
+        active = [column for column in range(self.columns) if column not in self.constant]
+        self.by_rank = sorted(active, key=lambda column: (agreeing[column], column))
+        self._rank = {column: place for place, column in enumerate([*self.by_rank, *self.constant])}
+        self._singles: dict[int, Partition] = {}
+
+    def in_order(self, masks: np.ndarray) -> np.ndarray:
+        """Local: an order of sets (k, words) in which neighbours share columns."""
+        places = [sorted(map(self._rank.__getitem__, columns)) for columns in bits.members(masks, self.columns)]
+        return np.array(sorted(range(len(masks)), key=lambda index: (places[index], index)), np.int64)
+
+    def walk(self, masks: np.ndarray):
+        """Local: a generator of the partitions of sets (k, words), in their order."""
+        stack: list[tuple[int, Partition]] = []
+        for columns in bits.members(masks, self.columns):
+            columns = sorted(columns, key=self._rank.__getitem__)
+            shared = 0
+            while shared < min(len(stack), len(columns)) and stack[shared][0] == columns[shared]:
+                shared += 1
+            del stack[shared:]
+            for column in columns[shared:]:
+                if stack:
+                    node = partition.refine(stack[-1][1], self.codes[column], self.cardinality[column])
+                else:
+                    node = self._single(column)
+                stack.append((column, node))
+            yield stack[-1][1] if stack else partition.whole(self.rows)
+
+    def _single(self, column: int) -> Partition:
+        if column not in self._singles:
+            if sum(one.nbytes for one in self._singles.values()) > KEPT_BYTES:
+                self._singles.clear()
+            self._singles[column] = partition.single(self.codes[column], self.cardinality[column])
+        return self._singles[column]
+
+
+def estimate_bytes(rows: int, columns: int) -> int:
+    """Local: about what partitions of a walk, and the search for approximate dependencies over them, take."""
+    return 6 * rows * min(columns, 6) + 24 * rows + KEPT_BYTES

@@ -1,137 +1,260 @@
-"""Discovery of dependencies on real tables: CPU seconds and memory from dictionary codes to the list of dependencies.
+"""Discovery of dependencies and keys: mpiedge beside Desbordante's exact algorithms, and how the time grows.
 
-    python benchmarks/profiling.py --data DIR
+    python benchmarks/profiling.py compare --data DIR       every table of DIR with every program, in one run
+    python benchmarks/profiling.py rows                     twice the rows again and again, two kinds of tables
+    python benchmarks/profiling.py columns --table T.csv    the first 8, 16, 24 ... columns of a table
+    python benchmarks/profiling.py ranks                    one table at 1, 2 and 4 ranks
+    python benchmarks/profiling.py quotas                   four ranks with 4 : 2 : 1 : 1 of the processor time
 
-DIR holds CSV files and an expected.json: {file: {"delimiter", "header", "fds"}}. Each table runs in a process of its
-own; CPU seconds are the median of 5 runs at one rank. Where Desbordante is installed, its algorithms run on the same
-files (time of execute(), without reading the file).
+DIR holds CSV files and an expected.json: {file: {"delimiter", "header", "fds", "uccs"}}. Every program gets the same
+plain files without a header. Discovery is the step from the encoded table to the list in memory (Desbordante: execute
+after load_data), whole the process from start to exit; CPU seconds count all threads and ranks. Figures are medians of
+--repeats runs, of one where a run takes more than ten seconds. Memory is the peak above that of the program with a
+table of one row. CSV files and plots (where matplotlib is installed) go to --out.
 """
 
 import argparse
 import csv
-import gzip
 import importlib.util
 import json
-import resource
-import shutil
-import subprocess
+import math
+import statistics
 import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
-PEERS = {"HyFD": {"threads": 1}, "Pyro": {"error": 0.0, "threads": 1}}
-PEER_LIMIT_S = 100
+sys.path[0] = str(Path(__file__).resolve().parent.parent)  # here is a queue.py, which would hide the library's
+
+from benchmarks import measure, plots, quotas  # noqa: E402
+from benchmarks.peers import ALGORITHMS  # noqa: E402
+
+FIELDS = ("table", "rows", "columns", "kind", "program", "runs", "discovery_cpu_s", "discovery_wall_s", "whole_cpu_s",
+          "whole_wall_s", "start_cpu_s", "read_cpu_s", "write_cpu_s", "max_mb", "sum_mb", "start_mb", "idle_share",
+          "stolen", "sent_bytes", "count", "hash", "differs")  # fmt: skip
+LONG_RUN_S = 10.0
+ENOUGH_S = 0.5
 
 
 def main():
-    """Measure every table of the folder and print one line each."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--data", type=Path, default=Path("data"), help="folder with expected.json and its tables")
-    options.add_argument("--table", help="only tables with this in their name")
-    options.add_argument("--repeats", type=int, default=5)
-    options.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
-    options.add_argument("--peer", help=argparse.SUPPRESS)
-    arguments = options.parse_args()
-    if arguments.peer:
-        print(json.dumps(measure_peer(arguments.peer, arguments.measure)))
-    elif arguments.measure:
-        print(json.dumps(measure(arguments.measure, arguments.repeats)))
+    """Measure what was asked for."""
+    page = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    page.add_argument("what", choices=["compare", "rows", "columns", "ranks", "quotas"])
+    page.add_argument("--data", type=Path, default=Path("data"), help="folder with expected.json and its tables")
+    page.add_argument("--table", help="compare: only tables with this in their name; else a CSV file")
+    page.add_argument("--generated", type=int, default=300_000, help="compare: rows of the generated table, 0 for none")
+    page.add_argument("--most", type=int, default=1_000_000, help="rows: the largest table; ranks, quotas: its rows")
+    page.add_argument("--limit", type=float, default=120, help="seconds after which a run is given up")
+    page.add_argument("--repeats", type=int, default=5)
+    page.add_argument("--quick", action="store_true", help="one run each, small tables")
+    page.add_argument("--out", type=Path, default=Path("results/benchmarks"))
+    options = page.parse_args()
+    if options.quick:
+        options.repeats, options.generated = 1, min(options.generated, 20_000)
+        options.most = min(options.most, 60_000)
+    options.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        found = {"compare": compare, "rows": rows, "columns": columns, "ranks": ranks, "quotas": unequal}[options.what](
+            options, Path(scratch))  # fmt: skip
+    with open(options.out / f"profiling-{options.what}.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, list(found[0]), extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(found)
+    if importlib.util.find_spec("matplotlib"):
+        plots.draw(options.what, found, options.out / f"profiling-{options.what}.png")
+
+
+# ---- one table ------------------------------------------------------------------------------------------------------
+
+
+def runs_of(program, repeats: int) -> dict | None:
+    """Medians of several runs of program(); None when the first fails or takes too long."""
+    runs = [program()]
+    if runs[0] is None:
+        return None
+    while len(runs) < repeats and runs[0]["whole_cpu_s"] < LONG_RUN_S:
+        runs.append(program())
+    same = {run["hash"] for run in runs}
+    middle = {name: statistics.median(run[name] for run in runs) for name, value in runs[0].items()
+              if isinstance(value, int | float)}  # fmt: skip
+    peaks = [statistics.median(values) for values in zip(*(run.get("peaks_mb", []) for run in runs))]
+    return {**middle, "peaks_mb": peaks, "runs": len(runs), "hash": "unstable" if len(same) > 1 else same.pop()}
+
+
+def starts(scratch: Path, repeats: int, ranks: tuple) -> dict[int, dict]:
+    """What mpiedge takes for a table of one row, by the number of ranks."""
+    one = scratch / "one.csv"
+    one.write_text("1,2\n")
+    return {count: runs_of(partial(measure.mpiedge, "fd", one, ",", count), repeats) for count in ranks}
+
+
+def ours(kind: str, table: Path, delimiter: str, ranks: int, bare: dict[int, dict], repeats: int, limit_s: float):
+    """Medians of mpiedge-profile, with start and memory named apart."""
+    figures = runs_of(partial(measure.mpiedge, kind, table, delimiter, ranks, limit_s=limit_s), repeats)
+    if figures is None:
+        return None
+    start = bare[ranks]
+    grown = [max(0.0, peak - low) for peak, low in zip(figures["peaks_mb"], start["peaks_mb"])]
+    return {**figures, "start_cpu_s": start["whole_cpu_s"], "start_mb": max(start["peaks_mb"]), "max_mb": max(grown),
+            "sum_mb": sum(grown)}  # fmt: skip
+
+
+def say(line: dict) -> dict:
+    """Prints a line of results as it comes."""
+    if line["runs"]:
+        print(f"{line['table'][:22]:22} {line['kind']:3} {line['program']:9} {line['discovery_cpu_s']:9.4f} s found "
+              f"{line['whole_cpu_s']:8.3f} s whole CPU {line['whole_wall_s']:8.3f} s wall {line['sum_mb']:7.1f} MB "
+              f"{line['count']:7.0f}  {line.get('differs', '')}", flush=True)  # fmt: skip
     else:
-        compare(arguments)
+        print(f"{line['table'][:22]:22} {line['kind']:3} {line['program']:10}  not within the limit", flush=True)
+    return line
 
 
-def compare(arguments):
-    """Print the table of results."""
-    expected = arguments.data / "expected.json"
+def shape(table: Path, delimiter: str) -> dict:
+    """Rows and columns of a table without a header."""
+    with open(table, newline="", encoding="utf-8") as file:
+        reader = csv.reader(file, delimiter=delimiter)
+        width = len(next(reader))
+        return {"rows": 1 + sum(1 for row in reader if row), "columns": width}
+
+
+# ---- all programs on the same tables --------------------------------------------------------------------------------
+
+
+def compare(options, scratch: Path) -> list[dict]:
+    """Every table with every program; a line each, and the ratios at the end."""
+    expected = options.data / "expected.json"
     if not expected.is_file():
         sys.exit(f"{expected}: there is no such file. Give a folder of tables with --data")
-    peers = list(PEERS) if importlib.util.find_spec("desbordante") else []
+    tables = {name: info for name, info in json.loads(expected.read_text()).items() if (options.table or "") in name}
+    peers = list(ALGORITHMS) if importlib.util.find_spec("desbordante") else []
     if not peers:
         print("desbordante is not installed: no comparison (pip install desbordante)")
-    heads = "".join(f"{peer + ' CPU s':>14}{'RSS MB':>8}" for peer in peers)
-    print(f"{'table':26}{'rows':>8}{'columns':>8}{'FDs':>9}{'':>7}{'CPU s':>9}{'RSS MB':>8}{'grown MB':>10}{heads}")
-    for name, info in json.loads(expected.read_text()).items():
-        if arguments.table and arguments.table not in name:
+    bare = starts(scratch, options.repeats, (1, 2))
+    found = []
+    for name, info in tables.items():
+        table = scratch / "table.csv"
+        measure.plain(options.data / name, table, info["header"])
+        found += one_table(name.split(".csv")[0], table, info["delimiter"], peers, bare, options)
+    if options.generated and not options.table:
+        table = generate("planted", options.generated, scratch)
+        found += one_table(f"planted {options.generated:,}", table, ",", peers, bare, options)
+    tell_ratios(found)
+    return found
+
+
+def one_table(name: str, table: Path, delimiter: str, peers: list, bare: dict, options) -> list[dict]:
+    """All programs on one table; a program whose list is not that of mpiedge at one rank is marked as differing."""
+    about, lines = {"table": name, **shape(table, delimiter)}, []
+    for kind in ("fd", "ucc"):
+        results = {f"mpiedge-{count}": ours(kind, table, delimiter, count, bare, options.repeats, options.limit)
+                   for count in (1, 2)}  # fmt: skip
+        for peer in peers:
+            if ALGORITHMS[peer][0] == kind:
+                results[peer] = runs_of(partial(measure.peer, peer, table, delimiter, options.limit), options.repeats)
+        reference = results["mpiedge-1"]
+        for program, figures in results.items():
+            differs = "differs" if figures and reference and figures["hash"] != reference["hash"] else ""
+            lines.append(say({**dict.fromkeys(FIELDS), **about, "kind": kind, "program": program, "runs": 0,
+                              **(figures or {}), "differs": differs}))
+    return lines
+
+
+def tell_ratios(found: list[dict]) -> None:
+    """The best exact peer of each table over mpiedge at one rank."""
+    print(f"\n{'best exact peer / mpiedge at 1 rank':46} {'discovery CPU':>14} {'whole CPU':>10} {'MB, 2 ranks':>12}")
+    ratios = []
+    for table, kind in dict.fromkeys((line["table"], line["kind"]) for line in found):
+        lines = {line["program"]: line for line in found
+                 if (line["table"], line["kind"]) == (table, kind) and line["runs"]}  # fmt: skip
+        exact = [line for name, line in lines.items() if name in ALGORITHMS and not line["differs"]]
+        if not exact or "mpiedge-1" not in lines or "mpiedge-2" not in lines:
             continue
-        with tempfile.TemporaryDirectory() as folder:
-            prepared = prepare(arguments.data / name, info, Path(folder))
-            ours = child("--measure", prepared, "--repeats", arguments.repeats)
-            verdict = "" if ours["fds"] == info["fds"] else f"!= {info['fds']}"
-            line = f"{name[:25]:26}{ours['rows']:8}{ours['columns']:8}{ours['fds']:9}{verdict:>7}"
-            line += f"{ours['cpu_s']:9.4f}{ours['rss_mb']:8.0f}{ours['grown_mb']:10.1f}"
-            for peer in peers:
-                theirs = child("--measure", prepared, "--peer", peer)
-                line += f"{theirs['cpu_s']:14.3f}{theirs['rss_mb']:8.0f}" if theirs else f"{'-':>14}{'-':>8}"
-            print(line, flush=True)
+        mine = lines["mpiedge-1"]
+        best = min(exact, key=lambda line: line["discovery_cpu_s"])
+        quickest = min(exact, key=lambda line: line["whole_cpu_s"])
+        ratio = best["discovery_cpu_s"] / max(mine["discovery_cpu_s"], 1e-6)
+        if kind == "fd" and best["discovery_cpu_s"] > ENOUGH_S:
+            ratios.append(ratio)
+        print(f"{table[:24]:24} {kind:4} {best['program']:9}{best['discovery_cpu_s']:7.2f} {ratio:13.1f}x "
+              f"{quickest['whole_cpu_s'] / mine['whole_cpu_s']:9.1f}x {lines['mpiedge-2']['sum_mb']:5.0f} of "
+              f"{min(line['sum_mb'] for line in exact):.0f}")
+    if ratios:
+        mean = math.exp(statistics.fmean(map(math.log, ratios)))
+        print(f"geometric mean over {len(ratios)} tables above {ENOUGH_S} s: {mean:.1f}x, lowest {min(ratios):.1f}x")
 
 
-def prepare(source: Path, info: dict, folder: Path) -> Path:
-    """Write the codes of a table, and the table without compression, into a folder."""
-    import numpy as np
-
-    plain = folder / "table.csv"
-    with (gzip.open if source.suffix == ".gz" else open)(source, "rb") as packed, plain.open("wb") as unpacked:
-        shutil.copyfileobj(packed, unpacked)
-    with plain.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.reader(file, delimiter=info["delimiter"]) if row][1 if info["header"] else 0 :]
-    codes = []
-    for column in zip(*rows):
-        seen: dict = {}
-        numbers = np.array([seen.setdefault(cell, len(seen)) for cell in column], np.int32)
-        codes.append(numbers.astype(np.uint8 if len(seen) <= 256 else np.uint16 if len(seen) <= 65536 else np.int32))
-    np.savez(folder / "codes.npz", *codes)
-    (folder / "info.json").write_text(json.dumps(info))
-    return folder
+# ---- how it grows ---------------------------------------------------------------------------------------------------
 
 
-def child(*words) -> dict | None:
-    """The figures that a process of its own prints; None when it fails or takes too long."""
-    try:
-        done = subprocess.run([sys.executable, __file__, *map(str, words)], capture_output=True, text=True,
-                              timeout=PEER_LIMIT_S, check=False)  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return None
-    if done.returncode and "--peer" not in words:
-        sys.exit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
+def generate(kind: str, count: int, scratch: Path) -> Path:
+    """A generated table without its header."""
+    table, made = scratch / f"{kind}-{count}.csv", scratch / "made.csv"
+    tool = Path(__file__).parent / "tables.py"
+    if not table.exists() and measure.run([sys.executable, tool, kind, "--rows", count, made]) is None:
+        sys.exit("the table could not be generated")
+    measure.plain(made, table, True)
+    made.unlink()
+    return table
 
 
-def peak_rss_mb() -> float:
-    """Largest resident memory of this process so far (getrusage would count the parent's on Linux)."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def grown(name: str, table: Path, counts: tuple, bare: dict, options, about: dict | None = None) -> list[dict]:
+    """mpiedge at several numbers of ranks on one table."""
+    lines, about = [], about or shape(table, ",")
+    for count in counts:
+        figures = ours("fd", table, ",", count, bare, options.repeats, max(options.limit, measure.LIMIT_S))
+        lines.append(say({**dict.fromkeys(FIELDS), "table": name, **about, "kind": "fd", "program": f"mpiedge-{count}",
+                          "runs": 0, **(figures or {})}))
+    return lines
 
 
-def measure(folder: Path, repeats: int) -> dict:
-    """Median CPU seconds of the discovery, and the memory before and after."""
-    import numpy as np
-
-    from mpiedge.profiling.fds import discover_fds
-
-    with np.load(folder / "codes.npz") as stored:
-        codes = [stored[name] for name in stored.files]
-    before, seconds = peak_rss_mb(), []
-    for _ in range(repeats):
-        started = time.process_time()
-        found = discover_fds(codes)
-        seconds.append(time.process_time() - started)
-    return {"rows": len(codes[0]), "columns": len(codes), "fds": len(found), "cpu_s": float(np.median(seconds)),
-            "rss_mb": peak_rss_mb(), "grown_mb": peak_rss_mb() - before}  # fmt: skip
+def rows(options, scratch: Path) -> list[dict]:
+    """Doubled rows up to --most, of lineitem and of the planted table."""
+    bare, found = starts(scratch, options.repeats, (1,)), []
+    for kind in ("lineitem", "planted"):
+        count = max(1, options.most >> (3 if options.quick else 6))
+        while count <= options.most:
+            table = generate(kind, count, scratch)
+            found += grown(kind, table, (1,), bare, options, {"rows": count, "columns": 16})
+            table.unlink()
+            count *= 2
+    return found
 
 
-def measure_peer(name: str, folder: Path) -> dict:
-    """CPU seconds of one execute() of a Desbordante algorithm, and its memory."""
-    import desbordante
+def columns(options, scratch: Path) -> list[dict]:
+    """Prefixes of a table, eight columns more each time."""
+    source = Path(options.table or options.data / "plista_1k.csv")
+    with open(source, newline="", encoding="utf-8") as file:
+        records = list(csv.reader(file))[1:]
+    bare, found, table = starts(scratch, options.repeats, (1,)), [], scratch / "prefix.csv"
+    width = len(records[0])
+    for count in sorted({*range(8, width, 8), width}):
+        with open(table, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(record[:count] for record in records)
+        found += grown(source.stem, table, (1,), bare, options)
+    return found
 
-    info = json.loads((folder / "info.json").read_text())
-    algorithm = getattr(desbordante.fd.algorithms, name)()
-    algorithm.load_data(table=(str(folder / "table.csv"), info["delimiter"], info["header"]))
-    started = time.process_time()
-    algorithm.execute(**PEERS[name])
-    return {"cpu_s": time.process_time() - started, "rss_mb": peak_rss_mb()}
+
+def ranks(options, scratch: Path) -> list[dict]:
+    """Tables at 1, 2 and 4 ranks: a generated one, and --table."""
+    counts = (1, 2, 4)
+    bare = starts(scratch, options.repeats, counts)
+    found = grown("lineitem", generate("lineitem", options.most, scratch), counts, bare, options)
+    if options.table:
+        measure.plain(Path(options.table), scratch / "given.csv", True)
+        found += grown(Path(options.table).stem, scratch / "given.csv", counts, bare, options)
+    for line in found:
+        first = next(other for other in found if other["table"] == line["table"])
+        if line["runs"] and first["runs"]:
+            print(f"{line['table']:12} {line['program']:10} discovery {line['discovery_wall_s']:.3f} s wall, "
+                  f"{first['discovery_wall_s'] / line['discovery_wall_s']:.2f}x of one rank, idle "
+                  f"{100 * line['idle_share']:.0f} %, {line['stolen']:.0f} stolen, {line['sent_bytes']:.0f} bytes")
+    return found
+
+
+def unequal(options, scratch: Path) -> list[dict]:
+    """Four ranks under processor quotas against the sum of their speeds."""
+    return quotas.compare(generate("lineitem", options.most, scratch), options.repeats)
 
 
 if __name__ == "__main__":

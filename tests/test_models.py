@@ -13,7 +13,8 @@ from mpiedge.graph import part as parts
 from mpiedge.graph.build import TRAIN, adjacency
 from mpiedge.graph.sparse import from_triplets
 from mpiedge.kernels import sparse_product
-from mpiedge.kernels.sparse_product import Dropout, product, product_transposed
+from mpiedge.kernels.cross_entropy import cross_entropy, cross_entropy_plain
+from mpiedge.kernels.sparse_product import Dropout, product
 from mpiedge.models.build import build_model
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.metrics import accuracy, confusion, macro_f1
@@ -28,12 +29,12 @@ def untimed(name, kind="compute"):
     yield
 
 
-def inputs_of(world, graph, uses_graph=True):
+def inputs_of(world, graph, norm):
     """The whole graph as the inputs of one rank."""
-    neighbours = adjacency(graph.edges, graph.nodes) if uses_graph else None
+    neighbours = adjacency(graph.edges, graph.nodes) if norm else None
     owner = np.zeros(graph.nodes, np.int32)
     part = next(parts.cut(graph, neighbours, owner, graph.splits["column:role"], 1))
-    return PartInputs(world, part, untimed)
+    return PartInputs(world, part, untimed, norm)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 30), st.sampled_from([1, 3, 4, 7, 8, 16, 17, 32]),
@@ -45,84 +46,118 @@ def test_sparse_products_equal_the_plain_ones(seed, rows, columns, width, probab
     count = int(random.integers(0, rows * columns + 1))
     matrix = from_triplets(random.integers(0, rows, count), random.integers(0, columns, count),
                            random.random(count) + 0.5, (rows, columns))  # fmt: skip
-    names = random.integers(0, 2**40, rows)
-    dropout = Dropout.of(probability, seed, 1) if probability else None
-    values = matrix.data if with_values else None
+    matrix.data = matrix.data if with_values else None
+    dropout = Dropout.of(probability, random.integers(0, 2**40, rows), seed, 1) if probability else None
+    crossed = dropout.transposed() if probability else None
+    targets, scale = random.permutation(rows), random.random(rows).astype(np.float32)
     right = random.random((columns, width)).astype(np.float32)
+    plain, compiled = np.ones((2, rows, width), np.float32)
+    arrays = (matrix.indptr, matrix.indices, matrix.data)
+    sparse_product.product_plain(*arrays, right, plain, targets, scale, dropout)
+    product(matrix, right, compiled, targets, scale, dropout)
+    np.testing.assert_allclose(compiled, plain, rtol=1e-5, atol=1e-5)
+    pieces = np.zeros((rows, width), np.float32)
+    for part in (slice(0, rows // 2), slice(rows // 2, rows)):
+        product(matrix, right, pieces, scale=scale, part=part)
+    np.testing.assert_allclose(pieces, product(matrix, right, scale=scale), rtol=1e-6)
     left = random.random((rows, width)).astype(np.float32)
-    arguments = (matrix.indptr, matrix.indices, values)
-    plain = sparse_product._multiply_plain(0, *arguments, right, np.zeros((rows, width), np.float32), names, dropout)
-    np.testing.assert_allclose(product(*arguments, right, names, dropout), plain, rtol=1e-5, atol=1e-5)
-    plain = sparse_product._multiply_plain(1, *arguments, left, np.zeros((columns, width), np.float32), names, dropout)
-    spread = product_transposed(*arguments, left, columns, names, dropout)
-    np.testing.assert_allclose(spread, plain, rtol=1e-5, atol=1e-5)
+    kept, whole = np.zeros((columns, width), np.float32), np.zeros((rows, columns), np.float32)
+    sparse_product.product_plain(*arrays, np.eye(columns, dtype=np.float32), whole, dropout=dropout)
+    back = matrix.transposed()
+    np.testing.assert_allclose(product(back, left, dropout=crossed), whole.T @ left, rtol=1e-4, atol=1e-4)
+    sparse_product.product_plain(back.indptr, back.indices, back.data, left, kept, dropout=crossed)
+    np.testing.assert_allclose(kept, whole.T @ left, rtol=1e-4, atol=1e-4)
     if dropout:
-        mask = sparse_product.dropout_mask(names, width, dropout)
-        np.testing.assert_array_equal(mask, sparse_product.dropout_mask_plain(names, width, dropout))
+        mask = sparse_product.dropout_mask(width, dropout)
+        np.testing.assert_array_equal(mask, sparse_product.dropout_mask_plain(width, dropout))
+
+
+@given(st.integers(0, 10_000), st.integers(1, 40), st.integers(1, 9), st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_cross_entropy_equals_torch(seed, rows, classes, weighted):
+    """The compiled loss, the plain one and torch agree: sum, gradient of the chosen rows, right answers."""
+    random = np.random.default_rng(seed)
+    scores = (10 * random.standard_normal((rows, classes))).astype(np.float32)
+    labels, chosen = random.integers(0, classes, rows), np.flatnonzero(random.random(rows) < 0.7)
+    factors = random.random(classes).astype(np.float32) if weighted else None
+    leaf = torch.from_numpy(scores.copy()).requires_grad_()
+    loss = torch.nn.functional.cross_entropy(leaf[chosen], torch.from_numpy(labels)[chosen], reduction="sum",
+                                             weight=None if factors is None else torch.from_numpy(factors))  # fmt: skip
+    (loss * 0.25).backward()
+    for function in (cross_entropy, cross_entropy_plain):
+        gradient = np.zeros_like(scores)
+        found, right = function(scores, labels, chosen, gradient, 0.25, factors)
+        assert found == pytest.approx(loss.item(), rel=1e-4, abs=1e-4)
+        assert right == (scores[chosen].argmax(axis=1) == labels[chosen]).sum()
+        np.testing.assert_allclose(gradient, leaf.grad.numpy(), atol=1e-5)
+        assert function(scores, labels, chosen, factors=factors) == (pytest.approx(found), right)
 
 
 def test_dropout_keeps_the_right_share_and_depends_on_its_place_only():
     """A share of 1 - p is kept, epochs differ, and a row draws the same wherever it stands."""
     names = np.arange(20_000)
     for probability in (0.1, 0.5, 0.9):
-        mask = sparse_product.dropout_mask(names, 16, Dropout.of(probability, 1, 2))
+        mask = sparse_product.dropout_mask(16, Dropout.of(probability, names, 1, 2))
         assert abs((mask > 0).mean() - (1 - probability)) < 0.005
         assert abs(mask.mean() - 1) < 0.02
-    one, other = (sparse_product.dropout_mask(names, 16, Dropout.of(0.5, 0, epoch)) > 0 for epoch in (1, 2))
+    one, other = (sparse_product.dropout_mask(16, Dropout.of(0.5, names, 0, epoch)) > 0 for epoch in (1, 2))
     assert abs((one == other).mean() - 0.5) < 0.01
-    again = sparse_product.dropout_mask(names[::-1].copy(), 16, Dropout.of(0.5, 0, 1)) > 0
+    again = sparse_product.dropout_mask(16, Dropout.of(0.5, names[::-1].copy(), 0, 1)) > 0
     np.testing.assert_array_equal(again[::-1], one)
     columns = np.corrcoef(one.T.astype(float)) - np.eye(16)
     assert np.abs(columns).max() < 0.03
 
 
-def test_gcn_is_the_formula_of_the_paper(world):
-    """A relu(A X W1 + b1) W2 + b2 with the symmetric normalised adjacency, isolated nodes included."""
-    graph = random_graph(2)
-    model = build_model("gcn", graph.features.columns, 8, 3, seed=4)
-    with torch.no_grad():
-        model.bias_1.copy_(torch.linspace(-0.5, 0.5, 8))
-        model.bias_2.copy_(torch.linspace(-1, 1, 3))
-        scores = model(inputs_of(world, graph).begin()).numpy()
-    first, bias_1, second, bias_2 = (parameter.detach().numpy().astype(np.float64) for parameter in model.parameters())
-    near, features = dense_adjacency(graph), graph.features.dense()
-    expected = near @ np.maximum(near @ features @ first + bias_1, 0) @ second + bias_2
-    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
+def near_of(graph, norm):
+    """The normalised adjacency of the papers, dense, float64; for perceptrons the identity."""
+    if norm is None:
+        return np.eye(graph.nodes)
+    if norm == "symmetric":
+        return dense_adjacency(graph)
+    full = np.zeros((graph.nodes, graph.nodes))
+    full[graph.edges[:, 0], graph.edges[:, 1]] = full[graph.edges[:, 1], graph.edges[:, 0]] = 1
+    return full / np.maximum(full.sum(axis=1), 1)[:, None]
 
 
-def test_mlp_sees_no_graph(world):
-    """relu(X W1 + b1) W2 + b2, the same for any edges."""
-    graph = random_graph(2)
-    model = build_model("mlp", graph.features.columns, 8, 3, seed=4)
-    with torch.no_grad():
-        scores = model(inputs_of(world, graph, uses_graph=False).begin()).numpy()
-    first, _, second, _ = (parameter.detach().numpy() for parameter in model.parameters())
-    np.testing.assert_allclose(scores, np.maximum(graph.features.dense() @ first, 0) @ second, rtol=1e-4, atol=1e-5)
+def dense_scores(name, model, graph, masks):
+    """The formula of the papers on dense matrices; masks: of every layer's input, in torch."""
+    near = torch.from_numpy(near_of(graph, model.norm).astype(np.float32))
+    rows = torch.from_numpy(graph.features.dense())
+    for layer in range(1, model.layers + 1):
+        weight, bias = getattr(model, f"weight_{layer}"), getattr(model, f"bias_{layer}")
+        rows = rows * masks[layer - 1]
+        if name == "sage":
+            own, other = weight.chunk(2, dim=1)
+            rows = rows @ own + near @ rows @ other + bias
+        else:
+            rows = near @ rows @ weight + bias
+        rows = torch.relu(rows) if layer < model.layers else rows
+    return rows
 
 
-@pytest.mark.parametrize(("name", "probability"), [("gcn", 0.0), ("gcn", 0.5), ("mlp", 0.5)])
-def test_gradients_equal_dense_autograd(world, name, probability):
-    """Backward through the sparse functions, dropout included, gives what torch gives on dense matrices."""
+@pytest.mark.parametrize("probability", [0.0, 0.5])
+@pytest.mark.parametrize(("name", "layers"), [("gcn", 2), ("gcn", 3), ("sage", 2), ("sage", 1), ("mlp", 2)])
+def test_models_are_the_formulas_of_the_papers(world, name, layers, probability):
+    """Scores and gradients, dropout included, are those that torch's autograd gives on dense matrices."""
     graph = random_graph(7)
-    inputs = inputs_of(world, graph, name == "gcn")
-    model = build_model(name, graph.features.columns, 8, 3, seed=1)
+    model, dense = (build_model(name, graph.features.columns, 8, 3, layers, seed=1) for _ in range(2))
+    inputs = inputs_of(world, graph, model.norm)
     rows = torch.from_numpy(np.flatnonzero(graph.splits["column:role"] == TRAIN))
     labels = torch.from_numpy(graph.labels)[rows]
-    loss = torch.nn.functional.cross_entropy(model(inputs.begin(probability, 3, 5))[rows], labels)
+    with torch.no_grad():
+        for one, other in zip(model.parameters(), dense.parameters()):
+            if one.ndim == 1:
+                one.copy_(torch.linspace(-0.5, 0.5, len(one)))
+                other.copy_(one)
+    scores = model(inputs.begin(probability, 3, 5))
+    loss = torch.nn.functional.cross_entropy(scores[rows], labels)
     loss.backward()
-
-    features = torch.from_numpy(graph.features.dense())
-    hidden_mask = torch.ones(graph.nodes, 8)
+    masks, names = [torch.ones(())] * layers, np.arange(graph.nodes)
     if probability:
-        names = np.arange(graph.nodes)
-        drops = [Dropout.of(probability, 3, 5, layer) for layer in (1, 2)]
-        features = features * torch.from_numpy(sparse_product.dropout_mask(names, features.shape[1], drops[0]))
-        hidden_mask = torch.from_numpy(sparse_product.dropout_mask(names, 8, drops[1]))
-    near = torch.from_numpy(dense_adjacency(graph).astype(np.float32)) if name == "gcn" else torch.eye(graph.nodes)
-    dense = build_model(name, graph.features.columns, 8, 3, seed=1)
-    hidden = torch.relu(near @ (features @ dense.weight_1) + dense.bias_1) * hidden_mask
-    scores = near @ (hidden @ dense.weight_2) + dense.bias_2
-    expected = torch.nn.functional.cross_entropy(scores[rows], labels)
+        wide = [graph.features.columns] + [8] * (layers - 1)
+        masks = [torch.from_numpy(sparse_product.dropout_mask(width, Dropout.of(probability, names, 3, 5, layer)))
+                 for layer, width in enumerate(wide, start=1)]
+    expected = torch.nn.functional.cross_entropy(dense_scores(name, dense, graph, masks)[rows], labels)
     expected.backward()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     for ours, theirs in zip(model.parameters(), dense.parameters()):
@@ -131,7 +166,7 @@ def test_gradients_equal_dense_autograd(world, name, probability):
 
 def test_weights_depend_on_the_seed_alone():
     """The same seed gives the same weights, another seed others, all within Glorot's limit."""
-    one, same, other = (build_model("gcn", 50, 8, 3, seed) for seed in (1, 1, 2))
+    one, same, other = (build_model("gcn", 50, 8, 3, 2, seed) for seed in (1, 1, 2))
     torch.testing.assert_close(one.weight_1, same.weight_1, rtol=0, atol=0)
     assert not torch.equal(one.weight_1, other.weight_1)
     assert one.weight_1.abs().max() <= np.sqrt(6 / 58) and not one.bias_1.any()
@@ -139,7 +174,7 @@ def test_weights_depend_on_the_seed_alone():
 
 def test_adam_equals_torch_adam():
     """Twenty steps of the flat Adam equal torch.optim.Adam with weight decay on the first layer only."""
-    mine, theirs = build_model("gcn", 10, 4, 3, 0), build_model("gcn", 10, 4, 3, 0)
+    mine, theirs = build_model("gcn", 10, 4, 3, 2, 0), build_model("gcn", 10, 4, 3, 2, 0)
     weights, gradient = flatten(mine)
     adam = Adam(weights, 0.01, 5e-3, mine.weight_1.numel())
     rest = [parameter for name, parameter in theirs.named_parameters() if name != "weight_1"]

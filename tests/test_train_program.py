@@ -131,12 +131,13 @@ def test_resume_of_a_complete_training_and_fresh(world, planetoid, tmp_path, cap
 
 
 def test_csv_tables_and_predict(world, tables, tmp_path, capsys):
-    """Nodes and edges from CSV files; GCN and MLP learn; predict encodes new rows and joins them by their edges."""
+    """Nodes and edges from CSV files; all models learn; predict encodes new rows and joins them by their edges."""
     line = ["--nodes", tables / "papers.csv", "--edges", tables / "cites.csv", "--epochs", 100]
     in_process(train, world, *line, "--run", tmp_path / "gcn")
     said = capsys.readouterr().out
     assert "label area (guessed" in said and "(citing, cited -> id)" in said
     in_process(train, world, *line, "--label", "area", "--model", "mlp", "--run", tmp_path / "mlp")
+    in_process(train, world, *line, "--label", "area", "--model", "sage", "--layers", 3, "--run", tmp_path / "sage")
     summary = json.loads((tmp_path / "gcn/train/summary.json").read_text())
     assert summary["test_accuracy"] >= 0.85 and summary["train_nodes"] == 60 and summary["nodes"] == 150
     assert {row["id"] for row in rows_of(tmp_path / "gcn/train/predictions.csv")} >= {"P0000", "P0149"}
@@ -144,7 +145,7 @@ def test_csv_tables_and_predict(world, tables, tmp_path, capsys):
     (tmp_path / "new.csv").write_text("id,year,title,area\nN1,2001,odd words,Soil\nN2,x,the laser lens,Optics\n")
     (tmp_path / "edges.csv").write_text("a,b\nN1,P0001\nP0001,N1\nN1,N2\nN1,nobody\n")
     capsys.readouterr()
-    for name in ("gcn", "mlp"):
+    for name in ("gcn", "mlp", "sage"):
         in_process(predict, world, "--run", tmp_path / name, tmp_path / "new.csv")
         answers = {row["id"]: row for row in rows_of(tmp_path / name / "predict/predictions.csv")}
         assert answers["N2"]["predicted"] == "Optics" and 0 <= float(answers["N1"]["probability"]) <= 1
@@ -156,12 +157,13 @@ def test_csv_tables_and_predict(world, tables, tmp_path, capsys):
     assert "1 edges name unknown nodes" in capsys.readouterr().err
 
 
-def test_predict_joined_equals_training_graph(world, tables, tmp_path):
+@pytest.mark.parametrize(("model", "layers"), [("gcn", 2), ("gcn", 3), ("sage", 2)])
+def test_predict_joined_equals_training_graph(world, tables, tmp_path, model, layers):
     """An isolated stored node and a new row with the same cells and no edges get the same probability."""
     text = (tables / "papers.csv").read_text() + "P9999,laser prism part3,1999,\n"
     (tmp_path / "papers.csv").write_text(text)
     in_process(train, world, "--nodes", tmp_path / "papers.csv", "--edges", tables / "cites.csv", "--label", "area",
-               "--epochs", 30, "--run", tmp_path / "run")  # fmt: skip
+               "--epochs", 30, "--run", tmp_path / "run", "--model", model, "--layers", layers)  # fmt: skip
     (tmp_path / "new.csv").write_text("id,title,year\nN1,laser prism part3,1999\n")
     in_process(predict, world, "--run", tmp_path / "run", tmp_path / "new.csv")
     stored = rows_of(tmp_path / "run/train/predictions.csv")[-1]

@@ -40,8 +40,9 @@ def build_parser():
                       help="planetoid, TRAIN/VAL/TEST in per cent (default 60/20/20), Kperclass (such as 20perclass), "
                       "or column:NAME: a column that says train, val or test (npz: the number of a mask)")
     model = page.add_argument_group("model")
-    model.add_argument("--model", choices=("gcn", "mlp"), default="gcn",
-                       help="gcn: 2-layer graph convolution; mlp: the same without the graph (default gcn)")
+    model.add_argument("--model", choices=("gcn", "sage", "mlp"), default="gcn",
+                       help="gcn: graph convolution; sage: GraphSAGE, mean; mlp: without the graph (default gcn)")
+    model.add_argument("--layers", type=_number(int, 1), default=2, metavar="N", help="layers (default 2)")
     model.add_argument("--hidden", type=_number(int, 1), default=16, metavar="N", help="hidden width (default 16)")
     model.add_argument("--dropout", type=_number(float, 0, below=1), default=0.5, metavar="P",
                        help="share of features and hidden values dropped in each step (default 0.5)")

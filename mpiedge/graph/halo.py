@@ -10,55 +10,70 @@ TAG_FORWARD, TAG_BACK = 41, 42
 class HaloExchange:
     """Sends rows of owned nodes to the ranks that hold a halo copy, and sums of the copies back to their owners.
 
-    The plan (which rows, to whom) is fixed by the part; buffers are made once per width. `forward` is the linear map
-    E from owned rows to halo rows; `back` is its transpose, so a gradient that passes through `back` is exact.
+    The plan (which rows, to whom) is fixed by the part; buffers are made once per width. Forward is the linear map E
+    from owned rows to halo rows; back is its transpose, so a gradient that passes through `finish_back` is exact.
+    Between start and finish the rows travel while the caller computes; calling `progress` now and then moves them on
+    where MPI does nothing by itself.
     """
 
     def __init__(self, world, part: Part):
         """Local: keeps the plan of this rank's part. idle: no rows go in or out of this rank."""
-        self.world, self.owned, self.halo = world, part.owned, part.halo
-        self.send_rows = part.send_rows
+        self.world, self.halo, self.send_rows = world, part.halo, part.send_rows
         self.out, self.into = _segments(part.send_counts), _segments(part.receive_counts)
         self.idle = not self.out and not self.into
         self.buffers: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self.requests: list = []
 
-    def forward(self, owned_rows: np.ndarray) -> np.ndarray:
-        """Collective: owned rows (float32, n x width) followed by the halo rows, which their owners send.
+    def start_forward(self, owned_rows: np.ndarray) -> None:
+        """Collective: sends off the owned rows (float32, n x width) that others need.
 
-        Messages: one per neighbouring rank. The result is a buffer that the next call with this width overwrites.
+        Messages: one per neighbouring rank.
         """
-        outgoing, together = self._buffers(owned_rows)
-        together[: self.owned] = owned_rows
+        outgoing, halo_rows = self._buffers(owned_rows.shape[1])
         np.take(owned_rows, self.send_rows, axis=0, out=outgoing)
-        self._exchange(outgoing, self.out, together[self.owned :], self.into, TAG_FORWARD)
-        return together
+        self._start(outgoing, self.out, halo_rows, self.into, TAG_FORWARD)
 
-    def back(self, halo_rows: np.ndarray, owned_rows: np.ndarray) -> None:
-        """Collective: adds the halo rows of all ranks to the owned rows they are copies of, in rank order."""
-        incoming, _ = self._buffers(owned_rows)
-        self._exchange(np.ascontiguousarray(halo_rows), self.into, incoming, self.out, TAG_BACK)
+    def finish_forward(self, width: int) -> np.ndarray:
+        """Collective: the halo rows, in a buffer that the next forward of this width overwrites."""
+        self._finish()
+        return self._buffers(width)[1]
+
+    def start_back(self, halo_rows: np.ndarray) -> None:
+        """Collective: sends every halo row home. `halo_rows` must stay as it is until `finish_back`."""
+        incoming, _ = self._buffers(halo_rows.shape[1])
+        self._start(halo_rows, self.into, incoming, self.out, TAG_BACK)
+
+    def finish_back(self, owned_rows: np.ndarray) -> None:
+        """Collective: adds what came home to the owned rows, in rank order."""
+        self._finish()
+        incoming, _ = self._buffers(owned_rows.shape[1])
         for _, start, stop in self.out:  # rows of one destination are distinct, so a plain indexed sum is right
             owned_rows[self.send_rows[start:stop]] += incoming[start:stop]
 
-    def bytes_per_exchange(self, width: int) -> int:
-        """Bytes this rank sends in one forward exchange of rows of `width` float32."""
-        return 4 * width * len(self.send_rows)
+    def progress(self) -> None:
+        """Local: lets MPI move the rows on."""
+        if self.requests:
+            self.world.test(*self.requests)
 
-    def _buffers(self, like: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        width = like.shape[1]
+    def _buffers(self, width: int) -> tuple[np.ndarray, np.ndarray]:
         if width not in self.buffers:
-            self.buffers[width] = (np.empty((len(self.send_rows), width), like.dtype),
-                                   np.empty((self.owned + self.halo, width), like.dtype))
+            self.buffers[width] = (np.empty((len(self.send_rows), width), np.float32),
+                                   np.empty((self.halo, width), np.float32))
         return self.buffers[width]
 
-    def _exchange(self, sent, out, received, into, tag) -> None:
+    def _start(self, sent, out, received, into, tag) -> None:
+        if self.idle:
+            return
         comm = self.world.comm
-        requests = [comm.Irecv(received[start:stop], rank, tag) for rank, start, stop in into]
-        requests += [comm.Isend(sent[start:stop], rank, tag) for rank, start, stop in out]
-        if requests:
-            self.world.wait(*requests)
+        self.requests = [comm.Irecv(received[start:stop], rank, tag) for rank, start, stop in into]
+        self.requests += [comm.Isend(sent[start:stop], rank, tag) for rank, start, stop in out]
         self.world.bytes_sent += sent.nbytes
         self.world.bytes_recv += received.nbytes
+
+    def _finish(self) -> None:
+        if self.requests:
+            self.world.wait(*self.requests)
+        self.requests = []
 
 
 def _segments(counts: np.ndarray) -> list[tuple[int, int, int]]:

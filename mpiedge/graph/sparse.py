@@ -9,7 +9,7 @@ import numpy as np
 class SparseRows:
     """A sparse matrix by rows: row r holds `indices[indptr[r]:indptr[r + 1]]` with the values in `data`.
 
-    indptr: int64 (rows + 1); indices: int32; data: float32; columns: the width.
+    indptr: int64 (rows + 1); indices: int32; data: float32, or None where all are ones; columns: the width.
     """
 
     indptr: np.ndarray
@@ -42,12 +42,12 @@ class SparseRows:
         """The row number of every stored entry, int64."""
         return np.repeat(np.arange(self.rows, dtype=np.int64), np.diff(self.indptr))
 
-    def transposed(self) -> tuple["SparseRows", np.ndarray]:
-        """The transpose, and the order that brings this matrix's entries into it (`transpose.data = data[order]`)."""
+    def transposed(self) -> "SparseRows":
+        """The transpose, by rows."""
         order = np.argsort(self.indices, kind="stable")
         counts = np.bincount(self.indices, minlength=self.columns) if len(self.indices) else np.zeros(self.columns)
-        rows = self.row_of_entry()[order].astype(np.int32)
-        return SparseRows(offsets(counts), rows, self.data[order], self.rows), order
+        data = None if self.data is None else self.data[order]
+        return SparseRows(offsets(counts), self.row_of_entry()[order].astype(np.int32), data, self.rows)
 
     def normalised(self, order: int = 2) -> "SparseRows":
         """Every row divided by its length (order 2) or by the sum of its absolute values (order 1); empty rows stay."""

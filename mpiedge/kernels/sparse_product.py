@@ -1,4 +1,4 @@
-"""Sparse rows times a dense matrix, and their transpose times one, with dropout decided by a hash of each entry."""
+"""Sparse rows times a dense matrix, with dropout decided by a hash of each entry."""
 
 import ctypes
 from dataclasses import dataclass
@@ -12,17 +12,28 @@ GOLDEN = np.uint32(0x9E3779B9)
 
 @dataclass(frozen=True)
 class Dropout:
-    """Which entries are dropped: each with `probability` (below 1), decided by two 32-bit keys and its place."""
+    """Which entries of a matrix X are dropped: each with `probability` (below 1), decided by its row's key and column.
+
+    keys: uint32, one per row of X; across: the sparse matrix of a product is transpose(X), not X.
+    """
 
     probability: float
-    key_a: int
-    key_b: int
+    keys: np.ndarray
+    across: bool = False
 
     @classmethod
-    def of(cls, probability: float, *place: int) -> "Dropout":
-        """Dropout with keys drawn from whole numbers such as (seed, epoch, layer)."""
+    def of(cls, probability: float, names: np.ndarray, *place: int) -> "Dropout":
+        """Dropout of rows whose global numbers are `names` (int64), drawn from whole numbers such as (seed, epoch)."""
         key_a, key_b = np.random.SeedSequence(list(place)).generate_state(2)
-        return cls(probability, int(key_a), int(key_b))
+        if _library is None:
+            return cls(probability, row_keys_plain(names, key_a, key_b))
+        keys = np.empty(len(names), np.uint32)
+        _library.mpiedge_row_keys(len(names), names.ctypes.data, int(key_a), int(key_b), keys.ctypes.data)
+        return cls(probability, keys)
+
+    def transposed(self) -> "Dropout":
+        """The same entries dropped from transpose(X)."""
+        return Dropout(self.probability, self.keys, not self.across)
 
     @property
     def threshold(self) -> int:
@@ -35,69 +46,72 @@ class Dropout:
         return 1.0 / (1.0 - self.probability)
 
 
-def product(indptr, indices, values, dense, names=None, dropout: Dropout | None = None) -> np.ndarray:
-    """Local: X dense, float32 (rows x width).
+def product(rows, dense, out=None, targets=None, scale=None, dropout: Dropout | None = None, part=slice(None)):
+    """Local: adds rows times dense to `out` (float32, zeros if not given) and returns it.
 
-    X: indptr int64, indices int32, values float32 or None for ones. dense: float32, contiguous. names: int64, global
-    numbers of X's rows, needed for dropout only.
+    rows: anything with indptr (int64), indices (int32) and data (float32, or None for ones); dense: float32.
+    targets: int64, the row of `out` that each sparse row is added to; scale: float32 factors of the rows of `out`.
+    part: a range of sparse rows, for those who do other things in between (not together with targets or dropout).
     """
-    out = np.zeros((len(indptr) - 1, dense.shape[1]), np.float32)
-    return _multiply(0, indptr, indices, values, dense, out, names, dropout)
-
-
-def product_transposed(indptr, indices, values, dense, columns, names=None, dropout: Dropout | None = None):
-    """Local: transpose(X) dense, float32 (columns x width), with the entries of X that `product` drops dropped too."""
-    out = np.zeros((columns, dense.shape[1]), np.float32)
-    return _multiply(1, indptr, indices, values, dense, out, names, dropout)
-
-
-def dropout_mask(names: np.ndarray, width: int, dropout: Dropout) -> np.ndarray:
-    """Local: float32 (rows x width), 0 where an entry of a dense matrix is dropped, else `dropout.scale`."""
-    if _library is None:
-        return dropout_mask_plain(names, width, dropout)
-    out = np.empty((len(names), width), np.float32)
-    _library.mpiedge_dropout_mask(len(names), width, names.ctypes.data, out.ctypes.data, dropout.key_a, dropout.key_b,
-                                  dropout.threshold, dropout.scale)
-    return out
-
-
-def _multiply(transposed, indptr, indices, values, dense, out, names, dropout):
-    if len(dense) != (len(indptr) - 1 if transposed else len(dense)) or dense.dtype != np.float32:
+    indptr = rows.indptr[part.start : None if part.stop is None else part.stop + 1]
+    if out is None:
+        out = np.zeros((len(rows.indptr) - 1, dense.shape[1]), np.float32)
+    into, scale = out[part], None if scale is None else scale[part]
+    if dense.dtype != np.float32 or dense.ndim != 2 or not into.flags.c_contiguous:
         raise ValueError("the dense matrix does not fit the sparse one")
     dense = np.ascontiguousarray(dense)
     if _library is None:
-        return _multiply_plain(transposed, indptr, indices, values, dense, out, names, dropout)
-    keys = (dropout.key_a, dropout.key_b, dropout.threshold, dropout.scale) if dropout else (0, 0, 0, 1.0)
+        product_plain(indptr, rows.indices, rows.data, dense, into, targets, scale, dropout)
+        return out
+    drop = (dropout.keys.ctypes.data, dropout.threshold, dropout.scale, dropout.across) if dropout else (None, 0, 1, 0)
     _library.mpiedge_sparse_product(
-        transposed, len(indptr) - 1, dense.shape[1], indptr.ctypes.data, indices.ctypes.data,
-        None if values is None else values.ctypes.data, dense.ctypes.data, out.ctypes.data,
-        None if names is None else names.ctypes.data, *keys)
+        len(indptr) - 1, dense.shape[1], indptr.ctypes.data, rows.indices.ctypes.data, _address(rows.data),
+        dense.ctypes.data, into.ctypes.data, _address(targets), _address(scale), *drop)
     return out
 
 
-def _multiply_plain(transposed, indptr, indices, values, dense, out, names, dropout):
-    """The same with scipy, for hosts without the compiled kernels and as the oracle of the tests."""
+def dropout_mask(width: int, dropout: Dropout) -> np.ndarray:
+    """Local: float32 (rows x width), 0 where an entry of a dense matrix is dropped, else `dropout.scale`."""
+    if _library is None:
+        return dropout_mask_plain(width, dropout)
+    out = np.empty((len(dropout.keys), width), np.float32)
+    _library.mpiedge_dropout_mask(len(out), width, dropout.keys.ctypes.data, out.ctypes.data, dropout.threshold,
+                                  dropout.scale)
+    return out
+
+
+def product_plain(indptr, indices, values, dense, out, targets=None, scale=None, dropout=None) -> None:
+    """`product` with scipy, for hosts without the compiled kernels and as the oracle of the tests."""
     from scipy.sparse import csr_array
 
-    values = np.ones(len(indices), np.float32) if values is None else values
+    taken = slice(indptr[0], indptr[-1])
+    indices = indices[taken]
+    values = np.ones(len(indices), np.float32) if values is None else values[taken]
     if dropout:
-        rows = np.repeat(names, np.diff(indptr))
-        values = np.where(_kept(rows, indices, dropout), values * np.float32(dropout.scale), np.float32(0))
-    matrix = csr_array((values, indices, indptr), shape=(len(indptr) - 1, len(out) if transposed else len(dense)))
-    out += (matrix.T if transposed else matrix) @ dense
-    return out
+        rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+        row, column = (indices, rows) if dropout.across else (rows, indices)
+        values = np.where(_kept(dropout.keys[row], column, dropout), values * np.float32(dropout.scale), np.float32(0))
+    matrix = csr_array((values, indices, indptr - indptr[0]), shape=(len(indptr) - 1, len(dense)))
+    places = slice(None) if targets is None else targets
+    out[places] += matrix @ dense
+    if scale is not None:
+        out[places] *= scale[places, None]
 
 
-def dropout_mask_plain(names: np.ndarray, width: int, dropout: Dropout) -> np.ndarray:
+def row_keys_plain(names: np.ndarray, key_a: int, key_b: int) -> np.ndarray:
+    """The key of every row in numpy."""
+    low, high = names.astype(np.uint32), (names >> 32).astype(np.uint32)
+    return _mix(_mix(low ^ np.uint32(key_a)) ^ high ^ np.uint32(key_b))
+
+
+def dropout_mask_plain(width: int, dropout: Dropout) -> np.ndarray:
     """`dropout_mask` in numpy."""
-    kept = _kept(names[:, None], np.arange(width, dtype=np.int32)[None, :], dropout)
+    kept = _kept(dropout.keys[:, None], np.arange(width, dtype=np.int32)[None, :], dropout)
     return np.where(kept, np.float32(dropout.scale), np.float32(0))
 
 
-def _kept(names: np.ndarray, columns: np.ndarray, dropout: Dropout) -> np.ndarray:
-    low, high = names.astype(np.uint32), (names >> 32).astype(np.uint32)
-    key = _mix(_mix(low ^ np.uint32(dropout.key_a)) ^ high ^ np.uint32(dropout.key_b))
-    return _mix(key ^ columns.astype(np.uint32) * GOLDEN) >= np.uint32(dropout.threshold)
+def _kept(keys: np.ndarray, columns: np.ndarray, dropout: Dropout) -> np.ndarray:
+    return _mix(keys ^ columns.astype(np.uint32) * GOLDEN) >= np.uint32(dropout.threshold)
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
@@ -109,13 +123,17 @@ def _mix(x: np.ndarray) -> np.ndarray:
     return x ^ (x >> np.uint32(16))
 
 
+def _address(array: np.ndarray | None) -> int | None:
+    return None if array is None else array.ctypes.data
+
+
 def _declare(library):
-    pointer, size, key = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint32
-    keys = [key, key, key, ctypes.c_float]
-    library.mpiedge_sparse_product.argtypes = [ctypes.c_int, size, size, *[pointer] * 6, *keys]
-    library.mpiedge_sparse_product.restype = None
-    library.mpiedge_dropout_mask.argtypes = [size, size, pointer, pointer, *keys]
-    library.mpiedge_dropout_mask.restype = None
+    pointer, size, key, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint32, ctypes.c_float
+    library.mpiedge_row_keys.argtypes = [size, pointer, key, key, pointer]
+    library.mpiedge_sparse_product.argtypes = [size, size, *[pointer] * 8, key, real, ctypes.c_int]
+    library.mpiedge_dropout_mask.argtypes = [size, size, pointer, pointer, key, real]
+    for name in ("row_keys", "sparse_product", "dropout_mask"):
+        getattr(library, f"mpiedge_{name}").restype = None
     return library
 
 

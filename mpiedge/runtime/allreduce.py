@@ -23,6 +23,7 @@ class Allreduce:
         self.feedback = feedback and not self.compressor.lossless
         self.residual = self.sum_residual = None
         self.plain_bytes = self.sent_bytes = 0
+        self.requests: list = []
 
     @property
     def ratio(self) -> float:
@@ -31,16 +32,26 @@ class Allreduce:
 
     def __call__(self, flat: np.ndarray) -> None:
         """Collective: `flat` (float32, contiguous, of the same length on every rank) becomes its sum over the ranks."""
+        self.start(flat)
+        self.finish()
+
+    def start(self, flat: np.ndarray) -> None:
+        """Collective: begins the sum; until `finish`, `flat` belongs to it. Compressed sums are complete right here."""
         if flat.dtype != np.float32 or flat.ndim != 1 or not flat.flags.c_contiguous:
             raise TypeError("allreduce wants a contiguous vector of float32")
         before = self.world.bytes_sent
         if self.compressor.lossless:
-            self.world.allreduce_in_place(flat)
+            self.requests = self.world.start_sum(flat)
         else:
             self._compressed(flat)
         size = self.world.size
         self.sent_bytes += self.world.bytes_sent - before
         self.plain_bytes += flat.nbytes if self.compressor.lossless else 2 * flat.nbytes * (size - 1) // size
+
+    def finish(self) -> None:
+        """Collective: waits until the sum is there."""
+        self.world.wait(*self.requests)
+        self.requests = []
 
     def _compressed(self, flat: np.ndarray) -> None:
         world, compress = self.world, self.compressor

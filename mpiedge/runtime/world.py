@@ -80,6 +80,18 @@ class World:
                 pause.rest()
         self.wait_s += time.perf_counter() - start
 
+    def test(self, *requests) -> bool:
+        """Local: whether the requests are complete; gives MPI a moment to move them on."""
+        return self._mpi.Request.Testall(list(requests))
+
+    def start_sum(self, array: np.ndarray) -> list:
+        """Collective: starts to turn `array` (contiguous) into its sum over the ranks; the requests to wait for."""
+        if self.size == 1:
+            return []
+        self._count(array.nbytes, array.nbytes)
+        return [self.comm.Iallreduce(self._mpi.IN_PLACE, piece, self._mpi.SUM)
+                for piece in _pieces(array.reshape(-1), PIECE_BYTES // array.itemsize)]
+
     def barrier(self) -> None:
         """Collective: returns when every rank has called it; waiting ranks sleep (MPI's own barrier spins)."""
         if self.size > 1:
@@ -195,14 +207,6 @@ class World:
     def min(self, array) -> np.ndarray:
         """Collective: elementwise minimum over the ranks."""
         return self._reduce(array, self._mpi.MIN)
-
-    def allreduce_in_place(self, array: np.ndarray) -> None:
-        """Collective: `array` (contiguous) becomes its sum over the ranks."""
-        self.barrier()
-        for piece in _pieces(array.reshape(-1), PIECE_BYTES // array.itemsize):
-            self.comm.Allreduce(self._mpi.IN_PLACE, piece, self._mpi.SUM)
-        if self.size > 1:
-            self._count(array.nbytes, array.nbytes)
 
     def _reduce(self, array, operation) -> np.ndarray:
         sent = np.ascontiguousarray(array)

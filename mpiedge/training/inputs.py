@@ -1,19 +1,24 @@
-"""What a model sees of one part of a graph: sparse products, aggregation over neighbours, dropout; all differentiable.
+"""What a model sees of one part of a graph: sparse products, sums over neighbours, dropout; all differentiable.
 
-Two facts make the distributed gradient exact. (1) Halo copies of the features are held here, so the first layer needs
-no exchange: every rank computes the projected rows of its halo itself, and its gradient for the weights covers those
-rows too; the sum over the ranks (the gradient allreduce) is then the gradient of the one-rank product, because the
-one-rank gradient is a sum over (row, neighbour) pairs and each pair belongs to exactly one rank, the row's owner.
-(2) Later layers exchange rows by a linear map, and backward applies its transpose (see graph/halo.py).
+Two facts make the distributed gradient exact. (1) Halo copies of the features, which never change, are held here: they
+were fetched once, so the first layer needs no exchange. Every rank computes the projected rows of its halo itself, and
+its gradient for the weights covers those rows too; the sum over the ranks (the gradient allreduce) is then the gradient
+of the one-rank product, because the one-rank gradient is a sum over (row, neighbour) pairs and each pair belongs to
+exactly one rank, the row's owner. (2) Later layers exchange rows by a linear map, and backward applies its transpose
+(see graph/halo.py).
 """
 
 import numpy as np
 import torch
 
+from mpiedge.graph.blocks import Blocks, split_blocks
 from mpiedge.graph.halo import HaloExchange
 from mpiedge.graph.part import Part
-from mpiedge.kernels import sparse_product
-from mpiedge.kernels.sparse_product import Dropout
+from mpiedge.graph.sparse import SparseRows
+from mpiedge.kernels.sparse_product import Dropout, dropout_mask, product
+
+PROGRESS_WORK = 1 << 22
+"""Multiplications between two moments given to MPI while rows travel: about a millisecond."""
 
 
 class PartInputs:
@@ -23,13 +28,16 @@ class PartInputs:
     whatever rank it lives, or without.
     """
 
-    def __init__(self, world, part: Part, phase):
-        """Local: phase(name, kind) is a context manager that times."""
+    def __init__(self, world, part: Part, phase, norm: str | None):
+        """Local: phase(name, kind) is a context manager that times; norm: see `split_blocks`, None without a graph."""
         self.part, self.phase = part, phase
         self.exchange = HaloExchange(world, part)
-        scale = (1 / np.sqrt(part.degrees)).astype(np.float32)
-        part.features.data *= np.repeat(scale, np.diff(part.features.indptr))  # once here instead of in each pass
-        self.scale = torch.from_numpy(scale[: part.owned]).reshape(-1, 1)
+        self.blocks: Blocks | None = None
+        if norm is not None:
+            self.blocks = split_blocks(part, norm)
+            part.features.data *= np.repeat(self.blocks.shift, np.diff(part.features.indptr))  # once, not in each pass
+            self.shift = torch.from_numpy(self.blocks.shift[: part.owned]).reshape(-1, 1)
+        self.features_back = part.features.transposed()
         self.place, self.probability, self.layer = (), 0.0, 0
 
     def begin(self, probability: float = 0.0, *place: int) -> "PartInputs":
@@ -37,82 +45,101 @@ class PartInputs:
         self.probability, self.place, self.layer = probability, place, 0
         return self
 
-    def _dropout(self) -> Dropout | None:
+    def _dropout(self, names: np.ndarray) -> Dropout | None:
         self.layer += 1
-        return Dropout.of(self.probability, *self.place, self.layer) if self.probability > 0 else None
+        return Dropout.of(self.probability, names, *self.place, self.layer) if self.probability > 0 else None
 
     def project(self, weight: torch.Tensor) -> torch.Tensor:
-        """Local: dropped features times weight, for the owned rows and the halo; each row over the root of its degree
-        (1 for models without a graph)."""
-        return _Project.apply(weight, self.part, self._dropout())
+        """Local: dropped features times weight, for the owned rows and the halo; ready for `gather_first`."""
+        return _Project.apply(weight, self, self._dropout(self.part.nodes))
+
+    def own(self, projected: torch.Tensor) -> torch.Tensor:
+        """Local: the owned rows of what `project` gave."""
+        return projected[: self.part.owned]
 
     def drop(self, rows: torch.Tensor) -> torch.Tensor:
         """Local: dropout of dense owned rows."""
-        dropout = self._dropout()
-        if dropout is None:
-            return rows
-        names = self.part.nodes[: self.part.owned]
-        return rows * torch.from_numpy(sparse_product.dropout_mask(names, rows.shape[1], dropout))
+        dropout = self._dropout(self.part.nodes[: self.part.owned])
+        return rows if dropout is None else rows * torch.from_numpy(dropout_mask(rows.shape[1], dropout))
 
-    def aggregate_first(self, rows: torch.Tensor) -> torch.Tensor:
+    def gather_first(self, projected: torch.Tensor) -> torch.Tensor:
         """Local: the normalised adjacency applied to what `project` gave: owned and halo rows are all here."""
-        return self.scale * _Neighbours.apply(rows, self.part)
+        return _GatherFirst.apply(projected, self)
 
-    def aggregate(self, rows: torch.Tensor) -> torch.Tensor:
+    def gather(self, rows: torch.Tensor) -> torch.Tensor:
         """Collective: the normalised adjacency applied to owned rows, whose halo copies are exchanged."""
-        return self.scale * _Neighbours.apply(_Halo.apply(self.scale * rows, self), self.part)
+        return _Gather.apply(rows * self.shift, self)
+
+    def near(self, rows: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
+        """Local: sums over near neighbours, now and then giving MPI a moment."""
+        near = self.blocks.near
+        out = np.zeros((near.rows, rows.shape[1]), np.float32)
+        pieces = 1 if not self.exchange.requests else 1 + len(near.indices) * rows.shape[1] // PROGRESS_WORK
+        for piece in range(pieces):
+            bounds = slice(near.rows * piece // pieces, near.rows * (piece + 1) // pieces)
+            product(near, rows, out, scale=scale, part=bounds)
+            self.exchange.progress()
+        return out
+
+    def far(self, halo_rows: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """Local: adds the sums over halo copies."""
+        return product(self.blocks.far, halo_rows, out, targets=self.blocks.boundary)
 
 
 class _Project(torch.autograd.Function):
     """X W for sparse X; the gradient for W is X transposed times the gradient, with the same entries dropped."""
 
     @staticmethod
-    def forward(ctx, weight, part, dropout):
-        ctx.part, ctx.dropout = part, dropout
-        rows = part.features
-        return torch.from_numpy(
-            sparse_product.product(rows.indptr, rows.indices, rows.data, weight.detach().numpy(), part.nodes, dropout))
+    def forward(ctx, weight, inputs, dropout):
+        ctx.inputs, ctx.dropout = inputs, dropout
+        return torch.from_numpy(product(inputs.part.features, weight.detach().numpy(), dropout=dropout))
 
     @staticmethod
     def backward(ctx, gradient):
-        rows, names = ctx.part.features, ctx.part.nodes
-        product = sparse_product.product_transposed(
-            rows.indptr, rows.indices, rows.data, gradient.numpy(), rows.columns, names, ctx.dropout)
-        return torch.from_numpy(product), None, None
+        back: SparseRows = ctx.inputs.features_back
+        dropout = ctx.dropout.transposed() if ctx.dropout else None
+        return torch.from_numpy(product(back, gradient.numpy(), dropout=dropout)), None, None
 
 
-class _Neighbours(torch.autograd.Function):
-    """Sums over the neighbours of the owned rows (and themselves), and the transpose of that."""
-
-    @staticmethod
-    def forward(ctx, rows, part):
-        ctx.part = part
-        return torch.from_numpy(sparse_product.product(part.indptr, part.indices, None, rows.detach().numpy()))
-
-    @staticmethod
-    def backward(ctx, gradient):
-        part = ctx.part
-        spread = sparse_product.product_transposed(part.indptr, part.indices, None, gradient.numpy(), len(part.nodes))
-        return torch.from_numpy(spread), None
-
-
-class _Halo(torch.autograd.Function):
-    """Owned rows -> owned and halo rows; backward sends each halo gradient home and adds it there."""
+class _GatherFirst(torch.autograd.Function):
+    """Sums over the neighbours of the owned rows, all of them at hand, and the transpose of that."""
 
     @staticmethod
     def forward(ctx, rows, inputs):
-        ctx.inputs = inputs
-        if inputs.exchange.idle:
-            return rows.view_as(rows)
-        with inputs.phase("exchange", "communicate"):
-            return torch.from_numpy(inputs.exchange.forward(rows.detach().numpy()))
+        ctx.inputs, owned, rows = inputs, inputs.part.owned, rows.detach().numpy()
+        return torch.from_numpy(inputs.far(rows[owned:], inputs.near(rows[:owned], inputs.blocks.scale)))
 
     @staticmethod
     def backward(ctx, gradient):
-        inputs, owned = ctx.inputs, ctx.inputs.part.owned
-        if inputs.exchange.idle:
-            return gradient, None
-        home = gradient[:owned].contiguous().clone()
+        inputs, gradient = ctx.inputs, gradient.numpy()
+        owned, blocks = inputs.part.owned, inputs.blocks
+        home = np.zeros((len(inputs.part.nodes), gradient.shape[1]), np.float32)
+        product(blocks.near, gradient * blocks.scale[:, None], home[:owned])
+        product(blocks.far_back, gradient[blocks.boundary], home[owned:])
+        return torch.from_numpy(home), None
+
+
+class _Gather(torch.autograd.Function):
+    """Sums over neighbours: near ones are added up while the rows of far ones travel; backward likewise."""
+
+    @staticmethod
+    def forward(ctx, rows, inputs):
+        ctx.inputs, rows, exchange = inputs, rows.detach().numpy(), inputs.exchange
         with inputs.phase("exchange", "communicate"):
-            inputs.exchange.back(gradient[owned:].numpy(), home.numpy())
-        return home, None
+            exchange.start_forward(rows)
+        out = inputs.near(rows, inputs.blocks.scale)
+        with inputs.phase("exchange", "communicate"):
+            halo_rows = exchange.finish_forward(rows.shape[1])
+        return torch.from_numpy(inputs.far(halo_rows, out))
+
+    @staticmethod
+    def backward(ctx, gradient):
+        inputs, gradient, exchange = ctx.inputs, gradient.numpy(), ctx.inputs.exchange
+        blocks = inputs.blocks
+        halo_rows = product(blocks.far_back, gradient[blocks.boundary])
+        with inputs.phase("exchange", "communicate"):
+            exchange.start_back(halo_rows)
+        home = inputs.near(gradient * blocks.scale[:, None])
+        with inputs.phase("exchange", "communicate"):
+            exchange.finish_back(home)
+        return torch.from_numpy(home), None

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
 
 from mpiedge.graph.build import TRAIN, VALIDATION
+from mpiedge.kernels.cross_entropy import cross_entropy
 from mpiedge.training.optimiser import Adam, flatten
 
 
@@ -23,6 +23,7 @@ class Settings:
 
     model: str
     hidden: int
+    layers: int
     epochs: int
     learning_rate: float
     weight_decay: float
@@ -53,17 +54,17 @@ class State:
 class Trainer:
     """Trains `model` on this rank's `inputs`.
 
-    world: sums over ranks; reduce(flat float32): Collective, the sum of the ranks' gradients in place; phase(name,
-    kind): times a block.
+    world: sums over ranks; reduce: sums the ranks' gradients in place (see runtime/allreduce.py); phase(name, kind):
+    times a block.
     """
 
-    def __init__(self, world, inputs, model: torch.nn.Module, settings: Settings, reduce: Callable, phase: Callable):
+    def __init__(self, world, inputs, model: torch.nn.Module, settings: Settings, reduce, phase: Callable):
         """Collective: counts the labelled nodes of all ranks. Message: one sum."""
         self.world, self.inputs, self.model, self.settings = world, inputs, model, settings
         self.reduce, self.phase = reduce, phase
         part = inputs.part
-        self.rows = {role: torch.from_numpy(np.flatnonzero(part.split == role)) for role in (TRAIN, VALIDATION)}
-        self.labels = {role: torch.from_numpy(part.labels)[rows] for role, rows in self.rows.items()}
+        self.rows = {role: np.flatnonzero(part.split == role) for role in (TRAIN, VALIDATION)}
+        self.labels = np.ascontiguousarray(part.labels)
         own = np.array([len(self.rows[TRAIN]), len(self.rows[VALIDATION])], np.int64)
         self.train_nodes, self.validation_nodes = (int(count) for count in world.sum(own))
         self.weights, self.gradient = flatten(model)
@@ -83,17 +84,32 @@ class Trainer:
         self.optimiser.steps = state.epoch
 
     def run(self, after_epoch: Callable[[State], None]) -> None:
-        """Collective: epochs until the last or until validation stops getting better; calls back after each."""
-        state = self.state
-        while state.epoch < self.settings.epochs and not self.stalled():
-            start, sent = time.perf_counter(), self.world.bytes_sent
-            train_loss, train_correct = self._step(state.epoch + 1)
-            own = [train_loss, train_correct, *self._validate()]
-            with self.phase("allreduce", "communicate"):
-                sums = self.world.sum(np.array([*own, self.world.bytes_sent - sent], np.float64))
+        """Collective: epochs until the last or until validation stops getting better; calls back after each.
+
+        The gradient of the next step travels while the weights it was computed at are validated, so both sums need one
+        wait: an epoch is complete, and its callback comes, just before the next step is taken.
+        """
+        state, settings = self.state, self.settings
+        self._mark = time.perf_counter(), self.world.bytes_sent
+        trained = np.zeros(2)
+        while True:
+            due = len(state.history) < state.epoch  # these weights have not been validated yet
+            going = state.epoch < settings.epochs and not (not due and self.stalled())
+            ahead = self._gradient(state.epoch + 1) if going else np.zeros(2)
+            if going:
+                self.reduce.start(self.gradient.numpy())
+            sums = np.array([*trained, *(self._validate() if due else (0.0, 0.0)), 0.0])
+            sums[4] = self.world.bytes_sent - self._mark[1]
+            self._wait_for_sums(sums, going)
+            if due:
+                self._record(sums)
+                after_epoch(state)
+            if not going or (due and self.stalled()):
+                return
+            with self.phase("step"):
+                self.optimiser.step(self.gradient)
             state.epoch += 1
-            self._record(sums[:4], time.perf_counter() - start, sums[4])
-            after_epoch(state)
+            trained = ahead
 
     def stalled(self) -> bool:
         """Local: whether early stopping ends the training here."""
@@ -105,35 +121,55 @@ class Trainer:
         with torch.no_grad(), self.phase("evaluate"):
             return torch.softmax(self.model(self.inputs.begin()), dim=1)
 
-    def _step(self, epoch: int) -> tuple[float, int]:
-        """Collective: one optimiser step; this rank's share of the loss and its right predictions before the step."""
+    def _gradient(self, epoch: int) -> np.ndarray:
+        """Collective: this rank's gradient, its share of the loss and its right predictions before the step."""
         with self.phase("step"):
             self.gradient.zero_()
-            scores = self.model(self.inputs.begin(self.settings.dropout, self.settings.seed, epoch))[self.rows[TRAIN]]
-            loss = cross_entropy(scores, self.labels[TRAIN], reduction="sum") / self.train_nodes
-            loss.backward()  # also without own labels: the other ranks wait for this rank's halo gradients
-            correct = int((scores.argmax(dim=1) == self.labels[TRAIN]).sum())
+            scores = self.model(self.inputs.begin(self.settings.dropout, self.settings.seed, epoch))
+            slope = np.zeros(scores.shape, np.float32)
+            found = cross_entropy(scores.detach().numpy(), self.labels, self.rows[TRAIN], slope, 1 / self.train_nodes)
+            _Slope.apply(scores, slope).backward()  # also without own labels: others wait for our halo gradients
+            return np.array(found)
+
+    def _wait_for_sums(self, sums: np.ndarray, with_gradient: bool) -> None:
+        """Collective: `sums` and the gradient under way become sums over the ranks. Message: one more sum."""
         with self.phase("allreduce", "communicate"):
-            self.reduce(self.gradient.numpy())
-        with self.phase("step"):
-            self.optimiser.step(self.gradient)
-        return loss.item() * self.train_nodes, correct
+            requests = self.world.start_sum(sums)
+            if with_gradient:
+                self.reduce.finish()
+            self.world.wait(*requests)
 
     def _validate(self) -> tuple[float, int]:
         """Collective: this rank's sum of the loss and right predictions over its validation nodes."""
         if not self.validation_nodes:
             return 0.0, 0
         with torch.no_grad(), self.phase("validate"):
-            scores = self.model(self.inputs.begin())[self.rows[VALIDATION]]
-            loss = cross_entropy(scores, self.labels[VALIDATION], reduction="sum").item()
-            return loss, int((scores.argmax(dim=1) == self.labels[VALIDATION]).sum())
+            scores = self.model(self.inputs.begin()).numpy()
+            return cross_entropy(scores, self.labels, self.rows[VALIDATION])
 
-    def _record(self, sums: np.ndarray, wall_s: float, bytes_sent: float) -> None:
+    def _record(self, sums: np.ndarray) -> None:
+        """Local: an epoch's row of history from the sums over all ranks."""
         state, nodes = self.state, np.array([self.train_nodes] * 2 + [self.validation_nodes] * 2)
-        train_loss, train_accuracy, loss, accuracy = np.divide(sums, nodes, where=nodes > 0, out=np.full(4, np.nan))
+        figures = np.divide(sums[:4], nodes, where=nodes > 0, out=np.full(4, np.nan))
+        train_loss, train_accuracy, loss, accuracy = figures
+        now = time.perf_counter()
+        wall_s, self._mark = now - self._mark[0], (now, self.world.bytes_sent)
         better = (accuracy, -loss) > (state.best_accuracy, -state.best_loss)
         if better or not self.validation_nodes:
             state.best_epoch, state.best_accuracy, state.best_loss = state.epoch, float(accuracy), float(loss)
             state.best_weights[:] = state.weights
-        row = [state.epoch, train_loss, train_accuracy, loss, accuracy, wall_s, bytes_sent]
+        row = [state.epoch, train_loss, train_accuracy, loss, accuracy, wall_s, sums[4]]
         state.history.append([float(value) for value in row])
+
+
+class _Slope(torch.autograd.Function):
+    """A number whose gradient for `scores` is `slope`. (Tensor.backward(slope) imports sympy: half a second, 15 MB.)"""
+
+    @staticmethod
+    def forward(ctx, scores, slope):
+        ctx.slope = slope
+        return scores.new_zeros(())
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return torch.from_numpy(ctx.slope), None

@@ -66,6 +66,7 @@ def summary(stage, layout: Layout, trainer: Trainer, quality: dict, began_s: flo
         "features": layout.columns,
         "classes": len(layout.classes),
         **{f"{name}_nodes": count for name, count in layout.split_counts.items()},
+        "layers": settings.layers,
         "hidden": settings.hidden,
         "learning_rate": settings.learning_rate,
         "weight_decay": settings.weight_decay,
@@ -87,17 +88,21 @@ def summary(stage, layout: Layout, trainer: Trainer, quality: dict, began_s: flo
 
 
 def states(trainer: Trainer) -> dict:
-    """Local: what each owned node hands to a new neighbour in each layer (see training/predict.py): degree, x W1, h W2.
+    """Collective: what each owned node hands to a new neighbour in each layer (see training/predict.py).
 
     Call after `trainer.finish`, so that the weights are the best ones. Nothing for models without a graph.
     """
-    model, inputs, owned = trainer.model, trainer.inputs, trainer.inputs.part.owned
-    if not model.uses_graph:
+    model, inputs = trainer.model, trainer.inputs
+    if model.norm is None:
         return {}
+    rows = {"node_degree": inputs.part.degrees[: inputs.part.owned]}
     with torch.no_grad():
-        first = inputs.begin().project(model.weight_1)[:owned] / inputs.scale  # project scales by the degree
-        second = model.hidden_rows(inputs.begin()) @ model.weight_2
-    return {"node_degree": inputs.part.degrees[:owned], "node_first": first.numpy(), "node_second": second.numpy()}
+        handed = inputs.own(inputs.begin().project(model.weight_1)) / inputs.shift  # the features are shifted already
+        for layer, outcome in enumerate(model.steps(inputs.begin()), start=1):
+            rows[f"node_{layer}"] = np.ascontiguousarray(handed[:, -outcome.shape[1] :].numpy())
+            if layer < model.layers:
+                handed = torch.relu(outcome) @ getattr(model, f"weight_{layer + 1}")
+    return rows
 
 
 def model_image(source: Source, layout: Layout, trainer: Trainer, node_rows: dict) -> bytes:
@@ -108,7 +113,8 @@ def model_image(source: Source, layout: Layout, trainer: Trainer, node_rows: dic
     if source.encoder:
         arrays["encoder"] = np.array([json.dumps(source.encoder.to_message())], dtype=object)
         arrays |= node_rows | {"node_id": source.graph.ids}
-    return build_image(arrays, {"config": json.dumps(asdict(layout.settings) | source.schema)})
+    config = asdict(layout.settings) | source.schema | {"norm": trainer.model.norm}
+    return build_image(arrays, {"config": json.dumps(config)})
 
 
 def tell(stage, found: dict) -> None:

@@ -1,5 +1,6 @@
 """Decides before the work: split, partition, settings, and what each rank will hold."""
 
+import itertools
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -58,7 +59,7 @@ def make_layout(stage, source: Source, args) -> Layout:
         counts = splits.counts(split)
         if not counts["train"]:
             raise InputError(source.name, f"split {name} has no training nodes", "Give another --split")
-        uses_graph = MODELS[args.model].uses_graph
+        uses_graph = MODELS[args.model].norm is not None
         neighbours = adjacency(graph.edges, graph.nodes) if uses_graph else None
         method = args.partition or partition.default_method()
         if uses_graph:
@@ -73,7 +74,8 @@ def make_layout(stage, source: Source, args) -> Layout:
 
     facts = on_root(stage.world, decide)
     penalty = PENALTY / facts["split_counts"]["train"] if args.weight_decay is None else args.weight_decay
-    settings = Settings(args.model, args.hidden, args.epochs, args.lr, penalty, args.dropout, args.patience, args.seed)
+    settings = Settings(args.model, args.hidden, args.layers, args.epochs, args.lr, penalty, args.dropout,
+                        args.patience, args.seed)
     config = asdict(settings) | {"split": facts["split_name"], "source": source.name}
     return Layout(settings=settings, config=config, **facts, **own)
 
@@ -107,18 +109,28 @@ def count_rows(graph: Graph, neighbours: Adjacency | None, owner: np.ndarray, ra
     return rows.astype(np.int64), statistics["cut_edges"]
 
 
+def widths(layout: Layout) -> list[int]:
+    """Local: the widths of all layers' outcomes, the class scores last."""
+    return [layout.settings.hidden] * (layout.settings.layers - 1) + [len(layout.classes)]
+
+
+def weights(layout: Layout) -> int:
+    """Local: the number of weights and biases."""
+    wide, entering = MODELS[layout.settings.model].side_by_side, [layout.columns, *widths(layout)]
+    return sum((rows * wide + 1) * columns for rows, columns in itertools.pairwise(entering))
+
+
 def memory(layout: Layout, rank: int) -> dict[str, float]:
     """Local: bytes that a rank will hold, by item."""
     owned, halo, adjacent, entries = layout.rank_rows[rank].tolist()
-    hidden, classes = layout.settings.hidden, len(layout.classes)
-    weights = (layout.columns + 1 + classes) * hidden
+    wide = MODELS[layout.settings.model].side_by_side
     return {
         "nodes": 33 * owned + 16 * halo,
-        "edges": FLOAT * adjacent,
-        "features": 2 * FLOAT * entries + 8 * (owned + halo),
-        "halo": 3 * FLOAT * halo * (hidden + classes),
-        "weights": 8 * FLOAT * weights,
-        "activations": FLOAT * (8 * owned * hidden + 8 * owned * classes),
+        "edges": 4 * FLOAT * adjacent,
+        "features": 5 * FLOAT * entries + 8 * (owned + halo + layout.columns),
+        "halo": 3 * FLOAT * halo * wide * sum(widths(layout)),
+        "weights": 8 * FLOAT * weights(layout),
+        "activations": 8 * FLOAT * owned * wide * sum(widths(layout)),
         "torch": 25e6,  # what torch's first backward pass allocates
     }
 
@@ -137,7 +149,7 @@ def tell(stage, source: Source, layout: Layout, only: bool) -> None:
               f"{len(layout.classes)} classes)")
     stage.say(f"split   {layout.split_name} ({counts['train']:,} train, {counts['val']:,} val, "
               f"{counts['test']:,} test)")
-    if stage.world.size > 1 and layout.settings.model != "mlp":
+    if stage.world.size > 1 and MODELS[layout.settings.model].norm:
         halo = layout.rank_rows[:, 1].sum() / layout.nodes
         share = layout.cut_edges / max(layout.edges, 1)
         stage.say(f"parts   {layout.method}: {layout.cut_edges:,} cut edges ({share:.1%}), "
@@ -152,9 +164,7 @@ def tell(stage, source: Source, layout: Layout, only: bool) -> None:
 
 def bytes_per_epoch(layout: Layout) -> float:
     """Local: mean bytes a rank sends per epoch: three exchanges of halo rows and the gradient."""
-    classes, hidden = len(layout.classes), layout.settings.hidden
-    gradient = (layout.columns + 1 + classes) * hidden + classes
-    return FLOAT * (3 * classes * layout.rank_rows[:, 1].mean() + gradient)
+    return FLOAT * (3 * sum(widths(layout)[1:]) * layout.rank_rows[:, 1].mean() + weights(layout))
 
 
 def scatter_parts(stage, source: Source, layout: Layout) -> Part:

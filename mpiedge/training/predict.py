@@ -1,9 +1,9 @@
 """Applies a trained model to new rows, alone or joined to the graph it was trained on; numpy is all it needs.
 
-A new node gets exact sums over its neighbourhood. What its neighbours in the trained graph hand to it (x W1 and h W2)
-is stored in the model, so neither the old graph nor its features are read again. Those old nodes keep the hidden
-values they had: only their degrees, which weigh the sums, count the new edges. Without edges a new node is its own
-only neighbour.
+A new node gets exact sums over its neighbourhood. What its neighbours in the trained graph hand to it (their rows times
+the weight, in each layer) is stored in the model, so neither the old graph nor its features are read again. Those old
+nodes keep the hidden values they had: only their degrees, which weigh the sums, count the new edges. Without edges a
+new node is its own only neighbour (or has none, where the model takes the mean over the others).
 """
 
 import json
@@ -30,7 +30,7 @@ class Predictor:
     @property
     def uses_graph(self) -> bool:
         """Whether new rows can have neighbours."""
-        return "node_first" in self.arrays
+        return "node_1" in self.arrays
 
 
 def load(subject: str, image: bytes, config: str) -> Predictor:
@@ -80,23 +80,35 @@ def resolve_edges(predictor: Predictor, ids: list[str], ends: tuple[list[str], l
 
 def predict(predictor: Predictor, features: SparseRows, edges: np.ndarray) -> np.ndarray:
     """Local: class probabilities of new rows, float32 (m, classes). edges: as `resolve_edges` gives them."""
-    weights = predictor.arrays
-    first = product(features.indptr, features.indices, features.data, weights["weight_1"])
-    if not predictor.uses_graph:
-        return _softmax(np.maximum(first + weights["bias_1"], 0) @ weights["weight_2"] + weights["bias_2"])
-    stored, new = len(weights["node_degree"]), features.rows
+    weights, layers = predictor.arrays, predictor.config["layers"]
+    near = neighbourhood(predictor, features.rows, edges) if predictor.uses_graph else None
+    rows = product(features, weights["weight_1"])
+    for layer in range(1, layers + 1):
+        if layer > 1:
+            rows = (np.maximum(rows, 0) @ weights[f"weight_{layer}"]).astype(np.float32)
+        bias = weights[f"bias_{layer}"]
+        own, handed = rows[:, : -len(bias)], rows[:, -len(bias) :]  # own: only where a node's row has its own weights
+        rows = bias + (handed if near is None else _sum(near, weights[f"node_{layer}"], handed))
+        if own.shape[1]:
+            rows += own
+    return _softmax(rows)
+
+
+def neighbourhood(predictor: Predictor, new: int, edges: np.ndarray) -> SparseRows:
+    """Local: the rows of the normalised adjacency at the new nodes; columns: stored nodes, then new ones."""
+    stored = len(predictor.arrays["node_degree"])
     degrees = np.ones(stored + new)
-    degrees[:stored] = weights["node_degree"]
+    degrees[:stored] = predictor.arrays["node_degree"]
     np.add.at(degrees, stored + edges[:, 0], 1)
     old = edges[:, 1] < stored  # an edge between two new rows is listed once in each direction
     np.add.at(degrees, edges[old, 1], 1)
-    rows = np.concatenate([edges[:, 0], np.arange(new)])
-    neighbours = np.concatenate([edges[:, 1], stored + np.arange(new)])
+    rows, neighbours = edges[:, 0], edges[:, 1]
+    if predictor.config["norm"] == "mean":
+        return from_triplets(rows, neighbours, 1 / (degrees[stored + rows] - 1), (new, stored + new))
+    rows = np.concatenate([rows, np.arange(new)])
+    neighbours = np.concatenate([neighbours, stored + np.arange(new)])
     scale = 1 / np.sqrt(degrees)
-    near = from_triplets(rows, neighbours, scale[stored + rows] * scale[neighbours], (new, stored + new))
-    hidden = np.maximum(_sum(near, weights["node_first"], first) + weights["bias_1"], 0)
-    second = (hidden @ weights["weight_2"]).astype(np.float32)
-    return _softmax(_sum(near, weights["node_second"], second) + weights["bias_2"])
+    return from_triplets(rows, neighbours, scale[stored + rows] * scale[neighbours], (new, stored + new))
 
 
 def _sum(near: SparseRows, stored: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -104,7 +116,7 @@ def _sum(near: SparseRows, stored: np.ndarray, new: np.ndarray) -> np.ndarray:
     needed, place = np.unique(near.indices, return_inverse=True)
     old = needed[needed < len(stored)]
     dense = np.concatenate([stored[old], new[needed[len(old) :] - len(stored)]])
-    return product(near.indptr, place.astype(np.int32).reshape(-1), near.data, dense)
+    return product(SparseRows(near.indptr, place.astype(np.int32).reshape(-1), near.data, len(needed)), dense)
 
 
 def _softmax(scores: np.ndarray) -> np.ndarray:

@@ -61,8 +61,9 @@ def train(stage, part: Part, layout: Layout, inputs: dict, earlier: State | None
     """Collective: trains to the end. inputs: checksums of the data; earlier: the state to go on from."""
     torch.set_num_threads(stage.args.threads or 1)  # measured: more threads cost more than they bring at such widths
     settings = layout.settings
-    model = build_model(settings.model, part.features.columns, settings.hidden, len(layout.classes), settings.seed)
-    trainer = Trainer(stage.world, PartInputs(stage.world, part, stage.phase), model, settings,
+    model = build_model(settings.model, part.features.columns, settings.hidden, len(layout.classes), settings.layers,
+                        settings.seed)
+    trainer = Trainer(stage.world, PartInputs(stage.world, part, stage.phase, model.norm), model, settings,
                       Allreduce(stage.world, stage.args.compress), stage.phase)
     if earlier is not None:
         trainer.restore(earlier)

@@ -90,7 +90,7 @@ def open_tables(stage, args) -> Source:
 
     source.encoder = Encoder.from_message(on_root(stage.world, decide))
     encoded = _encode(nodes, source.encoder, [label, *([split_column] if split_column else []), *keys])
-    edges = _read_edges(stage, args, known, node_name, keys) if MODELS[args.model].uses_graph else None
+    edges = _read_edges(stage, args, known, node_name, keys) if MODELS[args.model].norm else None
     guessed = "" if args.label else " (guessed; --label names another)"
     source.name = f"{node_name}" if edges is None else f"{node_name} + {edges[0]}"
     source.notes = [f"nodes {node_name}, label {label}{guessed}, features {', '.join(source.encoder.describe())}"]

@@ -14,7 +14,7 @@ from graphs import random_graph
 from mpiedge.graph import part as parts
 from mpiedge.graph import partition
 from mpiedge.graph.build import TRAIN, adjacency
-from mpiedge.models.build import build_model
+from mpiedge.models.build import MODELS, build_model
 from mpiedge.runtime.allreduce import Allreduce
 from mpiedge.training import checkpoint
 from mpiedge.training.inputs import PartInputs
@@ -38,22 +38,30 @@ class OneRank:
     def sum(self, array):
         return np.array(array)
 
+    def start_sum(self, array):
+        return []
+
+    def wait(self, *requests):
+        pass
+
 
 def settings(model="gcn", **changes):
     """Settings of a short training."""
-    values = {"model": model, "hidden": 8, "epochs": 25, "learning_rate": 0.01, "weight_decay": 5e-4, "dropout": 0.0,
-              "patience": 1000, "seed": 3} | changes  # fmt: skip
+    values = {"model": model, "hidden": 8, "layers": 2, "epochs": 25, "learning_rate": 0.01, "weight_decay": 5e-4,
+              "dropout": 0.0, "patience": 1000, "seed": 3} | changes  # fmt: skip
     return Settings(**values)
 
 
 def trainer_of(world, graph, config, owner, reduce=None):
     """A trainer on this rank's part under the given owners."""
-    neighbours = adjacency(graph.edges, graph.nodes) if config.model == "gcn" else None
+    norm = MODELS[config.model].norm
+    neighbours = adjacency(graph.edges, graph.nodes) if norm else None
     size = world.size
     made = list(parts.cut(graph, neighbours, owner, graph.splits["column:role"], size))
-    model = build_model(config.model, graph.features.columns, config.hidden, len(graph.classes), config.seed)
-    return Trainer(world, PartInputs(world, made[world.rank], untimed), model, config,
-                   reduce or (lambda flat: None), untimed)  # fmt: skip
+    model = build_model(config.model, graph.features.columns, config.hidden, len(graph.classes), config.layers,
+                        config.seed)  # fmt: skip
+    return Trainer(world, PartInputs(world, made[world.rank], untimed, norm), model, config,
+                   reduce or Allreduce(world), untimed)  # fmt: skip
 
 
 def both(world, graph, config, owner, compress="none"):
@@ -75,6 +83,15 @@ def test_many_ranks_equal_one(world, method, dropout):
     np.testing.assert_allclose(many.state.weights, alone.state.weights, atol=1e-4)
     np.testing.assert_allclose(np.array(many.state.history)[:, 1:5], np.array(alone.state.history)[:, 1:5], atol=1e-4)
     assert many.state.best_epoch == alone.state.best_epoch
+
+
+@pytest.mark.parametrize(("model", "layers"), [("sage", 2), ("gcn", 4), ("sage", 3), ("gcn", 1)])
+def test_models_of_any_depth(world, model, layers):
+    """GraphSAGE and deeper networks agree with one rank too, dropout included."""
+    graph = random_graph(5, nodes=120, edges=500)
+    owner = (np.arange(graph.nodes) % world.size).astype(np.int32)
+    many, alone = both(world, graph, settings(model, layers=layers, dropout=0.3, epochs=30), owner)
+    np.testing.assert_allclose(many.state.weights, alone.state.weights, atol=1e-4)
 
 
 def test_all_ranks_hold_the_same_weights(world):

@@ -1,0 +1,46 @@
+"""What all models share: numbered weights and biases, and a chain of layers with relu and dropout between them."""
+
+import itertools
+
+import torch
+
+
+class Layered(torch.nn.Module):
+    """A chain of layers `weight_1`, `bias_1`, `weight_2`, ... of the widths given.
+
+    The module sees a graph only through `inputs` (see training/inputs.py); it may run on one part of the graph and
+    cannot tell. norm: how the model averages over neighbours, None for models without a graph; side_by_side: matrices
+    that lie side by side in one weight.
+    """
+
+    norm: str | None = None
+    side_by_side = 1
+
+    def __init__(self, widths: list[int]):
+        super().__init__()
+        self.layers = len(widths) - 1
+        for layer, (entering, leaving) in enumerate(itertools.pairwise(widths), start=1):
+            weight = torch.zeros(entering, leaving * self.side_by_side)
+            setattr(self, f"weight_{layer}", torch.nn.Parameter(weight))
+            setattr(self, f"bias_{layer}", torch.nn.Parameter(torch.zeros(leaving)))
+
+    def first(self, inputs) -> torch.Tensor:
+        """Collective: the first layer of the sparse features, before bias, float32 (n, width)."""
+        raise NotImplementedError
+
+    def later(self, inputs, rows: torch.Tensor, layer: int) -> torch.Tensor:
+        """Collective: layer `layer` of dense rows, before bias, float32 (n, width)."""
+        raise NotImplementedError
+
+    def steps(self, inputs):
+        """Collective: yields every layer's outcome of the owned rows; the last are class scores, before the softmax."""
+        rows = self.first(inputs) + self.bias_1
+        yield rows
+        for layer in range(2, self.layers + 1):
+            rows = self.later(inputs, inputs.drop(torch.relu(rows)), layer) + getattr(self, f"bias_{layer}")
+            yield rows
+
+    def forward(self, inputs) -> torch.Tensor:
+        """Collective: class scores of the owned rows, float32 (n, classes)."""
+        *_, scores = self.steps(inputs)
+        return scores

@@ -90,7 +90,7 @@ def test_models_of_any_depth(world, model, layers):
     """GraphSAGE and deeper networks agree with one rank too, dropout included."""
     graph = random_graph(5, nodes=120, edges=500)
     owner = (np.arange(graph.nodes) % world.size).astype(np.int32)
-    many, alone = both(world, graph, settings(model, layers=layers, dropout=0.3, epochs=30), owner)
+    many, alone = both(world, graph, settings(model, layers=layers, dropout=0.3, epochs=15), owner)
     np.testing.assert_allclose(many.state.weights, alone.state.weights, atol=1e-4)
 
 

@@ -10,7 +10,8 @@ class Layered(torch.nn.Module):
 
     The module sees a graph only through `inputs` (see training/inputs.py); it may run on one part of the graph and
     cannot tell. norm: how the model averages over neighbours, None for models without a graph; side_by_side: matrices
-    that lie side by side in one weight.
+    that lie side by side in one weight. Before its bias, a model computes `first(inputs)` from the sparse features and
+    `later(inputs, rows, layer)` from dense rows: collective, float32 (n, width).
     """
 
     norm: str | None = None
@@ -23,14 +24,6 @@ class Layered(torch.nn.Module):
             weight = torch.zeros(entering, leaving * self.side_by_side)
             setattr(self, f"weight_{layer}", torch.nn.Parameter(weight))
             setattr(self, f"bias_{layer}", torch.nn.Parameter(torch.zeros(leaving)))
-
-    def first(self, inputs) -> torch.Tensor:
-        """Collective: the first layer of the sparse features, before bias, float32 (n, width)."""
-        raise NotImplementedError
-
-    def later(self, inputs, rows: torch.Tensor, layer: int) -> torch.Tensor:
-        """Collective: layer `layer` of dense rows, before bias, float32 (n, width)."""
-        raise NotImplementedError
 
     def steps(self, inputs):
         """Collective: yields every layer's outcome of the owned rows; the last are class scores, before the softmax."""

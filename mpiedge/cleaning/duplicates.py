@@ -12,6 +12,7 @@ from mpiedge.cleaning.matching import dependence_discount, fit, logistic, preval
 from mpiedge.cleaning.records import read_records
 from mpiedge.cleaning.scoring import Scorer, chance_levels, compare_candidates, gather_pairs, joined
 from mpiedge.cleaning.similarity import Comparison
+from mpiedge.cleaning.versions import find_versions
 
 REVIEW_FLOOR = 0.1  # probability from which a pair is listed
 REVIEW_WEIGHT = float(np.log(REVIEW_FLOOR / (1 - REVIEW_FLOOR)))
@@ -96,7 +97,7 @@ def _near_duplicates(stage, records, rows, exhaustive: bool) -> Duplicates:
         if not useless:
             break
         left_out += [records.names[column] for column in useless]
-        if any(records.worded(column) for column in useless):
+        if any(records.worded(column) or records.measured(column) for column in useless):
             return _nothing(len(rows), records, left_out)
         records = records.without(useless)
     found.summary["columns"] = records.names
@@ -106,8 +107,8 @@ def _near_duplicates(stage, records, rows, exhaustive: bool) -> Duplicates:
 
 def _nothing(records: int, compared, differing: list[str]) -> Duplicates:
     """Local: no duplicates. A number or a date may differ between two records of one thing (a visit, a running number);
-    when names differ in all links, the links are of different things that have a town or a status in common, and
-    without the names nothing is left that could tell these apart.
+    when names, sizes or prices differ in all links, the links are of different things that have a town or a status in
+    common, and without those columns nothing is left that could tell these apart.
     """
     empty = np.zeros(0, np.int64)
     return Duplicates(np.arange(records), empty, empty, np.zeros(0),
@@ -148,10 +149,17 @@ def _attempt(stage, records, rows, exhaustive: bool, last: bool):
             scorer.twins, cut = check, twins.TWIN_CUT
             weight = _weights(stage, scorer, levels, candidates)
             label, completed, facts = _clusters(stage, candidates, weight, cut, len(rows), scorer)
+        versions = _versions(records, rows, candidates, weight, cut, label)
+        if versions is not None:
+            scorer.versions = versions
+            weight = _weights(stage, scorer, levels, candidates)
+            cut = max(cut, prevalence_cut(_best(candidates, weight, len(rows))))
+            label, completed, facts = _clusters(stage, candidates, weight, cut, len(rows), scorer)
     summary = {**candidates.summary, **facts, "one_column": False,
                "discount": {name: round(float(v), 4) for name, v in zip(records.names, discount)},
                "twin_columns": [] if check is None or check.ratio is None else
                [records.names[column] for column in check.columns],
+               "versions": versions is not None,
                "twin_links_equal": check.equal if check is not None else 0,
                "twin_links": check.links if check is not None else 0}
     return _listed(label, candidates, weight, completed, cut, len(rows), summary), []
@@ -170,8 +178,12 @@ def _listed(label, candidates, weight, completed, cut: float, records: int, summ
 
 def _weights(stage, scorer, levels, candidates) -> np.ndarray:
     """Collective: weights (float32) of all candidates on every rank. Messages: 4 bytes a candidate to every rank."""
-    parts = {start: scorer.weigh(block, candidates.cosine[start:start + block.shape[1]])
-             for start, block in levels.items()}
+    parts = {}
+    for start, block in levels.items():
+        chosen = slice(start, start + block.shape[1])
+        parts[start] = scorer.weigh(block, candidates.cosine[chosen])
+        if scorer.versions is not None:
+            scorer.versions.veto(parts[start], scorer.rows[candidates.a[chosen]], scorer.rows[candidates.b[chosen]])
     return gather_pairs(stage, parts, np.float32)
 
 
@@ -181,6 +193,12 @@ def _best(candidates, weight, records: int) -> np.ndarray:
     np.maximum.at(best, candidates.a, weight)
     np.maximum.at(best, candidates.b, weight)
     return best
+
+
+def _versions(records, rows, candidates, weight, cut, label):
+    """Local: how versions are told, if most links are of versions."""
+    links = np.flatnonzero((weight > cut) & (label[candidates.a] == label[candidates.b]))
+    return find_versions(records, rows[candidates.a[links]], rows[candidates.b[links]])
 
 
 def _clusters(stage, candidates, weight, cut, records, scorer):

@@ -13,6 +13,7 @@ from rapidfuzz.distance import JaroWinkler
 from mpiedge.cleaning.candidates import PAIR_BLOCK, find_candidates, values_of
 from mpiedge.cleaning.clusters import cluster
 from mpiedge.cleaning.scoring import gather_pairs
+from mpiedge.cleaning.versions import find_versions
 from mpiedge.kernels import cosine
 from mpiedge.kernels.cosine import UNIT
 from mpiedge.kernels.coverage import Words, coverage
@@ -23,6 +24,7 @@ LEAST_IDF = 0.05
 MOST_WORDS = 8192  # eligible words above which only words with the same first letter are compared
 STEEPNESS, LOWEST_CUT = 4.0, -3.4
 STEPS, REFINEMENTS = 8, 2
+WINDOW, MOST_UNDECIDED = 2.0, 0.1  # of weight; share of the records whose best weight lies within a window of the cut
 TILE = 128
 
 
@@ -97,6 +99,7 @@ class WordScorer:
 
     def __init__(self, texts, values, grams, words: Words):
         self.texts, self.values, self.grams, self.words = texts, values, grams, words
+        self.versions, self.rows = None, None
 
     def weigh(self, a, b, cosines) -> np.ndarray:
         """Local: float32 weights of pairs with these cosines."""
@@ -112,7 +115,10 @@ class WordScorer:
             parts.append(self.weigh(left, right, cosine.pairs(self.texts, self.values[left], self.values[right],
                                                               self.grams)))
             yield
-        return np.concatenate(parts)
+        weight = np.concatenate(parts)
+        if self.versions is not None:
+            self.versions.veto(weight, self.rows[a], self.rows[b])
+        return weight
 
 
 def find(stage, records, rows, exhaustive: bool, review: float):
@@ -137,18 +143,49 @@ def find(stage, records, rows, exhaustive: bool, review: float):
         done = stage.queue.run([(start,) for start in range(0, len(a), PAIR_BLOCK)], work, name="comparisons")
         weight = gather_pairs(stage, {start: part for (start,), part in done}, np.float32)
     with stage.phase("cluster"):
-        best = np.full(len(rows), -np.inf, np.float32)
-        np.maximum.at(best, a, weight)
-        np.maximum.at(best, b, weight)
-        cut = 0.0
-        for _ in range(STEPS):
-            cut = cut / 2 + _cut(np.mean(best > cut), len(rows)) / 2
-        for step in range(REFINEMENTS + 1):
-            label, completed, facts = cluster(stage, a, b, weight, cut, len(rows), scorer, cut + review)
-            if step < REFINEMENTS:
-                together = np.bincount(label, minlength=len(rows))[label] > 1
-                cut = cut / 2 + _cut(np.mean(together), len(rows)) / 2
-    return label, candidates, weight, completed, float(cut), facts
+        found = _cluster(stage, a, b, weight, len(rows), scorer, review)
+        links = np.flatnonzero((weight > found[2]) & (found[0][a] == found[0][b]))
+        scorer.versions, scorer.rows = find_versions(records, rows[a[links]], rows[b[links]]), rows
+        if scorer.versions is not None:
+            scorer.versions.veto(weight, rows[a], rows[b])
+            found = _cluster(stage, a, b, weight, len(rows), scorer, review)
+    label, completed, cut, facts = found
+    return label, candidates, weight, completed, cut, {**facts, "versions": scorer.versions is not None}
+
+
+def _cluster(stage, a, b, weight, records: int, scorer, review: float):
+    """Collective: (labels, completed pairs, cut, facts); the cut follows from how many records have a duplicate."""
+    best = np.full(records, -np.inf, np.float32)
+    np.maximum.at(best, a, weight)
+    np.maximum.at(best, b, weight)
+    cut = 0.0
+    for _ in range(STEPS):
+        cut = cut / 2 + _cut(np.mean(best > cut), records) / 2
+    if cut < LOWEST_CUT / 2 and np.mean((best > cut) & (best <= cut + WINDOW)) > MOST_UNDECIDED:
+        cut = _valley(best)
+        label, completed, facts = cluster(stage, a, b, weight, cut, records, scorer, cut + review)
+        return label, completed, cut, facts
+    for step in range(REFINEMENTS + 1):
+        label, completed, facts = cluster(stage, a, b, weight, cut, records, scorer, cut + review)
+        if step < REFINEMENTS:
+            together = np.bincount(label, minlength=records)[label] > 1
+            cut = cut / 2 + _cut(np.mean(together), records) / 2
+    return label, completed, float(cut), facts
+
+
+def _valley(best: np.ndarray) -> float:
+    """Local: the middle of the first window with fewer records than the next one, beyond the mode of chance.
+
+    Where nearly all records have a neighbour and many of them a poor one, the share of records with a duplicate says
+    nothing: the lower the cut, the more there are. True duplicates rise beyond the best neighbours of the others.
+    """
+    count = np.bincount(np.maximum((best - LOWEST_CUT) / WINDOW, 0).astype(np.int64), minlength=3)
+    place = 0
+    while place + 2 < len(count) and count[place + 1] >= 0.9 * count[place]:
+        place += 1
+    while place + 2 < len(count) and count[place + 1] <= count[place]:
+        place += 1
+    return float(LOWEST_CUT + (place + 0.5) * WINDOW)
 
 
 def _cut(share: float, records: int) -> float:

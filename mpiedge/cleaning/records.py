@@ -14,6 +14,7 @@ PIECE = 16384
 ODD = "surrogatepass"  # halves of a character pair, left by a broken encoding, are cells like others
 ENCODED = ("hash", "length", "text", "code")
 WORD = re.compile(r"[^\W\d_]{3}")
+FRACTION = re.compile(r"[0-9]+\.[0-9]*[1-9][0-9]*")
 UNWORDED = re.compile(r"[^\w.@]+")
 
 
@@ -52,6 +53,12 @@ class Records:
         """Local: whether most distinct values of a column hold a word of three letters: names, not numbers or dates."""
         values = self.strings(np.arange(*self.spans[column]))
         return 2 * sum(bool(WORD.search(value)) for value in values) >= len(values)
+
+    def measured(self, column: int) -> bool:
+        """Local: whether most distinct values of a column are numbers with a fraction: sizes or prices, not numbers
+        that only name the record."""
+        values = self.strings(np.arange(*self.spans[column]))
+        return 2 * sum(bool(FRACTION.fullmatch(value)) for value in values) >= len(values)
 
     def strings(self, values: np.ndarray) -> list[str]:
         """Local: the texts of value numbers."""

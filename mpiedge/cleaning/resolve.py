@@ -15,6 +15,8 @@ LEAST_TOLD = 0.35
 """Share of the rows in which a column that tells things apart is filled, and of its cells that are different."""
 SHORTEST_TOLD = 4
 """Characters of such a cell on average: shorter ones are codes."""
+MOST_ALIKE = 0.05
+"""Share of random pairs of rows that may agree in each of two columns which tell things apart together only."""
 LEAST_ROWS = 50
 """A smaller table does not show what likeness means in it: there rows equal in all but the key are duplicates."""
 LONGEST_COMPARED = 20_000
@@ -46,11 +48,23 @@ class Resolution:
         return int(np.count_nonzero(self.cluster != np.arange(len(self.cluster))))
 
 
-def tells_things_apart(plan: ColumnPlan, summary: ColumnSummary) -> bool:
-    """Whether a column could tell two things apart by itself: words, mostly filled and different from row to row."""
-    return (plan.kind == "text" and not plan.key and summary.worded >= 0.5 * summary.filled
-            and summary.characters >= SHORTEST_TOLD * summary.filled and summary.longest <= LONGEST_COMPARED
-            and summary.filled >= LEAST_TOLD * summary.rows and summary.distinct >= LEAST_TOLD * summary.filled > 0)
+def tell_things_apart(plans: list[ColumnPlan], summaries: list[ColumnSummary]) -> bool:
+    """Whether the columns could tell two things apart: one of words, mostly filled and different from row to row, or
+    two in which rows seldom agree (given and family names)."""
+    words = [summary for plan, summary in zip(plans, summaries)
+             if plan.kind == "text" and not plan.key and summary.worded >= 0.5 * summary.filled
+             and summary.characters >= SHORTEST_TOLD * summary.filled and summary.longest <= LONGEST_COMPARED
+             and summary.filled >= LEAST_TOLD * summary.rows and summary.filled > 0]
+    return (any(summary.distinct >= LEAST_TOLD * summary.filled for summary in words)
+            or sum(_alike(summary) <= MOST_ALIKE for summary in words) >= 2)
+
+
+def _alike(summary: ColumnSummary) -> float:
+    """Share of random pairs of filled cells that are equal; a column of very many values counts as 0."""
+    if summary.values is None:
+        return 0.0
+    counts = np.array([count for value, count in summary.values.items() if value.strip()], np.float64)
+    return float((counts**2).sum() / max(counts.sum(), 1.0) ** 2)
 
 
 def resolve(stage, tables, plans, summaries, references: list[Reference], *, source_column: str | None,
@@ -74,7 +88,7 @@ def resolve(stage, tables, plans, summaries, references: list[Reference], *, sou
                    for ref in mine if renamed_keys.get(ref.target)}
         table = Redirected(tables[number], renamed) if renamed else tables[number]
         pure = len(mine) > 1 and len(mine) == len(plans[number])
-        if pure or not any(map(tells_things_apart, plans[number], summaries[number])):
+        if pure or not tell_things_apart(plans[number], summaries[number]):
             found[number] = _equal_rows(stage, table, table)
         elif table.rows < LEAST_ROWS:
             keys = [plan.name for plan in plans[number] if plan.key]

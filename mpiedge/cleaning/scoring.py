@@ -15,7 +15,7 @@ class Scorer:
     def __init__(self, comparison, rows, grams):
         self.comparison, self.rows, self.grams = comparison, rows, grams
         self.values = values_of(comparison.records, rows)
-        self.weights = self.twins = None
+        self.weights = self.twins = self.versions = None
 
     def weigh(self, levels, cosines) -> np.ndarray:
         """Local: float32 weights of pairs with these levels and cosines."""
@@ -33,7 +33,10 @@ class Scorer:
             parts.append(cosine.pairs(self.comparison.records.texts, self.values[a[chosen]], self.values[b[chosen]],
                                       self.grams))
             yield
-        return self.weigh(levels, np.concatenate(parts))
+        weight = self.weigh(levels, np.concatenate(parts))
+        if self.versions is not None:
+            self.versions.veto(weight, self.rows[a], self.rows[b])
+        return weight
 
 
 def compare_candidates(stage, comparison, rows, candidates) -> dict[int, np.ndarray]:

@@ -1,0 +1,89 @@
+"""Versions: records alike in all their words whose numbers are different, as years, sizes and model numbers are.
+
+A typist damages one sign of a number here and there; a catalogue lists the same thing in several sizes, years and
+models. One such pair cannot be told from the other, but all links together can: where most of them differ in numbers
+that no slip of a finger explains, numbers tell things apart in this table, and such pairs are no matches.
+"""
+
+import numpy as np
+from rapidfuzz.distance import DamerauLevenshtein
+
+NEVER = -1000.0
+SAMPLE = 2000  # links looked at, evenly spaced
+LEAST_SHARE = 0.5
+LEAST_LINKS = 5
+SHORTEST_SLIP = 3  # a number of fewer signs has no sign to spare: 12 and 16 are two numbers
+SHORTEST_CODE = 4  # signs of a number that names a thing wherever it stands
+DOUBT = -10.0  # weights below this need no veto
+
+
+class Versions:
+    """Tells pairs of records that are two versions of a thing."""
+
+    def __init__(self, records):
+        self.records = records
+        self._words: dict[int, frozenset[str]] = {}
+
+    def words(self, value: int) -> frozenset[str]:
+        """Local: the words of a value."""
+        if value not in self._words:
+            if len(self._words) > 100_000:
+                self._words.clear()
+            self._words[value] = frozenset(self.records.strings(np.array([value]))[0].split(" "))
+        return self._words[value]
+
+    def are(self, left: np.ndarray, right: np.ndarray) -> bool:
+        """Local: whether two records (codes per column) differ as versions do.
+
+        Either all words without digits agree and some number differs by more than a slip, or both have, in a column of
+        several words, a code of their own.
+        """
+        numbers_only, different = True, False
+        for a, b in zip(left.tolist(), right.tolist()):
+            if a < 0 or b < 0 or a == b:
+                continue
+            a, b = self.words(a), self.words(b)
+            mine, others = a - b, b - a
+            if not mine and not others:
+                continue
+            codes = [word for word in mine if _has_digit(word)]
+            other_codes = [word for word in others if _has_digit(word)]
+            apart = _apart(codes, other_codes)
+            long = [word for word in codes if len(word) >= SHORTEST_CODE]
+            other_long = [word for word in other_codes if len(word) >= SHORTEST_CODE]
+            if long and other_long and len(a) > 1 and len(b) > 1 and _apart(long, other_long):
+                return True
+            numbers_only &= len(codes) == len(mine) and len(other_codes) == len(others)
+            different |= apart
+        return numbers_only and different
+
+    def veto(self, weight: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
+        """Local: takes the weight of pairs (record numbers) that are versions, in place."""
+        for pair in np.flatnonzero(weight > DOUBT).tolist():
+            if self.are(self.records.codes[left[pair]], self.records.codes[right[pair]]):
+                weight[pair] = NEVER
+
+
+def find_versions(records, left: np.ndarray, right: np.ndarray) -> Versions | None:
+    """Local: looks at a sample of the links (record numbers); None where numbers do not tell things apart."""
+    if len(left) < LEAST_LINKS:
+        return None
+    sample = np.linspace(0, len(left) - 1, min(len(left), SAMPLE)).astype(np.int64)
+    versions = Versions(records)
+    seen = sum(versions.are(records.codes[left[link]], records.codes[right[link]]) for link in sample.tolist())
+    return versions if seen >= LEAST_SHARE * len(sample) else None
+
+
+def _has_digit(word: str) -> bool:
+    return any(symbol.isdigit() for symbol in word)
+
+
+def _apart(codes: list[str], others: list[str]) -> bool:
+    """Whether some code has no partner on the other side from which it differs by a slip."""
+    return any(not any(_slip(code, other) for other in theirs) for mine, theirs in ((codes, others), (others, codes))
+               for code in mine)
+
+
+def _slip(code: str, other: str) -> bool:
+    return (min(len(code), len(other)) >= SHORTEST_SLIP
+            and DamerauLevenshtein.distance(code, other, score_cutoff=1) <= 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 from mpiedge import cli
 from mpiedge.errors import UsageError
 
-DEFAULT_TIMEOUT_S = 10.0
+DEFAULT_TIMEOUT_S = 8.0
 DEFAULT_FAILURES = 5
 
 DESCRIPTION = """\

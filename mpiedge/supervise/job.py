@@ -17,9 +17,10 @@ from mpiedge.supervise.launch import check_hosts, process_state
 from mpiedge.supervise.watch import Fault, Listener, Table
 
 POLL_S = 0.2
-TERM_GRACE_S = 3.0
+TERM_GRACE_S = 2.0
 END_GRACE_S = 15.0
-KEPT_BYTES = 200_000
+LONGEST_PROBE_S = 3.0
+KEPT_BYTES, KEPT_WORDS = 200_000, 400
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -37,7 +38,7 @@ class Outcome:
     code: int | None
     faults: list[Fault]
     error: tuple[int, str] | None
-    wall_s: float
+    last_words: str
 
 
 class Job:
@@ -48,7 +49,6 @@ class Job:
         self.name, self.listener, self.table, self.note = name, listener, table, note
         self.said = self._partial = b""
         self._framed = False
-        self.started_s = time.monotonic()
         parent = os.getpid()
         self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                         start_new_session=True, preexec_fn=lambda: _die_with(parent))
@@ -79,7 +79,7 @@ class Job:
             faults = read_notices(said, self.table.placement)
         own = None if faults else self.table.own_error()
         error = (own.exit, f"{own.line}") if own else None
-        return Outcome(code, faults, error, time.monotonic() - self.started_s)
+        return Outcome(code, faults, error, " ".join(said.replace("-", " ").split())[-KEPT_WORDS:])
 
     def _hear(self) -> None:
         with contextlib.suppress(BlockingIOError, ValueError):
@@ -100,7 +100,7 @@ class Job:
 
     def _verify(self, suspects: list[Fault]) -> list[Fault]:
         """Local: silence alone may be a rank deep in one long call: its host is asked what became of the process."""
-        wait_s = max(1.0, min(5.0, self.table.timeout_s / 2))
+        wait_s = max(1.0, min(LONGEST_PROBE_S, self.table.timeout_s / 2))
         verified = []
         hosts: dict[str, str | None] = {}
         for fault in suspects:

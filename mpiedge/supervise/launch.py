@@ -99,7 +99,8 @@ def ask(questions: dict[str, list[str]], wait_s: float) -> dict[str, tuple[int |
         except subprocess.TimeoutExpired:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            process.stdout.close()  # its other end may live on, on the host that does not answer
+            process.wait()
             answers[name] = None, f"no answer within {wait_s:g} s"
     return answers
 

@@ -140,7 +140,8 @@ class Supervisor:
         if not faults and outcome.code in (2, 3, 4):
             raise GivenUp(call.stage, f"mpirun ended with exit code {outcome.code}, for the reason above",
                           "Mend it and run the same line again", outcome.code)
-        faults = faults or [Fault(None, None, f"mpirun ended with code {outcome.code} and no manifest")]
+        faults = faults or [
+            Fault(None, None, f"mpirun ended with code {outcome.code} and no manifest ({outcome.last_words})")]
         self.failures += 1
         lost = {fault.host for fault in faults if fault.host and not fault.host_lost}
         if lost:  # a rank died or hangs: is its host still there?

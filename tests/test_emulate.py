@@ -1,0 +1,156 @@
+"""The emulated cluster: profiles and limits by themselves; hosts, faults and clean-up where root may make them."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from launching import launch_environment
+
+from mpiedge.errors import InputError
+from mpiedge.supervise import groups
+from mpiedge.supervise.hosts import Host, read_hostfile
+from mpiedge.supervise.profiles import fit, read_profile
+
+PROFILE = '[default]\ncores = 1\nspeed = 1.0\nmemory = "1GB"\nlink = "1Gbit"\n'
+
+
+@pytest.mark.parametrize(("name", "cores", "memory_gb"), [("pi", 48, 64), ("commodity", 36, 34), ("server", 384, 384)])
+def test_profiles_fit_their_hostfiles(name, cores, memory_gb):
+    """Every shipped profile names only hosts of its hostfile and adds up to the cores and memory it stands for."""
+    path = Path(__file__).parent.parent / "hostfiles" / f"{name}.txt"
+    machines = read_profile(name, read_hostfile(str(path)))
+    assert sum(machine.cores for machine in machines) == cores
+    assert sum(machine.memory_bytes for machine in machines) == memory_gb * 1e9
+
+
+def test_a_cluster_is_scaled_to_the_box(tmp_path):
+    """The sum of what hosts get stays within the box, in time and memory; a small cluster is not scaled."""
+    (tmp_path / "p.toml").write_text(PROFILE)
+    machines = read_profile(str(tmp_path / "p.toml"), [Host(name, 1) for name in "abcd"])
+    scale = fit(machines, 2, 2 << 30)
+    assert scale.time * 4 <= 2 and scale.memory * 4e9 <= 2 << 30
+    assert scale.tell() == "cores and links run at 1/2.1, memory at 1/2.7"
+    assert fit(machines, 16, 64 << 30).tell() == "as fast as the real ones, all memory"
+
+
+@pytest.mark.parametrize("text", ["", "[default]\ncores = 1\n", PROFILE.replace("1.0", "0"),
+                                  PROFILE.replace("1GB", "x"), PROFILE.replace("1Gbit", "fast")])
+def test_nonsense_in_a_profile_is_refused(tmp_path, text):
+    """A profile that lacks something or means nothing is a named error."""
+    (tmp_path / "p.toml").write_text(text)
+    with pytest.raises(InputError):
+        read_profile(str(tmp_path / "p.toml"), [Host("a", 1)])
+
+
+@pytest.mark.parametrize("version_2", [True, False])
+def test_limits_of_both_control_group_versions(tmp_path, monkeypatch, version_2):
+    """Half a core and 100 MB are written to the files of version 1 and of version 2."""
+    monkeypatch.setattr(groups, "ROOT", tmp_path)
+    if version_2:
+        (tmp_path / "cgroup.controllers").write_text("cpu memory")
+    else:
+        (tmp_path / "cpu").mkdir()
+        (tmp_path / "memory").mkdir()
+    group = groups.Group("g")
+    group.create(0.5, 100_000_000)
+    group.add(7)
+    written = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.glob("**/g/*")}
+    expected = {"g/cpu.max": "50000 100000", "g/memory.max": "100000000", "g/cgroup.procs": "7"} if version_2 else {
+        "cpu/g/cpu.cfs_period_us": "100000", "cpu/g/cpu.cfs_quota_us": "50000", "cpu/g/cgroup.procs": "7",
+        "memory/g/memory.limit_in_bytes": "100000000", "memory/g/cgroup.procs": "7"}
+    assert written == expected
+    assert group.pids() == [7]
+
+
+@pytest.fixture
+def emulator(tmp_path):
+    """emulate(*words) starts mpiedge-emulate with three equal hosts; skips with the reason where it cannot be done."""
+    words = [sys.executable, "-m", "mpiedge.commands.emulate"]
+    if os.geteuid() != 0 or any(shutil.which(tool) is None for tool in ("ip", "tc", "unshare", "nsenter")):
+        pytest.skip("an emulated cluster needs root, iproute2 and util-linux")
+    (tmp_path / "hosts").write_text("left\nmiddle\nright\n")
+    (tmp_path / "p.toml").write_text(PROFILE)
+    command = [*words, str(tmp_path / "hosts"), "--profile", str(tmp_path / "p.toml"), "--"]
+    started = []
+
+    def emulate(*more: str) -> subprocess.Popen:
+        started.append(subprocess.Popen([*command, *more], env=launch_environment(), stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True))
+        return started[-1]
+
+    probe = emulate("true")
+    err = probe.communicate(timeout=60)[1]
+    if probe.returncode == 3:
+        pytest.skip(f"no emulated cluster here: {err.strip().splitlines()[-1]}")
+    assert probe.returncode == 0, err
+    yield emulate
+    for process in started:
+        process.kill()
+        process.communicate()
+    subprocess.run([*words, "clean"], env=launch_environment(), check=True, capture_output=True)
+    assert left_over() == []
+
+
+def left_over() -> list[str]:
+    """What emulations that are over have left: bridges and cables of no cluster, processes of this test's hosts."""
+    known = [folder.name for folder in Path("/run/mpiedge-emulate").glob("*")]
+    found = [link.name for link in Path("/sys/class/net").glob("mpe*") if link.name[3:9] not in known]
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"serve" in words and b"middle" in words:
+            found.append(str(entry))
+    return found
+
+
+def order(*words: str) -> str:
+    """Gives an order to the running cluster."""
+    done = subprocess.run([sys.executable, "-m", "mpiedge.commands.emulate", *words], env=launch_environment(),
+                          capture_output=True, text=True, timeout=30)
+    return done.stdout + done.stderr
+
+
+def test_hosts_are_apart_and_go_with_the_emulator(emulator, tmp_path):
+    """Hosts have names and processes of their own; after kill -9 of the emulator none is left and `clean` tidies up."""
+    script = 'echo $(hostname) $($PRTE_MCA_plm_ssh_agent middle "hostname; ls -d /proc/[0-9]* | wc -l"); sleep 60'
+    process = emulator("sh", "-c", script)
+    assert process.stdout.readline().split()[:2] == ["head", "middle"]
+    assert order("slow", "left", "4x") == "emulated: left is at 0.25 of its speed\n"
+    assert "a hostfile, -- and a command are needed" in order("explode", "left")
+    assert order("kill", "middle") == "emulated: middle is dead\n"
+    assert "middle dead" in order("list")
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    end = time.monotonic() + 10
+    while left_over() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert "1 clusters" in order("clean")
+    assert left_over() == []
+
+
+def test_a_host_dies_and_the_run_goes_on(emulator, tmp_path, mpirun):
+    """A host loses power while mpiedge-run cleans on three: it is named, two go on, the files are the same."""
+    assert mpirun(0, "mpiedge-demo", "--rows", "300", "--out", tmp_path / "demo").returncode == 0
+    tables = [str(tmp_path / "demo/papers.csv"), str(tmp_path / "demo/cites.csv")]
+    assert mpirun(0, "mpiedge-clean", *tables, "--run", tmp_path / "undisturbed").returncode == 0
+    run = tmp_path / "run"
+    supervised = [sys.executable, "-m", "mpiedge.commands.run", "--hostfile", str(tmp_path / "hosts")]
+    process = emulator(*supervised, "--timeout", "2", "--run", str(run), "clean", *tables)
+    while "3 ranks on 3 hosts" not in (line := process.stdout.readline()):
+        assert line, process.stderr.read()
+    assert order("kill", "middle") == "emulated: middle is dead\n"
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == 0, err
+    assert "attempt 2: 2 ranks on left, right" in out
+    assert "middle is set aside" in (run / "decisions.csv").read_text()
+    sums = [{path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder / "clean").iterdir()}
+            for folder in (run, tmp_path / "undisturbed")]
+    assert sums[0] == sums[1]

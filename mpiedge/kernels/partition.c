@@ -35,6 +35,19 @@ void partition_count(const void *codes, int32_t itemsize, int64_t start, int64_t
     }
 }
 
+/* Number the codes anew without gaps, in their order; returns how many there are. present: zeros, a bit per code;
+ * before: as many numbers as `present` has words. */
+int64_t partition_renumber(uint32_t *codes, int64_t n, uint64_t *present, uint32_t *before, int64_t words) {
+    int64_t distinct = 0;
+    for (int64_t i = 0; i < n; i++) present[codes[i] >> 6] |= 1ULL << (codes[i] & 63);
+    for (int64_t w = 0; w < words; w++) before[w] = (uint32_t)distinct, distinct += __builtin_popcountll(present[w]);
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t lower = present[codes[i] >> 6] & ((1ULL << (codes[i] & 63)) - 1);
+        codes[i] = before[codes[i] >> 6] + (uint32_t)__builtin_popcountll(lower);
+    }
+    return distinct;
+}
+
 INLINE int64_t single_as(const void *codes, int itemsize, int64_t n, int32_t *count, int64_t cardinality, int32_t *rows,
                          int32_t *starts) {
     int64_t clusters = 0;

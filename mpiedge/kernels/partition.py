@@ -25,6 +25,8 @@ def _declare(library):
     address, size, narrow = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
     library.partition_count.restype = None
     library.partition_count.argtypes = [address, narrow, size, size, address, size]
+    library.partition_renumber.restype = size
+    library.partition_renumber.argtypes = [address, size, address, address, size]
     library.partition_single.restype = size
     library.partition_single.argtypes = [address, narrow, size, address, size, address, address]
     library.partition_refine.restype = size
@@ -49,13 +51,34 @@ def whole(rows: int) -> Partition:
     return Partition(np.arange(rows, dtype=np.int32), np.array([0, rows], np.int32), rows * (rows - 1) // 2)
 
 
-def count(codes: np.ndarray, cardinality: int) -> np.ndarray:
-    """Local: how often each code occurs, int32 (cardinality,). codes as made by `narrow`."""
+def unsigned(codes: np.ndarray, cardinality: int) -> np.ndarray:
+    """Local: the codes as uint8, uint16 or uint32, as they are where that needs no copy."""
+    if codes.dtype.itemsize <= 4 and codes.flags.c_contiguous:
+        return codes.view(f"u{codes.dtype.itemsize}")
+    return narrow(codes, cardinality)
+
+
+def count(codes: np.ndarray, cardinality: int, counts: np.ndarray | None = None) -> np.ndarray:
+    """Local: how often each code occurs, int32 (cardinality,), added to `counts` if given. codes: unsigned."""
+    counts = np.zeros(cardinality, np.int32) if counts is None else counts
     if _library is None:
-        return np.bincount(codes, minlength=cardinality).astype(np.int32)
-    counts = np.zeros(cardinality, np.int32)
-    _library.partition_count(codes.ctypes.data, codes.itemsize, 0, len(codes), counts.ctypes.data, cardinality)
+        counts += np.bincount(codes, minlength=cardinality).astype(np.int32)
+    else:
+        _library.partition_count(codes.ctypes.data, codes.itemsize, 0, len(codes), counts.ctypes.data, cardinality)
     return counts
+
+
+def renumber(codes: np.ndarray, cardinality: int) -> tuple[np.ndarray, int]:
+    """Local: the codes numbered anew without gaps, in their order, as uint32, and how many there are."""
+    if _library is None:
+        values, codes = np.unique(codes, return_inverse=True)
+        return codes.astype(np.uint32), len(values)
+    codes = codes.astype(np.uint32)
+    words = cardinality // 64 + 1
+    present, before = np.zeros(words, np.uint64), np.empty(words, np.uint32)
+    distinct = _library.partition_renumber(codes.ctypes.data, len(codes), present.ctypes.data, before.ctypes.data,
+                                           words)
+    return codes, distinct
 
 
 def single(codes: np.ndarray, cardinality: int) -> Partition:

@@ -7,6 +7,7 @@ from mpiedge.kernels.evidence import Evidence, needed_bytes
 from mpiedge.profiling.anytime import State
 
 SHARE_NS = 5e7  # less work than this is done by every rank alike: cheaper than sharing it
+COUNTS = 1 << 18  # counts of values looked at together
 COMPACT = 1 << 18  # difference sets in memory before those that are not minimal are dropped
 
 
@@ -74,10 +75,14 @@ class TableEvidence:
     def _measure(self):
         self.pairs, self.clustered_rows, self.largest = {}, {}, {}
         for column in self.active:
-            sizes = partition.count(self.codes[column], self.cardinality[column])
-            sizes = sizes[sizes > 1].astype(np.int64)
-            self.pairs[column] = int((sizes * (sizes - 1)).sum()) // 2
-            self.clustered_rows[column], self.largest[column] = int(sizes.sum()), int(sizes.max(initial=1))
+            counts = partition.count(self.codes[column], self.cardinality[column])
+            pairs, rows, largest = 0, 0, 1
+            for start in range(0, len(counts), COUNTS):
+                sizes = counts[start : start + COUNTS]
+                sizes = sizes[sizes > 1].astype(np.int64)
+                pairs, rows = pairs + int((sizes * (sizes - 1)).sum()) // 2, rows + int(sizes.sum())
+                largest = max(largest, int(sizes.max(initial=1)))
+            self.pairs[column], self.clustered_rows[column], self.largest[column] = pairs, rows, largest
         self.by_rank = np.array(sorted(self.active, key=lambda column: (self.pairs[column], column)), np.int64)
 
     def make_evidence(self, codes: dict, cardinality: dict) -> Evidence:

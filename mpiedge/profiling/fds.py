@@ -28,9 +28,9 @@ import numpy as np
 
 from mpiedge.kernels import bits, hitting
 from mpiedge.profiling.anytime import State, Stop
+from mpiedge.profiling.buckets import open_table
 from mpiedge.profiling.evidence import TableEvidence, group_or
 from mpiedge.profiling.hitting import Enumerator
-from mpiedge.profiling.whole import WholeTable
 
 ALL_PAIRS = 1 << 21  # compare all pairs at once up to this many, times the square of the columns / 16
 
@@ -71,19 +71,21 @@ class Dependencies:
 
 
 def discover_fds(codes: list[np.ndarray], *, world=None, queue=None, max_lhs: int | None = None,
-                 progress=None, deadline=None, state: State | None = None) -> Dependencies:
+                 progress=None, deadline=None, state: State | None = None,
+                 budget_bytes: float | None = None) -> Dependencies:
     """Collective: all minimal functional dependencies of one table (Local when world and queue are None).
 
     codes: one array (rows,) of dictionary codes per column, identical on every rank; equal codes mean equal values.
     max_lhs: only left-hand sides with at most so many columns. progress: called with (round, open candidates,
     difference sets) before each round. deadline: seconds from now, or a function () -> bool asked on each rank: end
     early with what is certain by then (given on every rank or on none). state: what an earlier search of this table
-    left, the same on every rank. A table without rows has constant columns only. A result that is not partial is the
-    same at any number of ranks.
+    left, the same on every rank. budget_bytes: what this rank may use beside the codes (which may be mapped from
+    files); a table that needs more is searched in parts. A table without rows has constant columns only. A result that
+    is not partial is the same at any number of ranks and any budget.
     """
     stop = Stop(deadline, world, queue)
     sent = world.bytes_sent if world is not None else 0
-    table = WholeTable(codes, world, queue, stop)
+    table = open_table(codes, budget_bytes, world, queue, stop, keys=False)
     enumerator = Enumerator(max_lhs, stop)
     empty = np.empty((0, table.words), np.uint64), np.empty(0, np.int32)
     (left, right), rounds = search(table, lambda: enumerator.run(table.sets, table.use, table.active, world, queue),

@@ -4,10 +4,10 @@ import numpy as np
 
 from mpiedge.kernels import bits
 from mpiedge.profiling.anytime import State, Stop
+from mpiedge.profiling.buckets import open_table
 from mpiedge.profiling.evidence import TableEvidence
 from mpiedge.profiling.fds import Dependencies, search, uncertain
 from mpiedge.profiling.hitting import enumerate_one
-from mpiedge.profiling.whole import WholeTable
 
 
 class Keys(np.ndarray):
@@ -22,7 +22,8 @@ class Keys(np.ndarray):
 
 
 def discover_uccs(source: Dependencies | list[np.ndarray], *, world=None, queue=None, max_size: int | None = None,
-                  progress=None, deadline=None, state: State | None = None) -> Keys:
+                  progress=None, deadline=None, state: State | None = None,
+                  budget_bytes: float | None = None) -> Keys:
     """Collective: all minimal column sets without two equal rows, (k, words) uint64, sorted by size and value.
 
     source: the dependencies of the table (nothing is compared again; those of a search ended early give no keys), or
@@ -45,9 +46,9 @@ def discover_uccs(source: Dependencies | list[np.ndarray], *, world=None, queue=
         sizes = [size for size in (max_size, source.max_lhs) if size is not None]
         return result(enumerate_one(minimal_edges(source), min(sizes, default=None), world, queue), False, source.state)
     stop = Stop(deadline, world, queue)
-    table = WholeTable(source, world, queue, stop, keys=True)
+    table = open_table(source, budget_bytes, world, queue, stop, keys=True)
     if table.duplicates:
-        return result(np.empty((0, table.words), np.uint64), False, None)
+        return result(np.empty((0, table.words), np.uint64), stop.reached, table.state())
     nothing = np.zeros((1, table.words), np.uint64), None
     (left, _), _ = search(table, lambda: (enumerate_one(minimal_edges(table), max_size, world, queue, stop), None),
                           nothing, progress, state)

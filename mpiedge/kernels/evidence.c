@@ -152,12 +152,15 @@ int32_t evidence_failed(const evidence *e) { return e->failed; }
 int32_t evidence_width(const evidence *e) { return e->width; }
 const uint64_t *evidence_masks(const evidence *e) { return e->masks; }
 
-#define FILL(type)                                                                         \
-    for (int64_t i = first; i < last; i++) {                                               \
-        uint32_t code = ((const type *)codes[t])[i];                                       \
-        for (int p = 0; p < e->planes && t < e->plane_columns[p]; p++, code >>= 8)         \
-            e->tile[i * e->width + e->plane_offset[p] + t] = (uint8_t)code;                \
+/* One byte plane of one column; constants where this is inlined, so that the loop is a load, a shift and a store. */
+INLINE void fill_plane(const void *codes, int itemsize, int shift, uint8_t *to, int64_t width, int64_t first,
+                       int64_t last) {
+    for (int64_t i = first; i < last; i++, to += width) {
+        if (itemsize == 1) *to = ((const uint8_t *)codes)[i];
+        else if (itemsize == 2) *to = (uint8_t)(((const uint16_t *)codes)[i] >> shift);
+        else *to = (uint8_t)(((const uint32_t *)codes)[i] >> shift);
     }
+}
 
 /* Write the tile of rows [start, stop); codes[t] points to the unsigned codes of tile column t. */
 void evidence_fill(evidence *e, const void *const *codes, const int32_t *itemsize, int64_t start, int64_t stop) {
@@ -165,9 +168,12 @@ void evidence_fill(evidence *e, const void *const *codes, const int32_t *itemsiz
         int64_t last = first + 512 < stop ? first + 512 : stop;
         memset(e->tile + first * e->width, 0, (size_t)((last - first) * e->width));
         for (int32_t t = 0; t < e->columns; t++) {
-            if (itemsize[t] == 1) { FILL(uint8_t) }
-            else if (itemsize[t] == 2) { FILL(uint16_t) }
-            else { FILL(uint32_t) }
+            for (int p = 0; p < e->planes && t < e->plane_columns[p]; p++) {
+                uint8_t *to = e->tile + first * e->width + e->plane_offset[p] + t;
+                if (itemsize[t] == 1) fill_plane(codes[t], 1, 0, to, e->width, first, last);
+                else if (itemsize[t] == 2) fill_plane(codes[t], 2, 8 * p, to, e->width, first, last);
+                else fill_plane(codes[t], 4, 8 * p, to, e->width, first, last);
+            }
         }
     }
 }

@@ -122,3 +122,37 @@ def test_every_record_is_kept_or_rejected(rows, extra):
     result = read_rows(text, "", 1, found)
     assert result.total == len(result.cells) + len(result.rejects)
     assert all(len(row) == found.width for row in result.cells)
+
+
+@pytest.mark.parametrize("line, cells", [
+    ('1001,"Bob A.,Lyon,1950-01-11,1.70', ["1001", '"Bob A.', "Lyon", "1950-01-11", "1.70"]),
+    ("1001Bob A.,Lyon,1950-01-11,1.70", ["1001", "Bob A.", "Lyon", "1950-01-11", "1.70"]),
+    ("1001,Bob A.,Lyon1950-01-11,1.70", ["1001", "Bob A.", "Lyon", "1950-01-11", "1.70"]),
+    ("1001,Bob A.,Lyon,,1950-01-11,1.70", ["1001", "Bob A.", "Lyon", "1950-01-11", "1.70"]),
+    ("1001;Bob A.;Lyon;1950-01-11;1.70", ["1001", "Bob A.", "Lyon", "1950-01-11", "1.70"]),
+    ("1001,Bob A.,Lyon,1950-\n01-11,1.70", ["1001", "Bob A.", "Lyon", "1950-01-11", "1.70"])])
+def test_damaged_rows_are_mended(line, cells):
+    """A stray quote, a delimiter missing, too many or foreign, and a row broken in two become the row they were."""
+    good = people()[:3]
+    rows = rows_of(written(good[:2], header=None) + line + "\n" + written(good[2:], header=None))
+    assert rows.cells == [*good[:2], cells, good[2]] and rows.total == 4 and not rows.rejects
+
+
+def test_sound_rows_are_never_repaired():
+    """Sound rows with quotes, delimiters and doubled quotes in cells stay as the csv module reads them."""
+    cells = [[str(1000 + row), 'A "nice" man', 'x, y ""', "1950-01-11", '5"'] for row in range(9)]
+    rows = rows_of(csv_lines(cells).decode())
+    assert rows.cells == cells and not rows.repairs and not rows.rejects
+
+
+def test_footnotes_and_a_further_table():
+    """Lines below the table are set aside; a table behind a gap begins where it begins."""
+    from mpiedge.cleaning.tail import find_tail
+
+    found = structure_of(written(people()).encode())
+    body = written(people(), header=None)
+    notes = find_tail(body + "\nSource: the office\n* provisional\n", found, 1)
+    assert notes.footnotes == [(61, "Source: the office"), (62, "* provisional")] and notes.more < 0
+    more = find_tail(body + "\ncode,meaning\nx,good\ny,fair\n", found, 1)
+    assert (more.lines, more.more) == (61, 61) and not more.footnotes
+    assert find_tail(body, found, 1).lines == 60

@@ -29,8 +29,9 @@ def store_columns(plans: list[ColumnPlan], fills: list[Fill]) -> list[Column]:
 
 
 def write_clean(stage, sources: list[Source], surveys: list[Survey], plans: list[list[ColumnPlan]],
-                resolutions: list[Resolution], fills: list[list[Fill]], keep_duplicates: bool):
-    """Collective: writes the parts and the CSV files of every table.
+                resolutions: list[Resolution], fills: list[list[Fill]], keep_duplicates: bool,
+                as_written: bool = False):
+    """Collective: writes the parts and the CSV files of every table. as_written: the header line stays as it was.
 
     Returns (tables for the manifest, files written, tallies of the changes made here).
     """
@@ -75,7 +76,8 @@ def write_clean(stage, sources: list[Source], surveys: list[Survey], plans: list
         tally.merge(stage.world)
     manifest, files = {}, []
     for table, source in enumerate(sources):
-        files += _join(stage, source, len(resolutions[table].table.chunk_rows), len(resolutions[table].row_a))
+        names = source.structure.names_as_written if as_written else source.structure.names
+        files += _join(stage, source, names, len(resolutions[table].table.chunk_rows), len(resolutions[table].row_a))
         manifest[source.name] = {"columns": columns[table], "parts": [part for task, part in parts if task[0] == table]}
     return manifest, files, tallies
 
@@ -114,15 +116,16 @@ def _write_pairs(stage, sources, surveys, resolutions) -> None:
                      for piece in range(-(-len(found.row_a) // PAIRS_PER_PIECE))], work, name="pairs")
 
 
-def _join(stage, source: Source, chunks: int, pairs: int) -> list[str]:
+def _join(stage, source: Source, names: list[str], chunks: int, pairs: int) -> list[str]:
     """Collective: the pieces of one table's files, joined below their header lines."""
-    files = [(f"clean/{source.name}.csv", source.structure.names, chunks),
+    files = [(f"clean/{source.name}.csv", names, chunks),
              (f"clean/{source.name}.clusters.csv", CLUSTERS, chunks),
              (f"clean/{source.name}.pairs.csv", PAIRS, -(-pairs // PAIRS_PER_PIECE)),
              (changes_file(source.name), CHANGES, 2 * chunks),
              (rejects_file(source.name), REJECTS, chunks)]
     for path, head, pieces in files:
-        preamble = source.structure.preamble if head is REJECTS else []
-        lines = [(line, "before the header", text) for line, text in preamble]
+        lines = [*((line, "before the header", text) for line, text in source.structure.preamble),
+                 *((line, "below the table", text) for line, text in source.structure.footnotes)]
+        lines = lines if head is REJECTS else []
         stage.access.join_pieces(path, pieces, csv_lines([head, *lines]))
     return [path for path, _, _ in files]

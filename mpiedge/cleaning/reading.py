@@ -1,17 +1,20 @@
 """The input tables as the ranks read them: structure from the beginning of each file, rows by byte ranges."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mpiedge.cleaning.ragged import Rows, read_rows
 from mpiedge.cleaning.structure import SAMPLE_BYTES, Structure, find_encoding, find_structure
+from mpiedge.cleaning.tail import find_tail
 from mpiedge.errors import InputError
 from mpiedge.store.access import InputFile
 from mpiedge.store.layout import table_name
-from mpiedge.store.ranges import RecordRange, as_utf8, read_head, read_text, scan_records
+from mpiedge.store.ranges import RecordRange, as_utf8, decode, read_head, read_text, scan_records
 
 BLOCK_BYTES = 1 << 19
 """Bytes of a range: some thousand rows, a tenth of a second of work."""
 LARGEST_SAMPLE = 1 << 24
+MOST_TABLES = 50
+"""Tables in one file that are looked for."""
 CONTROL = bytes(set(range(32)) - set(b"\t\n\r\x0b\x0c\x1a\x1c\x1d\x1e\x1f"))
 
 
@@ -34,13 +37,13 @@ class Source:
 
 
 def open_sources(stage, paths: list[str]) -> list[Source]:
-    """Collective: `open_source` for each file."""
+    """Collective: the tables of each file."""
     taken: set[str] = set()
-    return [open_source(stage, path, taken) for path in paths]
+    return [source for path in paths for source in open_file(stage, path, taken)]
 
 
-def open_source(stage, path: str, taken: set[str]) -> Source:
-    """Collective: finds the structure of a file and cuts it into ranges of whole records.
+def open_file(stage, path: str, taken: set[str]) -> list[Source]:
+    """Collective: finds the structure of a file and cuts it into ranges of whole records; one Source for each table.
 
     Raises InputError on every rank for a file that is missing, empty, a folder, unreadable or no text.
     """
@@ -51,19 +54,57 @@ def open_source(stage, path: str, taken: set[str]) -> Source:
         file = as_utf8(stage, file, encoding)
         head = read_head(stage, file, SAMPLE_BYTES)
     _refuse_binary(path, head)
-    while len(head) < file.size and head.count(b"\n") < 20 and len(head) < LARGEST_SAMPLE:
-        head = read_head(stage, file, 4 * len(head))
-    read_as = "utf-8" if encoding.startswith("utf") else encoding
-    structure = find_structure(head, read_as, whole=len(head) >= file.size)
+    sources, start = [], 0
+    while 0 <= start < file.size and len(sources) < MOST_TABLES:
+        source, start = _open_table(stage, file, encoding, start)
+        name = base = table_name(path)
+        number = 1
+        while name in taken:
+            number += 1
+            name = f"{base}_{number}"
+        taken.add(name)
+        source.name, source.path = name, path
+        sources.append(source)
+    return sources
+
+
+def _open_table(stage, file: InputFile, encoding: str, start: int) -> tuple[Source, int]:
+    """Collective: the table that begins at a byte of the file, and where a further one begins (-1: none does)."""
+    size = SAMPLE_BYTES
+    head = read_head(stage, file, size, start)
+    while len(head) < file.size - start and head.count(b"\n") < 20 and len(head) < LARGEST_SAMPLE:
+        size *= 4
+        head = read_head(stage, file, size, start)
+    structure = find_structure(head, "utf-8" if encoding.startswith("utf") else encoding,
+                               whole=len(head) >= file.size - start)
+    structure.dialect = replace(structure.dialect, data_start=structure.dialect.data_start + start)
+    if start:
+        above = len(read_head(stage, file, start).splitlines())
+        structure.preamble = [(line + above, text) for line, text in structure.preamble]
     ranges, structure.dialect = scan_records(stage, file, structure.dialect, BLOCK_BYTES, structure.width)
+    more = -1
+    if ranges and ranges[-1].stop - ranges[-1].start <= 4 * BLOCK_BYTES:
+        ranges[-1], structure.footnotes, more = _end_of_table(stage, file, structure, ranges)
+        if not ranges[-1].records:
+            ranges.pop()
     ranges = ranges or [RecordRange(file.size, file.size, 0, 0, 1)]   # no rows: one empty chunk
-    name = base = table_name(path)
-    number = 1
-    while name in taken:
-        number += 1
-        name = f"{base}_{number}"
-    taken.add(name)
-    return Source(name, path, file, encoding, structure, ranges)
+    return Source("", "", file, encoding, structure, ranges), more
+
+
+def _end_of_table(stage, file: InputFile, structure: Structure, ranges: list[RecordRange]):
+    """Collective: (the last range up to the last row, footnotes, byte where a further table begins or -1)."""
+    last = ranges[-1]
+    data = read_head(stage, file, last.stop - last.start, last.start)
+    tail = find_tail(decode(data, structure.dialect.encoding), structure, 1 if len(ranges) == 1 else 0)
+    lines = data.splitlines(keepends=True)
+    if tail.lines >= len(lines) or (not tail.footnotes and tail.more < 0):
+        return last, [], -1
+    bytes_kept = sum(map(len, lines[:tail.lines]))
+    dropped = sum(1 for line in lines[tail.lines:] if line.strip())
+    notes = [(last.first_line + line, text) for line, text in tail.footnotes]
+    more = last.start + sum(map(len, lines[:tail.more])) if tail.more >= 0 else -1
+    kept = max(int(bytes_kept > 0), last.records - dropped)
+    return last._replace(stop=last.start + bytes_kept, records=kept), notes, more
 
 
 def _refuse_binary(path: str, head: bytes) -> None:

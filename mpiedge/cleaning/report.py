@@ -21,6 +21,8 @@ def inputs(stage, sources) -> None:
         notes = list(structure.notes)
         if structure.preamble:
             notes.append(f"{count(len(structure.preamble), 'line')} before the header set aside")
+        if structure.footnotes:
+            notes.append(f"{count(len(structure.footnotes), 'line')} below the table set aside")
         if dialect.literal_quotes:
             notes.append(f"{count(len(dialect.literal_quotes), 'quote')} nobody closes taken as plain characters")
         for note in notes:

@@ -1,15 +1,18 @@
 """How a CSV file is written, judged from its beginning: encoding, delimiter, quotes, preamble and header."""
 
 import codecs
-import io
 from collections import Counter
 from dataclasses import dataclass, field
 
 from mpiedge.cleaning.cells import HARD, form_of
+from mpiedge.cleaning.lines import lines_of, read_line
+from mpiedge.cleaning.profiles import Profile
 from mpiedge.store.ranges import BYTE_ORDER_MARKS, Dialect, csv_reader, decode
 
 SAMPLE_BYTES = 1 << 17
 SAMPLE_LINES = 400
+LEAST_RUN = 0.3
+"""Share of the records from which on a second width means a second table."""
 PRIORS = {",": 1.0, ";": 1.0, "\t": 1.0, "|": 1.0, "^": 0.9, "~": 0.9, "\x1f": 1.0, ":": 0.45, " ": 0.6}
 """Delimiters tried, and how common they are; colons and blanks also stand inside text."""
 WESTERN_FAMILIES = ("cp125", "iso8859", "latin", "mac", "cp85", "cp4", "cp77", "cp86", "hp_")
@@ -22,14 +25,18 @@ TYPE_SCORES = {"empty": 0.5, "text": 0.3, "null": 1.0}
 class Structure:
     """What the beginning of a file tells.
 
-    names: one per column, unique. preamble: (line, text) before the header. forms: per column, how often each form of
-    cell occurs in rows of the usual width (what repairs go by). notes: what a person should know.
+    names: one per column, unique. preamble, footnotes: (line, text) above and below the table. profiles: what the cells
+    of each column look like in rows of the usual width (what repairs go by), which cost usual_cost on average. notes:
+    what a person should know. row_width: cells of most rows, less than `width` where the header names more.
     """
 
     dialect: Dialect
     names: list[str]
     preamble: list[tuple[int, str]] = field(default_factory=list)
-    forms: list[Counter] = field(default_factory=list)
+    footnotes: list[tuple[int, str]] = field(default_factory=list)
+    profiles: list[Profile] = field(default_factory=list)
+    usual_cost: float = 0.0
+    row_width: int = 0
     header_cells: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -37,6 +44,12 @@ class Structure:
     def width(self) -> int:
         """Cells of a row."""
         return len(self.names)
+
+    @property
+    def names_as_written(self) -> list[str]:
+        """The cells of the header line, whatever they are; `names` without a header line."""
+        cells = self.header_cells or self.names
+        return cells + [""] * (self.width - len(cells))
 
 
 def find_encoding(head: bytes) -> str:
@@ -82,7 +95,7 @@ def _keeps_ascii(encoding: str) -> bool:
 
 
 def find_structure(head: bytes, encoding: str, whole: bool) -> Structure:
-    """The structure of a file from its first bytes (`whole`: these are all its bytes)."""
+    """The structure of a table from its first bytes (`whole`: these are all its bytes)."""
     start = 3 if head.startswith(codecs.BOM_UTF8) else 0
     lines = head[start:].splitlines(keepends=True)
     if not whole and len(lines) > 1:
@@ -91,6 +104,7 @@ def find_structure(head: bytes, encoding: str, whole: bool) -> Structure:
     text = decode(b"".join(lines), encoding)
     dialect = find_dialect(text, encoding)
     records, spans = read_sample(text, dialect)
+    _part_header(text, dialect, records, spans)
     if len(records) > 20 and sum(map(len, lines)) + start < len(head):
         records.pop()   # may go on after the sample
     width = _usual_width(records)
@@ -98,6 +112,8 @@ def find_structure(head: bytes, encoding: str, whole: bool) -> Structure:
     header = top < len(records) and is_header(records[top], records[top + 1:], width)
     data_from = top + 1 if header else top
     header_cells = records[top] if header else []
+    if len(header_cells) == width + 1 > 3 and not _wide_header(header_cells, width) and "" in header_cells:
+        header_cells = [cell for cell in header_cells if cell]
     wide = _wide_header(header_cells, width)
     names, notes = unique_names(header_cells, len(header_cells) if wide else width)
     # Rows of blanks below the header are rows too: they are rejected, and those after them keep their number.
@@ -109,25 +125,14 @@ def find_structure(head: bytes, encoding: str, whole: bool) -> Structure:
     structure = Structure(
         Dialect(dialect.delimiter, dialect.quotechar, dialect.escapechar, encoding, header, dialect.skip_initial_space,
                 data_start),
-        names, preamble, [Counter() for _ in names], header_cells, notes)
+        names, preamble, profiles=[Profile() for _ in names], header_cells=header_cells,
+        notes=notes, row_width=width)
     for record in records[data_from:]:
-        if len(record) == structure.width:
-            for forms, cell in zip(structure.forms, record):
-                forms[coarse_form(cell)] += 1
+        if len(record) in (width, structure.width):
+            for profile, cell in zip(structure.profiles, record + [""] * (structure.width - len(record))):
+                profile.add(cell)
+    structure.usual_cost = sum(profile.usual for profile in structure.profiles)
     return structure
-
-
-def coarse_form(cell: str) -> str:
-    """The form of a cell in few classes: empty, number, date, text by length."""
-    form = form_of(cell)
-    if form in ("empty", "null"):
-        return "empty"
-    if form in ("integer", "leading_zero"):
-        return f"integer{min(len(cell.strip()), 12)}"
-    if form in HARD:
-        return form.split("_")[0]
-    length = len(cell)
-    return f"text{'a' if length < 4 else 'b' if length < 16 else 'c' if length < 48 else 'd'}"
 
 
 # -- the dialect -----------------------------------------------------------------------------------------------------
@@ -190,7 +195,7 @@ def _type_score(cell: str, dialect: Dialect) -> float:
 
 def read_sample(text: str, dialect: Dialect) -> tuple[list[list[str]], list[tuple[int, int]]]:
     """The records of a text that are not blank, and the lines (from 0: first, last + 1) of each."""
-    lines = list(io.StringIO(text, newline=""))
+    lines = lines_of(text)
     reader = csv_reader(lines, dialect)
     records, spans, before = [], [], 0
     for record in reader:
@@ -201,11 +206,29 @@ def read_sample(text: str, dialect: Dialect) -> tuple[list[list[str]], list[tupl
     return records, spans
 
 
+def _part_header(text: str, dialect: Dialect, records, spans) -> None:
+    """Where a stray quote in the header glued it to rows: the header line by itself, and what follows it, in place."""
+    if not spans or spans[0][1] - spans[0][0] < 2:
+        return
+    lines = lines_of(text)
+    first = spans[0][0]
+    cells, stray = read_line(lines[first].rstrip("\r\n"), dialect)
+    rest, rest_spans = read_sample("".join(lines[first + 1:]), dialect)
+    if stray and len(cells) > 2 and rest and _usual_width(rest) == len(cells):
+        records[:] = [cells, *rest]
+        spans[:] = [(first, first + 1), *((start + first + 1, stop + first + 1) for start, stop in rest_spans)]
+
+
 # -- preamble and header ---------------------------------------------------------------------------------------------
 
 def _usual_width(records: list[list[str]]) -> int:
-    """The commonest width; of equally common ones the larger."""
+    """The commonest width, of equally common ones the larger; of two common ones that of the first run of three."""
     widths = Counter(len(record) for record in records)
+    common = {width for width, number in widths.items() if width > 1 and number >= max(4, LEAST_RUN * len(records))}
+    if len(common) > 1:
+        for three in zip(records, records[1:], records[2:]):
+            if len({len(record) for record in three}) == 1 and len(three[0]) in common:
+                return len(three[0])
     return max(widths, key=lambda width: (widths[width], width), default=1)
 
 
@@ -215,8 +238,12 @@ def _skip_preamble(records: list[list[str]], width: int) -> int:
         filled = sum(bool(cell.strip()) for cell in record)
         if len(record) == width and (2 * filled > width or width < 3):
             return index
-        if _wide_header(record, width) or (len(record) == width - 1 > 1 and _is_naming(record)):
+        if _wide_header(record, width) or (len(record) == width - 1 > 1 and all(
+                form_of(cell) == "text" for cell in record)):
             return index
+        if len(record) == width + 1 > 3 and _is_naming([cell for cell in record if cell.strip()]) and \
+                sum(not cell.strip() for cell in record) == 1:
+            return index   # a delimiter too many
     return 0
 
 

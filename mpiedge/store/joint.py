@@ -97,10 +97,15 @@ def _add_virtual(group, stage: str, name: str, parts: list[dict], dtype) -> None
         target = h5py.h5s.create_simple((rows,))
         target.select_hyperslab((first,), (part["rows"],))
         source = h5py.h5s.create_simple((part["rows"],))
-        properties.set_virtual(target, f"{stage}/{part['file']}".encode(), name.encode(), source)
+        properties.set_virtual(target, _plain(f"{stage}/{part['file']}"), _plain(name), source)
         first += part["rows"]
     kind = h5py.h5t.py_create(dtype, logical=True)
     h5py.h5d.create(group.id, name.encode(), kind, h5py.h5s.create_simple((rows,)), properties)
+
+
+def _plain(name: str) -> bytes:
+    """A name where HDF5 reads a format: there `%` stands for itself only when it is written twice."""
+    return name.replace("%", "%%").encode()
 
 
 def _dtypes(path: Path) -> dict:

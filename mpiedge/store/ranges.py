@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import itertools
+import re
 import secrets
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -18,6 +19,9 @@ MOST_QUOTED_LINES = 400
 MOST_STRAY_QUOTES = 1000
 BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
                     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+C1 = re.compile("[\x80-\x9f]")
+C1_AS_CP1252 = {code: bytes([code]).decode("cp1252") for code in range(0x80, 0xA0)
+                if code not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)}
 STAND_INS = b"\x1a\x1e\x1d\x1c\x1b\x19"
 
 csv.field_size_limit(2**31 - 1)
@@ -232,14 +236,18 @@ def csv_reader(lines, dialect: Dialect):
 
 
 def decode(data: bytes, encoding: str) -> str:
-    """Text of whole lines; in UTF-8, a line that is not valid is read as cp1252. NUL bytes are dropped."""
+    """Text of whole lines; in UTF-8, a line that is not valid is read as cp1252. NUL bytes are dropped.
+
+    Control characters U+0080 to U+009F are cp1252 that somebody took for Latin-1: they become what was meant.
+    """
     data = data.replace(b"\x00", b"")
     if encoding != "utf-8":
         return data.decode(encoding, "replace")
     try:
-        return data.decode()
+        text = data.decode()
     except UnicodeDecodeError:
-        return "".join(_decode_line(line) for line in data.splitlines(keepends=True))
+        text = "".join(_decode_line(line) for line in data.splitlines(keepends=True))
+    return text.translate(C1_AS_CP1252) if b"\xc2" in data and C1.search(text) else text
 
 
 def _decode_line(line: bytes) -> str:

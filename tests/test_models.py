@@ -17,7 +17,7 @@ from mpiedge.kernels.cross_entropy import cross_entropy, cross_entropy_plain
 from mpiedge.kernels.sparse_product import Dropout, product
 from mpiedge.models.build import build_model
 from mpiedge.training.inputs import PartInputs
-from mpiedge.training.metrics import accuracy, confusion, macro_f1
+from mpiedge.training.metrics import accuracy, confusion, macro_f1, roc_auc
 from mpiedge.training.optimiser import Adam, flatten
 
 torch.set_num_threads(1)
@@ -191,6 +191,15 @@ def test_adam_equals_torch_adam():
         reference.step()
     for ours, expected in zip(mine.parameters(), theirs.parameters()):
         torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_roc_auc_is_the_share_of_pairs_in_order():
+    """The area equals counting all pairs of a positive and a negative, ties half; unknown without one of them."""
+    random = np.random.default_rng(2)
+    positive, scores = random.random(80) < 0.3, random.integers(0, 10, 80) / 10
+    pairs = scores[positive][:, None] - scores[~positive][None, :]
+    assert roc_auc(positive, scores) == pytest.approx(((pairs > 0) + 0.5 * (pairs == 0)).mean())
+    assert roc_auc(positive | True, scores) is None and roc_auc(np.zeros(0, bool), np.zeros(0)) is None
 
 
 def test_quality_figures():

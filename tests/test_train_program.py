@@ -206,6 +206,21 @@ def test_error_on_one_rank_is_one_line(mpirun, tmp_path):
     assert done.stderr.strip().count("\n") == 0 and "no such file or folder" in done.stderr
 
 
+def test_propagated_models_and_a_given_partition(world, mpirun, planetoid, tmp_path):
+    """SGC on two ranks with the partition from a file ends like one rank; a file that does not fit is named."""
+    owners = tmp_path / "owners"
+    owners.write_text("".join(f"{node % 2}\n" for node in range(60)))
+    line = ["--graph", planetoid, "--epochs", 20, "--project", 10]
+    in_process(train, world, *line, "--model", "sgc", "--run", tmp_path / "one")
+    in_process(train, world, *line, "--model", "sign", "--run", tmp_path / "sign")
+    done = mpirun(2, "mpiedge-train", *line, "--model", "sgc", "--partition", owners, "--run", tmp_path / "two")
+    assert done.returncode == 0, done.stderr
+    first, second = ([row[1:] for row in curve(tmp_path / name)] for name in ("one", "two"))
+    np.testing.assert_allclose(np.array(first, float), np.array(second, float), atol=2e-4)
+    with pytest.raises(InputError, match="does not name one of 1 ranks"):
+        in_process(train, world, *line, "--partition", owners, "--run", tmp_path / "bad")
+
+
 def test_dry_run_changes_nothing(world, planetoid, tmp_path, capsys):
     """--dry-run prints the plan, trains nothing and leaves a complete training complete."""
     in_process(train, world, "--graph", planetoid, "--run", tmp_path, "--epochs", 3)

@@ -40,9 +40,14 @@ def build_parser():
                       help="planetoid, TRAIN/VAL/TEST in per cent (default 60/20/20), Kperclass (such as 20perclass), "
                       "or column:NAME: a column that says train, val or test (npz: the number of a mask)")
     model = page.add_argument_group("model")
-    model.add_argument("--model", choices=("gcn", "sage", "mlp"), default="gcn",
-                       help="gcn: graph convolution; sage: GraphSAGE, mean; mlp: without the graph (default gcn)")
+    model.add_argument("--model", choices=("gcn", "sage", "sgc", "sign", "mlp"), default="gcn",
+                       help="gcn: graph convolution; sage: GraphSAGE, mean; sgc, sign: of features that are propagated "
+                       "once, before training; mlp: without the graph (default gcn)")
     model.add_argument("--layers", type=_number(int, 1), default=2, metavar="N", help="layers (default 2)")
+    model.add_argument("--hops", type=_number(int, 1), default=2, metavar="K",
+                       help="sgc, sign: propagate the features K times (default 2)")
+    model.add_argument("--project", type=_number(int, 0), default=0, metavar="D",
+                       help="sgc, sign: project the features to D random columns first (default 0: do not)")
     model.add_argument("--hidden", type=_number(int, 1), default=16, metavar="N", help="hidden width (default 16)")
     model.add_argument("--dropout", type=_number(float, 0, below=1), default=0.5, metavar="P",
                        help="share of features and hidden values dropped in each step (default 0.5)")
@@ -62,8 +67,9 @@ def build_parser():
     ranks = page.add_argument_group("ranks")
     ranks.add_argument("--compress", choices=("none", "fp16"), default="none",
                        help="how gradients cross the network (default none)")
-    ranks.add_argument("--partition", choices=("metis", "ldg", "hash"),
-                       help="who owns which node (default metis where pymetis is installed, else ldg)")
+    ranks.add_argument("--partition", metavar="NAME",
+                       help="who owns which node: metis, ldg, hash, or a file with a rank a line, one for each node "
+                       "(default metis where pymetis is installed, else ldg)")
     page.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     return page
 

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from mpiedge.errors import UsageError
+from mpiedge.errors import InputError, UsageError
 from mpiedge.graph.build import Adjacency
 
 METHODS = ("metis", "ldg", "hash")
@@ -94,6 +94,20 @@ def _linear_deterministic_greedy(graph: Adjacency, shares: np.ndarray, seed: int
             owner[block] = best
             np.add.at(load, best, weight[block])
     return owner
+
+
+def read_owners(path: str, nodes: int, ranks: int) -> np.ndarray:
+    """Local: the owner (int32) of every node from a text file: a rank a line, as METIS writes it. Raises InputError."""
+    try:
+        owner = np.loadtxt(path, dtype=np.int64, ndmin=1)
+    except OSError:
+        raise InputError(path, "no such file", "Give metis, ldg, hash or a file with a rank a line") from None
+    except ValueError as error:
+        raise InputError(path, f"it is no list of ranks ({error})", "Write a rank a line, one for each node") from None
+    if owner.shape != (nodes,) or not ((owner >= 0) & (owner < ranks)).all():
+        raise InputError(path, f"it does not name one of {ranks} ranks for each of {nodes:,} nodes",
+                         "Write a rank a line, 0 the first")
+    return owner.astype(np.int32)
 
 
 def cut_statistics(graph: Adjacency, owner: np.ndarray, ranks: int, weight: np.ndarray) -> dict:

@@ -5,9 +5,15 @@ import torch
 
 from mpiedge.models.gcn import GCN
 from mpiedge.models.mlp import MLP
+from mpiedge.models.propagated import SGC, SIGN
 from mpiedge.models.sage import SAGE
 
-MODELS = {"gcn": GCN, "sage": SAGE, "mlp": MLP}
+MODELS = {"gcn": GCN, "sage": SAGE, "sgc": SGC, "sign": SIGN, "mlp": MLP}
+
+
+def uses_graph(name: str) -> bool:
+    """Whether a model needs the edges."""
+    return bool(MODELS[name].norm or MODELS[name].propagates)
 
 
 def build_model(name: str, columns: int, hidden: int, classes: int, layers: int, seed: int) -> torch.nn.Module:

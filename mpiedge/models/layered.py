@@ -9,12 +9,14 @@ class Layered(torch.nn.Module):
     """A chain of layers `weight_1`, `bias_1`, `weight_2`, ... of the widths given.
 
     The module sees a graph only through `inputs` (see training/inputs.py); it may run on one part of the graph and
-    cannot tell. norm: how the model averages over neighbours, None for models without a graph; side_by_side: matrices
-    that lie side by side in one weight. Before its bias, a model computes `first(inputs)` from the sparse features and
-    `later(inputs, rows, layer)` from dense rows: collective, float32 (n, width).
+    cannot tell. norm: how the model averages over neighbours, None where no layer does; propagates: which powers of the
+    adjacency are applied to the features before training ("last", "all" or None, see training/propagate.py);
+    side_by_side: matrices that lie side by side in one weight. Before its bias, a model computes `first(inputs)` from
+    the sparse features and `later(inputs, rows, layer)` from dense rows: collective, float32 (n, width).
     """
 
     norm: str | None = None
+    propagates: str | None = None
     side_by_side = 1
 
     def __init__(self, widths: list[int]):

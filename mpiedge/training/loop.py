@@ -19,11 +19,17 @@ from mpiedge.training.optimiser import Adam, flatten
 
 @dataclass
 class Settings:
-    """What shapes the weights besides the data. patience: epochs without a better validation before stopping."""
+    """What shapes the weights besides the data.
+
+    hops, projection: for models of propagated features, else 0 (see training/propagate.py); patience: epochs without a
+    better validation before stopping.
+    """
 
     model: str
     hidden: int
     layers: int
+    hops: int
+    projection: int
     epochs: int
     learning_rate: float
     weight_decay: float

@@ -14,6 +14,19 @@ def accuracy(counts: np.ndarray) -> float | None:
     return float(np.trace(counts) / counts.sum()) if counts.sum() else None
 
 
+def roc_auc(positive: np.ndarray, scores: np.ndarray) -> float | None:
+    """Area under the receiver operating characteristic: the chance that a positive outscores a negative, ties half.
+
+    positive: bool; scores: float. None without positives or without negatives.
+    """
+    count, others = int(positive.sum()), int((~positive).sum())
+    if not count or not others:
+        return None
+    _, place, repeated = np.unique(scores, return_inverse=True, return_counts=True)
+    middle = np.cumsum(repeated) - (repeated - 1) / 2
+    return float((middle[place][positive].sum() - count * (count + 1) / 2) / (count * others))
+
+
 def macro_f1(counts: np.ndarray) -> float | None:
     """Mean over the classes that occur (as label or as prediction) of F1 = 2 TP / (2 TP + FP + FN)."""
     true_positive = np.diag(counts)

@@ -34,6 +34,7 @@ def write(stage, source: Source, layout: Layout, trainer: Trainer, began_s: floa
     owned = part.nodes[: part.owned]
     own = {"nodes": owned, "predicted": predicted, "probability": probabilities[np.arange(len(owned)), predicted]}
     gathered = stage.world.gather(own | (states(trainer) if source.encoder else {}))
+    areas = ranked(stage.world, part, probabilities) if classes == 2 else {}
 
     def write_files() -> None:
         rows = {name: np.concatenate([message[name] for message in gathered]) for name in gathered[0]}
@@ -46,7 +47,21 @@ def write(stage, source: Source, layout: Layout, trainer: Trainer, began_s: floa
         write_atomic(stage.run / METRICS_FILE, metrics_csv(trainer.state.history).encode())
 
     on_root(stage.world, write_files)
-    return summary(stage, layout, trainer, quality, began_s), [MODEL_FILE, PREDICTIONS_FILE, METRICS_FILE]
+    return summary(stage, layout, trainer, quality, began_s) | areas, [MODEL_FILE, PREDICTIONS_FILE, METRICS_FILE]
+
+
+def ranked(world, part, probabilities: np.ndarray) -> dict:
+    """Collective: the areas under the ROC curve of validation and test, for two classes.
+
+    Messages: labels and probabilities of those nodes to all ranks.
+    """
+    areas = {}
+    for name in ("val", "test"):
+        chosen = part.split == ROLES[name]
+        found = world.allgather({"label": part.labels[chosen], "score": probabilities[chosen, 1]})
+        label, score = (np.concatenate([message[key] for message in found]) for key in ("label", "score"))
+        areas[f"{name}_roc_auc"] = metrics.roc_auc(label == 1, score)
+    return areas
 
 
 def summary(stage, layout: Layout, trainer: Trainer, quality: dict, began_s: float) -> dict:
@@ -123,6 +138,8 @@ def tell(stage, found: dict) -> None:
                if found[f"{name}_accuracy"] is not None]
     if found["macro_f1"] is not None:
         figures.append(f"macro F1 {found['macro_f1']:.3f}")
+    if found.get("test_roc_auc") is not None:
+        figures.append(f"ROC AUC {found['test_roc_auc']:.3f}")
     stage.say(f"done    {found['epochs']} epochs in {found['train_wall_s']:.1f} s, best {found['best_epoch']} | "
               + "".join(f"{figure} | " for figure in figures) + f"peak {found['peak_rss_mb']:.0f} MB per rank")
     stage.say(f"files   {stage.run / PREDICTIONS_FILE}, {stage.run / MODEL_FILE}")

@@ -10,7 +10,7 @@ from mpiedge.graph import part as parts
 from mpiedge.graph import partition
 from mpiedge.graph.build import Adjacency, Graph, adjacency
 from mpiedge.graph.part import Part
-from mpiedge.models.build import MODELS
+from mpiedge.models.build import MODELS, uses_graph
 from mpiedge.runtime.root import on_root
 from mpiedge.training import split as splits
 from mpiedge.training.loop import Settings
@@ -36,6 +36,7 @@ class Layout:
     columns: int
     nodes: int
     edges: int
+    entries: int
     method: str
     cut_edges: int
     rank_rows: np.ndarray
@@ -59,22 +60,28 @@ def make_layout(stage, source: Source, args) -> Layout:
         counts = splits.counts(split)
         if not counts["train"]:
             raise InputError(source.name, f"split {name} has no training nodes", "Give another --split")
-        uses_graph = MODELS[args.model].norm is not None
-        neighbours = adjacency(graph.edges, graph.nodes) if uses_graph else None
+        connected = uses_graph(args.model)
+        neighbours = adjacency(graph.edges, graph.nodes) if connected else None
         method = args.partition or partition.default_method()
-        if uses_graph:
+        if connected and method not in partition.METHODS:
+            owner = partition.read_owners(method, graph.nodes, ranks)
+        elif connected:
             owner = partition.partition(neighbours, np.ones(ranks), method, args.seed)
         else:
             owner, method = (np.arange(graph.nodes) * ranks // graph.nodes).astype(np.int32), "blocks"
         rows, cut_edges = count_rows(graph, neighbours, owner, ranks)
         own.update(owner=owner, split=split, neighbours=neighbours)
         return {"split_name": name, "split_counts": counts, "classes": graph.classes, "nodes": graph.nodes,
-                "columns": graph.features.columns, "edges": len(graph.edges) if uses_graph else 0, "method": method,
+                "columns": graph.features.columns, "entries": len(graph.features.indices),
+                "edges": len(graph.edges) if connected else 0, "method": method,
                 "cut_edges": cut_edges, "rank_rows": rows}
 
     facts = on_root(stage.world, decide)
     penalty = PENALTY / facts["split_counts"]["train"] if args.weight_decay is None else args.weight_decay
-    settings = Settings(args.model, args.hidden, args.layers, args.epochs, args.lr, penalty, args.dropout,
+    ahead = MODELS[args.model].propagates
+    layers = 1 if ahead == "last" else args.layers
+    hops, projection = (args.hops, args.project) if ahead else (0, 0)
+    settings = Settings(args.model, args.hidden, layers, hops, projection, args.epochs, args.lr, penalty, args.dropout,
                         args.patience, args.seed)
     config = asdict(settings) | {"split": facts["split_name"], "source": source.name}
     return Layout(settings=settings, config=config, **facts, **own)
@@ -114,25 +121,47 @@ def widths(layout: Layout) -> list[int]:
     return [layout.settings.hidden] * (layout.settings.layers - 1) + [len(layout.classes)]
 
 
+def entering_columns(layout: Layout) -> int:
+    """Local: columns of the features as the model sees them."""
+    settings = layout.settings
+    sides = settings.hops + 1 if MODELS[settings.model].propagates == "all" else 1
+    return (settings.projection or layout.columns) * sides
+
+
+def entering_entries(layout: Layout, rank: int) -> float:
+    """Local: entries of a rank's features as the model sees them; for propagated ones the number to be expected, were
+    features and edges independent of each other."""
+    owned, _, adjacent, entries = layout.rank_rows[rank].tolist()
+    settings, ahead = layout.settings, MODELS[layout.settings.model].propagates
+    if not ahead:
+        return entries
+    columns, reach = settings.projection or layout.columns, adjacent / max(owned, 1)
+    each = columns if settings.projection else layout.entries / max(layout.nodes, 1)
+    kept = range(settings.hops + 1) if ahead == "all" else [settings.hops]
+    return owned * sum(columns * -np.expm1(-each * reach**hop / max(columns, 1)) for hop in kept)
+
+
 def weights(layout: Layout) -> int:
     """Local: the number of weights and biases."""
-    wide, entering = MODELS[layout.settings.model].side_by_side, [layout.columns, *widths(layout)]
+    wide, entering = MODELS[layout.settings.model].side_by_side, [entering_columns(layout), *widths(layout)]
     return sum((rows * wide + 1) * columns for rows, columns in itertools.pairwise(entering))
 
 
 def memory(layout: Layout, rank: int) -> dict[str, float]:
     """Local: bytes that a rank will hold, by item."""
-    owned, halo, adjacent, entries = layout.rank_rows[rank].tolist()
-    wide = MODELS[layout.settings.model].side_by_side
-    return {
+    owned, halo, adjacent, _ = layout.rank_rows[rank].tolist()
+    wide, ahead = MODELS[layout.settings.model].side_by_side, MODELS[layout.settings.model].propagates
+    items = {
         "nodes": 33 * owned + 16 * halo,
         "edges": 4 * FLOAT * adjacent,
-        "features": 5 * FLOAT * entries + 8 * (owned + halo + layout.columns),
+        "features": 5 * FLOAT * entering_entries(layout, rank) + 8 * (owned + halo + layout.columns),
+        "propagation": 0 if not ahead else 3 * FLOAT * entering_entries(layout, rank) + 4096 * (owned + halo),
         "halo": 3 * FLOAT * halo * wide * sum(widths(layout)),
         "weights": 8 * FLOAT * weights(layout),
         "activations": 8 * FLOAT * owned * wide * sum(widths(layout)),
         "torch": 25e6,  # what torch's first backward pass allocates
     }
+    return {name: size for name, size in items.items() if size}
 
 
 def tell(stage, source: Source, layout: Layout, only: bool) -> None:
@@ -149,7 +178,7 @@ def tell(stage, source: Source, layout: Layout, only: bool) -> None:
               f"{len(layout.classes)} classes)")
     stage.say(f"split   {layout.split_name} ({counts['train']:,} train, {counts['val']:,} val, "
               f"{counts['test']:,} test)")
-    if stage.world.size > 1 and MODELS[layout.settings.model].norm:
+    if stage.world.size > 1 and uses_graph(layout.settings.model):
         halo = layout.rank_rows[:, 1].sum() / layout.nodes
         share = layout.cut_edges / max(layout.edges, 1)
         stage.say(f"parts   {layout.method}: {layout.cut_edges:,} cut edges ({share:.1%}), "
@@ -164,7 +193,8 @@ def tell(stage, source: Source, layout: Layout, only: bool) -> None:
 
 def bytes_per_epoch(layout: Layout) -> float:
     """Local: mean bytes a rank sends per epoch: three exchanges of halo rows and the gradient."""
-    return FLOAT * (3 * sum(widths(layout)[1:]) * layout.rank_rows[:, 1].mean() + weights(layout))
+    exchanged = 3 * sum(widths(layout)[1:]) if MODELS[layout.settings.model].norm else 0
+    return FLOAT * (exchanged * layout.rank_rows[:, 1].mean() + weights(layout))
 
 
 def scatter_parts(stage, source: Source, layout: Layout) -> Part:

@@ -39,8 +39,12 @@ def load(subject: str, image: bytes, config: str) -> Predictor:
     if "encoder" not in arrays:
         raise InputError(subject, "the model was trained on a graph file, whose features a CSV cannot hold",
                          "Train on tables: mpiedge-train --nodes N.csv --edges E.csv")
+    settings = json.loads(config)
+    if settings.get("hops"):
+        raise InputError(subject, f"the features of {settings['model']} were propagated over the whole graph",
+                         "Train gcn, sage or mlp to predict new rows")
     encoder = Encoder.from_message(json.loads(arrays.pop("encoder")[0]))
-    return Predictor(json.loads(config), encoder, arrays.pop("classes").tolist(), arrays)
+    return Predictor(settings, encoder, arrays.pop("classes").tolist(), arrays)
 
 
 def encode(predictor: Predictor, subject: str, columns: dict[str, np.ndarray]) -> tuple[SparseRows, list[str]]:

@@ -6,7 +6,7 @@ import torch
 
 from mpiedge.errors import InputError
 from mpiedge.graph.part import Part
-from mpiedge.models.build import build_model
+from mpiedge.models.build import MODELS, build_model
 from mpiedge.runtime.allreduce import Allreduce
 from mpiedge.runtime.root import on_root
 from mpiedge.store.layout import MANIFEST
@@ -15,6 +15,7 @@ from mpiedge.training import checkpoint
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.loop import State, Trainer
 from mpiedge.training.plan import Layout
+from mpiedge.training.propagate import project, propagate
 
 LINES = 10  # epoch lines of a whole training
 
@@ -61,6 +62,12 @@ def train(stage, part: Part, layout: Layout, inputs: dict, earlier: State | None
     """Collective: trains to the end. inputs: checksums of the data; earlier: the state to go on from."""
     torch.set_num_threads(stage.args.threads or 1)  # measured: more threads cost more than they bring at such widths
     settings = layout.settings
+    ahead = MODELS[settings.model].propagates
+    if ahead:
+        with stage.phase("propagate"):
+            if settings.projection:
+                part.features = project(part.features, settings.projection, settings.seed)
+            part = propagate(stage.world, part, settings.hops, ahead, stage.heed_budget)
     model = build_model(settings.model, part.features.columns, settings.hidden, len(layout.classes), settings.layers,
                         settings.seed)
     trainer = Trainer(stage.world, PartInputs(stage.world, part, stage.phase, model.norm), model, settings,

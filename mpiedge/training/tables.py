@@ -11,7 +11,7 @@ from mpiedge.errors import InputError, UsageError
 from mpiedge.graph import cells, tables
 from mpiedge.graph.features import Encoder, Survey, as_text, plan_encoder, survey
 from mpiedge.graph.sparse import SparseRows
-from mpiedge.models.build import MODELS
+from mpiedge.models.build import uses_graph
 from mpiedge.runtime.root import on_root
 from mpiedge.training.sources import Source
 
@@ -90,7 +90,7 @@ def open_tables(stage, args) -> Source:
 
     source.encoder = Encoder.from_message(on_root(stage.world, decide))
     encoded = _encode(nodes, source.encoder, [label, *([split_column] if split_column else []), *keys])
-    edges = _read_edges(stage, args, known, node_name, keys) if MODELS[args.model].norm else None
+    edges = _read_edges(stage, args, known, node_name, keys) if uses_graph(args.model) else None
     guessed = "" if args.label else " (guessed; --label names another)"
     source.name = f"{node_name}" if edges is None else f"{node_name} + {edges[0]}"
     source.notes = [f"nodes {node_name}, label {label}{guessed}, features {', '.join(source.encoder.describe())}"]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from graphs import random_graph
+from graphs import dense_adjacency, random_graph
 
 from mpiedge.graph import part as parts
 from mpiedge.graph import partition
@@ -19,6 +19,7 @@ from mpiedge.runtime.allreduce import Allreduce
 from mpiedge.training import checkpoint
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.loop import Settings, Trainer
+from mpiedge.training.propagate import propagate
 
 torch.set_num_threads(1)
 METHODS = [name for name in partition.METHODS if name != "metis" or partition.default_method() == "metis"]
@@ -47,8 +48,8 @@ class OneRank:
 
 def settings(model="gcn", **changes):
     """Settings of a short training."""
-    values = {"model": model, "hidden": 8, "layers": 2, "epochs": 25, "learning_rate": 0.01, "weight_decay": 5e-4,
-              "dropout": 0.0, "patience": 1000, "seed": 3} | changes  # fmt: skip
+    values = {"model": model, "hidden": 8, "layers": 2, "hops": 0, "projection": 0, "epochs": 25, "dropout": 0.0,
+              "learning_rate": 0.01, "weight_decay": 5e-4, "patience": 1000, "seed": 3} | changes  # fmt: skip
     return Settings(**values)
 
 
@@ -175,3 +176,17 @@ def test_best_epoch_and_early_stopping(world):
     assert max(scores) == scores[state.best_epoch - 1]
     trainer.finish()
     np.testing.assert_array_equal(state.weights, kept[state.best_epoch])
+
+
+@pytest.mark.parametrize("keep", ["last", "all"])
+def test_propagated_features(world, keep):
+    """Features propagated block by block are the dense powers of the adjacency times X, on every rank its rows."""
+    graph = random_graph(4, columns=150)
+    owner = (np.arange(graph.nodes) % world.size).astype(np.int32)
+    made = list(parts.cut(graph, adjacency(graph.edges, graph.nodes), owner, graph.splits["column:role"], world.size))
+    part = propagate(world, made[world.rank], 2, keep, lambda: None)
+    near, features = dense_adjacency(graph), graph.features.dense().astype(np.float64)
+    powers = [features, near @ features, near @ near @ features]
+    expected = powers[2] if keep == "last" else np.concatenate(powers, axis=1)
+    assert part.features.sound() and part.halo == 0
+    np.testing.assert_allclose(part.features.dense(), expected[part.nodes], atol=1e-5)

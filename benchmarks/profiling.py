@@ -136,7 +136,7 @@ def compare(options, scratch: Path) -> list[dict]:
         table = scratch / "table.csv"
         measure.plain(options.data / name, table, info["header"])
         found += one_table(name.split(".csv")[0], table, info["delimiter"], peers, bare, options)
-    if options.generated and not options.table:
+    if options.generated and (options.table or "") in "planted":
         table = generate("planted", options.generated, scratch)
         found += one_table(f"planted {options.generated:,}", table, ",", peers, bare, options)
     tell_ratios(found)

@@ -81,3 +81,17 @@ def test_removals_of_a_partition(seed, rows, limit):
 def test_the_bound_is_the_share_as_printed(error, rows, most):
     """The most rows whose share as a float is at most the bound, whatever the rounding of the product."""
     assert most_removals(error, rows) == most
+
+
+@given(seed=st.integers(0, 2**32), rows=st.integers(0, 60), columns=st.integers(1, 7), calls=st.integers(0, 60))
+@settings(max_examples=60, deadline=None)
+def test_a_search_ended_early_is_true_and_goes_on(seed, rows, columns, calls):
+    """Wherever it ends, what it gives is part of the full result, and a later search goes on to all of it."""
+    table, left = random_table(seed, rows, columns), iter(range(calls))
+    full = discover_approximate(table, 0.1)
+    early = discover_approximate(table, 0.1, deadline=lambda: next(left, None) is None)
+    later = discover_approximate(table, 0.1, state=early.state, deadline=lambda: False)
+    everything, some = ({(*lhs, rhs, removed) for lhs, rhs, removed in zip(
+        one.lhs.tolist(), one.rhs.tolist(), one.removed.tolist())} for one in (full, early))
+    assert some <= everything and (early.partial or some == everything) and not later.partial
+    assert np.array_equal(later.lhs, full.lhs) and np.array_equal(later.removed, full.removed)

@@ -5,6 +5,8 @@ import gzip
 import hashlib
 import io
 import json
+import os
+import signal
 from itertools import combinations
 
 import numpy as np
@@ -13,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpiedge.commands import profile as command
-from mpiedge.errors import InputError, MemoryPlanError, UsageError
+from mpiedge.errors import InputError, MemoryPlanError, Stopped, UsageError
+from mpiedge.profiling.findings import Rounds
 
 FILES = ("fds.jsonl", "ranked.csv", "uccs.jsonl", "inds.jsonl", "columns.json", "summary.json")
 
@@ -227,7 +230,7 @@ def test_missing_files_folders_and_runs(program, profile, tmp_path):
     (["--delimiter", ";;"], "--delimiter"), (["--max-lhs", "-1"], "--max-lhs"), (["--verify", "p q"], "--verify"),
     (["--verify", "p -> q", "--fd"], "--verify"), (["--verify", "p -> nothing"], "no table has all columns"),
     (["--error", "1"], "--error"), (["--error", "nan"], "--error"), (["--max-ind", "0"], "--max-ind"),
-    (["--ind-coverage", "0"], "--ind-coverage"), (["--top", "-1"], "--top")])
+    (["--ind-coverage", "0"], "--ind-coverage"), (["--top", "-1"], "--top"), (["--time-limit", "5 d"], "--time-limit")])
 def test_arguments_that_make_no_sense(profile, tmp_path, arguments, message):
     """Usage errors name the flag and have exit code 2."""
     with pytest.raises(UsageError, match=message) as caught:
@@ -309,6 +312,49 @@ def test_max_lhs_keeps_the_small_ones(profile, tmp_path):
     for most in (0, 1, 2):
         found = lines(profile(table, "--fd", "--max-lhs", most) / "fds.jsonl")
         assert found == [fd for fd in everything if len(fd["lhs"]) <= most]
+
+
+@pytest.mark.parametrize("flags", [["--fd", "--ucc"], ["--fd", "--error", "0.1"], ["--ucc"], ["--ind", "--fd"]])
+def test_an_interrupted_search_goes_on(profile, tmp_path, capsys, flags):
+    """A time limit ends with exit code 75, true dependencies and a mark; the same line again gives the full result."""
+    table = small_csv(tmp_path / "t.csv", [[str(n * k % (7 + k)) for k in (1, 3, 5, 9, 11)] for n in range(20)])
+    full = profile(table, *flags, run="full")
+    with pytest.raises(Stopped, match="Run the same line again") as caught:
+        profile(table, *flags, "--time-limit", "0s", run="early")
+    folder = tmp_path / "early/profile"
+    assert caught.value.exit_code == 75 and not (folder / "manifest.json").exists()
+    assert json.loads((folder / "summary.json").read_text())["partial"] is True and "partial" in capsys.readouterr().out
+    for name in {"fds.jsonl", "uccs.jsonl"} & {path.name for path in folder.iterdir()}:
+        assert set((folder / name).read_text().splitlines()) <= set((full / name).read_text().splitlines())
+    profile(table, *flags, run="early")
+    assert "goes on from" in capsys.readouterr().out and not (tmp_path / "early/profile-search.npz").exists()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        path.name: path.read_bytes() for path in full.iterdir()}
+
+
+def test_a_search_of_another_table_is_not_gone_on_with(profile, tmp_path, capsys):
+    """What was saved counts for the very same cells only; a damaged file is named and left aside."""
+    rows = [[str(n * k % 7) for k in (1, 3, 5)] for n in range(20)]
+    table = small_csv(tmp_path / "t.csv", rows, "pqr")
+    with pytest.raises(Stopped):
+        profile(table, "--fd", "--time-limit", "0")
+    kept = (tmp_path / "run/profile-search.npz").read_bytes()
+    small_csv(tmp_path / "t.csv", [*rows[:-1], rows[0]], "pqr")
+    profile(table, "--fd")
+    assert "goes on" not in capsys.readouterr().out
+    (tmp_path / "run/profile-search.npz").write_bytes(kept[:99])
+    profile(table, "--fd")
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_a_signal_ends_the_search(profile, tmp_path, monkeypatch):
+    """Ctrl-C while the search is at work; afterwards signals do what they did before."""
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(Rounds, "tell", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    table = small_csv(tmp_path / "t.csv", [[str(n * k % 7) for k in (1, 3, 5, 9, 11)] for n in range(20)])
+    with pytest.raises((Stopped, KeyboardInterrupt)):
+        profile(table, "--fd")
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_what_would_not_fit_is_said_before(profile, tmp_path):

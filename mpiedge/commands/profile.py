@@ -1,5 +1,6 @@
 """mpiedge-profile: dependencies, keys, inclusions and statistics of tables, exact and distributed."""
 
+import re
 import sys
 import time
 
@@ -49,6 +50,9 @@ def build_parser():
                       help="rank all dependencies and list the N best of each table in ranked.csv (0: all)")
     page.add_argument("--format", choices=("jsonl", "metanome"), default="jsonl",
                       help="metanome: the text form of Metanome too, in fds.txt, uccs.txt and inds.txt")
+    page.add_argument("--time-limit", metavar="T",
+                      help="end the search for dependencies and keys after T, such as 30s, 5min or 1.5h, with what is "
+                           "certain by then (exit code 75); the same line again goes on; so does Ctrl-C")
     page.add_argument("--delimiter", metavar="D", help="one character, or tab (default: the fitting one of , ; tab |)")
     page.add_argument("--no-header", action="store_true", help="the first record is data; columns are column_1, ...")
     page.add_argument("--null", metavar="TOKEN", help="cells with this text are missing, as empty cells are")
@@ -58,13 +62,14 @@ def build_parser():
 
 def run(args, world) -> None:
     """Collective: reads, encodes, discovers, describes, writes, commits."""
-    from mpiedge.profiling import encode, report, sources
+    from mpiedge.profiling import encode, findings, report, sources
+    from mpiedge.profiling.pause import Interruption
     from mpiedge.stage import Stage
 
     began_s = time.perf_counter()
     if not args.tables:
         prepare_demo(args, world, ("clean",))
-    delimiter = check(args)
+    delimiter, limit_s = check(args), seconds(args.time_limit)
     wanted = {"verify"} if args.verify else {name for name in DEFAULT if getattr(args, name)} or set(DEFAULT)
     with Stage(world, args, "verify" if args.verify else "profile", needs=None if args.tables else "clean") as stage:
         with stage.phase("read", "io"):
@@ -82,15 +87,31 @@ def run(args, world) -> None:
                                                     keep_values=bool(wanted - {"fd", "ucc"}))
                 encoded.append(encode.EncodedTable(source.name, source.columns, source.kinds, rows, columns))
         with stage.phase("discover"):
-            found = report.discover(stage, encoded, wanted, args)
+            found = findings.discover(stage, encoded, wanted, args, Interruption(limit_s, began_s))
         with stage.phase("statistics"):
-            columns = report.describe(stage, encoded) if "stats" in wanted else None
+            described = "stats" in wanted and not found.partial
+            columns = report.describe(stage, encoded) if described else None
         with stage.phase("write", "io"):
             stage.access.remove(stage.name)
             files = report.write(stage, encoded, found, columns)
+        if found.partial:
+            report.tell(stage, encoded, found, began_s)
+            report.stop(stage, encoded, found, files)
         stage.commit(files=files, summary=report.summary(encoded, found), config=report.config(args, wanted),
                      inputs={source.name: source.inputs for source in tables})
+        if found.searches:
+            found.searches.forget()
         report.tell(stage, encoded, found, began_s)
+
+
+def seconds(text: str | None) -> float | None:
+    """A duration such as 90, 30s, 5min or 1.5h in seconds; raises UsageError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) *(s|min|h|)", (text or "").strip())
+    if text is None:
+        return None
+    if not match:
+        raise UsageError("--time-limit", f"cannot be {text!r}", "Give a duration such as 30s, 5min or 1.5h")
+    return float(match[1]) * {"min": 60, "h": 3600}.get(match[2], 1)
 
 
 def check(args) -> str | None:

@@ -12,7 +12,8 @@ Why the result is exact. Complements are of sets found above the limit, so every
 At the end every minimal hitting set was counted to be within the limit; its proper subsets miss a complement, so they
 lie in a set above the limit and are above it themselves: it is minimal. A minimal set within the limit hits all
 complements, so it contains a minimal hitting set, which is within the limit: it is that one. The search ends: a
-candidate hits all complements known, so what grows from it is new.
+candidate hits all complements known, so what grows from it is new. A candidate that was counted within the limit in any
+round is minimal, by the same argument: a search that is ended early gives those.
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ import numpy as np
 
 from mpiedge.kernels import bits
 from mpiedge.kernels.removals import Removals
-from mpiedge.profiling.evidence import group_or, share
+from mpiedge.profiling.anytime import Stop
+from mpiedge.profiling.evidence import SHARE_NS, group_or, share
 from mpiedge.profiling.hitting import Enumerator
 from mpiedge.profiling.nodes import Nodes
 
@@ -34,12 +36,15 @@ TASKS = 64
 @dataclass
 class ApproximateDependencies:
     """All minimal lhs -> rhs within the limit: lhs (k, words) uint64, rhs (k,) int32, removed (k,) int64 of `rows`;
-    sorted by rhs, then by size and value of lhs. work: counts of rounds and of largest sets above the limit."""
+    sorted by rhs, then by size and value of lhs. partial: the search was ended early, and there may be more; state:
+    arrays to go on with later. work: counts of rounds and of largest sets above the limit."""
 
     lhs: np.ndarray
     rhs: np.ndarray
     removed: np.ndarray
     rows: int
+    partial: bool = False
+    state: dict[str, np.ndarray] = field(default_factory=dict)
     work: dict = field(default_factory=dict)
 
     @property
@@ -57,25 +62,36 @@ def most_removals(error: float, rows: int) -> int:
 
 
 def discover_approximate(codes: list[np.ndarray], error: float, *, world=None, queue=None, max_lhs: int | None = None,
-                         progress=None) -> ApproximateDependencies:
+                         progress=None, deadline=None, state: dict | None = None) -> ApproximateDependencies:
     """Collective: all minimal dependencies with g3 <= error (Local when world and queue are None).
 
     codes: one array (rows,) of dictionary codes per column, identical on every rank. max_lhs: only left-hand sides with
-    at most so many columns. progress: called with (round, open candidates, largest sets above the limit) before each
-    round. A constant column has the one dependency {} -> A and is on no left-hand side; one that is constant but for
-    the share `error` has that one too, and may be on the left. The result is the same at any number of ranks.
+    at most so many columns. progress: called with (round, open candidates, largest sets above the limit, function () ->
+    arrays of what is known) before each round. deadline: seconds from now, or a function () -> bool asked on each rank:
+    end early (given on every rank or on none). state: what an earlier search of this table with the same limit left,
+    the same on every rank. A constant column has the one dependency {} -> A and is on no left-hand side; one that is
+    constant but for the share `error` has that one too, and may be on the left. A result that is not partial is the
+    same at any number of ranks.
     """
-    search = _Search(codes, error, max_lhs)
+    stop = Stop(deadline, world, queue)
+    search = _Search(codes, error, max_lhs, stop)
+    if state:
+        search.resume(state)
     rounds = 0
-    while True:
+    while not stop.agreed():
         left, right = search.candidates(world, queue)
+        if stop.agreed():
+            break
         open_ = search.unknown(left, right)
         if progress is not None:
-            progress(rounds, len(open_), len(search.sets))
+            progress(rounds, len(open_), len(search.sets), search.state)
         if not len(open_):
-            return search.result(left, right, rounds)
+            return search.result(left, right, rounds, False)
         rounds += 1
         search.advance(left[open_], right[open_], world, queue)
+    left, right, _ = search.counted()
+    keep = bits.sizes(left) <= (max_lhs if max_lhs is not None else search.columns)
+    return search.result(left[keep], right[keep], rounds, True)
 
 
 class _Search:
@@ -85,12 +101,12 @@ class _Search:
     counted removals by (left, right) as bytes.
     """
 
-    def __init__(self, codes: list[np.ndarray], error: float, max_lhs: int | None):
-        self.nodes = Nodes(codes)
+    def __init__(self, codes: list[np.ndarray], error: float, max_lhs: int | None, stop: Stop):
+        self.nodes, self.stop = Nodes(codes), stop
         self.rows, self.columns, self.words = self.nodes.rows, len(codes), bits.words_for(len(codes))
         self.limit = most_removals(error, self.rows)
         self.constant, self.rights = self.nodes.constant, sorted(self.nodes.by_rank)
-        self.enumerator = Enumerator(max_lhs)
+        self.enumerator = Enumerator(max_lhs, stop)
         # The least selective columns are tried first: they leave most removals to go on with.
         self.removals = Removals(self.nodes.codes, self.nodes.cardinality, self.nodes.by_rank[::-1], self.words)
         self.everything = bits.mask_of(self.rights, self.columns)
@@ -121,12 +137,37 @@ class _Search:
         def cost_ns(task):
             return (task[1] - task[0]) * self.rows * ROW_NS
 
+        # Too little work to share is done by every rank alike, which must not end it on its own.
+        self._may_stop = world is None or world.size == 1 or sum(map(cost_ns, tasks)) >= SHARE_NS
         results, shared = share(world, queue, tasks, work, cost_ns, name="approximate")
         messages = [message for _, message in (queue.gather(results) if shared else results)]
         removed = np.concatenate([np.asarray(message["removed"], np.int64) for message in messages])
         grown = [np.asarray(message["grown"], np.uint64).reshape(-1, self.words) for message in messages]
         owner = np.concatenate([np.asarray(message["owner"], np.int64) for message in messages])
         self._learn(left, right, removed, np.concatenate(grown), owner)
+
+    def resume(self, state: dict[str, np.ndarray]) -> None:
+        """Local: take over what an earlier search left."""
+        left, right = state["left"].astype(np.uint64), state["right"].astype(np.int32)
+        self._learn(left, right, state["removed"], *self._each(state["sets"], state["use"]))
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Local: what is known, to go on with later."""
+        left, right, removed = self.counted()
+        return {"sets": self.sets, "use": self.use, "left": left, "right": right, "removed": removed}
+
+    def _each(self, sets, use) -> tuple[np.ndarray, np.ndarray]:
+        """Local: largest sets above the limit, one by one, with their right-hand sides."""
+        which, owner = np.nonzero(bits.unpack(use.astype(np.uint64), self.columns))
+        return self.everything & ~sets.astype(np.uint64)[which], owner
+
+    def counted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Local: all candidates within the limit so far: left, right, removals, in the order of the result."""
+        rows = np.frombuffer(b"".join(self.removed), np.uint64).reshape(-1, self.words + 1)
+        left, right = rows[:, :-1], rows[:, -1].astype(np.int32)
+        removed = np.array(list(self.removed.values()), np.int64)
+        order = np.lexsort((*left.T, bits.sizes(left), right))
+        return left[order], right[order], removed[order]
 
     def _learn(self, left, right, removed, grown, owner) -> None:
         """Local: what a round found, the same on every rank."""
@@ -146,6 +187,8 @@ class _Search:
         """Local: a generator; removals of each candidate (-1: above the limit) and what grew from those above it."""
         removed, grown, owner = np.full(len(left), -1, np.int64), [], []
         for index, (mask, column, node) in enumerate(zip(left, right.tolist(), self.nodes.walk(left))):
+            if self._may_stop and self.stop.tell():
+                break
             if any(own == column and not (mask & ~one).any() for one, own in zip(grown, owner)):
                 continue
             count = self.removals.count(node, column, self.limit)
@@ -158,12 +201,13 @@ class _Search:
         return {"removed": removed, "grown": np.array(grown, np.uint64).reshape(-1, self.words),
                 "owner": np.array(owner, np.int64)}
 
-    def result(self, left, right, rounds: int) -> ApproximateDependencies:
-        """Local: the candidates of the last round, all of them within the limit, and the constant columns."""
+    def result(self, left, right, rounds: int, partial: bool) -> ApproximateDependencies:
+        """Local: candidates, all of them within the limit, and the constant columns."""
         removed = np.array([self.removed[key] for key in _keys(left, right)], np.int64)
         at = np.searchsorted(right, self.constant)
         return ApproximateDependencies(np.insert(left, at, 0, axis=0), np.insert(right, at, self.constant),
                                        np.insert(removed, at, 0), self.rows,
+                                       partial, self.state(),
                                        {"rounds": rounds, "above": len(self.sets)})
 
 

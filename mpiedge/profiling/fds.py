@@ -77,11 +77,11 @@ def discover_fds(codes: list[np.ndarray], *, world=None, queue=None, max_lhs: in
 
     codes: one array (rows,) of dictionary codes per column, identical on every rank; equal codes mean equal values.
     max_lhs: only left-hand sides with at most so many columns. progress: called with (round, open candidates,
-    difference sets) before each round. deadline: seconds from now, or a function () -> bool asked on each rank: end
-    early with what is certain by then (given on every rank or on none). state: what an earlier search of this table
-    left, the same on every rank. budget_bytes: what this rank may use beside the codes (which may be mapped from
-    files); a table that needs more is searched in parts. A table without rows has constant columns only. A result that
-    is not partial is the same at any number of ranks and any budget.
+    difference sets, function () -> State of what is known) before each round. deadline: seconds from now, or a function
+    () -> bool asked on each rank: end early with what is certain by then (given on every rank or on none). state: what
+    an earlier search of this table left, the same on every rank. budget_bytes: what this rank may use beside the codes
+    (which may be mapped from files); a table that needs more is searched in parts. A table without rows has constant
+    columns only. A result that is not partial is the same at any number of ranks and any budget.
     """
     stop = Stop(deadline, world, queue)
     sent = world.bytes_sent if world is not None else 0
@@ -127,7 +127,7 @@ def search(table: TableEvidence, enumerate_candidates, nothing: tuple, progress=
             break
         open_left, open_right = uncertain(table, *candidates)
         if progress is not None:
-            progress(rounds, len(open_left), len(table.sets))
+            progress(rounds, len(open_left), len(table.sets), table.state)
         if not len(open_left):
             break
         rounds += 1

@@ -1,61 +1,22 @@
-"""What the profile stage finds in its tables, as files, as a summary and as lines for people."""
+"""What was found in tables, as files, as a summary and as lines for people."""
 
 import csv
 import io
 import json
 import time
-from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from mpiedge.profiling import encode, fds, interest, metanome, uccs, verification
-from mpiedge.profiling.approximate import discover_approximate, most_removals
+from mpiedge.errors import Stopped
+from mpiedge.profiling import encode, interest, metanome, verification
 from mpiedge.profiling.encode import EncodedTable
-from mpiedge.profiling.inds import discover_inds, discover_partial
-from mpiedge.profiling.nary import Side, discover_nary
-from mpiedge.profiling.output import columns_of, fd_lines, ind_lines, sorted_sets, ucc_lines, write_lines
+from mpiedge.profiling.findings import Found, FoundFds
+from mpiedge.profiling.output import columns_of, fd_lines, ind_lines, ucc_lines, write_lines
 from mpiedge.profiling.statistics import describe_columns
-from mpiedge.profiling.validate import Verdict
 from mpiedge.profiling.whole import estimate_bytes
 
 SHOWN = 5
 MOST_SHOWN = 50
-RANKED = 20
-"""Dependencies in ranked.csv without --top."""
-
-
-@dataclass(frozen=True)
-class FoundFds:
-    """The dependencies of a table in output order: lhs uint64 words, rhs, g3 (None: all 0), and the best of them."""
-
-    lhs: np.ndarray
-    rhs: np.ndarray
-    g3: np.ndarray | None
-    ranked: interest.Ranked
-
-    def __len__(self) -> int:
-        return len(self.rhs)
-
-    def error(self, index) -> float:
-        """Local: g3 of one of them."""
-        return 0.0 if self.g3 is None else float(self.g3[index])
-
-
-@dataclass
-class Found:
-    """What was discovered; None where it was not asked for.
-
-    fds, uccs: per table, uccs as sets; inds: (left, right, coverage) with lists of (table, column) on both sides;
-    ind_columns: up to how many columns they are complete; verdicts: per table that has the columns, (table, lhs
-    columns, rhs column, Verdict).
-    """
-
-    fds: list[FoundFds] | None = None
-    uccs: list[np.ndarray] | None = None
-    inds: list[tuple[list[tuple[int, int]], list[tuple[int, int]], float]] | None = None
-    ind_columns: int = 1
-    verdicts: list[tuple[EncodedTable, list[int], int, Verdict]] | None = None
 
 
 def estimate(world, tables: list, blocks: list, wanted: set[str]) -> dict[str, float]:
@@ -73,76 +34,6 @@ def estimate(world, tables: list, blocks: list, wanted: set[str]) -> dict[str, f
         if wanted & {"fd", "ucc"}:
             discovery = max(discovery, estimate_bytes(rows, distinct, width))
     return {"exchange": exchange, "codes": codes, "discovery": discovery}
-
-
-def discover(stage, tables: list[EncodedTable], wanted: set[str], args) -> Found:
-    """Collective: runs what was asked for, table by table."""
-    found = Found()
-    if "fd" in wanted:
-        found.fds = []
-    if "ucc" in wanted:
-        found.uccs = []
-    for table in tables if wanted & {"fd", "ucc"} else []:
-        approximate = "fd" in wanted and most_removals(args.error, table.rows) > 0
-        if approximate:
-            found.fds.append(find_approximate(stage, table, args))
-        if approximate and "ucc" not in wanted:
-            continue
-        result = fds.discover_fds(table.codes, world=stage.world, queue=stage.queue, max_lhs=args.max_lhs,
-                                  progress=partial(tell_round, stage, table.name, "minimal difference sets"))
-        if "fd" in wanted and not approximate:
-            order = sorted_sets(result.lhs, result.rhs)
-            found.fds.append(ranked(stage, table, result.lhs[order], result.rhs[order], None, args))
-        if "ucc" in wanted:
-            sets = uccs.discover_uccs(result, world=stage.world, queue=stage.queue)
-            found.uccs.append(sets[sorted_sets(sets)])
-    if "ind" in wanted:
-        found.inds, found.ind_columns = find_inds(stage, tables, args)
-    if "verify" in wanted:
-        found.verdicts = verification.verdicts(tables, args.verify)
-    return found
-
-
-def find_approximate(stage, table: EncodedTable, args) -> FoundFds:
-    """Collective: the dependencies of a table with g3 <= args.error."""
-    result = discover_approximate(table.codes, args.error, world=stage.world, queue=stage.queue, max_lhs=args.max_lhs,
-                                  progress=partial(tell_round, stage, table.name, "largest sets above the limit"))
-    order = sorted_sets(result.lhs, result.rhs)
-    return ranked(stage, table, result.lhs[order], result.rhs[order], result.g3[order], args)
-
-
-def ranked(stage, table: EncodedTable, lhs: np.ndarray, rhs: np.ndarray, g3: np.ndarray | None, args) -> FoundFds:
-    """Collective: the dependencies with their ranking: of all with --top, else of the smallest left-hand sides."""
-    missing = [None if args.null_unequal else column.missing for column in table.columns]  # unequal ones never agree
-    best = interest.rank(lhs, rhs, g3, table.codes, missing, RANKED if args.top is None else args.top,
-                         args.top is not None, stage.world, stage.queue)
-    return FoundFds(lhs, rhs, g3, best)
-
-
-def find_inds(stage, tables: list[EncodedTable], args) -> tuple[list, int]:
-    """Collective: inclusions between single columns and, if asked for, lists of columns; up to which length all."""
-    place = [(index, column) for index, table in enumerate(tables) for column in range(len(table.names))]
-    sides = [Side(index, column.codes, column.values) for index, table in enumerate(tables) for column in table.columns]
-    values = [side.values for side in sides]
-    if args.ind_coverage < 1:
-        unary = discover_partial(stage.world, values, args.ind_coverage)
-    else:
-        unary = [(a, b, 1.0) for a, b in discover_inds(stage.world, values)]
-    found = [([place[a]], [place[b]], share) for a, b, share in unary]
-    complete = 1
-    if args.max_ind > 1:
-        whole = [(a, b) for a, b, share in unary if share == 1]
-        lists, complete = discover_nary(stage.world, stage.queue, sides, whole, args.max_ind)
-        found += [([place[a] for a, _ in pairs], [place[b] for _, b in pairs], 1.0) for pairs in lists]
-        if complete < args.max_ind:
-            stage.warn(f"--max-ind {args.max_ind}: there are too many candidates of {complete + 1} columns; "
-                       f"inclusions of up to {complete} are listed")
-    return found, complete
-
-
-def tell_round(stage, table: str, what: str, number: int, candidates: int, sets: int) -> None:
-    """Local: a line on rank 0 with -v."""
-    stage.detail(f"{table:7s} round {number}: {candidates:,} candidates to check, {sets:,} {what}")
 
 
 def describe(stage, tables: list[EncodedTable]) -> dict:
@@ -249,11 +140,22 @@ def summary(tables: list[EncodedTable], found: Found) -> dict:
             entry["uccs"] = len(found.uccs[index])
         entries[table.name] = entry
     result: dict = {"tables": entries}
+    if found.partial:
+        result["partial"] = True
     if found.inds is not None:
         result["inds"] = len(found.inds)
     if found.verdicts is not None:
         result["verified"] = verification.summary(found.verdicts)
     return result
+
+
+def stop(stage, tables: list[EncodedTable], found: Found, files: list[str]) -> None:
+    """Collective: ends an interrupted stage, which stays incomplete; raises Stopped."""
+    stage.access.write_text("profile/summary.json", json.dumps(summary(tables, found), indent=1) + "\n")
+    error = Stopped(stage.run, f"the search was ended early: {', '.join(files)} hold what is certain so far",
+                    "Run the same line again to go on")
+    error.everywhere = True
+    raise error
 
 
 def config(args, wanted: set[str]) -> dict:
@@ -271,7 +173,7 @@ def tell(stage, tables: list[EncodedTable], found: Found, began_s: float) -> Non
             counts.append(count(len(found.fds[index]), "FD") + bound)
         if found.uccs is not None:
             counts.append(count(len(found.uccs[index]), "UCC"))
-        stage.say(f"{table.name:7s} {' | '.join(counts)}")
+        stage.say(f"{table.name:7s} {' | '.join(counts)}{' (partial)' if found.partial else ''}")
         for line in best_lines(table, found.fds[index], stage.args.top) if found.fds is not None else []:
             stage.say(f"        {line}")
     if found.inds is not None:
@@ -287,7 +189,7 @@ def tell(stage, tables: list[EncodedTable], found: Found, began_s: float) -> Non
         stage.say(f"verify  {table.name}: {stage.args.verify}: {outcome}")
     wall_s, peak_mb = time.perf_counter() - began_s, stage.peak_bytes() / 1e6
     stage.say(f"done    {wall_s:.2f} s | peak memory {peak_mb:.0f} MB per rank | {stage.run}/{stage.name}")
-    if found.verdicts is None:
+    if found.verdicts is None and not found.partial:
         program = f"mpiedge-clean {' '.join(stage.args.tables)}" if stage.args.tables else "mpiedge-train"
         stage.say(f"next    {program} --run {stage.run}")
 

@@ -1,0 +1,178 @@
+"""What the profile stage looks for in its tables, in which order, and what an interruption leaves of it."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from mpiedge.profiling import fds, interest, uccs, verification
+from mpiedge.profiling.anytime import State
+from mpiedge.profiling.approximate import discover_approximate, most_removals
+from mpiedge.profiling.encode import EncodedTable
+from mpiedge.profiling.inds import discover_inds, discover_partial
+from mpiedge.profiling.nary import Side, discover_nary
+from mpiedge.profiling.output import sorted_sets
+from mpiedge.profiling.pause import FILE, Searches
+from mpiedge.profiling.validate import Verdict
+
+EXACT = "exact"
+RANKED = 20
+"""Dependencies in ranked.csv without --top."""
+
+
+@dataclass(frozen=True)
+class FoundFds:
+    """The dependencies of a table in output order: lhs uint64 words, rhs, g3 (None: all 0), and the best of them."""
+
+    lhs: np.ndarray
+    rhs: np.ndarray
+    g3: np.ndarray | None
+    ranked: interest.Ranked
+
+    def __len__(self) -> int:
+        return len(self.rhs)
+
+    def error(self, index) -> float:
+        """Local: g3 of one of them."""
+        return 0.0 if self.g3 is None else float(self.g3[index])
+
+
+@dataclass
+class Found:
+    """What was discovered; None where it was not asked for.
+
+    fds, uccs: per table, uccs as sets; inds: (left, right, coverage) with lists of (table, column) on both sides;
+    ind_columns: up to how many columns they are complete; verdicts: per table that has the columns, (table, lhs
+    columns, rhs column, Verdict). partial: the search for dependencies and keys was ended early; searches: what it
+    knows, to go on with.
+    """
+
+    fds: list[FoundFds] | None = None
+    uccs: list[np.ndarray] | None = None
+    inds: list[tuple[list[tuple[int, int]], list[tuple[int, int]], float]] | None = None
+    ind_columns: int = 1
+    verdicts: list[tuple[EncodedTable, list[int], int, Verdict]] | None = None
+    partial: bool = False
+    searches: Searches | None = None
+
+
+def discover(stage, tables: list[EncodedTable], wanted: set[str], args, interruption) -> Found:
+    """Collective: runs what was asked for, table by table; without the rest when the search is interrupted."""
+    found = Found()
+    if wanted & {"fd", "ucc"}:
+        find_sets(stage, tables, wanted, args, interruption, found)
+    if "ind" in wanted and not found.partial:
+        found.inds, found.ind_columns = find_inds(stage, tables, args)
+    if "verify" in wanted:
+        found.verdicts = verification.verdicts(tables, args.verify)
+    return found
+
+
+def find_sets(stage, tables: list[EncodedTable], wanted: set[str], args, interruption, found: Found) -> None:
+    """Collective: dependencies and keys, going on from what an interrupted run left."""
+    found.searches = searches = Searches(stage, tables)
+    if searches.resumed:
+        stage.say(f"resume  the search goes on from {stage.run / FILE}")
+    found.fds, found.uccs = [] if "fd" in wanted else None, [] if "ucc" in wanted else None
+    with interruption:
+        for table in tables:
+            limit = most_removals(args.error, table.rows)
+            if "fd" in wanted and limit:
+                find_approximate(stage, table, limit, args, interruption, found)
+            if ("fd" in wanted and not limit) or "ucc" in wanted:
+                find_exact(stage, table, "fd" in wanted and not limit, args, interruption, found)
+    if interruption.signalled and not found.partial:
+        raise KeyboardInterrupt  # it came when all was found already
+
+
+def find_approximate(stage, table: EncodedTable, limit: int, args, interruption, found: Found) -> None:
+    """Collective: the dependencies of a table with g3 <= args.error, at most `limit` rows removed."""
+    kind = f"error-{limit}"
+    result = discover_approximate(
+        table.codes, args.error, world=stage.world, queue=stage.queue, max_lhs=args.max_lhs, deadline=interruption,
+        state=found.searches.get(kind, table),
+        progress=Rounds(stage, table, kind, "largest sets above the limit", found.searches).tell)
+    found.searches.put(kind, table, result.state)
+    end_early(found, result.partial)
+    found.fds.append(ranked(stage, table, result, result.g3, args))
+
+
+def find_exact(stage, table: EncodedTable, with_fds: bool, args, interruption, found: Found) -> None:
+    """Collective: the dependencies of a table, if asked for, and its keys; one of them is."""
+    known = found.searches.get(EXACT, table)
+    common = {"world": stage.world, "queue": stage.queue, "deadline": interruption,
+              "progress": Rounds(stage, table, EXACT, "minimal difference sets", found.searches).tell,
+              "state": None if known is None else State.from_arrays(known)}
+    if with_fds:
+        result = fds.discover_fds(table.codes, max_lhs=args.max_lhs, **common)
+        found.searches.put(EXACT, table, result.state)
+        end_early(found, result.partial)
+        found.fds.append(ranked(stage, table, result, None, args))
+    if found.uccs is not None:
+        if with_fds:
+            keys = uccs.discover_uccs(result, world=stage.world, queue=stage.queue)
+        else:
+            keys = uccs.discover_uccs(table.codes, max_size=args.max_lhs, **common)
+            if keys.state is not None:
+                found.searches.put(EXACT, table, keys.state)
+            end_early(found, keys.partial)
+        found.uccs.append(keys[sorted_sets(keys)])
+
+
+def end_early(found: Found, partial: bool) -> None:
+    """Collective: notes a search that was ended early and saves at once what is known: a launcher that was told to stop
+    gives its ranks a fraction of a second."""
+    if partial:
+        found.partial = True
+        found.searches.save()
+
+
+class Rounds:
+    """What happens before every round of a search: a line on rank 0 with -v, and now and then what is known is saved,
+    so that a job that is killed goes on from there."""
+
+    def __init__(self, stage, table: EncodedTable, kind: str, what: str, searches: Searches):
+        self._stage, self._table, self._kind, self._what, self._searches = stage, table, kind, what, searches
+        self._candidates, self._told_s = 0, time.perf_counter()
+
+    def tell(self, number: int, candidates: int, sets: int, state) -> None:
+        """Collective: what is to be checked, and how fast the round before was; state: a function, see `fds`."""
+        now_s = time.perf_counter()
+        rate = f", {self._candidates / (now_s - self._told_s):,.0f} candidates/s" if self._candidates else ""
+        self._stage.detail(f"{self._table.name:7s} round {number}: {candidates:,} candidates to check, "
+                           f"{sets:,} {self._what}{rate}")
+        self._candidates, self._told_s = candidates, now_s
+        if candidates:
+            self._searches.save_now_and_then(self._kind, self._table, state)
+
+
+def ranked(stage, table: EncodedTable, result, g3: np.ndarray | None, args) -> FoundFds:
+    """Collective: dependencies in output order with their ranking: of all with --top, else of the smallest left-hand
+    sides."""
+    order = sorted_sets(result.lhs, result.rhs)
+    lhs, rhs, g3 = result.lhs[order], result.rhs[order], None if g3 is None else g3[order]
+    missing = [None if args.null_unequal else column.missing for column in table.columns]  # unequal ones never agree
+    best = interest.rank(lhs, rhs, g3, table.codes, missing, RANKED if args.top is None else args.top,
+                         args.top is not None and not result.partial, stage.world, stage.queue)
+    return FoundFds(lhs, rhs, g3, best)
+
+
+def find_inds(stage, tables: list[EncodedTable], args) -> tuple[list, int]:
+    """Collective: inclusions between single columns and, if asked for, lists of columns; up to which length all."""
+    place = [(index, column) for index, table in enumerate(tables) for column in range(len(table.names))]
+    sides = [Side(index, column.codes, column.values) for index, table in enumerate(tables) for column in table.columns]
+    values = [side.values for side in sides]
+    if args.ind_coverage < 1:
+        unary = discover_partial(stage.world, values, args.ind_coverage)
+    else:
+        unary = [(a, b, 1.0) for a, b in discover_inds(stage.world, values)]
+    found = [([place[a]], [place[b]], share) for a, b, share in unary]
+    complete = 1
+    if args.max_ind > 1:
+        whole = [(a, b) for a, b, share in unary if share == 1]
+        lists, complete = discover_nary(stage.world, stage.queue, sides, whole, args.max_ind)
+        found += [([place[a] for a, _ in pairs], [place[b] for _, b in pairs], 1.0) for pairs in lists]
+        if complete < args.max_ind:
+            stage.warn(f"--max-ind {args.max_ind}: there are too many candidates of {complete + 1} columns; "
+                       f"inclusions of up to {complete} are listed")
+    return found, complete

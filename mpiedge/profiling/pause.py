@@ -1,0 +1,131 @@
+"""A search that is ended early by Ctrl-C, a signal or a time limit, and what it knows, kept in the run folder."""
+
+import hashlib
+import io
+import signal
+import threading
+import time
+import zipfile
+
+import numpy as np
+
+from mpiedge.profiling.anytime import State
+from mpiedge.profiling.encode import EncodedTable
+from mpiedge.runtime.root import on_root
+from mpiedge.store.parts import write_atomic
+
+FILE = "profile-search.npz"
+"""In the run folder itself: the folder of the stage is emptied when results are written."""
+
+EVERY_S = 5.0
+"""Between two times a long search is saved."""
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+class Interruption:
+    """Within the block, the first Ctrl-C or request to end is a question's answer, not an exception; calling it asks.
+
+    limit_s: seconds from `began_s` (of time.perf_counter) until the answer is yes, None for never. A second signal
+    interrupts as always. Away from the main thread, where signals cannot be caught, only the limit counts.
+    """
+
+    def __init__(self, limit_s: float | None, began_s: float):
+        self._end_s = None if limit_s is None else began_s + limit_s
+        self.signalled = False
+        self._before: dict = {}
+
+    def __enter__(self) -> "Interruption":
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._take) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _take(self, number, frame) -> None:
+        if self.signalled:
+            raise KeyboardInterrupt
+        self.signalled = True
+
+    def __call__(self) -> bool:
+        """Local: whether the search is to end."""
+        return self.signalled or (self._end_s is not None and time.perf_counter() >= self._end_s)
+
+
+class Searches:
+    """What searches of tables know, as arrays by table and kind of search, the same on every rank."""
+
+    def __init__(self, stage, tables: list[EncodedTable]):
+        """Collective: reads what an earlier run of this stage left about these very tables; nothing else counts."""
+        self._stage, self._tables, self._saved_s = stage, tables, time.perf_counter()
+        self._digests: dict[str, str] = {}
+        self._known = on_root(stage.world, self._read)
+        self.resumed = len(self._known) > 0
+
+    def _read(self) -> dict:
+        try:
+            with np.load(self._stage.run / FILE) as file:
+                arrays = {name: file[name] for name in file.files}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            self._stage.warn(f"{self._stage.run / FILE} cannot be read: the search starts anew")
+            return {}
+        known: dict = {}
+        for table in self._tables:
+            mine = self._digest(table)
+            for name, array in arrays.items():
+                kind, digest, field = name.split("/")
+                if digest == mine:
+                    known.setdefault(f"{kind}/{table.name}", {})[field] = array
+        return known
+
+    def _digest(self, table: EncodedTable) -> str:
+        if table.name not in self._digests:
+            self._digests[table.name] = fingerprint(table)
+        return self._digests[table.name]
+
+    def get(self, kind: str, table: EncodedTable) -> dict | None:
+        """Local: the arrays of a search, None when there are none."""
+        return self._known.get(f"{kind}/{table.name}")
+
+    def put(self, kind: str, table: EncodedTable, state: State | dict[str, np.ndarray]) -> None:
+        """Local: what a search left, for `save`."""
+        self._known[f"{kind}/{table.name}"] = state.arrays() if isinstance(state, State) else state
+
+    def save(self) -> None:
+        """Collective: writes what is known into the run folder."""
+        on_root(self._stage.world, self._write)
+
+    def save_now_and_then(self, kind: str, table: EncodedTable, state) -> None:
+        """Collective: between two rounds of a search, when the last time is long ago; state: a function giving it."""
+        def write_if_due() -> None:
+            if time.perf_counter() >= self._saved_s + EVERY_S:
+                self.put(kind, table, state())
+                self._write()
+
+        on_root(self._stage.world, write_if_due)
+
+    def _write(self) -> None:
+        digests = {table.name: self._digest(table) for table in self._tables}
+        arrays = {f"{kind}/{digests[name]}/{field}": array for key, fields in self._known.items()
+                  for kind, name in [key.split("/", 1)] for field, array in fields.items()}
+        data = io.BytesIO()
+        np.savez_compressed(data, **arrays)
+        write_atomic(self._stage.run / FILE, data.getvalue())
+        self._saved_s = time.perf_counter()
+
+    def forget(self) -> None:
+        """Collective: nothing is left to go on with."""
+        on_root(self._stage.world, lambda: (self._stage.run / FILE).unlink(missing_ok=True))
+
+
+def fingerprint(table: EncodedTable) -> str:
+    """Local: a digest of all cells of a table as codes: equal tables, read alike, have the same."""
+    digest = hashlib.sha256()
+    for codes in table.codes:
+        digest.update(f"{codes.dtype.str} {len(codes)} ".encode())
+        digest.update(np.ascontiguousarray(codes).data)
+    return digest.hexdigest()

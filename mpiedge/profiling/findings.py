@@ -14,6 +14,7 @@ from mpiedge.profiling.nary import Side, discover_nary
 from mpiedge.profiling.output import sorted_sets
 from mpiedge.profiling.pause import FILE, Searches
 from mpiedge.profiling.validate import Verdict
+from mpiedge.runtime import resources
 
 EXACT = "exact"
 RANKED = 20
@@ -100,7 +101,8 @@ def find_approximate(stage, table: EncodedTable, limit: int, args, interruption,
 def find_exact(stage, table: EncodedTable, with_fds: bool, args, interruption, found: Found) -> None:
     """Collective: the dependencies of a table, if asked for, and its keys; one of them is."""
     known = found.searches.get(EXACT, table)
-    common = {"world": stage.world, "queue": stage.queue, "deadline": interruption,
+    spare_bytes = stage.budget_bytes - resources.current_rss_bytes()
+    common = {"world": stage.world, "queue": stage.queue, "deadline": interruption, "budget_bytes": spare_bytes,
               "progress": Rounds(stage, table, EXACT, "minimal difference sets", found.searches).tell,
               "state": None if known is None else State.from_arrays(known)}
     if with_fds:

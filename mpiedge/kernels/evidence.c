@@ -106,8 +106,6 @@ evidence *evidence_new(int64_t rows, int32_t columns, int32_t words, const int32
     e->original = malloc((size_t)columns * 4 + 4);
     e->position = malloc((size_t)words * 64 * 4);
     e->masks = malloc((size_t)(e->capacity * words) * 8);
-    int64_t size = ((rows + 1) * e->width + 63) / 64 * 64;
-    e->tile = aligned_alloc(64, (size_t)size);
     e->buffer_rows = BLOCK_BYTES / e->width;
     e->buffer = aligned_alloc(64, ((size_t)(e->buffer_rows * e->width) + 63) / 64 * 64 + 64);
     if (columns <= BITMAP_COLUMNS) {
@@ -118,7 +116,7 @@ evidence *evidence_new(int64_t rows, int32_t columns, int32_t words, const int32
         e->slots = calloc((size_t)e->key_words * 4096, 8);
         e->slot_mask = 4095;
     }
-    e->failed = !e->original || !e->position || !e->masks || !e->tile || !e->buffer;
+    e->failed = !e->original || !e->position || !e->masks || !e->buffer;
     e->failed |= !e->bitmap && (!e->cache || !e->slots);
     if (e->failed) return e;
     for (int32_t c = 0; c < words * 64; c++) e->position[c] = -1;
@@ -129,9 +127,16 @@ evidence *evidence_new(int64_t rows, int32_t columns, int32_t words, const int32
     return e;
 }
 
+/* Where the rows are to lie: rows x width bytes at a multiple of 16; NULL: in memory of its own. */
+void evidence_place(evidence *e, uint8_t *tile) {
+    if (!tile) tile = e->own_tile = aligned_alloc(64, (size_t)(((e->rows + 1) * e->width + 63) / 64 * 64));
+    e->tile = tile;
+    e->failed |= !tile;
+}
+
 void evidence_free(evidence *e) {
     if (!e) return;
-    void *parts[] = {e->original, e->position, e->masks, e->tile, e->buffer, e->bitmap, e->cache, e->slots, e};
+    void *parts[] = {e->original, e->position, e->masks, e->own_tile, e->buffer, e->bitmap, e->cache, e->slots, e};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) free(parts[i]);
 }
 

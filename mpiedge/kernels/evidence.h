@@ -21,7 +21,7 @@ typedef struct evidence {
     int32_t portable;        /* use the kernels without intrinsics */
     int32_t *original;       /* tile column -> column of the caller's table */
     int32_t *position;       /* column of the caller's table -> tile column, -1 where it has none */
-    uint8_t *tile;
+    uint8_t *tile, *own_tile; /* own_tile: to be freed with it */
     uint8_t *buffer;         /* gathered rows of one cluster */
     int64_t buffer_rows;
     uint32_t *bitmap;        /* up to 24 columns: one bit per possible key */

@@ -18,6 +18,7 @@ def _declare(library):
     signatures = {
         "new": (address, [size, narrow, narrow, address, address, narrow]),
         "free": (None, [address]),
+        "place": (None, [address, address]),
         "reset": (None, [address]),
         "count": (size, [address]),
         "failed": (narrow, [address]),
@@ -44,11 +45,12 @@ class NativeEvidence:
 
     codes: one contiguous unsigned array (rows,) per tile column, columns with more bytes per code first; original: the
     column number of each in the masks; columns: how many columns the masks have; cardinality: codes are below this;
-    portable: avoid intrinsics. Masks are (k, words) uint64.
+    portable: avoid intrinsics; place: a function (rows, bytes per row) that gives an array for the tiles, which others
+    may fill as well, and the range of rows to fill here. Masks are (k, words) uint64.
     """
 
     def __init__(self, codes: list[np.ndarray], original: list[int], columns: int, cardinality: list[int],
-                 portable: bool = False):
+                 portable: bool = False, place=None):
         if columns > MAX_COLUMNS:
             raise InputError("table", f"{columns} columns are more than the {MAX_COLUMNS} that profiling can compare")
         self.rows, self.words, self.codes = len(codes[0]) if codes else 0, bits.words_for(columns), codes
@@ -60,9 +62,14 @@ class NativeEvidence:
         self.handle = _library.evidence_new(self.rows, len(codes), self.words, position.ctypes.data, used.ctypes.data,
                                             int(portable))
         self._check()
-        for start in range(0, self.rows, FILL_ROWS):
+        self._tile, first, last = None, 0, self.rows
+        if place is not None:
+            self._tile, first, last = place(self.rows, _library.evidence_width(self.handle))
+        _library.evidence_place(self.handle, None if self._tile is None else self._tile.ctypes.data)
+        self._check()
+        for start in range(first, last, FILL_ROWS):
             _library.evidence_fill(self.handle, addresses.ctypes.data, size.ctypes.data, start,
-                                   min(start + FILL_ROWS, self.rows))
+                                   min(start + FILL_ROWS, last))
 
     def __del__(self):
         if getattr(self, "handle", None):
@@ -123,7 +130,7 @@ class PlainEvidence:
     """The plain version of NativeEvidence: the same calls on a matrix of codes."""
 
     def __init__(self, codes: list[np.ndarray], original: list[int], columns: int, cardinality: list[int],
-                 portable: bool = False):
+                 portable: bool = False, place=None):
         self.rows, self.words, self.columns = len(codes[0]) if codes else 0, bits.words_for(columns), columns
         self.column_codes = dict(zip(original, codes))
         self.matrix = np.zeros((self.rows, columns), np.int64)

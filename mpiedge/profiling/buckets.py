@@ -22,8 +22,17 @@ import numpy as np
 from mpiedge.kernels import bits, hitting, partition
 from mpiedge.kernels.walk import DONE, EXHAUST, PAIR_NS, ROW_NS, Candidates, Walk
 from mpiedge.profiling.anytime import Stop
-from mpiedge.profiling.evidence import COMPACT, SHARE_NS, TableEvidence, share
-from mpiedge.profiling.whole import BETA, TASK_PAIRS, WholeTable, cut_pairs, estimate_bytes, seen_bytes, tile_bytes
+from mpiedge.profiling.evidence import COMPACT, TableEvidence, share
+from mpiedge.profiling.whole import (
+    BETA,
+    SLICE_NS,
+    TASK_PAIRS,
+    WholeTable,
+    cut_pairs,
+    estimate_bytes,
+    seen_bytes,
+    tile_bytes,
+)
 
 BINS = 1 << 20  # values, or hashes of values, that a grouping tells apart
 SLICE_ROWS = 1 << 17  # of the columns that stream by
@@ -113,8 +122,8 @@ class BucketedTable(TableEvidence):
 
     def __init__(self, codes: list[np.ndarray], budget_bytes: float, world=None, queue=None, stop: Stop | None = None,
                  keys: bool = False):
-        super().__init__(codes, narrow=partition.unsigned)
-        self.world, self.queue, self.stop, self.keys = world, queue, stop or Stop(), keys
+        super().__init__(codes, world, partition.unsigned)
+        self.queue, self.stop, self.keys = queue, stop or Stop(), keys
         nothing = {column: array[:0] for column, array in self.codes.items()}
         self.evidence = self.make_evidence(nothing, self.cardinality)
         self.most = part_rows(self.rows, [self.cardinality[column] for column in self.active], self.columns,
@@ -304,7 +313,7 @@ class BucketedTable(TableEvidence):
         for low, high in candidates.groups(0, candidates.count, 0):
             column = int(candidates.prefix(low, 1)[0])
             walk.begin(low, high, 1, partition.single(part.codes[column], part.cardinality[column]))
-            while (status := walk.run(SHARE_NS)) != DONE:
+            while (status := walk.run(SLICE_NS)) != DONE:
                 if status == EXHAUST:
                     node = walk.top()[-1]
                     walk.leave()
@@ -398,7 +407,9 @@ def open_table(codes: list[np.ndarray], budget_bytes: float | None, world, queue
     if budget_bytes is not None and codes and len(codes[0]):
         if world is not None:
             budget_bytes = float(world.min(np.array([budget_bytes], np.float64))[0])
-        if estimate_bytes(len(codes[0]), [int(array.max()) + 1 for array in codes]) > budget_bytes:
+        sizes = [int(array.max()) + 1 for array in codes]
+        together = int(world.min(np.array([world.node_size]))[0]) if world is not None else 1
+        if estimate_bytes(len(codes[0]), sizes, node_ranks=together) > budget_bytes:
             return BucketedTable(codes, budget_bytes, world, queue, stop, keys)
     return WholeTable(codes, world, queue, stop, keys)
 

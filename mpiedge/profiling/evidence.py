@@ -6,7 +6,8 @@ from mpiedge.kernels import bits, hitting, partition
 from mpiedge.kernels.evidence import Evidence, needed_bytes
 from mpiedge.profiling.anytime import State
 
-SHARE_NS = 5e7  # less work than this is done by every rank alike: cheaper than sharing it
+SHARE_NS = 2e7  # less work than this is done by every rank alike: cheaper than sharing it
+SHARE_CELLS = 1 << 20  # of a table of which the ranks prepare parts for one another
 COUNTS = 1 << 18  # counts of values looked at together
 COMPACT = 1 << 18  # difference sets in memory before those that are not minimal are dropped
 
@@ -17,7 +18,7 @@ def share(world, queue, tasks: list[tuple], work, cost_ns, name="tasks") -> tupl
     Returns the (task, result) pairs of this rank and whether they are only a part: (pairs, shared). The choice depends
     on the tasks alone, so all ranks choose alike.
     """
-    if queue is None or world.size == 1 or sum(map(cost_ns, tasks)) < SHARE_NS:
+    if queue is None or sum(map(cost_ns, tasks)) < SHARE_NS:
         return alone(tasks, work), False
     return queue.run(tasks, work, cost=cost_ns, name=name), True
 
@@ -45,16 +46,17 @@ def alone(tasks: list[tuple], work) -> list[tuple]:
 class TableEvidence:
     """The evidence about one table, the same on every rank between rounds; how it is found is left to the searches.
 
-    codes: one array of dictionary codes per column (any integer dtype, not negative), identical on every rank.
-    Attributes: rows and columns of the input; constant: columns with one value; active: the others; codes, cardinality,
-    pairs (that agree), clustered_rows (whose value is not unique), largest (rows with the most frequent value): dicts
-    by active column; by_rank: active columns by ascending number of agreeing pairs; sets, use: the minimal difference
-    sets and the right-hand sides each is minimal for; closed: column sets of which every agreeing pair is in evidence;
-    checked_left, checked_safe: column sets X and the columns A for which X -> A holds unless evidence refutes it.
+    codes: one array of dictionary codes per column (any integer dtype, not negative), identical on every rank; making
+    one is Collective. Attributes: rows and columns of the input; constant: columns with one value; active: the others;
+    codes, cardinality, pairs (that agree), clustered_rows (whose value is not unique), largest (rows with the most
+    frequent value): dicts by active column; by_rank: active columns by ascending number of agreeing pairs; sets, use:
+    the minimal difference sets and the right-hand sides each is minimal for; closed: column sets of which every
+    agreeing pair is in evidence; checked_left, checked_safe: column sets X and the columns A for which X -> A
+    holds unless evidence refutes it.
     """
 
-    def __init__(self, codes: list[np.ndarray], narrow=partition.narrow):
-        self.columns, self.words = len(codes), bits.words_for(len(codes))
+    def __init__(self, codes: list[np.ndarray], world=None, narrow=partition.narrow):
+        self.world, self.columns, self.words = world, len(codes), bits.words_for(len(codes))
         self.rows = self.kept_rows = len(codes[0]) if codes else 0
         self.codes, self.cardinality = {}, {}
         for column, array in enumerate(codes):
@@ -73,23 +75,32 @@ class TableEvidence:
         self._measure()
 
     def _measure(self):
-        self.pairs, self.clustered_rows, self.largest = {}, {}, {}
-        for column in self.active:
-            counts = partition.count(self.codes[column], self.cardinality[column])
-            pairs, rows, largest = 0, 0, 1
-            for start in range(0, len(counts), COUNTS):
-                sizes = counts[start : start + COUNTS]
-                sizes = sizes[sizes > 1].astype(np.int64)
-                pairs, rows = pairs + int((sizes * (sizes - 1)).sum()) // 2, rows + int(sizes.sum())
-                largest = max(largest, int(sizes.max(initial=1)))
-            self.pairs[column], self.clustered_rows[column], self.largest[column] = pairs, rows, largest
+        """Collective: count the values of each column; long tables are shared out by columns."""
+        shared = self.world is not None and self.world.size > 1 and self.kept_rows * len(self.active) >= SHARE_CELLS
+        own = self.active[self.world.rank :: self.world.size] if shared else self.active
+        found = np.array([[column, *self._sizes(column)] for column in own], np.int64).reshape(-1, 4)
+        if shared:
+            found = np.concatenate(self.world.allgather(found))
+        self.pairs, self.clustered_rows, self.largest = (dict(zip(found[:, 0].tolist(), found[:, k].tolist()))
+                                                         for k in (1, 2, 3))
         self.by_rank = np.array(sorted(self.active, key=lambda column: (self.pairs[column], column)), np.int64)
 
-    def make_evidence(self, codes: dict, cardinality: dict) -> Evidence:
-        """Local: an empty set of difference sets over rows given as codes by active column."""
+    def _sizes(self, column: int) -> tuple[int, int, int]:
+        """Local: pairs that agree, rows in clusters, rows of the largest cluster."""
+        counts = partition.count(self.codes[column], self.cardinality[column])
+        pairs, rows, largest = 0, 0, 1
+        for start in range(0, len(counts), COUNTS):
+            sizes = counts[start : start + COUNTS]
+            sizes = sizes[sizes > 1].astype(np.int64)
+            pairs, rows = pairs + int((sizes * (sizes - 1)).sum()) // 2, rows + int(sizes.sum())
+            largest = max(largest, int(sizes.max(initial=1)))
+        return pairs, rows, largest
+
+    def make_evidence(self, codes: dict, cardinality: dict, place=None) -> Evidence:
+        """Local: an empty set of difference sets over rows given as codes by active column; place: as of `Evidence`."""
         order = sorted(self.active, key=lambda column: (-needed_bytes(cardinality[column]), column))
         return Evidence([codes[column] for column in order], order, self.columns,
-                        [cardinality[column] for column in order])
+                        [cardinality[column] for column in order], place=place)
 
     @property
     def all_pairs(self) -> int:

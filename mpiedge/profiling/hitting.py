@@ -6,7 +6,8 @@ from mpiedge.kernels import bits, hitting
 from mpiedge.profiling.anytime import Stop
 from mpiedge.profiling.evidence import alone
 
-FIRST_STEPS = 1 << 13  # search steps per right-hand side that every rank makes before the rest is shared
+FIRST_STEPS = 1 << 11  # search steps of a right-hand side made at a time before the rest is shared
+FIRST_SLICES = 32  # so many steps are made by every rank, before it is clear that sharing pays
 STEPS = 1 << 17
 
 
@@ -32,8 +33,8 @@ class Enumerator:
     def run(self, sets: np.ndarray, use: np.ndarray, rights: list[int], world=None, queue=None):
         """Collective: all candidates: (left (k, words) uint64, right (k,) int32), by right, size and value of left.
 
-        Every rank makes the first steps of every right-hand side; what is not finished by then is shared on the queue,
-        and its candidates are exchanged.
+        Every rank makes the first steps, which are enough for most tables; what is not finished by then is shared on
+        the queue by right-hand sides, and its candidates are exchanged.
         """
         searches = {}
         for right in rights:
@@ -41,12 +42,17 @@ class Enumerator:
             if right in self._edges and np.array_equal(edges, self._edges[right]):
                 continue
             self._edges[right] = edges
-            search = hitting.minimal_hitting_sets(edges, self.max_lhs, FIRST_STEPS, stop=self._ends)
-            try:
-                next(search)
-                searches[right] = search
-            except StopIteration as end:
-                self._found[right] = end.value[bits.order(end.value)]
+            searches[right] = hitting.minimal_hitting_sets(edges, self.max_lhs, FIRST_STEPS, stop=self._ends)
+        slices = 0
+        for right, search in list(searches.items()):
+            while self.brief or slices < FIRST_SLICES:
+                slices += 1
+                try:
+                    next(search)
+                except StopIteration as end:
+                    self._found[right] = end.value[bits.order(end.value)]
+                    del searches[right]
+                    break
         if searches:
             self._finish(searches, world, queue)
         lefts = [self._found[right] for right in rights]

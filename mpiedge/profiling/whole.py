@@ -10,11 +10,14 @@ from mpiedge.kernels.evidence import needed_bytes
 from mpiedge.kernels.partition import Partition
 from mpiedge.kernels.walk import DONE, EXHAUST, EXPAND, PAIR_NS, ROW_NS, Candidates, Walk
 from mpiedge.profiling.anytime import Stop
-from mpiedge.profiling.evidence import COMPACT, SHARE_NS, TableEvidence, share
+from mpiedge.profiling.evidence import COMPACT, SHARE_CELLS, TableEvidence, share
+from mpiedge.runtime.shared import shared_array
 
 BETA = 1.0  # weight of going on against exhausting pairs; measured flat between 0.1 and 10
 EXPAND_NS = 2e7  # nodes with more work below them are cut into their children
 TASK_PAIRS = 1 << 22
+NEW_PAIR_NS = 100.0  # of a pair whose difference set is new, with all that it leads to
+SLICE_NS = 4e7
 TASK_ROWS = 1 << 17
 DUPLICATE_SHARE = 8  # drop duplicate rows when they are at least one in so many
 PARTITION_BYTES = 32 << 20
@@ -28,13 +31,23 @@ class WholeTable(TableEvidence):
     """
 
     def __init__(self, codes: list[np.ndarray], world=None, queue=None, stop: Stop | None = None, keys: bool = False):
-        super().__init__(codes)
-        self.world, self.queue, self.stop, self.keys = world, queue, stop or Stop(), keys
+        super().__init__(codes, world)
+        self.queue, self.stop, self.keys = queue, stop or Stop(), keys
         self._partitions: OrderedDict[tuple, Partition] = OrderedDict()
         self.duplicates = self._drop_duplicates()
-        self.evidence = self.make_evidence(self.codes, self.cardinality)
-        # Many columns can make most pairs differ in their own way: smaller tasks keep what one task finds small.
-        self.task_pairs = TASK_PAIRS if len(self.active) <= 24 else max(1, TASK_PAIRS // 4)
+        share_tile = world is not None and world.node_size > 1 and self.kept_rows * len(self.active) >= SHARE_CELLS
+        self.evidence = self.make_evidence(self.codes, self.cardinality, self._shared_tile if share_tile else None)
+        if share_tile:
+            world.node_barrier()
+        # Many columns can make most pairs differ in their own way: smaller tasks keep what one task finds small, and
+        # each set found has to be compared with others.
+        self.task_pairs = TASK_PAIRS if len(self.active) <= 24 else max(1, TASK_PAIRS // 64)
+        self.pair_ns = PAIR_NS if len(self.active) <= 24 else NEW_PAIR_NS
+
+    def _shared_tile(self, rows: int, width: int) -> tuple[np.ndarray, int, int]:
+        """Collective over a host: one tile for its ranks, of which each fills its share of the rows."""
+        first, last = (rows * rank // self.world.node_size for rank in (self.world.node_rank, self.world.node_rank + 1))
+        return shared_array(self.world, (rows + 1, width), np.uint8), first, last
 
     def _drop_duplicates(self) -> bool:
         """Whether rows are duplicates; drops them when they are many (equal rows differ nowhere: nothing is lost)."""
@@ -113,7 +126,7 @@ class WholeTable(TableEvidence):
             self.compact()
 
         def cost_ns(task):
-            return (task[0] + task[1]) * (task[1] - task[0]) / 2 * PAIR_NS
+            return (task[0] + task[1]) * (task[1] - task[0]) / 2 * self.pair_ns
 
         _, shared = share(self.world, self.queue, cut_pairs(everything, self.task_pairs), work, cost_ns, name="pairs")
         self._merge(shared, closed=np.zeros((1, self.words), np.uint64), undone=undone)
@@ -183,7 +196,7 @@ class Round:
         node = self.table.partition(prefix)
         self.walk.begin(low, high, depth, node)
         one_level = high - low > 1 and (high - low) * len(node.rows) * ROW_NS > EXPAND_NS
-        while (status := self.walk.run(SHARE_NS, one_level)) != DONE:
+        while (status := self.walk.run(SLICE_NS, one_level)) != DONE:
             if status == EXHAUST:
                 candidate, at_depth, _, _, at = self.walk.top()
                 self.walk.leave()
@@ -237,14 +250,16 @@ def seen_bytes(rows: int, active: int, columns: int) -> int:
     return seen + different * bits.words_for(columns) * (8 if active <= 24 else 40)
 
 
-def estimate_bytes(rows: int, cardinalities: list[int], columns: int | None = None) -> int:
+def estimate_bytes(rows: int, cardinalities: list[int], columns: int | None = None,
+                   node_ranks: int = 1) -> int:
     """Local: bytes one rank needs to discover the dependencies of a table in memory, beyond the codes of the caller.
 
-    cardinalities: distinct values per column, of which `columns` (all by default) are used. Counts the row tile, kept
-    partitions, those on the stack of the walk, and what was seen. Codes are counted as given in the narrowest type.
+    cardinalities: distinct values per column, of which `columns` (all by default) are used; node_ranks: ranks of this
+    host, which share a row tile. Counts the tile, kept partitions, those on the stack of the walk, and what was seen.
+    Codes are counted as given in the narrowest type.
     """
     active = [int(one) for one in list(cardinalities)[:columns] if one > 1]
     partitions = min(3 * len(active) * rows, max(PARTITION_BYTES, 5 * rows))
     stack = 12 * rows + 8 * max(active, default=0)
     seen = seen_bytes(rows, len(active), len(cardinalities))
-    return rows * tile_bytes(active) + partitions + stack + seen + (1 << 20)
+    return rows * tile_bytes(active) // node_ranks + partitions + stack + seen + (1 << 20)

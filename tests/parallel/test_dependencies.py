@@ -24,7 +24,10 @@ def share_all(patch):
     """Share every round on the queue, in small tasks."""
     patch.setattr(evidence, "SHARE_NS", -1.0)
     patch.setattr(whole, "TASK_ROWS", 16)
+    patch.setattr(evidence, "SHARE_CELLS", 0)
+    patch.setattr(whole, "SHARE_CELLS", 0)
     patch.setattr(hitting, "FIRST_STEPS", 4)
+    patch.setattr(hitting, "FIRST_SLICES", 3)
     patch.setattr(whole, "TASK_PAIRS", 50)
 
 
@@ -78,6 +81,7 @@ def test_real_tables(world, queue, shared_data, name):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evidence, "SHARE_NS", -1.0)
         patch.setattr(hitting, "FIRST_STEPS", 4)
+        patch.setattr(hitting, "FIRST_SLICES", 3)
         found = discover_fds(codes, world=world, queue=queue)
     expected = {"hepatitis.csv": (8250, 348), "nyc13_weather.csv.gz": (383, 41)}[name]
     assert (len(found), len(discover_uccs(found, world=world, queue=queue))) == expected

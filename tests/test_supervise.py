@@ -85,9 +85,9 @@ def test_notices_of_the_launchers():
     said = ("prterun noticed that process rank 3 with PID 77 on node pi2 exited on\nsignal 9 (Killed).\n"
             "  HNP daemon   : [prterun-head-7@0,0] on node head\n  Remote daemon: [prterun-head-7@0,2] on node pi3\n"
             "=   PID 123 RUNNING AT pi1\n=   EXIT CODE: 9\n")
-    faults = read_notices(said, ["pi1", "pi2.local", "pi3"])
+    faults = read_notices(said, ["pi1", "pi2.local", "pi3"], {123: 5})
     assert [(fault.host, fault.rank, fault.host_lost) for fault in faults] == [
-        ("pi2.local", 3, False), ("pi3", None, True), ("pi1", None, False)]
+        ("pi2.local", 3, False), ("pi3", None, True), ("pi1", 5, False)]
 
 
 def test_chains(tmp_path):

@@ -108,9 +108,10 @@ class Cluster:
         return {**kept, "PRTE_MCA_plm_ssh_agent": agent, "PRTE_MCA_plm": "ssh", "OMPI_MCA_plm_rsh_agent": agent,
                 "HYDRA_LAUNCHER": "ssh", "HYDRA_LAUNCHER_EXEC": agent}
 
-    def run(self, words: list[str], environment: dict[str, str]) -> emulated_host.Session:
-        """Local: starts a command on the console with this process's standard streams."""
-        return emulated_host.Session(str(self.folder), self.console, ["/usr/bin/env", *words], os.getcwd(), environment)
+    def run(self, words: list[str], environment: dict[str, str], streams=(0, 1, 2)) -> emulated_host.Session:
+        """Local: starts a command on the console, by default with this process's standard streams."""
+        words = ["/usr/bin/env", *words]
+        return emulated_host.Session(str(self.folder), self.console, words, os.getcwd(), environment, streams)
 
     def _start(self, host: EmulatedHost) -> None:
         """Local: makes a host: its process, its cable, its limits; it answers when this returns."""

@@ -99,12 +99,12 @@ def _pass_signal(connection: socket.socket, running: dict) -> None:
 class Session:
     """A command on an emulated host, seen from outside."""
 
-    def __init__(self, folder: str, name: str, words: list[str], where: str, environment: dict):
-        """OSError when the host does not answer."""
+    def __init__(self, folder: str, name: str, words: list[str], where: str, environment: dict, streams=(0, 1, 2)):
+        """streams: descriptors for its input, output and errors. OSError when the host does not answer."""
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.connect(f"{folder}/{name}.socket")
         request = {"words": words, "folder": where, "environment": environment}
-        socket.send_fds(self.socket, [json.dumps(request).encode()], [0, 1, 2])
+        socket.send_fds(self.socket, [json.dumps(request).encode()], streams)
 
     def signal(self, number: int) -> None:
         """Passes a signal to the command."""

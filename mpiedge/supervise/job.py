@@ -27,8 +27,8 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 # What launchers say when a rank or a daemon dies. Their exit codes alone are not to be trusted.
 SIGNAL_OPEN_MPI = re.compile(r"rank\s+(\d+)\s+with\s+PID\s+\d+\s+on\s+node\s+(\S+)\s+exited\s+on\s+signal\s+(\d+)")
 LOST_OPEN_MPI = re.compile(r"[Rr]emote\s+daemon:\s+\S+\s+on\s+node\s+(\S+)")
-FRAME = re.compile(rb"-{60,}\s*")
-SIGNAL_MPICH = re.compile(r"PID\s+\d+\s+RUNNING\s+AT\s+(\S+)\s*\n=\s+EXIT CODE:\s+(\d+)")
+FRAME = re.compile(rb"[-=]{60,}\s*")
+SIGNAL_MPICH = re.compile(r"PID\s+(\d+)\s+RUNNING\s+AT\s+(\S+)\s*\n=\s+EXIT CODE:\s+(\d+)")  # on stdout
 
 
 @dataclass
@@ -44,18 +44,21 @@ class Outcome:
 class Job:
     """An mpirun, its ranks' beats, and its end."""
 
-    def __init__(self, command: list[str], environment: dict, name: str, listener: Listener, table: Table, note):
+    def __init__(self, command: list[str], environment: dict, name: str, listener: Listener, table: Table, note, *,
+                 notices_on_stdout: bool = False):
         """Local: starts it. note(fault, what was done): writes down what was seen."""
         self.name, self.listener, self.table, self.note = name, listener, table, note
-        self.said = self._partial = b""
-        self._framed = False
+        self.said = b""
         parent = os.getpid()
         self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                        stdout=subprocess.PIPE if notices_on_stdout else None,
                                         start_new_session=True, preexec_fn=lambda: _die_with(parent))
-        os.set_blocking(self.process.stderr.fileno(), False)
+        self.streams = [_Stream(self.process.stderr, sys.stderr)]
+        if notices_on_stdout:
+            self.streams.append(_Stream(self.process.stdout, sys.stdout))
         self.selector = selectors.DefaultSelector()
-        self.selector.register(self.process.stderr, selectors.EVENT_READ)
-        self.selector.register(listener.socket, selectors.EVENT_READ)
+        for source in (listener.socket, *(stream.source for stream in self.streams)):
+            self.selector.register(source, selectors.EVENT_READ)
 
     def watch(self) -> Outcome:
         """Local: returns when the job has ended or had to be ended; nothing of it is left on this host then."""
@@ -76,27 +79,18 @@ class Job:
         self._hear()
         said = self.said.decode("utf-8", "replace")
         if not faults and code is not None:
-            faults = read_notices(said, self.table.placement)
+            pids = {state.pid: rank for rank, state in self.table.ranks.items()}
+            faults = read_notices(said, self.table.placement, pids)
         own = None if faults else self.table.own_error()
         error = (own.exit, f"{own.line}") if own else None
         return Outcome(code, faults, error, " ".join(said.replace("-", " ").split())[-KEPT_WORDS:])
 
     def _hear(self) -> None:
-        with contextlib.suppress(BlockingIOError, ValueError):
-            while data := os.read(self.process.stderr.fileno(), 65536):
-                self.said = (self.said + data)[-KEPT_BYTES:]
-                self._echo(data)
+        for stream in self.streams:
+            self.said = (self.said + stream.read())[-KEPT_BYTES:]
+            if stream.over and stream.source in self.selector.get_map():
+                self.selector.unregister(stream.source)
         self.listener.take(self.name, self.table)
-
-    def _echo(self, data: bytes) -> None:
-        """Local: hands on what the ranks say, without the framed notices of Open MPI, which the supervisor words."""
-        *lines, self._partial = (self._partial + data).split(b"\n")
-        for line in lines:
-            if FRAME.fullmatch(line):
-                self._framed = not self._framed
-            elif not self._framed:
-                sys.stderr.write(line.decode("utf-8", "replace") + "\n")
-        sys.stderr.flush()
 
     def _verify(self, suspects: list[Fault]) -> list[Fault]:
         """Local: silence alone may be a rank deep in one long call: its host is asked what became of the process."""
@@ -147,14 +141,40 @@ class Job:
         self.process.wait()
 
 
-def read_notices(said: str, placement: list[str]) -> list[Fault]:
-    """Local: the faults that the launcher's own notices name."""
+class _Stream:
+    """What comes out of mpirun, handed on without the framed notices, which the supervisor words."""
+
+    def __init__(self, source, target):
+        self.source, self.target = source, target
+        self.over = self.framed = False
+        self.partial = b""
+        os.set_blocking(source.fileno(), False)
+
+    def read(self) -> bytes:
+        """Local: all that is there."""
+        whole = b""
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self.source.fileno(), 65536):
+                whole += data
+            self.over = True
+        *lines, self.partial = (self.partial + whole).split(b"\n")
+        for line in lines:
+            if FRAME.fullmatch(line):
+                self.framed = not self.framed
+            elif not self.framed:
+                self.target.write(line.decode("utf-8", "replace") + "\n")
+        self.target.flush()
+        return whole
+
+
+def read_notices(said: str, placement: list[str], pids: dict[int, int]) -> list[Fault]:
+    """Local: the faults that the launcher's own notices name. pids: the rank of each process known by its beats."""
     faults = [Fault(_as_listed(host, placement), int(rank), f"killed by signal {number}")
               for rank, host, number in SIGNAL_OPEN_MPI.findall(said)]
     faults += [Fault(_as_listed(host, placement), None, "mpirun has lost the host", host_lost=True)
                for host in LOST_OPEN_MPI.findall(said)]
-    faults += [Fault(_as_listed(host, placement), None, f"a rank was killed by signal {number}")
-               for host, number in SIGNAL_MPICH.findall(said) if 0 < int(number) < 65]
+    faults += [Fault(_as_listed(host, placement), pids.get(int(pid)), f"killed by signal {number}")
+               for pid, host, number in SIGNAL_MPICH.findall(said) if 0 < int(number) < 65]
     return faults
 
 

@@ -109,7 +109,8 @@ class Supervisor:
         self.record["job"] = job  # from here on every earlier job is fenced off
         self.record["stages"][call.folder]["jobs"].append(job)
         self._write_record()
-        started = Job(command, environment, job, self.listener, Table(placement, self.timeout_s), self.log.note)
+        started = Job(command, environment, job, self.listener, Table(placement, self.timeout_s), self.log.note,
+                      notices_on_stdout=self.launcher.kind == launch.MPICH)
         try:
             self.record["mpirun"] = {"host": socket.gethostname(), "pid": started.process.pid,
                                      "created": psutil.Process(started.process.pid).create_time()}

@@ -1,0 +1,318 @@
+"""Faults on an emulated cluster, one for each promise: does the run finish, with the files of an undisturbed one?
+
+As root: python benchmarks/chaos.py [--stages clean,profile] [--faults cut] [--seeds N] [--served] [--storm SECONDS]
+
+For every stage, fault and seed: mpiedge-run is started on three emulated hosts, at a moment drawn by the seed the fault
+strikes a host drawn by the seed, and what is left in the end is compared. clean and profile: every file equal, byte for
+byte; train: weights within 1e-4. A row a case goes to the output and to --out. --storm: one chain after the other while
+every 15 s something happens to some host; ends with the throughput beside that without faults.
+"""
+
+import argparse
+import contextlib
+import csv
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import psutil
+
+from mpiedge.supervise import cluster as emulated
+from mpiedge.supervise.profiles import Machine, fit
+
+HOSTS = ("elm", "oak", "fir")
+TIMEOUT_S, LONGEST_S = 3.0, 150.0
+DISK_BYTES = 256 << 20
+STAGES = {"clean": ["clean", "{demo}/papers.csv", "{demo}/cites.csv"], "profile": ["profile"],
+          "train": ["train", "--label", "area", "--epochs", "300", "--patience", "300", "--dropout", "0",
+                    "--checkpoint-every", "20"]}
+FAULTS = ("kill-rank", "kill-rank-0", "stop-rank", "kill", "cut", "freeze", "freeze-2s", "slow", "supervisor",
+          "disk-full")
+COLUMNS = ("stage", "fault", "seed", "host", "delay_s", "exit", "attempts", "noticed_s", "wall_s", "undisturbed_s",
+           "equal")
+
+
+class Bench:
+    """The emulated cluster, the demo data and the undisturbed results."""
+
+    def __init__(self, cluster, disk: Path, rows: int, served: bool):
+        self.cluster, self.disk, self.served = cluster, disk, served
+        self.demo, self.hostfile = disk / "demo", disk / "hosts"
+        self.hostfile.write_text("".join(f"{name} slots=1\n" for name in HOSTS))
+        command = [sys.executable, "-m", "mpiedge.commands.demo", "--rows", str(rows), "--out", str(self.demo), "-q"]
+        subprocess.run(command, check=True)
+        self.good, self.wall_s = disk / "undisturbed", {}
+        for stage in STAGES:
+            start = time.monotonic()
+            code, said = self.supervise(self.good, stage).finish()
+            assert code == 0, said
+            self.wall_s[stage] = time.monotonic() - start
+
+    def supervise(self, run: Path, *stages: str) -> "Case":
+        words = [sys.executable, "-m", "mpiedge.commands.run", "--hostfile", str(self.hostfile), "--timeout",
+                 str(TIMEOUT_S), "--max-failures", "1000", "--run", str(run)]
+        for stage in stages:
+            words += [word.format(demo=self.demo) for word in STAGES[stage]] + ["--"]
+        return Case(self.cluster, words[:-1], run)
+
+    def copy_before(self, stage: str, run: Path) -> None:
+        """A run folder as it is before a stage."""
+        shutil.copytree(self.good, run)
+        for later in list(STAGES)[list(STAGES).index(stage) :]:
+            shutil.rmtree(run / later, ignore_errors=True)
+        shutil.rmtree(run / "checkpoints", ignore_errors=True)
+        for name in ("decisions.csv", "supervisor.log"):
+            (run / name).unlink(missing_ok=True)
+
+    def equal(self, stage: str, run: Path) -> bool:
+        if stage == "train":
+            return weights_equal(self.good, run)
+        return checksums(self.good / stage) == checksums(run / stage)
+
+    def ranks(self, name: str) -> list[psutil.Process]:
+        """The processes of ranks on an emulated host."""
+        found = []
+        for pid in self.cluster.hosts[name].group.pids():
+            with contextlib.suppress(psutil.Error):
+                process = psutil.Process(pid)
+                if process.cmdline()[1:2] == ["-m"]:
+                    found.append(process)
+        return found
+
+    def strike(self, fault: str, host: str, case: "Case") -> None:
+        """One fault, now."""
+        if fault == "kill-rank-0":
+            host = HOSTS[0]
+        if fault.startswith("kill-rank") or fault == "stop-rank":
+            while not self.ranks(host) and case.running():
+                time.sleep(0.01)
+            for process in self.ranks(host):
+                process.send_signal(signal.SIGSTOP if fault == "stop-rank" else signal.SIGKILL)
+        elif fault in ("kill", "cut", "freeze"):
+            self.cluster.order([fault, host])
+        elif fault == "freeze-2s":
+            self.cluster.order(["freeze", host])
+            time.sleep(2)
+            self.cluster.order(["mend", host])
+        elif fault == "slow":
+            self.cluster.order(["slow", host, "4x"])
+        elif fault == "supervisor":
+            case.kill_supervisor()
+        elif fault == "disk-full":
+            fill(self.disk / "filler")
+
+    def mend(self) -> None:
+        (self.disk / "filler").unlink(missing_ok=True)
+        for name in HOSTS:
+            for process in self.ranks(name):
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            self.cluster.order(["mend", name])
+
+
+class Case:
+    """One mpiedge-run on the console, its output collected."""
+
+    def __init__(self, cluster, words: list[str], run: Path):
+        self.run, self.lines, self.code = run, [], None
+        reader, writer = os.pipe()
+        with open(os.devnull) as nothing:
+            self.session = cluster.run(words, cluster.environment(), (nothing.fileno(), writer, writer))
+        os.close(writer)
+        threading.Thread(target=self._collect, args=(reader,), daemon=True).start()
+        self.thread = threading.Thread(target=self._wait, daemon=True)
+        self.thread.start()
+
+    def _collect(self, reader: int) -> None:
+        with open(reader, encoding="utf-8", errors="replace") as file:
+            for line in file:
+                self.lines.append((time.monotonic(), line.rstrip()))
+
+    def _wait(self) -> None:
+        self.code = self.session.exit_code()
+        time.sleep(0.2)  # for the last lines; a frozen host may keep the pipe open for ever
+
+    def running(self) -> bool:
+        return self.thread.is_alive()
+
+    def wait_for(self, text: str) -> float | None:
+        """When a line with `text` came; None when the run ended without one."""
+        while True:
+            alive = self.running()
+            for when, line in list(self.lines):
+                if text in line:
+                    return when
+            if not alive:
+                return None
+            time.sleep(0.02)
+
+    def kill_supervisor(self) -> None:
+        for process in psutil.process_iter(["cmdline"]):
+            words = process.info["cmdline"] or []
+            if "mpiedge.commands.run" in words and str(self.run) in words:
+                process.kill()
+
+    def finish(self) -> tuple[int | None, str]:
+        """Exit code (None after too long: then it is ended) and output."""
+        self.thread.join(LONGEST_S)
+        if self.thread.is_alive():
+            self.session.signal(signal.SIGTERM)
+            self.thread.join(10)
+            self.code = None
+        return self.code, "\n".join(line for _, line in self.lines)
+
+
+def fill(path: Path) -> None:
+    """Leaves no byte free on the disk of `path`."""
+    with contextlib.suppress(OSError), open(path, "wb", buffering=0) as file:
+        for size in (1 << 20, 4096):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(size))
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir() if path.is_file()}
+
+
+def weights_equal(good: Path, run: Path) -> bool:
+    with h5py.File(good / "train/model.h5") as one, h5py.File(run / "train/model.h5") as other:
+        names = [name for name in one if name.startswith(("weight", "bias"))]
+        return bool(names) and all(np.abs(one[name][:] - other[name][:]).max() <= 1e-4 for name in names)
+
+
+def try_case(bench: Bench, stage: str, fault: str, seed: int) -> dict:
+    """One fault at one stage; after a fault that ends the supervisor, the same line is run again."""
+    draw = random.Random(f"{stage} {fault} {seed}")
+    host = draw.choice(HOSTS[1:] if bench.served else HOSTS)
+    delay_s = draw.uniform(0, 0.8 * bench.wall_s[stage])
+    run = bench.disk / "case"
+    shutil.rmtree(run, ignore_errors=True)
+    bench.copy_before(stage, run)
+    start = time.monotonic()
+    case = bench.supervise(run, *list(STAGES)[: list(STAGES).index(stage) + 1])
+    began = case.wait_for("attempt 1:") or start
+    time.sleep(max(0.0, began + delay_s - time.monotonic()))
+    struck = time.monotonic()
+    bench.strike(fault, host, case)
+    code, said = case.finish()
+    noticed = case.wait_for("attempt 2:") or case.wait_for("mpiedge-run:")
+    attempts = said.count(", attempt ")
+    exits = str(code)
+    if fault in ("supervisor", "disk-full") and code:
+        (bench.disk / "filler").unlink(missing_ok=True)
+        again = bench.supervise(run, *list(STAGES)[: list(STAGES).index(stage) + 1])
+        code, said = again.finish()
+        attempts += said.count(", attempt ")
+        exits += f" {code}"
+    wall_s = time.monotonic() - start
+    equal = code == 0 and bench.equal(stage, run)
+    bench.mend()
+    if not equal:
+        print(said, file=sys.stderr)
+    return {"stage": stage, "fault": fault, "seed": seed, "host": host, "delay_s": f"{delay_s:.1f}", "exit": exits,
+            "attempts": attempts, "noticed_s": f"{noticed - struck:.1f}" if noticed and noticed > struck else "",
+            "wall_s": f"{wall_s:.1f}", "undisturbed_s": f"{bench.wall_s[stage]:.1f}", "equal": equal}
+
+
+def storm(bench: Bench, length_s: float, seed: int) -> None:
+    """Chains one after the other under a fault every 15 s; prints the throughput beside that without faults."""
+    draw = random.Random(seed)
+    chains, faults, wrong = 0, 0, 0
+    end = time.monotonic() + length_s
+    start = time.monotonic()
+    run = bench.disk / "storm"
+    while time.monotonic() < end:
+        shutil.rmtree(run, ignore_errors=True)
+        case = bench.supervise(run, *STAGES)
+        mended = time.monotonic()
+        while case.running() and time.monotonic() - mended < LONGEST_S:
+            time.sleep(0.5)
+            if time.monotonic() - mended > 15:
+                bench.mend()
+                mended = time.monotonic()
+                fault, host = draw.choice(("kill-rank", "kill", "cut", "freeze", "slow")), draw.choice(HOSTS[1:])
+                print(f"{mended - start:6.0f} s  {fault} {host}", flush=True)
+                bench.strike(fault, host, case)
+                faults += 1
+        code, said = case.finish()
+        bench.mend()
+        good = code == 0 and all(bench.equal(stage, run) for stage in STAGES)
+        wrong += not good
+        chains += 1
+        if not good:
+            print(said, file=sys.stderr)
+    wall_s = time.monotonic() - start
+    ideal_s = sum(bench.wall_s.values())
+    print(f"storm: {chains} chains, {wrong} wrong, {faults} faults in {wall_s:.0f} s; "
+          f"{100 * chains * ideal_s / wall_s:.0f} % of the throughput without faults ({ideal_s:.1f} s a chain)")
+
+
+@contextlib.contextmanager
+def small_disk():
+    """A disk of 256 MB in memory, mounted before the hosts are made, so that they see it."""
+    folder = Path(tempfile.mkdtemp(prefix="mpiedge-chaos-"))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+        folder.rmdir()
+
+
+def main() -> int:
+    page = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    page.add_argument("--stages", default=",".join(STAGES))
+    page.add_argument("--faults", default=",".join(FAULTS))
+    page.add_argument("--seeds", type=int, default=1)
+    page.add_argument("--rows", type=int, default=600)
+    page.add_argument("--served", action="store_true", help="only the first host sees the run folder")
+    page.add_argument("--storm", type=float, metavar="SECONDS")
+    page.add_argument("--out", default="results/chaos.csv")
+    args = page.parse_args()
+    emulated.check_box()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything is taken down
+    emulated.sweep()
+    machines = [Machine(name, 1, 1.0, 2_000_000_000, 1e8) for name in HOSTS]
+    scale = fit(machines, len(os.sched_getaffinity(0)), psutil.virtual_memory().available)
+    bad = 0
+    with small_disk() as disk:
+        private = []
+        if args.served:
+            (disk / "here").mkdir()
+            private, disk = [str(disk / "here")], disk / "here"
+        with emulated.Cluster(machines, scale, private, lambda text: None) as cluster:
+            bench = Bench(cluster, disk, args.rows, args.served)
+            print(f"emulated: {len(HOSTS)} hosts, {scale.tell()}; undisturbed {json.dumps(bench.wall_s)}", flush=True)
+            if args.storm:
+                storm(bench, args.storm, args.seeds)
+                return 0
+            Path(args.out).parent.mkdir(exist_ok=True)
+            with open(args.out, "w", newline="") as file:
+                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+                writer.writeheader()
+                for stage in args.stages.split(","):
+                    for fault in args.faults.split(","):
+                        for seed in range(args.seeds):
+                            row = try_case(bench, stage, fault, seed)
+                            writer.writerow(row)
+                            file.flush()
+                            print(" ".join(f"{name}={value}" for name, value in row.items()), flush=True)
+                            bad += not row["equal"]
+    print(f"{bad} cases failed")
+    return min(bad, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

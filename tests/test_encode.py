@@ -2,21 +2,24 @@
 
 import csv
 import io
+import itertools
 
 import numpy as np
 import pandas
 import pytest
+from encoding import encode_arrays
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mpiedge.kernels import dictionary
-from mpiedge.profiling.encode import canonical_number, encode_arrays, encode_cells, merge_blocks, tell_missing_apart
+from mpiedge.kernels import cells, dictionary
+from mpiedge.profiling.encode import merge
+from mpiedge.profiling.local import LocalTable, canonical_number
 from mpiedge.profiling.sources import sniff_delimiter, unique_names
 from mpiedge.profiling.texts import Texts
 
 compiled = pytest.mark.skipif(dictionary._library is None, reason="the kernels are not compiled")
-cells = st.text(alphabet='ab"\n\r,; é', max_size=5)
-tables = st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(cells, min_size=width, max_size=width), max_size=8))
+cell = st.text(alphabet='ab"\n\r,; é', max_size=5)
+tables = st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(cell, min_size=width, max_size=width), max_size=8))
 
 
 def as_csv(rows: list[list[str]], **options) -> bytes:
@@ -26,10 +29,10 @@ def as_csv(rows: list[list[str]], **options) -> bytes:
     return text.getvalue().encode()
 
 
-def as_rows(data, start, length) -> list[list[str]]:
+def as_rows(found: cells.Cells) -> list[list[str]]:
     """Cells as lists of text."""
-    texts = Texts(data, length.reshape(-1), start.reshape(-1)).tolist()
-    return np.array([text.decode() for text in texts], object).reshape(start.shape).tolist()
+    columns = [[text.decode() for text in found.texts(column)] for column in range(found.places.shape[1])]
+    return [list(row) for row in zip(*columns)]
 
 
 @compiled
@@ -40,21 +43,23 @@ def test_cells_survive_a_round_trip(rows, delimiter, ending, quoted):
     quoting = csv.QUOTE_MINIMAL if ending == "\r\n" and not quoted else csv.QUOTE_ALL  # it may leave line ends bare
     text = as_csv(rows, delimiter=delimiter, lineterminator=ending, quoting=quoting)
     width = len(rows[0]) if rows else 3
-    for read in (dictionary._csv_cells_native, dictionary.csv_cells_plain):
-        assert as_rows(*read(text, delimiter, width, '"')) == rows
+    for read in (cells.csv_cells_native, cells.csv_cells_plain):
+        assert as_rows(read(text, delimiter, width)) == rows
+    for records in (len(rows), max(len(rows) - 1, 0)):
+        assert as_rows(cells.csv_cells_native(text, delimiter, width, records=records)) == rows
 
 
 @compiled
-@given(st.text(alphabet='ab",\n\r', max_size=30).map(str.encode), st.integers(1, 3))
-@example(b'""a,"', 1)
+@given(st.text(alphabet='ab",\n\r', max_size=30).map(str.encode), st.integers(0, 70), st.integers(1, 3))
+@example(b'""a,"', 0, 1)
 @settings(max_examples=300, deadline=None)
-def test_compiled_cells_equal_plain_cells_on_any_text(text, width):
+def test_compiled_cells_equal_plain_cells_on_any_text(text, before, width):
     """Stray quotes, blank lines and ragged records end alike in both versions: same cells or the same bad record."""
     outcomes = []
-    for read in (dictionary._csv_cells_native, dictionary.csv_cells_plain):
+    for read in (cells.csv_cells_native, cells.csv_cells_plain):
         try:
-            outcomes.append(as_rows(*read(text, ",", width, '"')))
-        except dictionary.RaggedRecord as error:
+            outcomes.append(as_rows(read(b"x" * before + text, ",", width)))
+        except cells.RaggedRecord as error:
             outcomes.append((error.offset, error.cells))
     assert outcomes[0] == outcomes[1]
 
@@ -72,27 +77,67 @@ def test_compiled_group_equals_plain_group(strings):
     assert [strings[place] for place in plain[1]] == list(dict.fromkeys(strings))
 
 
-def test_plain_kernels_serve_alone(monkeypatch):
+@compiled
+@given(st.lists(st.lists(st.binary(max_size=20), max_size=60), max_size=4))
+@settings(deadline=None)
+def test_compiled_dictionary_equals_the_plain_one(lists):
+    """Strings get the numbers of their first occurrence over all calls, in both versions, and come back in order."""
+    texts = [Texts.of(strings) for strings in lists]
+    for known in (dictionary.Dictionary(), dictionary.PlainDictionary()):
+        every = [known.add(one.data, one.length) for one in texts]
+        together = list(itertools.chain(*lists))
+        distinct = list(dict.fromkeys(together))
+        assert [number for ids, _ in every for number in ids.tolist()] == [distinct.index(one) for one in together]
+        assert [empty for _, empty in every] == [strings.count(b"") for strings in lists]
+        data, length = known.strings()
+        assert Texts(data, length).tolist() == distinct and known.text_bytes == len(data)
+        assert dictionary.hashes(data, length).tolist() == [dictionary.hash_plain(one) for one in distinct]
+
+
+@compiled
+@given(st.lists(st.integers(0, 300), max_size=50), st.sampled_from([np.uint16, np.uint32]))
+@settings(deadline=None)
+def test_codes_are_numbered_anew(values, kind):
+    """Compiled and plain: new codes by first occurrence, how often each occurs, and where old ones went."""
+    expected, distinct = pandas.factorize(np.array(values, kind))
+    for native in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            if not native:
+                patch.setattr(dictionary, "_library", None)
+            codes, numbers, counts = np.array(values, kind), np.zeros(301, np.uint32), np.zeros(301, np.int64)
+            assert dictionary.renumber(codes, numbers, counts) == len(distinct)
+            assert codes.tolist() == expected.tolist() and numbers[distinct].tolist() == list(range(len(distinct)))
+            assert counts[: len(distinct)].tolist() == [values.count(value) for value in distinct]
+            into = np.empty(len(values), np.uint16)
+            dictionary.spread(np.arange(301, dtype=np.uint32)[::-1].copy(), np.array(values, kind), into)
+            assert into.tolist() == [300 - value for value in values]
+
+
+def test_plain_kernels_serve_alone(world, monkeypatch):
     """Without the compiled library the same calls give the same answers."""
-    text = as_csv([["a", "b"], ["x,y", "z"], ["a", ""]])
-    expected = [block.tolist() for block in encode_cells(0, *dictionary.csv_cells(text, ",", 2)).codes]
+    rows = [["a", "b"], ["x,y", "z"], ["a", ""]]
+    expected = [column.codes.tolist() for column in encode(world, [rows], 2)[1]]
     monkeypatch.setattr(dictionary, "_library", None)
-    assert [block.tolist() for block in encode_cells(0, *dictionary.csv_cells(text, ",", 2)).codes] == expected
+    monkeypatch.setattr(cells, "_library", None)
+    assert [column.codes.tolist() for column in encode(world, [rows], 2)[1]] == expected
     assert Texts.of([b"a", b"bc", b""]).take(np.array([1, 0])).tolist() == [b"bc", b"a"]
 
 
-def encode(world, blocks: list[list[list[str]]], width: int, null=None, null_unequal=False):
+def encode(world, blocks: list[list[list[str]]], width: int, null=None, null_unequal=False, allowance_bytes=None):
     """The encoded table of blocks of rows."""
-    encoded = [encode_cells(order, *dictionary.csv_cells(as_csv(rows, quoting=csv.QUOTE_ALL), ",", width), null)
-               for order, rows in enumerate(blocks)]
-    return merge_blocks(world, encoded, width, null_unequal)
+    local = LocalTable(width, allowance_bytes)
+    for order, rows in enumerate(blocks):
+        local.add_cells(order, cells.csv_cells(as_csv(rows, quoting=csv.QUOTE_ALL), ",", width), null)
+    return merge(world, local, null_unequal)
 
 
-@given(st.lists(st.lists(st.lists(st.sampled_from(["a", "", "é"]), min_size=2, max_size=2), max_size=5), max_size=5))
+@given(st.lists(st.lists(st.lists(st.sampled_from(["a", "", "é"]), min_size=2, max_size=2), max_size=5), max_size=5),
+       st.sampled_from([None, 1]))
 @settings(deadline=None)
-def test_codes_are_in_the_order_of_first_occurrence(world, blocks):
-    """Codes, distinct values and counts equal those of pandas.factorize on the whole column."""
-    rows, columns = encode(world, blocks, 2)
+def test_codes_are_in_the_order_of_first_occurrence(world, blocks, allowance_bytes):
+    """Codes, distinct values and counts equal those of pandas.factorize on the whole column, whether the dictionaries
+    stay in memory or go to scratch after every block."""
+    rows, columns = encode(world, blocks, 2, allowance_bytes=allowance_bytes)
     together = [row for block in blocks for row in block]
     assert rows == len(together)
     for index, column in enumerate(columns):
@@ -118,8 +163,8 @@ def test_missing_cells_can_be_told_apart(world):
     _, (column,) = encode(world, [[["a"], [""]], [[""], ["a"], [""]]], 1, null_unequal=True)
     assert column.codes.tolist() == [0, 1, 2, 0, 3] and column.distinct == 4
     assert column.values.counts.tolist() == [2, 3]
-    codes, distinct = tell_missing_apart(np.array([0] * 300, np.uint8), 1, 0)
-    assert distinct == 300 and codes.dtype == np.uint16 and len(set(codes.tolist())) == 300
+    _, (column,) = encode(world, [[[""]] * 300], 1, null_unequal=True)
+    assert column.distinct == 300 and column.codes.dtype == np.uint16 and column.codes.tolist() == list(range(300))
 
 
 def test_codes_widen_with_the_number_of_values(world):
@@ -130,17 +175,17 @@ def test_codes_widen_with_the_number_of_values(world):
 
 def test_a_table_without_rows_has_no_codes(world):
     """No block at all still gives every column, empty."""
-    rows, columns = merge_blocks(world, [], 3)
+    rows, columns = merge(world, LocalTable(3))
     assert rows == 0 and [column.distinct for column in columns] == [0, 0, 0]
 
 
 def test_typed_columns_become_canonical_text(world):
     """Numbers equal their shortest text, NaN is missing, text stays as it is."""
     text = np.array(["3", "", "é"], object)
-    block = encode_arrays(0, [text, np.array([3, -1, 3]), np.array([3.0, np.nan, 0.5])])
-    _, columns = merge_blocks(world, [block], 3)
-    assert [column.values.texts.tolist() for column in columns] == [[b"3", b"", "é".encode()], [b"-1", b"3"],
-                                                                  [b"0.5", b"3", b""]]
+    _, columns = encode_arrays(world, {0: [text, np.array([3, -1, 3]), np.array([3.0, np.nan, 0.5])]}, 3)
+    found = [dict(zip(column.values.codes.tolist(), column.values.texts.tolist())) for column in columns]
+    assert [[found[column][code] for code in columns[column].codes.tolist()] for column in range(3)] == [
+        [b"3", b"", "é".encode()], [b"3", b"-1", b"3"], [b"3", b"", b"0.5"]]
     assert canonical_number(1e300) == b"1e+300" and canonical_number(-0.0) == b"0" and canonical_number(2.5) == b"2.5"
 
 

@@ -4,11 +4,12 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from encoding import encode_arrays
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpiedge.profiling import nary
-from mpiedge.profiling.encode import Values, encode_arrays, merge_blocks
+from mpiedge.profiling.encode import Values
 from mpiedge.profiling.inds import discover_inds, discover_partial
 from mpiedge.profiling.nary import Side, discover_nary
 from mpiedge.profiling.texts import Texts
@@ -21,7 +22,7 @@ def encoded(world, cells: list) -> list[Values]:
     found = []
     for values in cells:
         array = values if isinstance(values, np.ndarray) else np.array(values, object)
-        found += merge_blocks(world, [encode_arrays(0, [array])], 1)[1]
+        found += encode_arrays(world, {0: [array]}, 1)[1]
     return [column.values for column in found]
 
 
@@ -68,7 +69,7 @@ def sides(world, tables: list) -> list[Side]:
     for number, table in enumerate(tables):
         arrays = [np.array(values, object) for values in table]
         found += [Side(number, column.codes, column.values)
-                  for column in merge_blocks(world, [encode_arrays(0, arrays)], len(arrays))[1]]
+                  for column in encode_arrays(world, {0: arrays}, len(arrays))[1]]
     return found
 
 

@@ -359,7 +359,7 @@ def test_a_signal_ends_the_search(profile, tmp_path, monkeypatch):
 
 def test_what_would_not_fit_is_said_before(profile, tmp_path):
     """A budget below what a few blocks take ends the program before it reads, with the plan."""
-    with pytest.raises(MemoryPlanError, match="blocks") as caught:
+    with pytest.raises(MemoryPlanError, match="encoding") as caught:
         profile(small_csv(tmp_path / "small.csv"), "--memory", "1MB")
     assert caught.value.exit_code == 4
 

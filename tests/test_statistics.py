@@ -3,10 +3,10 @@
 import numpy as np
 import pandas
 import pytest
+from encoding import encode_arrays
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpiedge.profiling.encode import encode_arrays, merge_blocks
 from mpiedge.profiling.patterns import patterns_of
 from mpiedge.profiling.statistics import describe_columns, describe_numbers
 from mpiedge.profiling.texts import Texts
@@ -15,7 +15,7 @@ from mpiedge.profiling.texts import Texts
 def describe(world, values, kind=None) -> dict:
     """The description of one column."""
     array = values if isinstance(values, np.ndarray) else np.array(values, object)
-    rows, (column,) = merge_blocks(world, [encode_arrays(0, [array])], 1)
+    rows, (column,) = encode_arrays(world, {0: [array]}, 1)
     return describe_columns(world, [column.values], [rows], [kind])[0]
 
 

@@ -62,7 +62,7 @@ def build_parser():
 
 def run(args, world) -> None:
     """Collective: reads, encodes, discovers, describes, writes, commits."""
-    from mpiedge.profiling import encode, findings, report, sources
+    from mpiedge.profiling import encode, findings, plan, report, sources
     from mpiedge.profiling.pause import Interruption
     from mpiedge.stage import Stage
 
@@ -78,14 +78,16 @@ def run(args, world) -> None:
             else:
                 tables = sources.open_clean(stage)
         stage.say(f"input   {', '.join(args.tables) or f'clean tables of {stage.run} ({stage.how_chosen})'}")
-        blocks = sources.encode_blocks(stage, tables, args.null.encode() if args.null else None)
-        stage.plan(**report.estimate(world, tables, blocks, wanted))
+        null = args.null.encode() if args.null else None
+        planned = plan.plan_reading(stage, tables, wanted, null)
+        local = sources.read_tables(stage, tables, null, planned.new_local)
         encoded = []
         with stage.phase("encode"):
             for source in tables:
-                rows, columns = encode.merge_blocks(world, blocks.pop(0), len(source.columns), args.null_unequal,
-                                                    keep_values=bool(wanted - {"fd", "ucc"}))
+                rows, columns = encode.merge(world, local.pop(0), args.null_unequal, bool(wanted - {"fd", "ucc"}),
+                                             planned.pass_bytes, planned.codes_folder)
                 encoded.append(encode.EncodedTable(source.name, source.columns, source.kinds, rows, columns))
+        plan.plan_discovery(stage, encoded, wanted)
         with stage.phase("discover"):
             found = findings.discover(stage, encoded, wanted, args, Interruption(limit_s, began_s))
         with stage.phase("statistics"):

@@ -1,78 +1,9 @@
-/* Cells of CSV text, and dictionaries of byte strings. Hosts are little-endian; hashes are the same on all of them. */
+/* Dictionaries of byte strings. Hosts are little-endian; hashes are the same on all of them. */
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* Cut `size` bytes of whole CSV records into cells of `columns` per record, quotes removed in place.
- * start/length: one entry per cell, row by row, room for `capacity` records. Blank lines are no records.
- * Returns the number of records, or -1 with problem = {byte where the bad record starts, its cells (-1: quote never
- * closed)}. */
-int64_t mpiedge_csv_cells(uint8_t *text, int64_t size, uint8_t delimiter, uint8_t quote, int64_t columns,
-                          int64_t capacity, int64_t *start, int32_t *length, int64_t *problem)
-{
-    int64_t record = 0, at = 0;
-    uint8_t stops[256] = {0};
-    stops[delimiter] = stops['\n'] = stops['\r'] = 1;
-    while (at < size) {
-        if (text[at] == '\n' || text[at] == '\r') { /* a blank line, or the \n of \r\n */
-            at++;
-            continue;
-        }
-        int64_t record_start = at, cells = 0;
-        if (record >= capacity)
-            return -2;
-        for (;;) {
-            int64_t from = at, to;
-            if (at < size && text[at] == quote) {
-                int64_t write = from;
-                at++;
-                for (;;) {
-                    if (at >= size) {
-                        problem[0] = record_start;
-                        problem[1] = -1;
-                        return -1;
-                    }
-                    if (text[at] != quote)
-                        text[write++] = text[at++];
-                    else if (at + 1 < size && text[at + 1] == quote) {
-                        text[write++] = quote;
-                        at += 2;
-                    } else {
-                        at++;
-                        break;
-                    }
-                }
-                while (at < size && !stops[text[at]]) /* text after the closing quote stays part of the cell */
-                    text[write++] = text[at++];
-                to = write;
-            } else {
-                while (at < size && !stops[text[at]])
-                    at++;
-                to = at;
-            }
-            if (cells < columns) {
-                start[record * columns + cells] = from;
-                length[record * columns + cells] = (int32_t)(to - from);
-            }
-            cells++;
-            if (at >= size || text[at] != delimiter)
-                break;
-            at++;
-        }
-        if (cells != columns) {
-            problem[0] = record_start;
-            problem[1] = cells;
-            return -1;
-        }
-        record++;
-        if (at < size && text[at] == '\r')
-            at++;
-        if (at < size && text[at] == '\n')
-            at++;
-    }
-    return record;
-}
-
-enum { AHEAD = 16 };
+enum { AHEAD = 16, NEAR_ROWS = 64 };
 
 static inline uint64_t mix(uint64_t hash, uint64_t word)
 {
@@ -80,41 +11,255 @@ static inline uint64_t mix(uint64_t hash, uint64_t word)
     return hash ^ (hash >> 29);
 }
 
+static inline uint64_t load8(const uint8_t *text)
+{
+    uint64_t word;
+    memcpy(&word, text, 8);
+    return word;
+}
+
+static inline uint32_t load4(const uint8_t *text)
+{
+    uint32_t word;
+    memcpy(&word, text, 4);
+    return word;
+}
+
+/* The 1 to 7 bytes of a string as a number, read in overlapping pieces: no byte outside of it is touched. */
+static inline uint64_t load_rest(const uint8_t *text, int64_t length)
+{
+    if (length >= 4)
+        return load4(text) | (uint64_t)load4(text + length - 4) << (8 * (length - 4));
+    return text[0] | (uint64_t)text[length / 2] << (8 * (length / 2)) | (uint64_t)text[length - 1] << (8 * (length - 1));
+}
+
 static inline uint64_t hash_bytes(const uint8_t *text, int64_t length)
 {
-    uint64_t hash = (uint64_t)length, word;
-    for (; length >= 8; text += 8, length -= 8) {
-        memcpy(&word, text, 8);
-        hash = mix(hash, word);
-    }
-    if (length) {
-        word = 0;
-        for (int64_t i = 0; i < length; i++)
-            word |= (uint64_t)text[i] << (8 * i);
-        hash = mix(hash, word);
-    }
+    uint64_t hash = (uint64_t)length;
+    for (; length >= 8; text += 8, length -= 8)
+        hash = mix(hash, load8(text));
+    if (length)
+        hash = mix(hash, load_rest(text, length));
     return mix(hash, 0);
 }
 
-/* Number equal strings alike, in the order of first occurrence. String i is text[start[i * stride]], of
- * length[i * stride] bytes. slots: `slot_count` (a power of two, more than the strings) zeroed entries.
- * ids[i] = number of string i; first[id], hashes[id] = its first occurrence and hash. Returns how many differ. */
-int64_t mpiedge_group(const uint8_t *text, const int64_t *start, const int32_t *length, int64_t stride, int64_t count,
-                      int32_t *slots, int64_t slot_count, int32_t *ids, int64_t *first, uint64_t *hashes)
+static inline int same_bytes(const uint8_t *one, const uint8_t *other, int64_t length)
+{
+    if (length >= 8) {
+        for (int64_t i = 0; i + 8 < length; i += 8)
+            if (load8(one + i) != load8(other + i))
+                return 0;
+        return load8(one + length - 8) == load8(other + length - 8);
+    }
+    return length == 0 || load_rest(one, length) == load_rest(other, length);
+}
+
+/* String i is text[end[i - 1]] up to text[end[i]]. A slot is 0 or (i + 1) << 32 | tag; the tag is 32 bits of the hash and
+ * its low bits choose the slot, so the table grows without a look at the strings. */
+typedef struct {
+    uint8_t *text;
+    uint32_t *end;
+    uint64_t *slots;
+    int64_t text_bytes, text_room, count, room, slot_count;
+} dictionary;
+
+void mpiedge_dictionary_free(dictionary *known)
+{
+    if (known) {
+        free(known->text);
+        free(known->end);
+        free(known->slots);
+    }
+    free(known);
+}
+
+dictionary *mpiedge_dictionary_new(void)
+{
+    dictionary *known = calloc(1, sizeof *known);
+    if (!known)
+        return NULL;
+    known->text_room = 64;
+    known->room = AHEAD;
+    known->slot_count = 4 * AHEAD;
+    known->text = malloc((size_t)known->text_room);
+    known->end = malloc((size_t)known->room * sizeof *known->end);
+    known->slots = calloc((size_t)known->slot_count, sizeof *known->slots);
+    if (known->text && known->end && known->slots)
+        return known;
+    mpiedge_dictionary_free(known);
+    return NULL;
+}
+
+/* sizes: strings, bytes of text, bytes of memory. */
+void mpiedge_dictionary_sizes(const dictionary *known, int64_t *sizes)
+{
+    sizes[0] = known->count;
+    sizes[1] = known->text_bytes;
+    sizes[2] = known->text_room + known->room * (int64_t)sizeof *known->end +
+               known->slot_count * (int64_t)sizeof *known->slots;
+}
+
+const uint8_t *mpiedge_dictionary_text(const dictionary *known) { return known->text; }
+
+void mpiedge_dictionary_lengths(const dictionary *known, int32_t *length)
+{
+    for (int64_t i = 0; i < known->count; i++)
+        length[i] = (int32_t)(known->end[i] - (i ? known->end[i - 1] : 0));
+}
+
+/* Makes room for AHEAD more strings; the table stays at most 2/3 full. Returns 0 without memory. */
+static int make_room(dictionary *known)
+{
+    if (known->count + AHEAD > known->room) {
+        int64_t room = known->room + known->room / 2 + AHEAD;
+        uint32_t *end = realloc(known->end, (size_t)room * sizeof *end);
+        if (!end)
+            return 0;
+        known->end = end;
+        known->room = room;
+    }
+    if (3 * (known->count + AHEAD) > 2 * known->slot_count) {
+        int64_t slot_count = 2 * known->slot_count, mask = slot_count - 1;
+        uint64_t *slots = calloc((size_t)slot_count, sizeof *slots);
+        if (!slots)
+            return 0;
+        for (int64_t old = 0; old < known->slot_count; old++)
+            if (known->slots[old]) {
+                int64_t slot = (int64_t)(uint32_t)known->slots[old] & mask;
+                while (slots[slot])
+                    slot = (slot + 1) & mask;
+                slots[slot] = known->slots[old];
+            }
+        free(known->slots);
+        known->slots = slots;
+        known->slot_count = slot_count;
+    }
+    return 1;
+}
+
+static int append(dictionary *known, const uint8_t *string, int64_t length)
+{
+    if (known->text_bytes + length > known->text_room) {
+        int64_t room = known->text_room + known->text_room / 2 + length;
+        uint8_t *text = realloc(known->text, (size_t)room);
+        if (!text)
+            return 0;
+        known->text = text;
+        known->text_room = room;
+    }
+    memcpy(known->text + known->text_bytes, string, (size_t)length);
+    known->text_bytes += length;
+    known->end[known->count++] = (uint32_t)known->text_bytes;
+    return 1;
+}
+
+/* ids[i] = number of strings[i] in the dictionary, which it enters when it is new; at most AHEAD strings. They are hashed
+ * together, so that their slots are on the way from memory. Returns 0 without memory. */
+static int look_up(dictionary *known, const uint8_t **strings, const int64_t *lengths, int64_t count, uint32_t *ids)
+{
+    uint32_t tags[AHEAD];
+    if (!make_room(known))
+        return 0;
+    const int64_t mask = known->slot_count - 1;
+    for (int64_t i = 0; i < count; i++) {
+        tags[i] = (uint32_t)(hash_bytes(strings[i], lengths[i]) >> 20);
+        __builtin_prefetch(known->slots + ((int64_t)tags[i] & mask));
+    }
+    for (int64_t i = 0; i < count; i++) {
+        for (int64_t slot = (int64_t)tags[i] & mask;; slot = (slot + 1) & mask) {
+            const uint64_t entry = known->slots[slot];
+            if (!entry) {
+                known->slots[slot] = (uint64_t)(known->count + 1) << 32 | tags[i];
+                ids[i] = (uint32_t)known->count;
+                if (!append(known, strings[i], lengths[i]))
+                    return 0;
+                break;
+            }
+            if ((uint32_t)entry == tags[i]) {
+                const int64_t id = (int64_t)(entry >> 32) - 1;
+                const int64_t begin = id ? known->end[id - 1] : 0;
+                if (known->end[id] - begin == lengths[i] && same_bytes(known->text + begin, strings[i], lengths[i])) {
+                    ids[i] = (uint32_t)id;
+                    break;
+                }
+            }
+        }
+    }
+    return 1;
+}
+
+/* Numbers cells: cell (r, c), in dictionary known[c], starts at places[2 * (r * columns + c)] and has as many bytes as the
+ * next entry says; its number becomes ids[c * rows + r]. Cells that equal `null` count as empty; empty[c]: how many are.
+ * A few rows of all columns at a time, so that their text stays near. Returns 0 without memory. */
+int64_t mpiedge_dictionary_add_cells(dictionary **known, const uint8_t *text, const uint32_t *places, int64_t rows,
+                                     int64_t columns, const uint8_t *null, int64_t null_length, uint32_t *ids,
+                                     int64_t *empty)
+{
+    memset(empty, 0, (size_t)columns * sizeof *empty);
+    for (int64_t first = 0; first < rows; first += NEAR_ROWS) {
+        const int64_t stop = rows - first < NEAR_ROWS ? rows : first + NEAR_ROWS;
+        for (int64_t column = 0; column < columns; column++) {
+            for (int64_t row = first; row < stop; row += AHEAD) {
+                const uint8_t *strings[AHEAD];
+                const uint32_t *place = places + 2 * (row * columns + column);
+                int64_t lengths[AHEAD], many = stop - row < AHEAD ? stop - row : AHEAD;
+                for (int64_t i = 0; i < many; i++, place += 2 * columns) {
+                    strings[i] = text + place[0];
+                    lengths[i] = place[1];
+                    if (lengths[i] == null_length && same_bytes(strings[i], null, null_length))
+                        lengths[i] = 0;
+                    empty[column] += lengths[i] == 0;
+                }
+                if (!look_up(known[column], strings, lengths, many, ids + column * rows + row))
+                    return 0;
+            }
+        }
+    }
+    return 1;
+}
+
+/* ids[i] = number of string i of those that lie one after another in `text`. Returns how many are empty, -1 without
+ * memory. */
+int64_t mpiedge_dictionary_add(dictionary *known, const uint8_t *text, const int32_t *length, int64_t count, uint32_t *ids)
+{
+    int64_t empty = 0;
+    for (int64_t first = 0; first < count; first += AHEAD) {
+        const uint8_t *strings[AHEAD];
+        int64_t lengths[AHEAD], many = count - first < AHEAD ? count - first : AHEAD;
+        for (int64_t i = 0; i < many; i++) {
+            strings[i] = text;
+            lengths[i] = length[first + i];
+            text += lengths[i];
+            empty += lengths[i] == 0;
+        }
+        if (!look_up(known, strings, lengths, many, ids + first))
+            return -1;
+    }
+    return empty;
+}
+
+void mpiedge_hash_strings(const uint8_t *text, const int32_t *length, int64_t count, uint64_t *hashes)
+{
+    for (int64_t i = 0; i < count; text += length[i++])
+        hashes[i] = hash_bytes(text, length[i]);
+}
+
+/* Number equal strings alike, in the order of first occurrence. String i is text[start[i]], of length[i] bytes. slots:
+ * `slot_count` (a power of two, more than the strings) zeroed entries. ids[i] = number of string i; first[id],
+ * hashes[id] = its first occurrence and hash. Returns how many differ. */
+int64_t mpiedge_group(const uint8_t *text, const int64_t *start, const int32_t *length, int64_t count, int32_t *slots,
+                      int64_t slot_count, int32_t *ids, int64_t *first, uint64_t *hashes)
 {
     int64_t distinct = 0, mask = slot_count - 1;
     uint64_t ahead[AHEAD];
     for (int64_t i = 0; i < count; i++) {
         if (i % AHEAD == 0) /* hash a few strings at once, so that their slots are on the way from memory */
             for (int64_t j = i; j < i + AHEAD && j < count; j++) {
-                ahead[j - i] = hash_bytes(text + start[j * stride], length[j * stride]);
+                ahead[j - i] = hash_bytes(text + start[j], length[j]);
                 __builtin_prefetch(slots + ((int64_t)(ahead[j - i] >> 20) & mask));
             }
-        const uint8_t *string = text + start[i * stride];
-        int32_t size = length[i * stride];
-        uint64_t hash = ahead[i % AHEAD];
-        int64_t slot = (int64_t)(hash >> 20) & mask;
-        for (;; slot = (slot + 1) & mask) {
+        const uint64_t hash = ahead[i % AHEAD];
+        for (int64_t slot = (int64_t)(hash >> 20) & mask;; slot = (slot + 1) & mask) {
             int32_t id = slots[slot] - 1;
             if (id < 0) {
                 id = (int32_t)distinct++;
@@ -124,8 +269,8 @@ int64_t mpiedge_group(const uint8_t *text, const int64_t *start, const int32_t *
                 ids[i] = id;
                 break;
             }
-            if (hashes[id] == hash && length[first[id] * stride] == size &&
-                !memcmp(text + start[first[id] * stride], string, (size_t)size)) {
+            if (hashes[id] == hash && length[first[id]] == length[i] &&
+                same_bytes(text + start[first[id]], text + start[i], length[i])) {
                 ids[i] = id;
                 break;
             }
@@ -134,28 +279,61 @@ int64_t mpiedge_group(const uint8_t *text, const int64_t *start, const int32_t *
     return distinct;
 }
 
-/* mpiedge_group for each of `columns` columns of `rows` cells; cell (r, c) is start[r * columns + c]. Column c fills
- * ids[c * rows ...], hashes[c * rows ...], first[c * rows ...] (as r * columns + c) and distinct[c]. */
-void mpiedge_group_columns(const uint8_t *text, const int64_t *start, const int32_t *length, int64_t rows,
-                           int64_t columns, int32_t *slots, int64_t slot_count, int32_t *ids, int64_t *first,
-                           uint64_t *hashes, int64_t *distinct)
-{
-    for (int64_t column = 0; column < columns; column++) {
-        int64_t *places = first + column * rows;
-        memset(slots, 0, (size_t)slot_count * sizeof *slots);
-        distinct[column] = mpiedge_group(text, start + column, length + column, columns, rows, slots, slot_count,
-                                         ids + column * rows, places, hashes + column * rows);
-        for (int64_t id = 0; id < distinct[column]; id++)
-            places[id] = places[id] * columns + column;
-    }
-}
-
 /* Copy `count` strings one after another into `into`. */
-void mpiedge_copy_strings(const uint8_t *text, const int64_t *start, const int32_t *length, int64_t count,
-                          uint8_t *into)
+void mpiedge_copy_strings(const uint8_t *text, const int64_t *start, const int32_t *length, int64_t count, uint8_t *into)
 {
     for (int64_t i = 0; i < count; i++) {
         memcpy(into, text + start[i], (size_t)length[i]);
         into += length[i];
+    }
+}
+
+/* numbers[code] = place of the code among those that occur, in the order of first occurrence; zeroed before; afterwards
+ * the codes are those numbers. counts (or NULL), zeroed: how often each occurs. Returns how many occur. */
+#define RENUMBER(type)                                                                                                 \
+    for (int64_t row = 0; row < rows; row++) {                                                                         \
+        type *code = (type *)codes + row;                                                                              \
+        uint32_t number = numbers[*code];                                                                              \
+        if (!number)                                                                                                   \
+            numbers[*code] = number = ++occur;                                                                         \
+        *code = (type)(number - 1);                                                                                    \
+        if (counts)                                                                                                    \
+            counts[number - 1]++;                                                                                      \
+    }
+int64_t mpiedge_renumber(void *codes, int64_t item_bytes, int64_t rows, uint32_t *numbers, int64_t distinct, int64_t *counts)
+{
+    uint32_t occur = 0;
+    if (item_bytes == 1) {
+        RENUMBER(uint8_t)
+    } else if (item_bytes == 2) {
+        RENUMBER(uint16_t)
+    } else {
+        RENUMBER(uint32_t)
+    }
+    for (int64_t code = 0; code < distinct; code++)
+        numbers[code]--;
+    return occur;
+}
+
+/* into[i] = mapping[ids[i]], for items of 1, 2 or 4 bytes on both sides. */
+#define SPREAD(from, to)                                                                                               \
+    for (int64_t i = 0; i < count; i++)                                                                                \
+        ((to *)into)[i] = (to)mapping[((const from *)ids)[i]];
+#define SPREAD_TO(from)                                                                                                \
+    if (into_bytes == 1) {                                                                                             \
+        SPREAD(from, uint8_t)                                                                                          \
+    } else if (into_bytes == 2) {                                                                                      \
+        SPREAD(from, uint16_t)                                                                                         \
+    } else {                                                                                                           \
+        SPREAD(from, uint32_t)                                                                                         \
+    }
+void mpiedge_spread(const uint32_t *mapping, const void *ids, int64_t id_bytes, int64_t count, void *into, int64_t into_bytes)
+{
+    if (id_bytes == 1) {
+        SPREAD_TO(uint8_t)
+    } else if (id_bytes == 2) {
+        SPREAD_TO(uint16_t)
+    } else {
+        SPREAD_TO(uint32_t)
     }
 }

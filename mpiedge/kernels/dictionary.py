@@ -1,98 +1,176 @@
-"""Byte strings at memory speed: cells of CSV text, numbering of equal strings, copying; with the plain versions."""
+"""Dictionaries of byte strings: numbers for equal strings, hashes, copying; with the plain versions."""
 
-import csv
 import ctypes
-import re
-import sys
 
 import numpy as np
 
 from mpiedge.kernels import native
+from mpiedge.kernels.cells import Cells
 
 MULTIPLIER = 0x9E3779B97F4A7C15
+MOST_BYTES = (1 << 32) - 1
+"""Text one dictionary can hold."""
 
-
-class RaggedRecord(Exception):
-    """A record `offset` bytes into the block whose number of `cells` is not the table's (-1: a quote never closed)."""
-
-    def __init__(self, offset: int, cells: int):
-        self.offset, self.cells = offset, cells
-        super().__init__(f"record at byte {offset} has {cells} cells")
+PLAIN_STRING_BYTES = 120
+"""About what a string of a plain dictionary takes besides its text."""
 
 
 def _declare(library):
     size, pointer = ctypes.c_int64, ctypes.c_void_p
-    library.mpiedge_csv_cells.restype = size
-    library.mpiedge_csv_cells.argtypes = [pointer, size, ctypes.c_uint8, ctypes.c_uint8, size, size, *[pointer] * 3]
+    library.mpiedge_dictionary_new.restype = pointer
+    library.mpiedge_dictionary_new.argtypes = []
+    library.mpiedge_dictionary_free.restype = None
+    library.mpiedge_dictionary_free.argtypes = [pointer]
+    library.mpiedge_dictionary_sizes.restype = None
+    library.mpiedge_dictionary_sizes.argtypes = [pointer, pointer]
+    library.mpiedge_dictionary_text.restype = pointer
+    library.mpiedge_dictionary_text.argtypes = [pointer]
+    library.mpiedge_dictionary_lengths.restype = None
+    library.mpiedge_dictionary_lengths.argtypes = [pointer, pointer]
+    library.mpiedge_dictionary_add_cells.restype = size
+    library.mpiedge_dictionary_add_cells.argtypes = [*[pointer] * 3, size, size, ctypes.c_char_p, size, *[pointer] * 2]
+    library.mpiedge_dictionary_add.restype = size
+    library.mpiedge_dictionary_add.argtypes = [*[pointer] * 3, size, pointer]
+    library.mpiedge_hash_strings.restype = None
+    library.mpiedge_hash_strings.argtypes = [pointer, pointer, size, pointer]
     library.mpiedge_group.restype = size
-    library.mpiedge_group.argtypes = [*[pointer] * 3, size, size, pointer, size, *[pointer] * 3]
-    library.mpiedge_group_columns.restype = None
-    library.mpiedge_group_columns.argtypes = [*[pointer] * 3, size, size, pointer, size, *[pointer] * 4]
+    library.mpiedge_group.argtypes = [*[pointer] * 3, size, pointer, size, *[pointer] * 3]
     library.mpiedge_copy_strings.restype = None
     library.mpiedge_copy_strings.argtypes = [*[pointer] * 3, size, pointer]
+    library.mpiedge_renumber.restype = size
+    library.mpiedge_renumber.argtypes = [pointer, size, size, pointer, size, pointer]
+    library.mpiedge_spread.restype = None
+    library.mpiedge_spread.argtypes = [pointer, pointer, size, size, pointer, size]
     return library
 
 
 _library = _declare(native.library) if native.library is not None else None
 
 
-def csv_cells(text: bytes, delimiter: str, columns: int, quote: str = '"'):
-    """Local: cut whole CSV records (RFC 4180, any line ending, blank lines skipped) into cells.
+class Dictionary:
+    """Distinct byte strings, numbered as they are met.
 
-    Returns (bytes as uint8 array with the quotes removed, start int64 (records, columns), length int32 (records,
-    columns)). Raises RaggedRecord.
+    Attributes: nbytes, text_bytes: memory in all and text alone; len() counts the strings.
     """
-    return (_csv_cells_native if _library is not None else csv_cells_plain)(text, delimiter, columns, quote)
+
+    def __init__(self):
+        self._sizes = np.zeros(3, np.int64)
+        self._handle = _library.mpiedge_dictionary_new()
+        if not self._handle:
+            raise MemoryError
+        self._measure()
+
+    def __del__(self):
+        if getattr(self, "_handle", None):
+            _library.mpiedge_dictionary_free(self._handle)
+
+    def __len__(self) -> int:
+        return int(self._sizes[0])
+
+    @property
+    def text_bytes(self) -> int:
+        return int(self._sizes[1])
+
+    @property
+    def nbytes(self) -> int:
+        return int(self._sizes[2])
+
+    def add(self, data: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, int]:
+        """Local: the numbers (uint32) of strings that lie one after another, and how many are empty."""
+        data, length = np.ascontiguousarray(data, np.uint8), np.ascontiguousarray(length, np.int32)
+        ids = np.empty(len(length), np.uint32)
+        return self._added(ids, _library.mpiedge_dictionary_add(self._handle, data.ctypes.data, length.ctypes.data,
+                                                                len(length), ids.ctypes.data))
+
+    def _added(self, ids, empty):
+        if empty < 0:
+            raise MemoryError
+        self._measure()
+        return ids, empty
+
+    def _measure(self):
+        _library.mpiedge_dictionary_sizes(self._handle, self._sizes.ctypes.data)
+
+    def strings(self) -> tuple[np.ndarray, np.ndarray]:
+        """Local: the strings one after another (uint8) and their lengths (int32). The text is the dictionary's own
+        memory: nothing may be added while it is used."""
+        length = np.empty(len(self), np.int32)
+        _library.mpiedge_dictionary_lengths(self._handle, length.ctypes.data)
+        memory = (ctypes.c_uint8 * self.text_bytes).from_address(_library.mpiedge_dictionary_text(self._handle))
+        memory.owner = self  # the array keeps the memory, which keeps the dictionary
+        return np.frombuffer(memory, np.uint8), length
 
 
-def _csv_cells_native(text: bytes, delimiter: str, columns: int, quote: str):
-    cells = np.frombuffer(text, np.uint8).copy()
-    capacity = text.count(b"\n") + text.count(b"\r") + 1
-    start, length = np.empty((capacity, columns), np.int64), np.empty((capacity, columns), np.int32)
-    problem = np.zeros(2, np.int64)
-    records = _library.mpiedge_csv_cells(cells.ctypes.data, len(cells), ord(delimiter), ord(quote), columns, capacity,
-                                         start.ctypes.data, length.ctypes.data, problem.ctypes.data)
-    if records < 0:
-        raise RaggedRecord(int(problem[0]), int(problem[1]))
-    return cells, start[:records], length[:records]
+class PlainDictionary:
+    """The plain version of `Dictionary`, by a dict."""
+
+    def __init__(self):
+        self._known: dict[bytes, int] = {}
+        self.text_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    @property
+    def nbytes(self) -> int:
+        return self.text_bytes + PLAIN_STRING_BYTES * len(self._known)
+
+    def add(self, data: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, int]:
+        """Local: as `Dictionary.add`."""
+        return self.add_texts(_cut(data, length))
+
+    def add_texts(self, texts: list[bytes]) -> tuple[np.ndarray, int]:
+        """Local: as `Dictionary.add`."""
+        before = len(self._known)
+        ids = np.array([self._known.setdefault(text, len(self._known)) for text in texts], np.uint32)
+        if len(self._known) > before:
+            self.text_bytes += sum(map(len, list(self._known)[before:]))
+        return ids, texts.count(b"")
+
+    def strings(self) -> tuple[np.ndarray, np.ndarray]:
+        """Local: as `Dictionary.strings`."""
+        return np.frombuffer(b"".join(self._known), np.uint8), np.array([len(text) for text in self._known], np.int32)
 
 
-def csv_cells_plain(text: bytes, delimiter: str, columns: int, quote: str = '"'):
-    """Local: the plain version of `csv_cells`, by Python's csv module."""
-    csv.field_size_limit(sys.maxsize)
-    lines = [line.decode("latin-1") for line in text.splitlines(keepends=True)]  # one character per byte
-    offsets = np.concatenate(([0], np.cumsum([len(line) for line in lines], dtype=np.int64)))
-    reader = csv.reader(lines, delimiter=delimiter, quotechar=quote)
-    records, before = [], 0
-    for record in reader:
-        first, before = before, reader.line_num
-        if not record:
-            continue
-        if before == len(lines) and not _closed("".join(lines[first:]), delimiter, quote):
-            raise RaggedRecord(int(offsets[first]), -1)
-        if len(record) != columns:
-            raise RaggedRecord(int(offsets[first]), len(record))
-        records.extend(record)
-    length = np.array([len(cell) for cell in records], np.int32)
-    start = np.cumsum(length, dtype=np.int64) - length
-    shape = (len(records) // columns, columns)
-    return np.frombuffer("".join(records).encode("latin-1"), np.uint8), start.reshape(shape), length.reshape(shape)
+def new() -> Dictionary | PlainDictionary:
+    """Local: an empty dictionary, compiled where the kernels are."""
+    return Dictionary() if _library is not None else PlainDictionary()
 
 
-def _closed(record: str, delimiter: str, quote: str) -> bool:
-    """Whether the first record of a text ends outside of quotes."""
-    at = 0
-    while True:
-        if record[at : at + 1] == quote:
-            at = record.find(quote, at + 1)
-            while at >= 0 and record[at + 1 : at + 2] == quote:
-                at = record.find(quote, at + 2)
-            if at < 0:
-                return False
-        end = re.compile(f"[\r\n{re.escape(delimiter)}]").search(record, at)
-        if end is None or end[0] != delimiter:
-            return True
-        at = end.end()
+def add_cells(known: list, cells: Cells, null: bytes | None = None) -> tuple[list[np.ndarray], list[int]]:
+    """Local: the numbers (uint32) of the cells of each column in its dictionary, and how many of them are empty.
+
+    Cells that equal `null` count as empty.
+    """
+    rows, columns, _ = cells.places.shape
+    if _library is None:
+        added = [one.add_texts([b"" if text == null else text for text in cells.texts(column)])
+                 for column, one in enumerate(known)]
+        return [ids for ids, _ in added], [empty for _, empty in added]
+    ids, empty = np.empty((columns, rows), np.uint32), np.empty(columns, np.int64)
+    handles = np.array([one._handle for one in known], np.uint64)
+    if not _library.mpiedge_dictionary_add_cells(
+            handles.ctypes.data, cells.data.ctypes.data, cells.places.ctypes.data, rows, columns, null or b"",
+            len(null) if null else -1, ids.ctypes.data, empty.ctypes.data):
+        raise MemoryError
+    for one in known:
+        one._measure()
+    return list(ids), empty.tolist()
+
+
+def _cut(data: np.ndarray, length: np.ndarray) -> list[bytes]:
+    text, ends = data.tobytes(), np.cumsum(length, dtype=np.int64)
+    return [text[end - size : end] for end, size in zip(ends.tolist(), length.tolist())]
+
+
+def hashes(data: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Local: the 64-bit hashes of strings that lie one after another; the same on every host."""
+    if _library is None:
+        return np.array([hash_plain(string) for string in _cut(data, length)], np.uint64)
+    data, length = np.ascontiguousarray(data, np.uint8), np.ascontiguousarray(length, np.int32)
+    found = np.empty(len(length), np.uint64)
+    _library.mpiedge_hash_strings(data.ctypes.data, length.ctypes.data, len(length), found.ctypes.data)
+    return found
 
 
 def group(text: np.ndarray, start: np.ndarray, length: np.ndarray):
@@ -109,7 +187,7 @@ def _group_native(text, start, length):
     start, length = np.ascontiguousarray(start, np.int64), np.ascontiguousarray(length, np.int32)
     slots = _slots(count)
     ids, first, hashes = np.empty(count, np.int32), np.empty(count, np.int64), np.empty(count, np.uint64)
-    distinct = _library.mpiedge_group(text.ctypes.data, start.ctypes.data, length.ctypes.data, 1, count,
+    distinct = _library.mpiedge_group(text.ctypes.data, start.ctypes.data, length.ctypes.data, count,
                                       slots.ctypes.data, len(slots), ids.ctypes.data, first.ctypes.data,
                                       hashes.ctypes.data)
     return ids, first[:distinct].copy(), hashes[:distinct].copy()
@@ -142,29 +220,6 @@ def hash_plain(string: bytes) -> int:
     return value
 
 
-def group_columns(text: np.ndarray, start: np.ndarray, length: np.ndarray):
-    """Local: `group` for every column of cells; start, length: (rows, columns), C-ordered.
-
-    Returns ids int32 (columns, rows), and by column the flat cell numbers (row * columns + column) where each distinct
-    string occurs first, and their hashes.
-    """
-    rows, columns = start.shape
-    if _library is None:
-        found = [group_plain(text, start[:, column], length[:, column]) for column in range(columns)]
-        ids = np.array([one[0] for one in found], np.int32).reshape(columns, rows)
-        return ids, [one[1] * columns + column for column, one in enumerate(found)], [one[2] for one in found]
-    start, length = np.ascontiguousarray(start, np.int64), np.ascontiguousarray(length, np.int32)
-    slots = _slots(rows)
-    ids, first = np.empty((columns, rows), np.int32), np.empty((columns, rows), np.int64)
-    hashes, distinct = np.empty((columns, rows), np.uint64), np.empty(columns, np.int64)
-    _library.mpiedge_group_columns(text.ctypes.data, start.ctypes.data, length.ctypes.data, rows, columns,
-                                   slots.ctypes.data, len(slots), ids.ctypes.data, first.ctypes.data,
-                                   hashes.ctypes.data, distinct.ctypes.data)
-    sizes = distinct.tolist()
-    return (ids, [places[:size] for places, size in zip(first, sizes)],
-            [found[:size].copy() for found, size in zip(hashes, sizes)])
-
-
 def copy_strings(text: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.ndarray:
     """Local: the strings one after another, as a new uint8 array."""
     start, length = np.ascontiguousarray(start, np.int64), np.ascontiguousarray(length, np.int32)
@@ -176,3 +231,31 @@ def copy_strings(text: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.
     _library.mpiedge_copy_strings(text.ctypes.data, start.ctypes.data, length.ctypes.data, len(start),
                                   copied.ctypes.data)
     return copied
+
+
+def renumber(codes: np.ndarray, numbers: np.ndarray, counts: np.ndarray | None = None) -> int:
+    """Local: numbers codes in the order of their first occurrence, in place; returns how many occur.
+
+    codes: unsigned, below len(numbers). numbers: uint32 zeros, then the new code of each old one (2**32 - 1 for one
+    that does not occur). counts: int64 zeros, then how often each new code occurs.
+    """
+    if _library is None:
+        old, first, inverse, times = np.unique(codes, return_index=True, return_inverse=True, return_counts=True)
+        order = np.argsort(first)
+        numbers[:] = np.iinfo(np.uint32).max
+        numbers[old[order]] = np.arange(len(old))
+        codes[:] = numbers[old][inverse]
+        if counts is not None:
+            counts[: len(old)] = times[order]
+        return len(old)
+    return _library.mpiedge_renumber(codes.ctypes.data, codes.itemsize, len(codes), numbers.ctypes.data, len(numbers),
+                                     counts.ctypes.data if counts is not None else None)
+
+
+def spread(mapping: np.ndarray, ids: np.ndarray, into: np.ndarray) -> None:
+    """Local: into[:] = mapping[ids]; mapping: uint32; ids, into: unsigned of up to 4 bytes."""
+    if _library is None:
+        into[:] = mapping[ids]
+        return
+    _library.mpiedge_spread(mapping.ctypes.data, ids.ctypes.data, ids.itemsize, len(ids), into.ctypes.data,
+                            into.itemsize)

@@ -1,7 +1,8 @@
 """Dictionary encoding: columns become small integers, numbered by first occurrence, alike for any number of ranks.
 
-Each rank encodes blocks of rows with dictionaries of their own. Their strings then meet by hash: equal strings of a
-column reach the same rank, which numbers them, counts them, and keeps them for statistics and inclusion dependencies.
+Each rank reads blocks of rows with dictionaries of its own (local.py). Their strings then meet by hash: equal strings
+of a column reach the same rank, which numbers them and keeps them for statistics and inclusion dependencies. The codes
+lie once on every host, in memory its ranks share.
 """
 
 from dataclasses import dataclass
@@ -9,31 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from mpiedge.kernels import dictionary
+from mpiedge.profiling.local import BUCKETS, LocalTable
 from mpiedge.profiling.texts import Texts
+from mpiedge.runtime.shared import leave_to_kernel, shared_array
 
-EXCHANGE_BYTES = 16 << 20
-"""Dictionaries merged by one exchange, summed over the ranks (a single larger column is one exchange)."""
-
-STRING_BYTES = 32
-"""What a string of a dictionary takes besides its text: length, key, count, hash."""
+PASS_BYTES = 16 << 20
+"""Strings a rank sends in one exchange, by default."""
 
 OWNER_BITS = np.uint64(0xFFFFF)
 """Bits of a hash that choose its owner; the hash tables use the bits above."""
 
-
-@dataclass(frozen=True)
-class Block:
-    """Consecutive rows of a table, each column with a dictionary of its own.
-
-    order: position among all blocks of all tables; codes: per column an array of unsigned integers; texts, hashes: the
-    column's strings by code and their hashes, emptied while they are merged; an empty string is a missing cell.
-    """
-
-    order: int
-    rows: int
-    codes: list[np.ndarray]
-    texts: list[Texts]
-    hashes: list[np.ndarray]
+ALIGNMENT = 64
 
 
 @dataclass(frozen=True)
@@ -47,7 +34,7 @@ class Values:
 
 @dataclass(frozen=True)
 class EncodedColumn:
-    """A whole column on every rank: codes (smallest unsigned dtype), `distinct` of them.
+    """A whole column on every host: codes (smallest unsigned dtype), `distinct` of them, shared by the host's ranks.
 
     missing: the code of the missing cells before they were told apart, None when there are none. values: this rank's
     share of the distinct values, None when nobody asks for them.
@@ -79,239 +66,243 @@ def unsigned(largest: int) -> np.dtype:
     return np.min_scalar_type(max(largest, 0))
 
 
-def encode_cells(order: int, data: np.ndarray, start: np.ndarray, length: np.ndarray,
-                 null: bytes | None = None) -> Block:
-    """Local: a block of cells, given as (rows, columns) of places in `data`; cells equal to `null` become missing."""
-    ids, first, hashes = dictionary.group_columns(data, start, length)
-    texts = Texts(data, length.reshape(-1), start.reshape(-1)).take(np.concatenate(first))
-    parts = texts.cut(np.cumsum([len(places) for places in first]).tolist())
-    return _with_missing(order, len(start), list(zip(parts, ids, hashes)), null)
+def merge(world, local: LocalTable, null_unequal: bool = False, keep_values: bool = True,
+          pass_bytes: int = PASS_BYTES, folder=None) -> tuple[int, list[EncodedColumn]]:
+    """Collective: the rows of a table and its columns, encoded over the blocks of all ranks; `local` is emptied.
 
-
-def encode_arrays(order: int, arrays: list[np.ndarray], null: bytes | None = None) -> Block:
-    """Local: a block of typed columns: object arrays of str, int64, or float64 with NaN = missing.
-
-    Numbers become canonical text, so that 3, 3.0 and "3" are equal.
+    null_unequal: each missing cell but the first gets a code of its own. pass_bytes: strings a rank sends at once.
+    folder: the codes lie in files there (see `shared_array`). Messages, for every few columns: strings to their owners
+    and codes back (all-to-all), counts (all-gather), and the codes of the rows to other hosts.
     """
-    columns = []
-    for values in arrays:
-        if values.dtype == object:
-            distinct, codes = _first_seen(values.tolist())
-            strings = [value.encode("utf-8", "surrogatepass") for value in distinct]
-        else:
-            numbers, codes = np.unique(values, return_inverse=True)
-            strings = [canonical_number(number) for number in numbers.tolist()]
-        texts = Texts.of(strings)
-        columns.append((texts, codes, texts.group()[2]))
-    return _with_missing(order, len(arrays[0]) if arrays else 0, columns, null)
+    layout = _Layout(world, local)
+    encoded: list[EncodedColumn] = []
+    for columns in _together(layout.string_bytes, pass_bytes):
+        passes = _passes(max(layout.string_bytes[column] for column in columns), pass_bytes)
+        if world.size == 1 and not any(local.columns[column].generations for column in columns):
+            passes = 1
+        for column in columns if passes > 1 else []:
+            local.columns[column].flush()
+        merged = [_MergedColumn(world, local.columns[column], layout, column, keep_values) for column in columns]
+        for first in range(0, BUCKETS, BUCKETS // passes):
+            _exchange(world, merged, first, first + BUCKETS // passes)
+        encoded += _place(world, layout, merged, null_unequal, folder)
+        for column in columns:
+            local.columns[column] = None
+    return layout.total, encoded
 
 
-def canonical_number(number: int | float) -> bytes:
-    """The text of a number: integers without a fraction, others as short as they can be read back; NaN is empty."""
-    if isinstance(number, float):
-        if number != number:
-            return b""
-        if number.is_integer() and abs(number) < 2.0**63:
-            number = int(number)
-    return repr(number).encode()
+class _Layout:
+    """Which rows each block of each rank is, and what the columns hold in all."""
+
+    def __init__(self, world, local):
+        messages = world.allgather({
+            "order": np.array(local.orders, np.int64), "rows": np.array(local.rows, np.int64), "node": world.node,
+            "node_rank": world.node_rank, "missing": np.array([column.missing for column in local.columns], np.int64),
+            "bytes": np.array([column.string_bytes for column in local.columns], np.int64)})
+        orders = np.concatenate([message["order"] for message in messages])
+        rows = np.concatenate([message["rows"] for message in messages])
+        sorting = np.argsort(orders)
+        starts = np.empty(len(rows), np.int64)
+        starts[sorting] = np.cumsum(rows[sorting]) - rows[sorting]
+        self.total = int(rows.sum())
+        self.start = dict(zip(orders.tolist(), starts.tolist()))
+        self.orders, self.rows = [message["order"] for message in messages], [message["rows"] for message in messages]
+        self.nodes = [message["node"] for message in messages]
+        self.node_ranks = [message["node_rank"] for message in messages]
+        self.missing = sum(message["missing"] for message in messages).tolist()
+        self.string_bytes = np.max([message["bytes"] for message in messages], axis=0).tolist()
 
 
-def _first_seen(values: list):
-    known: dict = {}
-    codes = np.fromiter((known.setdefault(value, len(known)) for value in values), np.int64, len(values))
-    return known, codes
-
-
-def _with_missing(order, rows, columns, null):
-    codes, texts, hashes = [], [], []
-    for strings, ids, digests in columns:
-        if null:
-            strings, digests = _without(strings, digests, null)
-        codes.append(ids.astype(unsigned(len(strings) - 1)))
-        texts.append(strings)
-        hashes.append(digests)
-    return Block(order, rows, codes, texts, hashes)
-
-
-def _without(strings: Texts, hashes: np.ndarray, null: bytes):
-    """Local: the strings with `null` turned into the empty one (which may then be there twice; merging unites them)."""
-    same = [index for index in np.flatnonzero(strings.length == len(null))
-            if strings.data[strings.start[index] :][: len(null)].tobytes() == null]
-    if not same:
-        return strings, hashes
-    texts = strings.tolist()
-    hashes = hashes.copy()
-    for index in same:
-        texts[index] = b""
-        hashes[index] = dictionary.hash_plain(b"")
-    return Texts.of(texts), hashes
-
-
-def merge_blocks(world, blocks: list[Block], columns: int, null_unequal: bool = False,
-                 keep_values: bool = True) -> tuple[int, list[EncodedColumn]]:
-    """Collective: the rows of a table and its columns, encoded over the blocks of all ranks.
-
-    blocks: this rank's blocks of the table; their texts are emptied. Messages, for every few columns: strings to their
-    owners and codes back (all-to-all), first occurrences and the codes of all rows (all-gather).
-    """
-    blocks = sorted(blocks, key=lambda block: block.order)
-    sizes = [dictionary_bytes(blocks, column) for column in range(columns)]
-    shapes = world.allgather({"order": np.array([block.order for block in blocks], np.int64),
-                              "rows": np.array([block.rows for block in blocks], np.int64),
-                              "sizes": np.array(sizes, np.int64)})
-    encoded = []
-    for chosen in _exchanges(sum(shape["sizes"] for shape in shapes).tolist()):
-        encoded += _merge_columns(world, blocks, chosen, shapes, null_unequal, keep_values)
-    return int(sum(shape["rows"].sum() for shape in shapes)), encoded
-
-
-def dictionary_bytes(blocks: list[Block], column: int | None = None) -> int:
-    """Local: bytes of the dictionaries of blocks, of one column or of all."""
-    return sum(texts.data.nbytes + STRING_BYTES * len(texts) for block in blocks
-               for texts in (block.texts if column is None else [block.texts[column]]))
-
-
-def _exchanges(sizes: list[int]) -> list[list[int]]:
-    """Local: neighbouring columns put together until they have EXCHANGE_BYTES."""
+def _together(sizes: list[int], pass_bytes: int) -> list[list[int]]:
+    """Local: neighbouring columns put together until a rank would send more than `pass_bytes` of them."""
     chosen: list[list[int]] = []
     room = 0
     for column, size in enumerate(sizes):
         if not chosen or size > room:
             chosen.append([])
-            room = EXCHANGE_BYTES
+            room = pass_bytes
         chosen[-1].append(column)
         room -= size
     return chosen
 
 
-def _merge_columns(world, blocks, columns, shapes, null_unequal, keep_values):
-    """Collective: why the codes do not depend on the ranks: a string's code is its place in the order of first
-    occurrences (block order, then order within the block), and blocks are the same for any number of ranks."""
-    outgoing = [_LocalStrings(blocks, column, world.size) for column in columns]
-    received = world.alltoall([{"columns": [strings.message(owner) for strings in outgoing]}
-                               for owner in range(world.size)])
-    for strings in outgoing:
-        strings.forget()
-    owned = [_OwnedStrings([message["columns"][index] for message in received]) for index in range(len(columns))]
-    firsts = world.allgather({"columns": [{"first": strings.first, "missing": strings.first_missing}
-                                          for strings in owned]})
-    for index, strings in enumerate(owned):
-        strings.number([message["columns"][index]["first"] for message in firsts])
+def _passes(size: int, pass_bytes: int) -> int:
+    """Local: into how many parts strings are cut: a power of two, at most BUCKETS."""
+    passes = 1
+    while passes < BUCKETS and size > passes * pass_bytes:
+        passes *= 2
+    return passes
+
+
+class _MergedColumn:
+    """One column on its way: the ids of this rank get codes, and strings of all ranks whose hash it owns are numbered.
+
+    mapping: the code of each id, None when ids are codes already (one rank whose strings are all in one dictionary).
+    """
+
+    def __init__(self, world, local, layout, column, keep_values):
+        self.local, self.layout, self.column, self.keep_values = local, layout, column, keep_values
+        self.distinct, self.missing = 0, None
+        self.direct = world.size == 1 and not local.generations
+        self.mapping = None if self.direct else np.empty(len(local), np.uint32)
+        self.owned = local.dictionary if self.direct else dictionary.new()
+        self.own_codes: list[np.ndarray] = []
+        self.done = 0  # owned strings that have codes
+
+    def messages(self, ranks, first, stop) -> list[list[dict]]:
+        """Local: the strings of some buckets by owner, in parts; remembers which ids they have."""
+        messages: list[list[dict]] = [[] for _ in range(ranks)]
+        self.sent: list[list] = [[] for _ in range(ranks)]
+        for texts, ids in [] if self.direct else self.local.strings(first, stop):
+            if ranks == 1:
+                messages[0].append(texts.to_message())
+                self.sent[0].append(ids)
+                continue
+            owners = ((dictionary.hashes(texts.data, texts.length) & OWNER_BITS) % np.uint64(ranks)).astype(np.uint16)
+            order = np.argsort(owners, kind="stable")
+            ids = np.arange(ids.start, ids.stop)[order] if isinstance(ids, slice) else ids[order]
+            ends = np.cumsum(np.bincount(owners, minlength=ranks)).tolist()
+            for owner, part in enumerate(texts.take(order).cut(ends)):
+                messages[owner].append(part.to_message())
+                self.sent[owner].append(ids[ends[owner - 1] if owner else 0 : ends[owner]])
+        return messages
+
+    def receive(self, messages: list[list[dict]]) -> dict:
+        """Local: numbers the strings that came from every rank; says how many are new and which one is the empty."""
+        if self.direct:
+            self.received, fresh = [], len(self.owned)
+        else:
+            if not self.keep_values:
+                self.owned, self.done = dictionary.new(), 0
+            self.received = [[self.owned.add(part["data"], part["length"])[0] for part in parts] for parts in messages]
+            fresh = len(self.owned) - self.done
+        empty = -1
+        if self.layout.missing[self.column] and self.missing is None:
+            places = np.flatnonzero(self.owned.strings()[1][self.done :] == 0)
+            empty = int(places[0]) if len(places) else -1
+        return {"fresh": fresh, "empty": empty}
+
+    def number(self, world, messages: list[dict]) -> None:
+        """Local: the codes of the strings that are new on each rank follow those of the ranks before it."""
+        begins = self.distinct + np.cumsum([0] + [message["fresh"] for message in messages])
+        for begin, message in zip(begins.tolist(), messages):
+            if message["empty"] >= 0:
+                self.missing = begin + message["empty"]
+        self.distinct = int(begins[-1])
+        self.begin = int(begins[world.rank])
+
+    def replies(self) -> list[list[np.ndarray]]:
+        """Local: the codes of the strings that came from every rank, in the order they came."""
+        fresh = np.arange(self.begin, self.begin + len(self.owned) - self.done, dtype=np.uint32)
+        self.own_codes = [*self.own_codes, fresh] if self.keep_values else [fresh]
+        self.done = len(self.owned)
+        codes = np.concatenate(self.own_codes) if self.received else None
+        return [[codes[ids] for ids in parts] for parts in self.received]
+
+    def accept(self, replies: list[list[np.ndarray]]) -> None:
+        """Local: the codes of the strings that were sent."""
+        for sent, codes in zip(self.sent, replies):
+            for ids, part in zip(sent, codes):
+                self.mapping[ids] = part
+
+    def kind(self, null_unequal: bool) -> np.dtype:
+        """Local: the dtype of the codes."""
+        return unsigned(self.distinct + (max(self.layout.missing[self.column] - 1, 0) if null_unequal else 0) - 1)
+
+    def write(self, codes: np.ndarray) -> None:
+        """Local: the codes of this rank's rows, each in its place."""
+        for order, ids in self.local.ids:
+            start = self.layout.start[order]
+            if self.mapping is None:
+                codes[start : start + len(ids)] = ids
+            else:
+                dictionary.spread(self.mapping, ids, codes[start : start + len(ids)])
+        self.local = self.mapping = None
+
+
+def _exchange(world, merged: list[_MergedColumn], first: int, stop: int) -> None:
+    """Collective: the strings of some buckets of some columns get their codes."""
+    outgoing = [column.messages(world.size, first, stop) for column in merged]
+    received = world.alltoall([{"columns": [messages[owner] for messages in outgoing]} for owner in range(world.size)])
+    del outgoing
+    fresh = world.allgather({"columns": [column.receive([message["columns"][index] for message in received])
+                                         for index, column in enumerate(merged)]})
     del received
-    replies = world.alltoall([{"codes": [strings.reply(rank) for strings in owned]} for rank in range(world.size)])
-    gathered = world.allgather({"columns": [
-        strings.encode(blocks, [reply["codes"][index] for reply in replies], owned[index].distinct)
-        for index, strings in enumerate(outgoing)]})
-    encoded = []
-    for index, strings in enumerate(owned):
-        codes = _place([message["columns"][index] for message in gathered], shapes)
-        missing = strings.missing([message["columns"][index]["missing"] for message in firsts])
-        distinct = strings.distinct
+    for index, column in enumerate(merged):
+        column.number(world, [message["columns"][index] for message in fresh])
+    answers = [column.replies() for column in merged]
+    replies = world.alltoall([{"columns": [answer[rank] if answer else [] for answer in answers]}
+                              for rank in range(world.size)])
+    for index, column in enumerate(merged):
+        column.accept([message["columns"][index] for message in replies])
+
+
+def _place(world, layout: _Layout, merged: list[_MergedColumn], null_unequal: bool, folder) -> list[EncodedColumn]:
+    """Collective: the codes of all rows in arrays that the ranks of a host share.
+
+    Why they do not depend on the ranks: each host's copy is numbered anew by first occurrence, in row order.
+    """
+    kinds = [column.kind(null_unequal) for column in merged]
+    codes = _arrays(world, [(layout.total, kind) for kind in kinds], folder)
+    for column, array in zip(merged, codes):
+        column.write(array)
+    if world.nodes > 1:
+        for array in codes:
+            _send_to_hosts(world, layout, array)
+    counted = null_unequal or any(column.keep_values for column in merged)
+    numbers = _arrays(world, [(column.distinct, np.dtype(np.uint32)) for column in merged], folder)
+    counts = _arrays(world, [(column.distinct * counted, np.dtype(np.int64)) for column in merged], folder)
+    world.node_barrier()
+    for index in range(world.node_rank, len(merged), world.node_size):
+        dictionary.renumber(codes[index], numbers[index], counts[index] if counted else None)
+        missing = merged[index].missing
         if null_unequal and missing is not None:
-            codes, distinct = tell_missing_apart(codes, distinct, missing)
-        encoded.append(EncodedColumn(codes, distinct, missing, strings.values() if keep_values else None))
+            _tell_missing_apart(codes[index], merged[index].distinct, int(numbers[index][missing]))
+    world.node_barrier()
+    encoded = []
+    for column, array, number, count in zip(merged, codes, numbers, counts):
+        distinct, values = column.distinct, None
+        missing = None if column.missing is None else int(number[column.missing])
+        if null_unequal and missing is not None:
+            distinct += int(count[missing]) - 1
+        if column.keep_values:
+            own = number[np.concatenate(column.own_codes)]
+            values = Values(Texts(*column.owned.strings()), own, count[own])
+        encoded.append(EncodedColumn(array, distinct, missing, values))
+        if folder is not None:
+            leave_to_kernel(array)
     return encoded
 
 
-class _LocalStrings:
-    """The strings of one column on the rank that read them, in block order, and the ranks that own them."""
-
-    def __init__(self, blocks, column, ranks):
-        self.column = column
-        self.texts = Texts.joined([block.texts[column] for block in blocks])
-        self.sizes = sizes = [len(block.texts[column]) for block in blocks]
-        self.keys = np.concatenate([np.arange(size, dtype=np.int64) + (block.order << 32)
-                                    for size, block in zip(sizes, blocks)] or [np.zeros(0, np.int64)])
-        self.counts = np.concatenate([np.bincount(block.codes[column], minlength=size)
-                                      for size, block in zip(sizes, blocks)] or [np.zeros(0, np.int64)])
-        hashes = np.concatenate([block.hashes[column] for block in blocks] or [np.zeros(0, np.uint64)])
-        owners = (hashes & OWNER_BITS) % np.uint64(ranks)
-        self.sent = [np.flatnonzero(owners == owner) for owner in range(ranks)]
-        for block in blocks:
-            block.texts[column] = block.hashes[column] = None
-
-    def message(self, owner):
-        """Local: what goes to an owner; keys (block order, place in the block) tell which string came first."""
-        chosen = self.sent[owner]
-        texts = self.texts if len(chosen) == len(self.texts) else self.texts.take(chosen)
-        return {**texts.to_message(), "keys": self.keys[chosen], "counts": self.counts[chosen]}
-
-    def forget(self):
-        """Local: the strings were sent; only where they went is needed from here on."""
-        self.texts = self.keys = self.counts = None
-
-    def encode(self, blocks, replies, distinct):
-        """Local: the global codes of this rank's rows, block after block."""
-        kind = unsigned(distinct - 1)
-        mapping = np.empty(sum(self.sizes), kind)
-        for chosen, codes in zip(self.sent, replies):
-            mapping[chosen] = codes
-        parts = [mapping[end - size : end][block.codes[self.column]]
-                 for block, size, end in zip(blocks, self.sizes, np.cumsum(self.sizes).tolist())]
-        return np.concatenate(parts) if parts else np.zeros(0, kind)
+def _arrays(world, wanted: list[tuple[int, np.dtype]], folder) -> list[np.ndarray]:
+    """Collective: several shared arrays in one, each at an aligned place."""
+    sizes = [-(-count * kind.itemsize // ALIGNMENT) * ALIGNMENT for count, kind in wanted]
+    together = shared_array(world, sum(sizes), np.uint8, folder=folder)
+    starts = np.cumsum([0, *sizes]).tolist()
+    return [together[start : start + count * kind.itemsize].view(kind) for start, (count, kind) in zip(starts, wanted)]
 
 
-class _OwnedStrings:
-    """The strings of one column whose hash this rank owns."""
-
-    def __init__(self, messages):
-        texts = Texts.joined([Texts.from_message(message) for message in messages])
-        keys = np.concatenate([message["keys"] for message in messages])
-        counts = np.concatenate([message["counts"] for message in messages])
-        order = np.argsort(keys, kind="stable")  # strings of one rank come in order, those of several interleave
-        ids, first, _ = dictionary.group(texts.data, texts.start[order], texts.length[order])
-        self.first = keys[order[first]]  # ascending: ids are in the order of first occurrence
-        self.ids = np.empty(len(ids), np.int64)
-        self.ids[order] = ids
-        self.counts = np.bincount(self.ids, weights=counts, minlength=len(first)).astype(np.int64)
-        self.texts = texts.take(order[first])
-        self.ends = np.cumsum([len(message["keys"]) for message in messages])
-        empty = np.flatnonzero(self.texts.length == 0)
-        self.first_missing = int(self.first[empty[0]]) if len(empty) else -1
-
-    def number(self, firsts):
-        """Local: the codes of the owned strings, given the first occurrences on all ranks."""
-        self.all_firsts = firsts[0] if len(firsts) == 1 else np.sort(np.concatenate(firsts))
-        self.distinct = len(self.all_firsts)
-        self.codes = np.searchsorted(self.all_firsts, self.first).astype(unsigned(self.distinct - 1))
-
-    def missing(self, keys):
-        """Local: the code of the empty string, which one rank owns, or None."""
-        key = max(keys)
-        return int(np.searchsorted(self.all_firsts, key)) if key >= 0 else None
-
-    def reply(self, rank):
-        """Local: the codes of the strings that came from a rank, in the order they came."""
-        begin = self.ends[rank - 1] if rank else 0
-        return self.codes[self.ids[begin : self.ends[rank]]]
-
-    def values(self):
-        """Local: what statistics and inclusion dependencies need."""
-        return Values(self.texts, self.codes, self.counts)
+def _send_to_hosts(world, layout: _Layout, codes: np.ndarray) -> None:
+    """Collective: the rows that ranks of other hosts have read; each rank sends its own to one rank of every host."""
+    own, place = codes.itemsize * layout.rows[world.rank], world.node_rank
+    sizes = {node: layout.nodes.count(node) for node in set(layout.nodes)}
+    targets = [rank for rank, (node, node_rank) in enumerate(zip(layout.nodes, layout.node_ranks))
+               if node != world.node and node_rank == place % sizes[node]]
+    part = np.cumsum(own) // PASS_BYTES
+    for number in range(int(world.max(np.array([part[-1] if len(part) else 0]))[0]) + 1):
+        orders = layout.orders[world.rank][part == number].tolist()
+        pieces = [codes[layout.start[order] :][:rows]
+                  for order, rows in zip(orders, layout.rows[world.rank][part == number].tolist())]
+        message = {"orders": orders, "rows": [len(piece) for piece in pieces],
+                   "codes": np.concatenate(pieces) if pieces else codes[:0]}
+        for received in world.alltoall([message if rank in targets else {} for rank in range(world.size)]):
+            begin = 0
+            for order, rows in zip(received.get("orders", []), received.get("rows", [])):
+                codes[layout.start[order] :][:rows] = received["codes"][begin : begin + rows]
+                begin += rows
 
 
-def _place(parts, shapes):
-    """Local: the codes of all ranks' blocks in row order."""
-    if len(parts) == 1:
-        return parts[0]
-    orders = np.concatenate([shape["order"] for shape in shapes])
-    rows = np.concatenate([shape["rows"] for shape in shapes])
-    sorting = np.argsort(orders, kind="stable")
-    to = np.empty(len(rows), np.int64)
-    to[sorting] = np.cumsum(rows[sorting]) - rows[sorting]
-    placed = np.empty(int(rows.sum()), parts[0].dtype)
-    block = 0
-    for part, shape in zip(parts, shapes):
-        begin = 0
-        for count in shape["rows"].tolist():
-            placed[to[block] : to[block] + count] = part[begin : begin + count]
-            begin, block = begin + count, block + 1
-    return placed
-
-
-def tell_missing_apart(codes: np.ndarray, distinct: int, missing: int) -> tuple[np.ndarray, int]:
+def _tell_missing_apart(codes: np.ndarray, distinct: int, missing: int) -> None:
     """Local: every missing cell but the first gets a code of its own, so that no two of them are equal."""
     rows = np.flatnonzero(codes == missing)[1:]
-    codes = codes.astype(unsigned(distinct + len(rows) - 1))
     codes[rows] = distinct + np.arange(len(rows))
-    return codes, distinct + len(rows)

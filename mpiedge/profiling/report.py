@@ -5,35 +5,15 @@ import io
 import json
 import time
 
-import numpy as np
-
 from mpiedge.errors import Stopped
-from mpiedge.profiling import encode, interest, metanome, verification
+from mpiedge.profiling import interest, metanome, verification
 from mpiedge.profiling.encode import EncodedTable
 from mpiedge.profiling.findings import Found, FoundFds
 from mpiedge.profiling.output import columns_of, fd_lines, ind_lines, ucc_lines, write_lines
 from mpiedge.profiling.statistics import describe_columns
-from mpiedge.profiling.whole import estimate_bytes
 
 SHOWN = 5
 MOST_SHOWN = 50
-
-
-def estimate(world, tables: list, blocks: list, wanted: set[str]) -> dict[str, float]:
-    """Collective: bytes this rank will hold besides the dictionaries of its blocks, which are in memory by now and give
-    way to those of the whole tables: what of these travels at once, codes, discovery."""
-    codes = discovery = exchange = 0.0
-    for source, own in zip(tables, blocks):
-        width = len(source.columns)
-        distinct = world.sum(np.array([sum(len(block.texts[column]) for block in own) for column in range(width)]))
-        largest = max((encode.dictionary_bytes(own, column) for column in range(width)), default=0)
-        exchange = max(exchange, 3.0 * max(min(encode.EXCHANGE_BYTES, encode.dictionary_bytes(own)), largest))
-        rows = int(world.sum(np.array([sum(block.rows for block in own)]))[0])
-        distinct = np.minimum(distinct, rows).tolist()
-        codes += rows * sum(encode.unsigned(count).itemsize for count in distinct)
-        if wanted & {"fd", "ucc"}:
-            discovery = max(discovery, estimate_bytes(rows, distinct, width))
-    return {"exchange": exchange, "codes": codes, "discovery": discovery}
 
 
 def describe(stage, tables: list[EncodedTable]) -> dict:

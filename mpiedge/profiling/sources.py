@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mpiedge.errors import InputError
-from mpiedge.kernels import dictionary
-from mpiedge.profiling.encode import Block, encode_arrays, encode_cells
+from mpiedge.kernels import cells
+from mpiedge.profiling.local import LocalTable
 from mpiedge.store.access import InputFile
 from mpiedge.store.layout import table_name
 from mpiedge.store.ranges import BLOCK_BYTES, Dialect, RecordRange, read_head, read_header, record_ranges
@@ -18,7 +18,8 @@ from mpiedge.store.tables import Table
 
 DELIMITERS = ",;\t|"
 HEAD_BYTES = 1 << 16
-BLOCK_COPIES = 16  # a block as text, as cells and as hashes, and its own dictionaries
+MOST_BLOCK_BYTES = 1 << 20
+MANY_BLOCKS = 256  # enough to share between ranks; fewer and larger ones cost less
 CLEAN = "mpiedge-clean repairs such files"
 
 
@@ -46,6 +47,15 @@ class CsvTable:
         return access.read_bytes(self.file, *self.ranges[block][:2])
 
     @property
+    def rows(self) -> int:
+        return sum(part.records for part in self.ranges)
+
+    @property
+    def block_bytes(self) -> int:
+        """The size of the largest block."""
+        return max((part.stop - part.start for part in self.ranges), default=0)
+
+    @property
     def text_bytes(self) -> int:
         return self.file.size
 
@@ -54,20 +64,25 @@ class CsvTable:
         """What the manifest says of the input."""
         return {"bytes": self.file.size}
 
-    def encode(self, text: bytes, block: int, order: int, null: bytes | None) -> Block:
-        """Local: encodes a block. Raises InputError with the line for bytes that are not UTF-8 and ragged records."""
+    def encode(self, text: bytes, block: int, order: int, null: bytes | None, local: LocalTable) -> int:
+        """Local: adds a block to what this rank has read; its rows.
+
+        Raises InputError with the line for bytes that are not UTF-8 and ragged records.
+        """
         try:
             text.decode()
         except UnicodeDecodeError as error:
             raise self._problem(text, block, error.start, "the text is not UTF-8") from None
         try:
-            cells = dictionary.csv_cells(text, self.dialect.delimiter, len(self.columns))
-        except dictionary.RaggedRecord as error:
+            found = cells.csv_cells(text, self.dialect.delimiter, len(self.columns),
+                                    records=self.ranges[block].records)
+        except cells.RaggedRecord as error:
             cause = f"the record has {error.cells} cells where the first has {len(self.columns)}"
             if error.cells < 0:
                 cause = "a quote is never closed"
             raise self._problem(text, block, error.offset, cause) from None
-        return encode_cells(order, *cells, null)
+        local.add_cells(order, found, null)
+        return len(found.places)
 
     def _problem(self, text: bytes, block: int, offset: int, cause: str) -> InputError:
         before = text[:offset]
@@ -103,6 +118,15 @@ class StoreTable:
         return [arrays[name] for name in self.columns]
 
     @property
+    def rows(self) -> int:
+        return self.table.rows
+
+    @property
+    def block_bytes(self) -> int:
+        """About the size of a block."""
+        return self.text_bytes // max(1, self.blocks)
+
+    @property
     def text_bytes(self) -> int:
         """About the size of the table as text: parts are compressed."""
         return 3 * sum(part["bytes"] for part in self.table.parts)
@@ -113,9 +137,10 @@ class StoreTable:
         sums = "".join(part["sha256"] for part in self.table.parts)
         return {"rows": self.table.rows, "sha256": hashlib.sha256(sums.encode()).hexdigest()}
 
-    def encode(self, arrays: list[np.ndarray], block: int, order: int, null: bytes | None) -> Block:
-        """Local: encodes a block."""
-        return encode_arrays(order, arrays, null)
+    def encode(self, arrays: list[np.ndarray], block: int, order: int, null: bytes | None, local: LocalTable) -> int:
+        """Local: adds a block to what this rank has read; its rows."""
+        local.add_arrays(order, arrays, null)
+        return self.table.chunk_rows[block]
 
 
 def open_csvs(stage, paths: list[str], delimiter: str | None, header: bool) -> list[CsvTable]:
@@ -145,7 +170,9 @@ def open_csv(stage, path: str, delimiter: str | None, header: bool) -> CsvTable:
     renamed = [f"{old} -> {new}" for old, new in zip(first, columns) if old != new] if header else []
     if renamed:
         stage.warn(f"{path}: empty or repeated column names were changed: {', '.join(renamed[:5])}")
-    return CsvTable(path, table_name(path), columns, file, dialect, record_ranges(stage, file, dialect))
+    block_bytes = min(MOST_BLOCK_BYTES, max(BLOCK_BYTES, file.size // MANY_BLOCKS))
+    ranges = record_ranges(stage, file, dialect, block_bytes)
+    return CsvTable(path, table_name(path), columns, file, dialect, ranges)
 
 
 def _check_encoding(path: str, head: bytes) -> None:
@@ -201,15 +228,24 @@ def unique_names(cells: list[str]) -> list[str]:
     return names
 
 
-def encode_blocks(stage, tables: list, null: bytes | None) -> list[list[Block]]:
-    """Collective: encodes every block of every table on the queue; this rank's blocks by table.
+def read_tables(stage, tables: list, null: bytes | None, new_local) -> list[LocalTable]:
+    """Collective: reads every block of every table on the queue; what this rank has read of each.
 
-    Raises the InputError of the first bad record on every rank, and MemoryPlanError when the budget is too small for a
-    few blocks at once and codes of about half the size of the text, or for the distinct values, which are known only
-    when they are met.
+    new_local(width): an empty LocalTable. Raises the InputError of the first bad record on every rank.
     """
     tasks = [(table, block) for table, source in enumerate(tables) for block in range(source.blocks)]
     order = {task: index for index, task in enumerate(tasks)}
+    locals_ = [new_local(len(source.columns)) for source in tables]
+    with stage.phase("encode"):
+        encode_tasks(stage, tables, tasks, null, lambda task: (order[task], locals_[task[0]]))
+    return locals_
+
+
+def encode_tasks(stage, tables: list, tasks: list[tuple], null: bytes | None, place) -> list[tuple]:
+    """Collective: encodes blocks (table, block) on the queue; this rank's (task, rows).
+
+    place(task): the number of the block and the LocalTable it goes to. Raises as `read_tables`.
+    """
     problems: list = []
 
     def work(task):
@@ -217,22 +253,15 @@ def encode_blocks(stage, tables: list, null: bytes | None) -> list[list[Block]]:
         try:
             with stage.phase("read", "io"):
                 data = source.read(stage.access, task[1])
-            block = source.encode(data, task[1], order[task], null)
-            stage.heed_budget()
-            stage.timings.add(items=block.rows)
-            return block
+            rows = source.encode(data, task[1], *place(task)[:1], null, place(task)[1])
+            stage.timings.add(items=rows)
+            return rows
         except InputError as error:
-            problems.append([order[task], error.subject, error.cause, error.remedy])
-            return None
+            problems.append([*task, error.subject, error.cause, error.remedy])
+            return 0
 
-    text = sum(source.text_bytes for source in tables)
-    stage.foresee(blocks=BLOCK_COPIES * BLOCK_BYTES, table=text / 2)
-    with stage.phase("encode"):
-        done = stage.queue.run(tasks, work, name="encode")
+    done = stage.queue.run(tasks, work, name="encode")
     found = sorted(problem for message in stage.world.allgather(problems) for problem in message)
     if found:
-        raise everywhere(InputError(*found[0][1:]))
-    local: list[list[Block]] = [[] for _ in tables]
-    for task, block in done:
-        local[task[0]].append(block)
-    return local
+        raise everywhere(InputError(*found[0][2:]))
+    return done

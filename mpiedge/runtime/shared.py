@@ -37,6 +37,16 @@ def shared_array(world, shape, dtype, *, folder=None) -> np.ndarray:
     return np.frombuffer(mapped, dtype, count).reshape(shape)
 
 
+def leave_to_kernel(array: np.ndarray) -> None:
+    """Local: pages of a mapped file need not count as this rank's memory until they are touched again."""
+    memory = array
+    while isinstance(memory, np.ndarray):
+        memory = memory.base
+    memory = memory.obj if isinstance(memory, memoryview) else memory
+    if isinstance(memory, mmap.mmap):
+        memory.madvise(mmap.MADV_DONTNEED)
+
+
 def _map_memory(world, size: int) -> mmap.mmap | None:
     """Collective over a host: memory without a name, which the others open through the leader's open file."""
     file = -1

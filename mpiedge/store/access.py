@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,10 @@ class InputFile:
 
 
 class Access:
-    """Reads and writes the run folder `run` on behalf of this rank."""
+    """Reads and writes the run folder `run` on behalf of this rank.
+
+    scratch: a folder of this run that rank 0 sees; scratch_here: one that this rank sees.
+    """
 
     def __init__(self, world, mail, run: Path, scratch: str | None = None):
         """Collective: finds out who sees the folder."""
@@ -49,6 +53,7 @@ class Access:
         self.scratch = self._own_scratch(scratch) if scratch else self.run / ".scratch"
         self.mode = self._find_mode()
         self.sees_run = self.mode == "shared" or world.is_root
+        self.scratch_here = self.scratch if self.sees_run else Path(scratch or tempfile.gettempdir())
         for kind in ("bytes", "part", "write"):
             mail.handle(f"access.{kind}", getattr(self, f"_serve_{kind}"))
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pandas
+from encoding import encode_arrays
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpiedge.profiling.encode import encode_arrays, merge_blocks
 from mpiedge.profiling.inds import discover_inds
 from mpiedge.profiling.statistics import describe_columns
 from mpiedge.profiling.validate import texts_of
@@ -22,7 +22,10 @@ def columns_of(block) -> list[np.ndarray]:
 class Alone:
     """A world of one rank, for the oracle."""
 
-    rank, size = 0, 1
+    rank, size, node, nodes, node_rank, node_size = 0, 1, 0, 1, 0, 1
+
+    def node_barrier(self):
+        pass
 
     def allgather(self, message):
         return [message]
@@ -33,18 +36,35 @@ class Alone:
         return messages
 
 
-def profile(world, blocks, owner):
+def profile(world, blocks, owner, **options):
     """Everything the profile stage makes of a table whose block i is read by rank owner(i)."""
-    mine = [encode_arrays(order, columns_of(block)) for order, block in enumerate(blocks) if owner(order) == world.rank]
-    rows, columns = merge_blocks(world, mine, 2)
+    mine = {order: columns_of(block) for order, block in enumerate(blocks) if owner(order) == world.rank}
+    rows, columns = encode_arrays(world, mine, 2, **options)
     values = [column.values for column in columns]
     return rows, columns, describe_columns(world, values, [rows] * 2, [None] * 2), discover_inds(world, values)
 
 
-@given(blocks, st.integers(0, 5))
-def test_any_share_of_the_blocks_gives_the_same(world, blocks, turn):
-    """Codes are those of pandas.factorize; statistics and inclusions those of one rank, whoever read which block."""
-    rows, columns, described, pairs = profile(world, blocks, lambda order: (order * order + turn) % world.size)
+class Apart:
+    """The ranks as if each were on a host of its own."""
+
+    def __init__(self, world):
+        self._world = world
+        self.node, self.nodes, self.node_rank, self.node_size = world.rank, world.size, 0, 1
+
+    def __getattr__(self, name):
+        return getattr(self._world, name)
+
+    def node_barrier(self):
+        pass
+
+
+@given(blocks, st.integers(0, 5), st.booleans(), st.sampled_from([{}, {"pass_bytes": 40}, {"allowance_bytes": 1},
+                                                                  {"pass_bytes": 1, "spill_ids": True}]))
+def test_any_share_of_the_blocks_gives_the_same(world, blocks, turn, apart, options):
+    """Codes are those of pandas.factorize; statistics and inclusions those of one rank, whoever read which block, on
+    one host or several, in one pass or many, with strings and ids in memory or in scratch."""
+    rows, columns, described, pairs = profile(Apart(world) if apart else world, blocks,
+                                              lambda order: (order * order + turn) % world.size, **options)
     together = [row for block in blocks for row in block]
     assert rows == len(together)
     for index, column in enumerate(columns):
@@ -57,9 +77,9 @@ def test_any_share_of_the_blocks_gives_the_same(world, blocks, turn):
     assert described == (alone if world.rank == 0 else [])
 
 
-def test_missing_cells_told_apart_alike(world):
-    """With null_unequal every rank has the same codes."""
+def test_missing_cells_told_apart_alike(world, shared_tmp_path):
+    """With null_unequal every rank has the same codes, also in a mapped file."""
     cells = np.array(["", "a", ""], object)
-    mine = [encode_arrays(order, [cells]) for order in range(5) if order % world.size == world.rank]
-    _, (column,) = merge_blocks(world, mine, 1, null_unequal=True)
+    mine = {order: [cells] for order in range(5) if order % world.size == world.rank}
+    _, (column,) = encode_arrays(world, mine, 1, null_unequal=True, folder=shared_tmp_path)
     assert column.distinct == 11 and column.codes.tolist() == [0, 1, 2, 3, 1, 4, 5, 1, 6, 7, 1, 8, 9, 1, 10]

@@ -1,0 +1,185 @@
+"""What tables will take in memory, judged from a few of their blocks before they are read; what does not fit goes to
+scratch: first the strings of large dictionaries, then the ids and codes of the rows."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mpiedge.kernels import dictionary
+from mpiedge.profiling.buckets import least_bytes
+from mpiedge.profiling.encode import PASS_BYTES, EncodedTable, unsigned
+from mpiedge.profiling.local import LocalTable
+from mpiedge.profiling.sources import encode_tasks
+from mpiedge.profiling.spill import Spill
+from mpiedge.profiling.whole import estimate_bytes
+from mpiedge.runtime import resources
+
+SAMPLE_BLOCKS = 8
+UNSAMPLED_BYTES = 16 << 20
+"""Tables with less text are not sampled: every cell may be another."""
+
+STRING_BYTES = 24
+"""What a string of a dictionary takes besides its text: its end, its slot, room to grow."""
+
+VALUE_BYTES = STRING_BYTES + 16
+"""What a distinct value takes that is kept: also its length, code and count."""
+
+PASS_COPIES = 5
+"""The strings of a pass: chosen, packed, received, and in the dictionary that numbers them."""
+
+BLOCK_COPIES = 8
+"""A block as text, as cells and as ids."""
+
+LEAST_BYTES = 12 << 20
+"""Dictionaries get at least so much."""
+
+ENOUGH_REPEATS = 10
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is expected of a table: its rows, per column the distinct values and their text in bytes."""
+
+    rows: int
+    distinct: np.ndarray
+    text: np.ndarray
+
+    def codes(self) -> float:
+        """Bytes of the codes of all rows."""
+        return self.rows * float(sum(unsigned(int(count)).itemsize for count in self.distinct))
+
+    def values(self, ranks: int) -> float:
+        """Bytes of a rank's share of the distinct values."""
+        return float((self.text + VALUE_BYTES * self.distinct).sum()) / ranks
+
+    def dictionaries(self, ranks: int) -> float:
+        """Bytes of the dictionaries of a rank, which meets at most as many values as it has rows."""
+        met = np.minimum(self.distinct, self.rows / ranks)
+        return float((met * (self.text / np.maximum(self.distinct, 1) + STRING_BYTES)).sum())
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How tables are read: what dictionaries of a rank may take (None: anything), strings sent at once, and the folder
+    of the codes (None: memory)."""
+
+    allowance_bytes: int | None
+    pass_bytes: int
+    codes_folder: Path | None
+    scratch: Path
+
+    def new_local(self, width: int) -> LocalTable:
+        """Local: an empty table of a rank."""
+        return LocalTable(width, self.allowance_bytes, Spill(self.scratch), self.codes_folder is not None)
+
+
+def plan_reading(stage, tables: list, wanted: set[str], null: bytes | None) -> Plan:
+    """Collective: prints what reading will take and decides what goes to scratch. Raises MemoryPlanError when not even
+    that would fit."""
+    world = stage.world
+    expected = [expect(stage, tables, index, null) for index in range(len(tables))]
+    sharing = int(world.min(np.array([world.node_size]))[0])
+    blocks = float(BLOCK_COPIES * max((source.block_bytes for source in tables), default=0))
+    codes = sum(one.codes() for one in expected) / sharing
+    strings = sum(one.dictionaries(world.size) for one in expected)
+    ids = max((one.codes() for one in expected), default=0.0) / world.size - codes  # they become the codes
+    least, most = later_bytes(world, expected, wanted)
+    passes = 0.0 if world.size == 1 else PASS_COPIES * min(PASS_BYTES, strings)
+    held = int(world.max(np.array([resources.current_rss_bytes()]))[0])
+    free = stage.budget_bytes - held - blocks
+    if codes + max(strings + passes + max(ids, 0.0), most) <= free:
+        stage.foresee(codes=codes, **_larger(encoding=blocks + strings + passes + max(ids, 0.0), discovery=most))
+        spared = max(free - codes - passes - max(ids, 0.0), LEAST_BYTES)
+        return Plan(int(spared), PASS_BYTES, None, stage.access.scratch_here)
+    # Strings go to scratch from here on; the codes too, when they leave too little for the rest.
+    on_disk = codes + max(2 * LEAST_BYTES + max(ids, 0.0), min(2 * least, most)) > free
+    kept = 0.0 if on_disk else codes + max(ids, 0.0)
+    largest = max((int(one.distinct.max(initial=0)) for one in expected), default=0)
+    mapping = 12.0 * largest / world.size
+    share = max(free - kept - mapping, 0.0)
+    allowance = max(LEAST_BYTES, share / 2)
+    pass_bytes = int(min(PASS_BYTES, max(1 << 20, share / (2 * PASS_COPIES))))
+    encoding = blocks + mapping + max(min(allowance, strings) * 1.5, PASS_COPIES * pass_bytes)
+    stage.foresee(codes=kept, **_larger(encoding=encoding, discovery=max(least, min(most, free - kept))))
+    stage.detail(f"scratch {stage.access.scratch_here}: strings of the dictionaries"
+                 + (f", codes of {codes * sharing / 1e6:.0f} MB" if on_disk else ""))
+    return Plan(int(allowance), pass_bytes, stage.access.scratch_here if on_disk else None, stage.access.scratch_here)
+
+
+def _larger(**items: float) -> dict[str, float]:
+    name = max(items, key=items.get)
+    return {name: items[name]}
+
+
+def expect(stage, tables: list, index: int, null: bytes | None) -> Expected:
+    """Collective: what is expected of a table: from a sample of its blocks, or at most as many values as cells."""
+    source, width = tables[index], len(tables[index].columns)
+    if source.text_bytes <= UNSAMPLED_BYTES or source.blocks <= 2 * SAMPLE_BLOCKS:
+        return Expected(source.rows, np.full(width, float(source.rows)),
+                        np.full(width, source.text_bytes / max(width, 1)))
+    chosen = [(index, int(block)) for block in np.linspace(0, source.blocks - 1, SAMPLE_BLOCKS)]
+    locals_: dict = {}
+    encode_tasks(stage, tables, chosen, null, partial(_own_table, locals_, width))
+    messages = _sampled(stage.world, locals_, width)
+    rows = sum(message["rows"] for message in messages)
+    found = [_estimate([message["hashes"][column] for message in messages],
+                       [message["lengths"][column] for message in messages], rows, source.rows)
+             for column in range(width)]
+    return Expected(source.rows, np.array([count for count, _ in found]), np.array([size for _, size in found]))
+
+
+def _own_table(locals_: dict, width: int, task: tuple) -> tuple[int, LocalTable]:
+    return 0, locals_.setdefault(task, LocalTable(width))
+
+
+def _sampled(world, locals_: dict, width: int) -> list[dict]:
+    """Collective: of every sampled block the rows and, per column, the hashes and lengths of the distinct values."""
+    own = []
+    for task, local in sorted(locals_.items()):
+        strings = [column.dictionary.strings() for column in local.columns]
+        own.append({"task": list(task), "rows": sum(local.rows), "lengths": [length for _, length in strings],
+                    "hashes": [dictionary.hashes(*one) for one in strings]})
+    every = [entry for message in world.allgather(own) for entry in message]
+    return sorted(every, key=lambda entry: entry["task"])
+
+
+def _estimate(hashes: list[np.ndarray], lengths: list[np.ndarray], sampled: int, rows: int) -> tuple[float, float]:
+    """Local: distinct values of a column and their text in bytes, rather too many: values met in one sampled block only
+    grow with the rows, or to 1.3 times Chao's estimate (1984), where enough values were met in exactly two blocks."""
+    values, first, blocks = np.unique(np.concatenate(hashes), return_index=True, return_counts=True)
+    once, twice = int((blocks == 1).sum()), int((blocks == 2).sum())
+    count = len(values) - once + once * rows / max(sampled, 1)
+    if twice >= ENOUGH_REPEATS:
+        count = min(count, len(values) + 1.3 * once * once / (2 * twice))
+    count = min(count, float(rows))
+    return count, count * float(np.concatenate(lengths)[first].mean()) if len(values) else 0.0
+
+
+def later_bytes(world, expected: list[Expected], wanted: set[str]) -> tuple[float, float]:
+    """Collective: what a rank needs once the tables are read, besides the codes: at least, and to be fast."""
+    sharing = int(world.min(np.array([world.node_size]))[0])
+    least = most = 0.0
+    for one in expected if wanted & {"fd", "ucc"} else []:
+        distinct = one.distinct.tolist()
+        most = max(most, float(estimate_bytes(one.rows, distinct, node_ranks=sharing)))
+        least = max(least, min(most, float(least_bytes(one.rows, distinct))))
+    values = 0.0
+    if wanted - {"fd", "ucc"}:
+        values = sum(one.values(world.size) for one in expected)
+        # Numbers of a column meet on one rank as values and counts, and are sorted there.
+        largest = max((float(one.distinct.max(initial=0)) for one in expected), default=0.0)
+        statistics = values / 2 + 48.0 * largest
+        least, most = max(least, statistics), max(most, statistics)
+    return values + least, values + most
+
+
+def plan_discovery(stage, tables: list[EncodedTable], wanted: set[str]) -> None:
+    """Collective: prints what the work on encoded tables will take besides them. Raises MemoryPlanError."""
+    expected = [Expected(table.rows, np.array([float(column.distinct) for column in table.columns]),
+                         np.zeros(len(table.columns))) for table in tables]
+    least, most = later_bytes(stage.world, expected, wanted)
+    values = sum(one.values(stage.world.size) for one in expected) if wanted - {"fd", "ucc"} else 0.0
+    spare = float(stage.world.min(np.array([stage.budget_bytes - resources.current_rss_bytes()], np.float64))[0])
+    stage.plan(discovery=max(least - values, min(most - values, spare)))

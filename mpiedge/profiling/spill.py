@@ -1,0 +1,56 @@
+"""Arrays of one rank in a file of the scratch folder, written one after another and read back in parts."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mpiedge.errors import EnvironmentProblem
+
+
+class Piece(NamedTuple):
+    """Where an array lies in the file."""
+
+    offset: int
+    count: int
+    dtype: np.dtype
+
+
+class Spill:
+    """A file without a name, made when it is first written to: it ends with this rank, however that ends."""
+
+    def __init__(self, folder: Path | None = None):
+        self.folder = Path(folder or tempfile.gettempdir())
+        self._file = None
+        self.nbytes = 0
+
+    def append(self, array: np.ndarray) -> Piece:
+        """Local: writes a one-dimensional array. Raises EnvironmentProblem when the folder has no room."""
+        piece = Piece(self.nbytes, len(array), array.dtype)
+        try:
+            if self._file is None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._file = tempfile.TemporaryFile(dir=self.folder, buffering=0)  # noqa: SIM115 - as long as the spill
+            data = memoryview(np.ascontiguousarray(array)).cast("B") if len(array) else b""
+            while len(data):
+                written = os.pwrite(self._file.fileno(), data, self.nbytes)
+                data, self.nbytes = data[written:], self.nbytes + written
+        except OSError as error:
+            raise EnvironmentProblem(self.folder, error.strerror or str(error),
+                                     "Free space or choose another folder with --scratch") from error
+        return piece
+
+    def read(self, piece: Piece, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Local: items [start, stop) of an array that was written. Raises EnvironmentProblem."""
+        stop = piece.count if stop is None else stop
+        array = np.empty(stop - start, piece.dtype)
+        view = memoryview(array).cast("B") if len(array) else b""
+        offset = piece.offset + start * piece.dtype.itemsize
+        while len(view):
+            read = os.preadv(self._file.fileno(), [view], offset)
+            if read == 0:
+                raise EnvironmentProblem(self.folder, "a scratch file ends too early", "Check the disk")
+            view, offset = view[read:], offset + read
+        return array

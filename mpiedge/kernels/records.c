@@ -2,10 +2,41 @@
 
 #include <stdint.h>
 
+#include "special.h"
+
 /* The same numbers stand in mpiedge/kernels/records.py. */
 enum { START_RECORD, START_FIELD, IN_FIELD, IN_QUOTED, QUOTE_IN_QUOTED, ESCAPED_IN_FIELD, ESCAPED_IN_QUOTED, AFTER_CR };
 enum { STATE, RECORDS, LINES, FIRST_CUT, RECORDS_TO_CUT, LINES_TO_CUT, OPENED, OPENED_LINE, LONGEST, LONGEST_AT, ENTRY_LINES,
        ENTRY_CLOSED };
+
+typedef struct {
+    const uint8_t *data;
+    int64_t size, base;
+    uint64_t mask;
+    special_vector special[5];
+    int escapes;
+} skipper;
+
+/* The first special byte at or after i, or i itself in the last bytes: between them neither the inside of a field nor that
+ * of quotes is left. */
+static inline int64_t skip(skipper *bytes, int64_t i)
+{
+    while (i < bytes->size) {
+        const int64_t base = i & ~(int64_t)(SPECIAL_BYTES - 1);
+        if (base != bytes->base) {
+            if (base + SPECIAL_BYTES > bytes->size)
+                return i;
+            bytes->base = base;
+            bytes->mask = bytes->escapes ? special_mask(bytes->data + base, bytes->special, 5)
+                                         : special_mask(bytes->data + base, bytes->special, 4);
+        }
+        const uint64_t rest = bytes->mask >> (i - base);
+        if (rest)
+            return i + __builtin_ctzll(rest);
+        i = base + SPECIAL_BYTES;
+    }
+    return bytes->size;
+}
 
 /* dialect: delimiter, quote, escape; -1 where there is none. next: the byte after the block, -1 at the end of the file.
  * A line ends at \n, \r or \r\n; a blank line is no record. Offsets are relative to the block. */
@@ -16,7 +47,16 @@ void mpiedge_records_scan(const uint8_t *data, int64_t size, int64_t next, const
     int64_t opened = -1, opened_line = 0, longest = 0, longest_at = -1, entry_lines = 0;
     int entry_closed = state != IN_QUOTED && state != ESCAPED_IN_QUOTED && state != QUOTE_IN_QUOTED;
 
+    skipper bytes = {data, size, -1, 0,
+                     {special_fill(delimiter), special_fill('\n'), special_fill('\r'),
+                      special_fill(quote >= 0 ? quote : '\n'), special_fill(escape >= 0 ? escape : '\n')},
+                     escape >= 0};
+
     for (int64_t i = 0; i < size; i++) {
+        if (state == IN_FIELD || state == IN_QUOTED) {
+            i = skip(&bytes, i);
+            if (i >= size) break;
+        }
         const int c = data[i];
         const int newline = c == '\n' || c == '\r';
         const int crlf = c == '\r' && (i + 1 < size ? data[i + 1] : next) == '\n';

@@ -3,7 +3,7 @@
 #define MPIEDGE_SPECIAL_H
 #include <stdint.h>
 
-enum { SPECIAL_BYTES = 64, SPECIAL_KINDS = 5 };
+enum { SPECIAL_BYTES = 64 };
 
 #if defined(__SSE2__)
 #include <emmintrin.h>

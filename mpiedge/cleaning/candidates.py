@@ -21,11 +21,12 @@ GRAM_SIZE, GRAM_BITS, FEATURE_BITS = 4, 20, 22
 MOST_SHARE, MOST_COUNT = 0.1, 300  # a gram in more than a tenth of the records (or 300) tells nothing
 FLOOR = 0.1
 FEATURE_FLOOR = 0.02
-LEAST, MOST = 15, 250
+LEAST, MOST, FEWEST = 15, 250, 3
 SMALL_PAIRS, PAIRS = 1_500_000, 2_500_000  # neighbours kept in all
 POSTINGS = 100_000  # mean visits per record above which only the rarest features are searched
 BUDGET = 30_000
 INDEX_BLOCK, QUERY_BLOCK, PAIR_BLOCK = 32_768, 512, 16_384
+INDEX_SHARE = 0.75  # of the budget, full with what is there already and the index
 SLICE_S = 0.05
 SEGMENT, SEGMENTS = 2048, 64
 
@@ -61,7 +62,7 @@ def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: 
     exhaustive: every pair of records is compared in all its grams, whatever the cost. Messages: a sum of gram counts,
     then every candidate to every rank (8 bytes each).
     """
-    texts, values = records.texts, values_of(records, rows)
+    texts, values = records.texts, records.values_of(rows)
     documents = len(values)
     most_frequent = documents if exhaustive else max(MOST_SHARE * documents, MOST_COUNT)
 
@@ -76,6 +77,7 @@ def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: 
         searched = weighed(FEATURE_BITS, GRAMS | WORD_PAIRS | WHOLE_VALUES)
     most = neighbours_per_record(documents)
     limits = (min(LEAST, most), most, int((FEATURE_FLOOR if bounded else FLOOR) * UNIT))
+    records.room.give_back()
     found = _search(stage, texts, values, searched, BUDGET if bounded else 0, limits, sources)
     summary = {"neighbours": list(limits[:2]), "grams_in_use": len(searched.idf),
                "bounded": f"each record's rarest features up to {BUDGET:,} visits" if bounded else "no"}
@@ -89,15 +91,10 @@ def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: 
     return Candidates(a, b, score, grams, {"candidates": len(a), **summary})
 
 
-def values_of(records, rows: np.ndarray) -> np.ndarray:
-    """Local: value numbers of these rows (all of them without a copy)."""
-    return records.codes if len(rows) == records.rows else records.codes[rows]
-
-
 def neighbours_per_record(documents: int) -> int:
     """Local: neighbours at most: 250, in larger tables SMALL_PAIRS in all but 25 each, at last PAIRS in all."""
     documents = max(documents, 1)
-    return int(np.clip(min(max(SMALL_PAIRS // documents, 25), PAIRS // documents), 8, MOST))
+    return int(np.clip(min(max(SMALL_PAIRS // documents, 25), PAIRS // documents), FEWEST, MOST))
 
 
 def _search(stage, texts, values, grams, budget: int, limits, sources) -> list[dict]:
@@ -146,7 +143,7 @@ def _groups(stage, texts, values, grams, budget: int) -> list[tuple[int, int, in
     entries = len(cosine.vectors(texts, values[sample], grams, budget)[1]) / max(len(sample), 1)
     block_bytes = 4 * len(grams.idf) + 4 * entries * min(INDEX_BLOCK, max(documents, 1))
     building_bytes = 10 * entries * min(INDEX_BLOCK, max(documents, 1))
-    room = max(stage.budget_bytes - resources.current_rss_bytes() - building_bytes, 0) * 0.8
+    room = max(INDEX_SHARE * stage.budget_bytes - resources.current_rss_bytes() - building_bytes, 0)
     room = float(stage.world.min(np.array([room]))[0])
     step = max(int(room // max(block_bytes, 1)), 1) * INDEX_BLOCK
     total = int(grams.frequency.sum(dtype=np.int64))

@@ -5,11 +5,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mpiedge.cleaning import linkage, onecolumn, twins
-from mpiedge.cleaning.candidates import FEATURE_BITS, GRAM_BITS, find_candidates, neighbours_per_record
+from mpiedge.cleaning.candidates import (
+    FEATURE_BITS,
+    GRAM_BITS,
+    INDEX_SHARE,
+    find_candidates,
+    neighbours_per_record,
+)
 from mpiedge.cleaning.clusters import cluster
 from mpiedge.cleaning.exact import first_equal_rows
 from mpiedge.cleaning.matching import dependence_discount, fit, logistic, prevalence_cut
 from mpiedge.cleaning.records import read_records
+from mpiedge.cleaning.room import MAPPED_BYTES
 from mpiedge.cleaning.scoring import Scorer, chance_levels, compare_candidates, gather_pairs, joined
 from mpiedge.cleaning.similarity import Comparison
 from mpiedge.cleaning.versions import find_versions
@@ -18,7 +25,7 @@ REVIEW_FLOOR = 0.1  # probability from which a pair is listed
 REVIEW_WEIGHT = float(np.log(REVIEW_FLOOR / (1 - REVIEW_FLOOR)))
 ATTEMPTS = 3
 # for the memory plan, measured on tables of 10,000 and 200,000 rows
-MODULES_BYTES, LARGE_TABLE, TYPICAL_NEIGHBOURS, TYPICAL_FEATURES = 15 << 20, 30_000, 40, 70
+PROGRAMS_BYTES, MODULES_BYTES, LARGE_TABLE, TYPICAL_NEIGHBOURS, TYPICAL_FEATURES = 75 << 20, 15 << 20, 30_000, 40, 70
 
 
 @dataclass
@@ -78,12 +85,16 @@ def estimate_bytes(rows: int, columns: int, mean_row_bytes: float, budget_bytes:
 
     The postings of the search shrink with the budget (they are made group by group), the rest does not.
     """
-    records = rows * (4 * columns + 1.2 * mean_row_bytes)
+    def held(size: float) -> float:
+        return size if size < MAPPED_BYTES else MAPPED_BYTES / 2  # the rest of it is left to the system
+
+    records = held(4 * rows * columns) + held(rows * mean_row_bytes) + held(4 * rows * columns) + 40 * rows
     pairs = rows * min(neighbours_per_record(rows), TYPICAL_NEIGHBOURS)
     postings = 4 * rows * (mean_row_bytes if rows < LARGE_TABLE else min(mean_row_bytes, TYPICAL_FEATURES))
     tables = 4 * ((1 << GRAM_BITS) + (1 << FEATURE_BITS if rows >= LARGE_TABLE else 0)) + columns * (1 << 19)
-    search = min(postings, max(budget_bytes - records - tables, budget_bytes / 8)) + 1.5 * tables + 8 * pairs
-    return int(MODULES_BYTES + records + max(search, tables + 1.2 * pairs * (16 + columns)))
+    room = max(INDEX_SHARE * budget_bytes - PROGRAMS_BYTES - records - tables, budget_bytes / 8)
+    search = min(postings, room) + 1.5 * tables + 8 * pairs
+    return int(MODULES_BYTES + records + max(search, tables + pairs * (16 + columns)))
 
 
 def _near_duplicates(stage, records, rows, exhaustive: bool) -> Duplicates:

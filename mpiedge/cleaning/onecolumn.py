@@ -10,7 +10,7 @@ import numpy as np
 from rapidfuzz import process
 from rapidfuzz.distance import JaroWinkler
 
-from mpiedge.cleaning.candidates import PAIR_BLOCK, find_candidates, values_of
+from mpiedge.cleaning.candidates import PAIR_BLOCK, find_candidates
 from mpiedge.cleaning.clusters import cluster
 from mpiedge.cleaning.scoring import gather_pairs
 from mpiedge.cleaning.versions import find_versions
@@ -130,7 +130,7 @@ def find(stage, records, rows, exhaustive: bool, review: float):
         candidates = find_candidates(stage, records, rows, exhaustive=exhaustive)
     a, b = candidates.a, candidates.b
     with stage.phase("compare"):
-        scorer = WordScorer(records.texts, values_of(records, rows), candidates.grams, read_words(stage, records, rows))
+        scorer = WordScorer(records.texts, records.values_of(rows), candidates.grams, read_words(stage, records, rows))
 
         def work(task):
             parts = []

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mpiedge.cleaning.room import Room
 from mpiedge.kernels.cosine import Texts
 
 LEAST_FILL = 0.02  # a column filled in fewer rows tells too little
 DIGEST_BYTES = 16
 PIECE = 16384
 ODD = "surrogatepass"  # halves of a character pair, left by a broken encoding, are cells like others
-ENCODED = ("hash", "length", "text", "code")
+TEXTS = ("length", "text", "code")
+CELLS_PER_PASS = 4_000_000  # a larger table is read several times, some columns each time
+CHUNKS_AT_ONCE = 32
 WORD = re.compile(r"[^\W\d_]{3}")
 FRACTION = re.compile(r"[0-9]+\.[0-9]*[1-9][0-9]*")
 UNWORDED = re.compile(r"[^\w.@]+")
@@ -20,7 +23,7 @@ UNWORDED = re.compile(r"[^\w.@]+")
 
 @dataclass
 class Records:
-    """The columns used for comparison, replicated on every rank.
+    """The columns used for comparison, within reach of every rank; large tables lie in mapped files (`room`).
 
     names: columns in table order; texts: all distinct values, column after column; spans: int64 (columns, 2), first and
     last + 1 value number of each column; codes: int32 (rows, columns) value number, -1 where missing; words:
@@ -34,10 +37,15 @@ class Records:
     words: np.ndarray
     fill: np.ndarray
     dropped: dict[str, str]
+    room: Room
 
     @property
     def rows(self) -> int:
         return len(self.codes)
+
+    def values_of(self, rows: np.ndarray) -> "Rows":
+        """Local: value numbers of some rows, looked up when they are needed."""
+        return Rows(self.codes, rows, self.room)
 
     @property
     def width(self) -> int:
@@ -47,7 +55,7 @@ class Records:
         """Local: the same records without some columns (values keep their numbers)."""
         kept = [column for column in range(self.width) if column not in columns]
         return Records([self.names[column] for column in kept], self.texts, self.spans[kept],
-                       np.ascontiguousarray(self.codes[:, kept]), self.words[kept], self.fill[kept], self.dropped)
+                       self.room.copy(self.codes, kept), self.words[kept], self.fill[kept], self.dropped, self.room)
 
     def worded(self, column: int) -> bool:
         """Local: whether most distinct values of a column hold a word of three letters: names, not numbers or dates."""
@@ -68,6 +76,20 @@ class Records:
         return [str(whole[start:stop], "utf-8", ODD) for start, stop in zip(starts, stops)]
 
 
+class Rows:
+    """Value numbers of chosen rows, int32 (len, columns), read on indexing: no copy of the table."""
+
+    def __init__(self, codes: np.ndarray, rows: np.ndarray, room: Room):
+        self.codes, self.rows, self.room = codes, rows, room
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, chosen) -> np.ndarray:
+        self.room.relax()
+        return self.codes[self.rows[chosen]]
+
+
 def normalise(text: str) -> str:
     """Lower case; every run of characters other than letter, digit, underscore, `.`, `@` becomes one blank; trimmed."""
     return UNWORDED.sub(" ", text.lower()).strip()
@@ -80,35 +102,45 @@ def read_records(stage, table, names: list[str], source_column: str | None):
     rank's [(first row, uint8 (rows, 16))] of the chunks it read, over `names`).
     """
     starts = np.concatenate([[0], np.cumsum(table.chunk_rows)]).astype(np.int64)
+    chunks = [(chunk,) for chunk in range(len(table.chunk_rows))]
+    columns = _Columns(names, table.chunk_rows, Room(stage))
+    step = max(CELLS_PER_PASS // max(table.rows, 1), 1)
+    digests, sources = [], None
+    for first in range(0, max(len(names), 1), step):
+        passed = range(first, min(first + step, len(names)))
 
-    def work(task):
-        (chunk,) = task
-        wanted = names if source_column is None else [*names, source_column]
-        cells = {name: _texts(array) for name, array in table.read(chunk, wanted).items()}
-        yield
-        message = {"digest": row_digests([cells[name] for name in names], table.chunk_rows[chunk])}
-        yield
-        for number, name in enumerate(names):
-            message.update({f"{number}_{key}": array for key, array in _encode(cells[name]).items()})
+        def work(task, passed=passed, first=first):
+            (chunk,) = task
+            extra = [source_column] if source_column is not None and first == 0 else []
+            wanted = [*(names if first == 0 else [names[number] for number in passed]), *extra]
+            cells = {name: _texts(array) for name, array in table.read(chunk, wanted).items()}
             yield
-        if source_column is not None:
-            message.update({f"source_{key}": array for key, array in _encode(cells[source_column], str).items()})
-        return message
+            message = {}
+            if first == 0:
+                message["digest"] = row_digests([cells[name] for name in names], table.chunk_rows[chunk])
+                yield
+            for number in passed:
+                message.update({f"{number}_{key}": array for key, array in _encode(cells[names[number]]).items()})
+                yield
+            if extra:
+                message.update({f"source_{key}": array for key, array in _encode(cells[source_column], str).items()})
+            return message
 
-    results = stage.queue.run([(chunk,) for chunk in range(len(table.chunk_rows))], work, name="reading records")
-    digests = [(int(starts[chunk]), message.pop("digest")) for (chunk,), message in results]
-    sources = None
-    if source_column is not None:
-        sources = _source_codes(_gathered(stage, results, "source_"))
-    columns = _Columns(names, table.rows)
-    for number in range(len(names)):  # one column at a time: no rank holds all chunks of all columns twice
-        columns.add(_gathered(stage, results, f"{number}_"))
+        results = stage.queue.run(chunks, work, name="reading records")
+        if first == 0:
+            digests = [(int(starts[chunk]), message.pop("digest")) for (chunk,), message in results]
+            if source_column is not None:
+                sources = _source_codes(_gathered(stage, results, "source_", ("hash", *TEXTS)))
+        for number in passed:
+            columns.add(stage, results, f"{number}_")
+        del results, work
     return columns.records(), sources, digests
 
 
-def _gathered(stage, results, prefix: str) -> list[dict]:
-    """Collective: one column's encoded chunks of all ranks in order; they leave `results`."""
-    mine = [(task, {key: message.pop(prefix + key) for key in ENCODED}) for task, message in results]
+def _gathered(stage, results, prefix: str, keys, chunks=None) -> list[dict]:
+    """Collective: one column's encoded chunks (all, or a range of them) of all ranks in order; they leave `results`."""
+    mine = [(task, {key: message.pop(prefix + key) for key in keys}) for task, message in results
+            if chunks is None or task[0] in chunks]
     return [message for _, message in stage.queue.gather(mine)]
 
 
@@ -142,73 +174,83 @@ def _encode(cells: np.ndarray, form=normalise) -> dict[str, np.ndarray]:
 
 
 class _Columns:
-    """Numbers each column's values over all chunks (in order of their 64-bit hash); keeps columns worth comparing.
+    """Numbers each column's values in order of their first occurrence; keeps columns worth comparing.
 
     Two different values with one 64-bit hash would be taken as equal: below 1e-6 for a million values.
     """
 
-    def __init__(self, names: list[str], rows: int):
-        self.names, self.rows, self.dropped = names, rows, {}
-        self.number, self.kept, self.texts, self.lengths, self.codes, self.words, self.fill = 0, [], [], [], [], [], []
+    def __init__(self, names: list[str], chunk_rows: list[int], room: Room):
+        self.names, self.chunk_rows, self.rows, self.room = names, chunk_rows, sum(chunk_rows), room
+        self.dropped, self.kept, self.words, self.fill, self.spans = {}, [], [], [], []
+        self.number = self.values = 0
+        self.text, self.offsets = room.file(np.uint8), room.file(np.int64)
+        self.offsets.write(np.zeros(1, np.int64))
+        self.codes = room.array((self.rows, len(names)), np.int32)
 
-    def add(self, parts: list[dict]) -> None:
-        """Local: the next column from its chunks."""
+    def add(self, stage, results, prefix: str) -> None:
+        """Collective: the next column. Messages: the hashes of its chunks' values, then their texts, some chunks at a
+        time, so that no rank holds a column twice."""
         name = self.names[self.number]
         self.number += 1
+        parts = _gathered(stage, results, prefix, ("hash",))
+        base = np.cumsum([0, *(len(part["hash"]) for part in parts)])
         hashes = np.concatenate([np.zeros(0, np.uint64), *(part["hash"] for part in parts)])
         _, chosen, renumber = np.unique(hashes, return_index=True, return_inverse=True)
-        code, at, base = np.full(self.rows, -1, np.int32), 0, 0
-        for part in parts:
-            places = np.append(renumber[base:base + len(part["hash"])], -1)
-            code[at:at + len(part["code"])] = places[part["code"]]
-            at += len(part["code"])
-            base += len(part["hash"])
-        filled = code >= 0
-        share = float(filled.mean()) if self.rows else 0.0
-        if len(chosen) < 2 or share <= LEAST_FILL:
+        del parts, hashes
+        place = np.empty(len(chosen), np.int32)
+        place[np.argsort(chosen)] = np.arange(len(chosen), dtype=np.int32)
+        renumber = place[renumber]
+        new = np.zeros(len(renumber) + 1, bool)
+        new[chosen] = True
+        column = len(self.kept)
+        worth, count, blanks = len(chosen) > 1, np.zeros(len(chosen), np.int64), [np.zeros(0, np.int32)]
+        at, end, mark = 0, self.text.length, (self.text.length, self.offsets.length)
+        for first in range(0, len(self.chunk_rows), CHUNKS_AT_ONCE):
+            span = range(first, min(first + CHUNKS_AT_ONCE, len(self.chunk_rows)))
+            for chunk, part in zip(span, _gathered(stage, results, prefix, TEXTS, span)):
+                code = np.append(renumber[base[chunk]:base[chunk + 1]], np.int32(-1))[part["code"]]
+                count += np.bincount(code[code >= 0], minlength=len(chosen))
+                if worth:
+                    self.codes[at:at + len(code), column] = np.where(code >= 0, code + np.int32(self.values), code)
+                    fresh = np.flatnonzero(new[base[chunk]:base[chunk + 1]])
+                    text = _take(part["text"], part["length"], fresh)
+                    length = part["length"][fresh].astype(np.int64)
+                    self.text.write(text)
+                    self.offsets.write(end + np.cumsum(length))
+                    blanks.append(np.add.reduceat(text == ord(" "), np.cumsum(length) - length, dtype=np.int32)
+                                  if len(length) else blanks[0])
+                    end += int(length.sum())
+                at += len(code)
+        share = float(count.sum() / self.rows) if self.rows else 0.0
+        if not worth or share <= LEAST_FILL:
             self.dropped[name] = ("almost empty", "constant")[len(chosen) == 1] if len(chosen) else "empty"
+            self.text.cut(mark[0])
+            self.offsets.cut(mark[1])
             return
-        length = np.concatenate([part["length"] for part in parts])
-        text = _take([part["text"] for part in parts], length, chosen)
-        length = length[chosen]
-        count = np.bincount(code[filled], minlength=len(chosen))
-        blanks = np.add.reduceat(text == ord(" "), np.cumsum(length) - length, dtype=np.int32)
-        code[filled] += sum(len(lengths) for lengths in self.lengths)
-        self.words.append(float((count * (blanks + 1)).sum() / count.sum()))
+        self.words.append(float((count * (np.concatenate(blanks) + 1)).sum() / count.sum()))
         self.fill.append(share)
         self.kept.append(name)
-        self.texts.append(text)
-        self.lengths.append(length)
-        self.codes.append(code)
+        self.spans.append((self.values, self.values + len(chosen)))
+        self.values += len(chosen)
 
     def records(self) -> Records:
-        """Local: all columns together; the columns are given up on the way."""
-        ends = np.cumsum([len(length) for length in self.lengths], dtype=np.int64)
-        starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)[:len(ends)]
-        offsets = np.concatenate([[0], np.cumsum(np.concatenate([np.zeros(0, np.int64), *self.lengths]))])
-        codes = np.empty((self.rows, len(self.kept)), np.int32)
-        for column in range(len(self.kept)):
-            codes[:, column], self.codes[column] = self.codes[column], None
-        text, at = np.empty(int(offsets[-1]), np.uint8), 0
-        for column in range(len(self.kept)):
-            part, self.texts[column] = self.texts[column], None
-            text[at:at + len(part)] = part
-            at += len(part)
-        return Records(self.kept, Texts(text, offsets.astype(np.int64)), np.stack([starts, ends], axis=1), codes,
-                       np.array(self.words), np.array(self.fill), self.dropped)
+        """Local: all columns together."""
+        codes = self.codes if len(self.kept) == len(self.names) else self.codes[:, :len(self.kept)]
+        spans = np.array(self.spans, np.int64).reshape(-1, 2)
+        return Records(self.kept, Texts(self.text.array(), self.offsets.array()), spans, codes, np.array(self.words),
+                       np.array(self.fill), self.dropped, self.room)
 
 
-def _take(texts: list[np.ndarray], length: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """The bytes of the chosen values one after the other."""
-    whole = np.concatenate(texts)
+def _take(text: np.ndarray, length: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """The bytes of the chosen values of a chunk one after the other."""
     start = np.concatenate([[0], np.cumsum(length, dtype=np.int64)])
-    pieces = []
+    pieces = [np.zeros(0, np.uint8)]
     for piece in range(0, len(chosen), PIECE):  # not at once: positions take eight bytes a byte
         values = chosen[piece:piece + PIECE]
         sizes = length[values].astype(np.int64)
         ends = np.cumsum(sizes)
         within = np.arange(ends[-1]) - np.repeat(ends - sizes, sizes)
-        pieces.append(whole[np.repeat(start[values], sizes) + within])
+        pieces.append(text[np.repeat(start[values], sizes) + within])
     return np.concatenate(pieces)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mpiedge.cleaning.candidates import PAIR_BLOCK, pair_cosines, values_of
+from mpiedge.cleaning.candidates import PAIR_BLOCK, pair_cosines
 from mpiedge.cleaning.matching import COSINE_WEIGHT, level_vectors, whole_record
 from mpiedge.cleaning.similarity import compare_random, random_pairs
 from mpiedge.kernels import cosine
@@ -14,7 +14,7 @@ class Scorer:
 
     def __init__(self, comparison, rows, grams):
         self.comparison, self.rows, self.grams = comparison, rows, grams
-        self.values = values_of(comparison.records, rows)
+        self.values = comparison.records.values_of(rows)
         self.weights = self.twins = self.versions = None
 
     def weigh(self, levels, cosines) -> np.ndarray:
@@ -76,7 +76,7 @@ def chance_levels(stage, comparison, rows, sources, grams) -> np.ndarray:
     those alike as whole records are left out: they are what is looked for."""
     a, b = random_pairs(len(rows), stage.seed, sources)
     if len(a) < 60_000:
-        likeness = pair_cosines(stage, comparison.records.texts, values_of(comparison.records, rows), a, b,
+        likeness = pair_cosines(stage, comparison.records.texts, comparison.records.values_of(rows), a, b,
                                 grams)
         a, b = a[likeness <= UNIT // 2], b[likeness <= UNIT // 2]
     return compare_random(stage, comparison, rows[a], rows[b])

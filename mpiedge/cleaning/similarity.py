@@ -111,6 +111,7 @@ class Comparison:
         levels = np.empty((self.records.width, len(a)), np.uint8)
         for start in range(0, len(a), SLICE):
             chosen = slice(start, start + SLICE)
+            self.records.room.relax()
             for column in range(self.records.width):
                 levels[column, chosen] = self.levels(column, a[chosen], b[chosen])
                 yield

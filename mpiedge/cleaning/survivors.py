@@ -4,6 +4,9 @@ from collections import Counter
 
 import numpy as np
 
+SEPARATOR = "\x00"  # no cell holds it
+ODD = "surrogatepass"
+
 
 def survive(values: list[str]) -> tuple[str, float]:
     """Local: the value of a column for a cluster, and the share of the filled cells that hold it.
@@ -23,8 +26,8 @@ def merge_clusters(stage, table, cluster: np.ndarray, kept: list[str]) -> dict[i
     """Collective: what the first row of each cluster takes over from the others.
 
     cluster: int64 (rows,), the first row of each row's cluster. kept: columns that stay as they are in the first row
-    (keys, sources). Returns first row -> {column: (value, confidence)} for cells that change. Messages: the rows of
-    clusters of two and more, to every rank.
+    (keys, sources). Returns first row -> {column: (value, confidence)} for cells that change. Messages: each row of a
+    cluster of two and more to the rank its cluster falls to, then the cells that change to every rank.
     """
     shared = np.bincount(cluster, minlength=table.rows)[cluster] > 1
     first = np.concatenate([[0], np.cumsum(table.chunk_rows)])
@@ -35,18 +38,45 @@ def merge_clusters(stage, table, cluster: np.ndarray, kept: list[str]) -> dict[i
         if not len(rows) or not names:
             return None
         cells = table.read(task[0], names)
-        return {"rows": rows + first[task[0]], "cells": [cells[name][rows].tolist() for name in names]}
+        lines = [SEPARATOR.join(row).encode("utf-8", ODD) for row in zip(*(cells[name][rows] for name in names))]
+        return rows + first[task[0]], lines
 
     tasks = [(chunk,) for chunk in range(len(table.chunk_rows))]
-    members: dict[int, list[list[str]]] = {}
-    for _, result in stage.queue.gather(stage.queue.run(tasks, work, name="survivors")):
-        if result is not None:
-            for row, *cells in zip(result["rows"].tolist(), *result["cells"]):
-                members.setdefault(int(cluster[row]), []).append(cells)
+    rows, lines = [np.zeros(0, np.int64)], []
+    for _, found in stage.queue.run(tasks, work, name="survivors"):
+        if found is not None:
+            rows.append(found[0])
+            lines += found[1]
     merged = {}
-    for row, rows in sorted(members.items()):
-        won = {name: survive(list(values)) for name, values in zip(names, zip(*rows))}
-        changed = {name: won[name] for name, old in zip(names, rows[0]) if won[name][0] != old}
-        if changed:
-            merged[row] = changed
-    return merged
+    for row, changed in _deal(stage.world, np.concatenate(rows), lines, cluster):
+        members = [str(line, "utf-8", ODD).split(SEPARATOR) for line in changed]
+        won = {name: survive(list(values)) for name, values in zip(names, zip(*members))}
+        new = {name: won[name] for name, old in zip(names, members[0]) if won[name][0] != old}
+        if new:
+            merged[row] = new
+    listed = [[row, *((name, *value) for name, value in changed.items())] for row, changed in merged.items()]
+    for message in stage.world.allgather(listed):
+        for row, *changed in message:
+            merged[row] = {name: (value, share) for name, value, share in changed}
+    return dict(sorted(merged.items()))
+
+
+def _deal(world, rows: np.ndarray, lines: list[bytes], cluster: np.ndarray):
+    """Collective: yields (first row, lines of all members in row order) of the clusters that fall to this rank."""
+    owner = cluster[rows] % world.size
+    length = np.array([len(line) for line in lines], np.int64)
+    sent = [{"row": rows[owner == rank], "length": length[owner == rank],
+             "text": np.frombuffer(b"".join(lines[place] for place in np.flatnonzero(owner == rank)), np.uint8)}
+            for rank in range(world.size)]
+    lines.clear()
+    received = world.alltoall(sent)
+    row = np.concatenate([message["row"] for message in received])
+    length = np.concatenate([message["length"] for message in received])
+    text = np.concatenate([message["text"] for message in received])
+    del sent, received
+    start = np.cumsum(length) - length
+    order = np.lexsort((row, cluster[row]))
+    bounds = np.flatnonzero(np.diff(cluster[row[order]], prepend=-1, append=-1))
+    for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist()):
+        yield int(row[order[low]]), [text[start[place]:start[place] + length[place]].tobytes()
+                                     for place in order[low:high].tolist()]

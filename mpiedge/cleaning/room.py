@@ -1,0 +1,119 @@
+"""Room for arrays that may be larger than memory: small ones lie in memory, large ones in mapped files without a name.
+
+The system keeps those pages of a mapped file that are in use and drops the others when memory gets scarce. Pages
+that this process has touched still count as its own, so it lets go of them itself before they exceed its budget.
+"""
+
+import contextlib
+import mmap
+import os
+import tempfile
+
+import numpy as np
+
+from mpiedge.errors import EnvironmentProblem
+from mpiedge.runtime import resources
+
+MAPPED_BYTES = 24 << 20  # an array of fewer bytes stays in memory
+FULL = 0.85  # share of the budget from which mapped pages are given back
+
+
+class Room:
+    """Makes the arrays of one search and gives their pages back when this rank holds too much."""
+
+    def __init__(self, stage):
+        access = getattr(stage, "access", None)
+        self.folder = str(access.scratch) if access is not None and access.sees_run else tempfile.gettempdir()
+        self.budget_bytes = stage.budget_bytes
+        self._maps: list[mmap.mmap] = []
+
+    def array(self, shape: tuple[int, ...], dtype) -> np.ndarray:
+        """Local: an array without content."""
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        if size < MAPPED_BYTES:
+            return np.empty(shape, dtype)
+        with self.open() as file:
+            self._call(os.posix_fallocate, file.fileno(), 0, size)
+            return self.mapped(file, dtype).reshape(shape)
+
+    def copy(self, array: np.ndarray, columns: list[int]) -> np.ndarray:
+        """Local: some columns of a matrix."""
+        result = self.array((len(array), len(columns)), array.dtype)
+        for start in range(0, len(array), 65_536):
+            result[start:start + 65_536] = array[start:start + 65_536, columns]
+        return result
+
+    def file(self, dtype) -> "Growing":
+        """Local: an array that grows at its end."""
+        return Growing(self, dtype)
+
+    def open(self):
+        """Local: a new file that nobody else sees and that is gone when it is closed."""
+        self._call(os.makedirs, self.folder, exist_ok=True)
+        return self._call(tempfile.TemporaryFile, dir=self.folder)
+
+    def mapped(self, file, dtype) -> np.ndarray:
+        """Local: the content of a file."""
+        mapping = self._call(mmap.mmap, file.fileno(), 0)
+        self._maps.append(mapping)
+        return np.frombuffer(mapping, dtype)
+
+    def relax(self) -> None:
+        """Local: gives mapped pages back when this rank comes near its budget; their content stays in the files."""
+        if self._maps and resources.current_rss_bytes() > FULL * self.budget_bytes:
+            self.give_back()
+
+    def give_back(self) -> None:
+        """Local: gives all mapped pages back."""
+        for mapping in self._maps:
+            mapping.madvise(mmap.MADV_DONTNEED)
+
+    def _call(self, call, *arguments, **options):
+        try:
+            return call(*arguments, **options)
+        except OSError as error:
+            raise EnvironmentProblem(self.folder, error.strerror or str(error),
+                                     "Free space or choose another folder with --scratch") from error
+
+
+class Growing:
+    """An array that is written from its beginning to its end and then read; in memory while it is small."""
+
+    def __init__(self, room: Room, dtype):
+        self.room, self.dtype, self.length = room, np.dtype(dtype), 0
+        self._parts: list[np.ndarray] = []
+        self._file = None
+
+    def write(self, items: np.ndarray) -> None:
+        """Local: adds items at the end."""
+        items = np.ascontiguousarray(items, self.dtype)
+        self.length += len(items)
+        if self._file is not None:
+            self.room._call(self._file.write, items.data)
+            return
+        self._parts.append(items)
+        if self.length * self.dtype.itemsize >= MAPPED_BYTES:
+            self._file = self.room.open()
+            for part in self._parts:
+                self.room._call(self._file.write, part.data)
+            self._parts.clear()
+
+    def cut(self, length: int) -> None:
+        """Local: forgets all items from `length` on."""
+        if self._file is None:
+            self._parts = [np.concatenate([np.zeros(0, self.dtype), *self._parts])[:length]]
+        else:
+            self._file.flush()
+            self._file.truncate(length * self.dtype.itemsize)
+            self._file.seek(0, os.SEEK_END)
+        self.length = length
+
+    def array(self) -> np.ndarray:
+        """Local: all items; nothing can be written afterwards."""
+        if self._file is None:
+            whole = np.concatenate([np.zeros(0, self.dtype), *self._parts])
+            self._parts.clear()
+            return whole
+        with contextlib.closing(self._file):
+            self.room._call(self._file.flush)
+            return self.room.mapped(self._file, self.dtype)

@@ -12,7 +12,7 @@ from mpiedge.kernels import hitting as hitting_kernel
 from mpiedge.kernels import partition
 from mpiedge.kernels.evidence import PlainEvidence
 from mpiedge.kernels.walk import PlainWalk
-from mpiedge.profiling import evidence, fds, whole
+from mpiedge.profiling import buckets, evidence, fds, whole
 from mpiedge.profiling.fds import discover_fds
 from mpiedge.profiling.uccs import discover_uccs
 
@@ -41,6 +41,7 @@ def use_plain(patch):
     """Take the plain versions of all kernels."""
     patch.setattr(evidence, "Evidence", PlainEvidence)
     patch.setattr(whole, "Walk", PlainWalk)
+    patch.setattr(buckets, "Walk", PlainWalk)
     patch.setattr(hitting_kernel, "_library", None)
     patch.setattr(partition, "_library", None)
 
@@ -69,6 +70,25 @@ def test_the_size_limit_leaves_out_larger_sets_only(seed, rows, columns, largest
         tune(patch, setting)
         found = set(discover_fds(table, max_lhs=largest))
     assert found == dependencies_by_definition(table, rows, largest)
+
+
+@given(seed=st.integers(0, 2**32), rows=st.integers(0, 40), columns=st.integers(1, 6), largest=st.integers(1, 3),
+       plain=st.booleans(), budget=st.sampled_from([None, 0]))
+@settings(max_examples=40, deadline=None)
+def test_few_difference_sets_are_enough(seed, rows, columns, largest, plain, budget):
+    """Where a search with a size limit keeps few difference sets, as in wide tables, it finds the same and the keys."""
+    table = random_table(seed, rows, columns)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(whole, "FEW_COLUMNS", 0)
+        patch.setattr(buckets, "FEW_COLUMNS", 0)
+        patch.setattr(buckets, "LEAST_ROWS", 7)
+        patch.setattr(fds, "ALL_PAIRS", -1)
+        if plain:
+            use_plain(patch)
+        found = set(discover_fds(table, max_lhs=largest, budget_bytes=budget))
+        keys = discover_uccs(table, max_size=largest, budget_bytes=budget)
+    assert found == dependencies_by_definition(table, rows, largest)
+    assert np.array_equal(keys, discover_uccs(table, max_size=largest))
 
 
 @pytest.mark.parametrize("setting", ["as shipped", "rounds", "never exhaust", "always expand and defer"])

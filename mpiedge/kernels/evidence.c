@@ -127,6 +127,8 @@ evidence *evidence_new(int64_t rows, int32_t columns, int32_t words, const int32
     return e;
 }
 
+void evidence_frugal(evidence *e, int32_t frugal) { e->frugal = frugal; }
+
 /* Where the rows are to lie: rows x width bytes at a multiple of 16; NULL: in memory of its own. */
 void evidence_place(evidence *e, uint8_t *tile) {
     if (!tile) tile = e->own_tile = aligned_alloc(64, (size_t)(((e->rows + 1) * e->width + 63) / 64 * 64));

@@ -19,6 +19,7 @@ typedef struct evidence {
     int32_t plane_offset[4];
     int32_t dense;           /* planes follow each other without gaps and the whole row has at most 64 bytes */
     int32_t portable;        /* use the kernels without intrinsics */
+    int32_t frugal;          /* keep of a star check only what tells of one more column that differs */
     int32_t *original;       /* tile column -> column of the caller's table */
     int32_t *position;       /* column of the caller's table -> tile column, -1 where it has none */
     uint8_t *tile, *own_tile; /* own_tile: to be freed with it */

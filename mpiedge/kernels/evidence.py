@@ -19,6 +19,7 @@ def _declare(library):
         "new": (address, [size, narrow, narrow, address, address, narrow]),
         "free": (None, [address]),
         "place": (None, [address, address]),
+        "frugal": (None, [address, narrow]),
         "reset": (None, [address]),
         "count": (size, [address]),
         "failed": (narrow, [address]),
@@ -103,6 +104,12 @@ class NativeEvidence:
         """Local: forget everything found."""
         _library.evidence_reset(self.handle)
 
+    def keep_few(self):
+        """Local: from now on keep of a star check only difference sets that hold a column which none before them held.
+
+        They still tell every column that is violated; the others would be too many in a table of many columns."""
+        _library.evidence_frugal(self.handle, 1)
+
     def pair(self, first: int, second: int):
         """Local: compare two rows."""
         _library.evidence_pair(self.handle, first, second)
@@ -136,6 +143,7 @@ class PlainEvidence:
         self.matrix = np.zeros((self.rows, columns), np.int64)
         for column, array in self.column_codes.items():
             self.matrix[:, column] = array
+        self.few = False
         self.reset()
 
     def reset(self):
@@ -163,6 +171,10 @@ class PlainEvidence:
         self.add(bits.unique(masks))
         return np.bitwise_or.reduce(masks, axis=0) if len(masks) else np.zeros(self.words, np.uint64)
 
+    def keep_few(self):
+        """Local: as of NativeEvidence."""
+        self.few = True
+
     def pair(self, first: int, second: int):
         """Local: compare two rows."""
         self._compare(np.array([first]), np.array([second]))
@@ -186,7 +198,15 @@ class PlainEvidence:
     def star(self, partition: Partition) -> np.ndarray:
         """Local: compare the first row of each cluster with the others; returns the mask of columns that differ."""
         rows, starts, _ = partition
-        return self._compare(rows, np.repeat(rows[starts[:-1]], np.diff(starts)))
+        first = np.repeat(rows[starts[:-1]], np.diff(starts))
+        if not self.few:
+            return self._compare(rows, first)
+        masks, violated = bits.pack(self.matrix[rows] != self.matrix[first]), np.zeros(self.words, np.uint64)
+        for mask in masks:
+            if (mask & ~violated).any():
+                self.add(mask[None])
+            violated |= mask
+        return violated
 
 
 def needed_bytes(cardinality: int) -> int:

@@ -111,8 +111,10 @@ INLINE uint64_t scan_dense(evidence *e, const view *v, const uint8_t *a, const u
     return all;
 }
 
-/* The same for any layout and without intrinsics: keys of several words; ORs them into `any`. */
-static void scan_any(evidence *e, const uint8_t *a, const uint8_t *b, const int32_t *list, int64_t n, uint64_t *any) {
+/* The same for any layout and without intrinsics: keys of several words; ORs them into `any`. telling: pass over keys
+ * that add nothing to `any`. */
+static void scan_any(evidence *e, const uint8_t *a, const uint8_t *b, const int32_t *list, int64_t n, uint64_t *any,
+                     int telling) {
     const int W = e->key_words;
     const view v = view_of(e);
     uint64_t key[MAX_WORDS];
@@ -134,7 +136,9 @@ static void scan_any(evidence *e, const uint8_t *a, const uint8_t *b, const int3
                 }
             }
         }
-        for (int w = 0; w < W; w++) any[w] |= key[w];
+        uint64_t more = 0;
+        for (int w = 0; w < W; w++) more |= key[w] & ~any[w], any[w] |= key[w];
+        if (telling && !more) continue;
         if (e->bitmap) {
             see(e, &v, key[0]);
             continue;
@@ -164,7 +168,7 @@ INLINE void compare(evidence *e, const view *v, const uint8_t *a, const uint8_t 
         scan_dense(e, v, a, b, NULL, n, vectors, planes);
     } else {
         memset(any, 0, (size_t)e->key_words * 8);
-        scan_any(e, a, b, NULL, n, any);
+        scan_any(e, a, b, NULL, n, any, 0);
     }
 }
 
@@ -207,13 +211,13 @@ INLINE void star_as(evidence *e, const int32_t *rows, const int32_t *starts, int
             __builtin_prefetch(e->tile + rows[starts[k + 8] + 1] * width);
         }
         if (vectors) any[0] |= scan_dense(e, &v, row, e->tile, others, n, vectors, planes);
-        else scan_any(e, row, e->tile, others, n, any);
+        else scan_any(e, row, e->tile, others, n, any, e->frugal);
     }
 }
 
 /* One function per width and number of planes (3 and 4 planes alike: a missing plane has an empty mask). */
 #define DISPATCH(call)                                                                     \
-    switch (e->dense && !e->portable ? e->width / 16 * 4 + (e->planes < 3 ? e->planes : 3) : 0) { \
+    switch (e->dense && !e->portable && !e->frugal ? e->width / 16 * 4 + (e->planes < 3 ? e->planes : 3) : 0) { \
         case 5: { call(1, 1); break; }                                                     \
         case 6: { call(1, 2); break; }                                                     \
         case 7: { call(1, 4); break; }                                                     \
@@ -234,7 +238,7 @@ INLINE void star_as(evidence *e, const int32_t *rows, const int32_t *starts, int
 /* One pair of rows. */
 void evidence_pair(evidence *e, int64_t i, int64_t j) {
     uint64_t any[MAX_WORDS] = {0};
-    scan_any(e, e->tile + i * e->width, e->tile + j * e->width, NULL, 1, any);
+    scan_any(e, e->tile + i * e->width, e->tile + j * e->width, NULL, 1, any, 0);
 }
 
 INLINE uint32_t code_at(const void *codes, int itemsize, int64_t row) {

@@ -36,7 +36,7 @@ typedef struct walk {
     const uint64_t *left;                                      /* column sets */
     uint64_t *right;                                           /* open right-hand sides; emptied when settled */
     int64_t *checked;                                          /* how much evidence each candidate was tested against */
-    double beta;
+    double beta, pair_ns;
     int32_t keys;                                              /* candidates are keys: any pair that agrees refutes */
     int64_t defer_pairs;                                       /* more pairs than this are handed to the caller */
     frame *frames;
@@ -54,11 +54,11 @@ typedef struct walk {
 } walk;
 
 walk *walk_new(evidence *e, int32_t words, int64_t largest_cardinality, const void *const *codes,
-               const int32_t *itemsize, double beta, int64_t defer_pairs, int32_t keys) {
+               const int32_t *itemsize, double beta, int64_t defer_pairs, int32_t keys, double pair_ns) {
     walk *w = calloc(1, sizeof *w);
     if (!w) return NULL;
     w->e = e, w->words = words, w->codes = codes, w->itemsize = itemsize;
-    w->beta = beta, w->defer_pairs = defer_pairs, w->keys = keys;
+    w->beta = beta, w->defer_pairs = defer_pairs, w->keys = keys, w->pair_ns = pair_ns;
     w->count = calloc((size_t)largest_cardinality + 1, 4);
     w->closed_capacity = w->star_capacity = 256;
     w->closed = malloc(256 * 16);
@@ -190,12 +190,12 @@ static int enter(walk *w, frame *f, double *spent_ns) {
     if (!rows) return mark_closed(w, f) ? DONE : FAILED;
     int64_t open = recheck(w, f->low, f->high, spent_ns);
     if (!open) return DONE;
-    if ((double)f->pairs * PAIR_NS <= (double)open * (double)rows * ROW_NS * w->beta + 2.0 * (double)rows * PAIR_NS) {
+    if ((double)f->pairs * w->pair_ns <= (double)open * (double)rows * ROW_NS * w->beta + 2.0 * (double)rows * PAIR_NS) {
         if (!mark_closed(w, f)) return FAILED;
         if (f->pairs > w->defer_pairs) return EXHAUST;
         evidence_pairs(w->e, rows_of(w, f), starts_of(w, f), f->clusters, 0, rows);
         w->pairs_done += f->pairs;
-        *spent_ns += (double)f->pairs * PAIR_NS + (double)rows * PAIR_NS;
+        *spent_ns += (double)f->pairs * w->pair_ns + (double)rows * PAIR_NS;
         return DONE;
     }
     int64_t last = f->high - 1;                                /* S itself, if it is a candidate, stands at the end */

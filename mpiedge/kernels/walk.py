@@ -56,7 +56,7 @@ class Outcome(NamedTuple):
 def _declare(library):
     address, size, narrow, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_double
     signatures = {
-        "new": (address, [address, narrow, size, address, address, real, size, narrow]),
+        "new": (address, [address, narrow, size, address, address, real, size, narrow, real]),
         "free": (None, [address]),
         "candidates": (None, [address] * 6),
         "begin": (narrow, [address, size, size, narrow, address, address, size, size]),
@@ -92,11 +92,11 @@ class NativeWalk:
 
     evidence: where difference sets go; codes, cardinality: dict by column; beta weighs comparing all pairs against
     going on; nodes with more than `defer_pairs` pairs to compare are handed to the caller (EXHAUST, then `leave`);
-    keys: one pair that agrees on a candidate refutes it for all right-hand sides.
+    keys: one pair that agrees on a candidate refutes it for all right-hand sides; pair_ns: what comparing a pair costs.
     """
 
     def __init__(self, evidence, cardinality: dict, candidates: Candidates, beta: float, defer_pairs: int,
-                 keys: bool = False):
+                 keys: bool = False, pair_ns: float = PAIR_NS):
         self.evidence, self.candidates, words = evidence, candidates, evidence.words
         columns = 64 * words
         self._codes, self._itemsize = np.zeros(columns, np.uintp), np.zeros(columns, np.int32)
@@ -104,7 +104,7 @@ class NativeWalk:
             self._codes[column], self._itemsize[column] = array.ctypes.data, array.itemsize
         self._checked = np.full(candidates.count, evidence.count, np.int64)
         self.handle = _library.walk_new(evidence.handle, words, max(cardinality.values()), self._codes.ctypes.data,
-                                        self._itemsize.ctypes.data, beta, defer_pairs, int(keys))
+                                        self._itemsize.ctypes.data, beta, defer_pairs, int(keys), pair_ns)
         if not self.handle:
             raise MemoryError("no memory for the walk")
         _library.walk_candidates(self.handle, candidates.start.ctypes.data, candidates.sequence.ctypes.data,
@@ -160,9 +160,9 @@ class PlainWalk:
     """The plain version of NativeWalk."""
 
     def __init__(self, evidence, cardinality: dict, candidates: Candidates, beta: float, defer_pairs: int,
-                 keys: bool = False):
+                 keys: bool = False, pair_ns: float = PAIR_NS):
         self.evidence, self.candidates, self.cardinality, self.beta = evidence, candidates, cardinality, beta
-        self.keys = keys
+        self.keys, self.pair_ns = keys, pair_ns
         self.open = candidates.right
         self.checked = [evidence.count] * candidates.count
         self._closed, self._stars, self._safe, self._stack = [], [], [], []
@@ -191,7 +191,7 @@ class PlainWalk:
             left = self._recheck(low, high)
             if not left:
                 continue
-            if node.pairs * PAIR_NS <= left * rows * ROW_NS * self.beta + 2 * rows * PAIR_NS:
+            if node.pairs * self.pair_ns <= left * rows * ROW_NS * self.beta + 2 * rows * PAIR_NS:
                 self._closed.append((low, depth))
                 self.evidence.pairs(node)
                 continue

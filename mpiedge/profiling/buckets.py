@@ -25,6 +25,9 @@ from mpiedge.profiling.anytime import Stop
 from mpiedge.profiling.evidence import COMPACT, TableEvidence, share
 from mpiedge.profiling.whole import (
     BETA,
+    FEW_COLUMNS,
+    FEW_PAIR_NS,
+    FEW_PAIRS,
     SLICE_NS,
     TASK_PAIRS,
     WholeTable,
@@ -53,6 +56,8 @@ class Part:
             self.codes[column], self.cardinality[column] = partition.narrow(array, cardinality), cardinality
         self.table, self.rows = table, len(next(iter(self.codes.values())))
         self.evidence = table.make_evidence(self.codes, self.cardinality)
+        if table.few:
+            self.evidence.keep_few()
         self.evidence.add(table.sets)
         self._known = self.evidence.count
 
@@ -121,11 +126,13 @@ class BucketedTable(TableEvidence):
     """A table whose codes are given as arrays that may be mapped from files, searched in `budget_bytes` beside them."""
 
     def __init__(self, codes: list[np.ndarray], budget_bytes: float, world=None, queue=None, stop: Stop | None = None,
-                 keys: bool = False):
+                 keys: bool = False, limited: bool = False):
         super().__init__(codes, world, partition.unsigned)
         self.queue, self.stop, self.keys = queue, stop or Stop(), keys
         nothing = {column: array[:0] for column, array in self.codes.items()}
         self.evidence = self.make_evidence(nothing, self.cardinality)
+        self.few = limited and len(self.active) >= FEW_COLUMNS
+        self.pair_ns = FEW_PAIR_NS if self.few else PAIR_NS
         self.most = part_rows(self.rows, [self.cardinality[column] for column in self.active], self.columns,
                               budget_bytes)
         self._groupings: dict[tuple, Grouping] = {}
@@ -217,11 +224,13 @@ class BucketedTable(TableEvidence):
         """Collective: compare rows with the latest earlier ones that agree in a column, in some ranges of the table."""
         wanted = [(start, min(start + self.most, self.rows)) for start in range(0, self.rows, self.most)]
         step = max(1, self.rows // SAMPLE_ROWS)
+        few = max(2, FEW_PAIRS // len(self.active)) if self.few else self.rows
 
         def work(task):
             if self.stop.tell():
                 return
-            part = Part(self, {column: np.array(array[task[0] : task[1]]) for column, array in self.codes.items()})
+            stop = min(task[1], task[0] + few)
+            part = Part(self, {column: np.array(array[task[0] : stop]) for column, array in self.codes.items()})
             for column in self.active:
                 part.evidence.window(column, part.cardinality[column], 0, part.rows)
                 part.relieve()
@@ -267,7 +276,7 @@ class BucketedTable(TableEvidence):
         """Collective: one round: walk over the open candidates in all parts; merge what all ranks found."""
         groups = self.groups_for(left)
         work_ns = sum(ROW_NS * len(numbers) * sum(grouping.sizes) for grouping, numbers in groups)
-        if self.all_pairs * PAIR_NS <= BETA * work_ns:
+        if self.all_pairs * self.pair_ns <= BETA * work_ns:
             self.compare_all()
             return
         tasks = [(g, b) for g, (grouping, _) in enumerate(groups) for b in range(len(grouping.edges))]
@@ -308,7 +317,7 @@ class BucketedTable(TableEvidence):
         """Local: a generator that walks over candidates in one part and returns what is closed there; None if it was
         ended early."""
         candidates = Candidates(left, right, self.by_rank, self.columns)
-        walk = Walk(part.evidence, part.cardinality, candidates, BETA, TASK_PAIRS, self.keys)
+        walk = Walk(part.evidence, part.cardinality, candidates, BETA, TASK_PAIRS, self.keys, self.pair_ns)
         walk.forget()
         for low, high in candidates.groups(0, candidates.count, 0):
             column = int(candidates.prefix(low, 1)[0])
@@ -402,7 +411,7 @@ def agreeing(rows: dict, first: dict, columns: tuple[int, ...]) -> np.ndarray:
 
 
 def open_table(codes: list[np.ndarray], budget_bytes: float | None, world, queue, stop: Stop,
-               keys: bool) -> WholeTable | BucketedTable:
+               keys: bool = False, limited: bool = False) -> WholeTable | BucketedTable:
     """Collective: the table for a search in memory, or in parts where `budget_bytes` of a rank are too few for it."""
     if budget_bytes is not None and codes and len(codes[0]):
         if world is not None:
@@ -410,8 +419,8 @@ def open_table(codes: list[np.ndarray], budget_bytes: float | None, world, queue
         sizes = [int(array.max()) + 1 for array in codes]
         together = int(world.min(np.array([world.node_size]))[0]) if world is not None else 1
         if estimate_bytes(len(codes[0]), sizes, node_ranks=together) > budget_bytes:
-            return BucketedTable(codes, budget_bytes, world, queue, stop, keys)
-    return WholeTable(codes, world, queue, stop, keys)
+            return BucketedTable(codes, budget_bytes, world, queue, stop, keys, limited)
+    return WholeTable(codes, world, queue, stop, keys, limited)
 
 
 def closed_everywhere(parts: list[np.ndarray], nothing: np.ndarray) -> np.ndarray:

@@ -85,7 +85,7 @@ def discover_fds(codes: list[np.ndarray], *, world=None, queue=None, max_lhs: in
     """
     stop = Stop(deadline, world, queue)
     sent = world.bytes_sent if world is not None else 0
-    table = open_table(codes, budget_bytes, world, queue, stop, keys=False)
+    table = open_table(codes, budget_bytes, world, queue, stop, limited=max_lhs is not None)
     enumerator = Enumerator(max_lhs, stop)
     empty = np.empty((0, table.words), np.uint64), np.empty(0, np.int32)
     (left, right), rounds = search(table, lambda: enumerator.run(table.sets, table.use, table.active, world, queue),
@@ -115,7 +115,7 @@ def search(table: TableEvidence, enumerate_candidates, nothing: tuple, progress=
         return candidates, rounds
     if state is not None:
         table.resume(state)
-    if table.all_pairs <= ALL_PAIRS * max(1.0, (len(table.active) / 16) ** 2):
+    if table.all_pairs <= (ALL_PAIRS / 64 if table.few else ALL_PAIRS * max(1.0, (len(table.active) / 16) ** 2)):
         if not (len(table.closed) and not table.closed[0].any()):
             table.compare_all()
     elif not table.sampled:

@@ -46,7 +46,7 @@ def discover_uccs(source: Dependencies | list[np.ndarray], *, world=None, queue=
         sizes = [size for size in (max_size, source.max_lhs) if size is not None]
         return result(enumerate_one(minimal_edges(source), min(sizes, default=None), world, queue), False, source.state)
     stop = Stop(deadline, world, queue)
-    table = open_table(source, budget_bytes, world, queue, stop, keys=True)
+    table = open_table(source, budget_bytes, world, queue, stop, True, max_size is not None)
     if table.duplicates:
         return result(np.empty((0, table.words), np.uint64), stop.reached, table.state())
     nothing = np.zeros((1, table.words), np.uint64), None

@@ -16,6 +16,9 @@ from mpiedge.runtime.shared import shared_array
 BETA = 1.0  # weight of going on against exhausting pairs; measured flat between 0.1 and 10
 EXPAND_NS = 2e7  # nodes with more work below them are cut into their children
 TASK_PAIRS = 1 << 22
+FEW_COLUMNS = 65
+FEW_PAIR_NS = 1e4  # of a pair in a search that keeps few difference sets: each is compared with all kept
+FEW_PAIRS = 1 << 15  # to sample in a search that keeps few difference sets
 NEW_PAIR_NS = 100.0  # of a pair whose difference set is new, with all that it leads to
 SLICE_NS = 4e7
 TASK_ROWS = 1 << 17
@@ -27,10 +30,13 @@ WALK, PAIRS = 0, 1
 class WholeTable(TableEvidence):
     """A table whose rows are all in memory, and the steps of a search in it.
 
-    keys: look for unique column sets instead of dependencies: one pair that agrees on a candidate refutes it.
+    keys: look for unique column sets instead of dependencies: one pair that agrees on a candidate refutes it. limited:
+    the size of left-hand sides is. Then most difference sets of a table with more than 64 columns decide nothing, and
+    there are as many as pairs: few are kept.
     """
 
-    def __init__(self, codes: list[np.ndarray], world=None, queue=None, stop: Stop | None = None, keys: bool = False):
+    def __init__(self, codes: list[np.ndarray], world=None, queue=None, stop: Stop | None = None, keys: bool = False,
+                 limited: bool = False):
         super().__init__(codes, world)
         self.queue, self.stop, self.keys = queue, stop or Stop(), keys
         self._partitions: OrderedDict[tuple, Partition] = OrderedDict()
@@ -39,10 +45,14 @@ class WholeTable(TableEvidence):
         self.evidence = self.make_evidence(self.codes, self.cardinality, self._shared_tile if share_tile else None)
         if share_tile:
             world.node_barrier()
+        self.few = limited and len(self.active) >= FEW_COLUMNS
+        if self.few:
+            self.evidence.keep_few()
         # Many columns can make most pairs differ in their own way: smaller tasks keep what one task finds small, and
         # each set found has to be compared with others.
         self.task_pairs = TASK_PAIRS if len(self.active) <= 24 else max(1, TASK_PAIRS // 64)
-        self.pair_ns = PAIR_NS if len(self.active) <= 24 else NEW_PAIR_NS
+        self.new_pair_ns = PAIR_NS if len(self.active) <= 24 else NEW_PAIR_NS
+        self.pair_ns = FEW_PAIR_NS if self.few else PAIR_NS
 
     def _shared_tile(self, rows: int, width: int) -> tuple[np.ndarray, int, int]:
         """Collective over a host: one tile for its ranks, of which each fills its share of the rows."""
@@ -106,7 +116,7 @@ class WholeTable(TableEvidence):
         def cost_ns(task):
             return 8.0 * (task[2] - task[1])
 
-        rows = self.kept_rows
+        rows = min(self.kept_rows, max(2, FEW_PAIRS // len(self.active))) if self.few else self.kept_rows
         tasks = [(column, start, min(start + TASK_ROWS, rows)) for column in self.active if self.pairs[column]
                  for start in range(0, rows, TASK_ROWS)]
         _, shared = share(self.world, self.queue, tasks, work, cost_ns, name="sample")
@@ -126,7 +136,7 @@ class WholeTable(TableEvidence):
             self.compact()
 
         def cost_ns(task):
-            return (task[0] + task[1]) * (task[1] - task[0]) / 2 * self.pair_ns
+            return (task[0] + task[1]) * (task[1] - task[0]) / 2 * self.new_pair_ns
 
         _, shared = share(self.world, self.queue, cut_pairs(everything, self.task_pairs), work, cost_ns, name="pairs")
         self._merge(shared, closed=np.zeros((1, self.words), np.uint64), undone=undone)
@@ -138,7 +148,7 @@ class WholeTable(TableEvidence):
         candidates = Candidates(left, right, self.by_rank, self.columns)
         tasks = [(WALK, low, high, 1, 0) for low, high in candidates.groups(0, candidates.count, 0)]
         round_ = Round(self, candidates)
-        if self.all_pairs * PAIR_NS <= BETA * sum(map(round_.cost_ns, tasks)):
+        if self.all_pairs * self.pair_ns <= BETA * sum(map(round_.cost_ns, tasks)):
             self.compare_all()
             return
         _, shared = share(self.world, self.queue, tasks, round_.work, round_.cost_ns, name="walk")
@@ -165,7 +175,8 @@ class Round:
 
     def __init__(self, table: WholeTable, candidates: Candidates):
         self.table, self.candidates = table, candidates
-        self.walk = Walk(table.evidence, table.cardinality, candidates, BETA, table.task_pairs, table.keys)
+        self.walk = Walk(table.evidence, table.cardinality, candidates, BETA, table.task_pairs, table.keys,
+                         table.pair_ns)
         self.undone: list[np.ndarray] = []
 
     def cost_ns(self, task: tuple) -> float:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpiedge.kernels import partition
-from mpiedge.profiling import buckets, evidence, fds
+from mpiedge.profiling import buckets, evidence, fds, whole
 from mpiedge.profiling.anytime import Stop
 from mpiedge.profiling.fds import discover_fds
 from mpiedge.profiling.uccs import discover_uccs
@@ -93,3 +93,11 @@ def test_codes_numbered_anew_keep_their_order(seed, limit):
             found, distinct = partition.renumber(codes, limit)
         assert distinct == len(values)
         assert np.array_equal(found, expected)
+
+
+def test_memory_of_a_search_in_parts():
+    """Parts grow with the budget; the least that is needed is far below what a search in memory needs."""
+    cards = [1 << 20, 200_000, 10_000, 50, 11, 9, 3, 2] * 2
+    small, large = (buckets.part_rows(6_000_000, cards, 16, budget << 20) for budget in (100, 200))
+    assert 500_000 < small < large < 3_000_000
+    assert buckets.least_bytes(6_000_000, cards) < 40 << 20 < whole.estimate_bytes(6_000_000, cards) / 5

@@ -443,12 +443,15 @@ def part_row_bytes(active: list[int]) -> int:
 
 
 def fixed_bytes(rows: int, active: list[int], columns: int) -> int:
-    """Local: bytes that a search in parts needs whatever their size: counts, slices, what was seen."""
-    slices = SLICE_ROWS * (24 + 8 * 3)
-    return 5 * max(active, default=0) + 16 * BINS + slices + 2 * seen_bytes(rows, len(active), columns) + (8 << 20)
+    """Local: bytes that a search in parts needs beside a part: a slice of the columns, what was seen, candidates."""
+    return SLICE_ROWS * 32 + 2 * seen_bytes(rows, len(active), columns) + (6 << 20)
 
 
 def least_bytes(rows: int, cardinalities: list[int], columns: int | None = None) -> int:
-    """Local: bytes below which a search in parts cannot go, beside the codes; arguments as of `estimate_bytes`."""
+    """Local: bytes below which a search in parts cannot go, beside the codes; arguments as of `estimate_bytes`.
+
+    Either a part of a few rows, or the counts of the values of a column, which are taken before."""
     active = [int(one) for one in list(cardinalities)[:columns] if one > 1]
-    return fixed_bytes(rows, active, len(cardinalities)) + LEAST_ROWS * part_row_bytes(active)
+    largest = max(active, default=0)
+    counts = 5 * largest + 12 * min(BINS, max(4 * rows, largest))
+    return max(counts, fixed_bytes(rows, active, len(cardinalities)) + LEAST_ROWS * part_row_bytes(active))

@@ -10,7 +10,7 @@ import time
 import h5py
 import numpy as np
 import pytest
-from graphs import npz_bytes, planetoid_files, random_graph
+from graphs import planetoid_files
 from launching import launch_environment
 
 from mpiedge.commands import predict, train
@@ -187,16 +187,6 @@ def test_clean_tables_shared_and_served(mpirun, tables, tmp_path):
         assert "edges cites (citing, cited -> id)" in done.stdout
         texts.append((run / "train/predictions.csv").read_text())
     assert texts[0] == texts[1] and texts[0].count("\n") == 151
-
-
-def test_more_ranks_than_nodes(mpirun, tmp_path):
-    """Three nodes on four ranks."""
-    graph = random_graph(1, nodes=3, edges=4, classes=2)
-    graph.labels[:] = [0, 1, 0]
-    (tmp_path / "g.npz").write_bytes(npz_bytes(graph))
-    done = mpirun(4, "mpiedge-train", "--graph", tmp_path / "g.npz", "--run", tmp_path / "run", "--epochs", 5)
-    assert done.returncode == 0, done.stderr
-    assert len(rows_of(tmp_path / "run/train/predictions.csv")) == 3
 
 
 def test_error_on_one_rank_is_one_line(mpirun, tmp_path):

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from graphs import dense_adjacency, random_graph
+from graphs import dense_adjacency, npz_bytes, random_graph
 
+from mpiedge.commands import train
 from mpiedge.graph import part as parts
 from mpiedge.graph import partition
 from mpiedge.graph.build import TRAIN, adjacency
@@ -190,3 +191,17 @@ def test_propagated_features(world, keep):
     expected = powers[2] if keep == "last" else np.concatenate(powers, axis=1)
     assert part.features.sound() and part.halo == 0
     np.testing.assert_allclose(part.features.dense(), expected[part.nodes], atol=1e-5)
+
+
+def test_more_ranks_than_nodes(world, shared_tmp_path):
+    """The whole program on three nodes, at any number of ranks."""
+    graph = random_graph(1, nodes=3, edges=4, classes=2)
+    graph.labels[:] = [0, 1, 0]
+    path = shared_tmp_path / "g.npz"
+    if world.is_root:
+        path.write_bytes(npz_bytes(graph))
+    world.barrier()
+    words = ["--graph", str(path), "--run", str(shared_tmp_path / "run"), "--epochs", "5", "-q"]
+    train.run(train.build_parser().parse_args(words), world)
+    if world.is_root:
+        assert (shared_tmp_path / "run/train/predictions.csv").read_text().count("\n") == 1 + 3

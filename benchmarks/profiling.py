@@ -146,17 +146,19 @@ def compare(options, scratch: Path) -> list[dict]:
 def one_table(name: str, table: Path, delimiter: str, peers: list, bare: dict, options) -> list[dict]:
     """All programs on one table; a program whose list is not that of mpiedge at one rank is marked as differing."""
     about, lines = {"table": name, **shape(table, delimiter)}, []
+    repeats, limit_s = options.repeats, options.limit
     for kind in ("fd", "ucc"):
-        results = {f"mpiedge-{count}": ours(kind, table, delimiter, count, bare, options.repeats, options.limit)
-                   for count in (1, 2)}  # fmt: skip
-        for peer in peers:
-            if ALGORITHMS[peer][0] == kind:
-                results[peer] = runs_of(partial(measure.peer, peer, table, delimiter, options.limit), options.repeats)
-        reference = results["mpiedge-1"]
-        for program, figures in results.items():
-            differs = "differs" if figures and reference and figures["hash"] != reference["hash"] else ""
-            lines.append(say({**dict.fromkeys(FIELDS), **about, "kind": kind, "program": program, "runs": 0,
-                              **(figures or {}), "differs": differs}))
+        programs = {f"mpiedge-{count}": partial(ours, kind, table, delimiter, count, bare, repeats, limit_s)
+                    for count in (1, 2)}  # fmt: skip
+        programs |= {peer: partial(runs_of, partial(measure.peer, peer, table, delimiter, limit_s), repeats)
+                     for peer in peers if ALGORITHMS[peer][0] == kind}  # fmt: skip
+        expected = None
+        for program, measured in programs.items():
+            figures = measured() or {"runs": 0, "hash": None}
+            expected = expected or figures["hash"]
+            differs = "differs" if figures["runs"] and figures["hash"] != expected else ""
+            lines.append(say({**dict.fromkeys(FIELDS), **about, "kind": kind, "program": program, **figures,
+                              "differs": differs}))  # fmt: skip
     return lines
 
 

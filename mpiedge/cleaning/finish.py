@@ -61,7 +61,7 @@ def write_clean(stage, sources: list[Source], surveys: list[Survey], plans: list
         listed = sorted(((int(numbers[kept[place]]), *rest) for place, *rest in changes), key=lambda change: change[0])
         for row, key, rule, before, after, _ in listed:
             tallies[table].add(row, key, rule, before, after)
-        stage.access.write_piece(changes_file(name), 2 * chunk + 1, csv_lines(listed))
+        stage.access.write_piece(changes_file(name), 3 * chunk + 2, csv_lines(listed))
         stage.access.write_piece(f"clean/{name}.clusters.csv", chunk,
                                  csv_lines(zip(numbers.tolist(), surveys[table].number_of(cluster).tolist())))
         stage.access.write_piece(f"clean/{name}.csv", chunk, csv_lines(zip(*rows)))
@@ -121,7 +121,7 @@ def _join(stage, source: Source, names: list[str], chunks: int, pairs: int) -> l
     files = [(f"clean/{source.name}.csv", names, chunks),
              (f"clean/{source.name}.clusters.csv", CLUSTERS, chunks),
              (f"clean/{source.name}.pairs.csv", PAIRS, -(-pairs // PAIRS_PER_PIECE)),
-             (changes_file(source.name), CHANGES, 2 * chunks),
+             (changes_file(source.name), CHANGES, 3 * chunks),
              (rejects_file(source.name), REJECTS, chunks)]
     for path, head, pieces in files:
         lines = [*((line, "before the header", text) for line, text in source.structure.preamble),

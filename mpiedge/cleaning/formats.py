@@ -3,7 +3,7 @@
 import re
 
 from mpiedge.cleaning.cells import DATES, NUMBERS, SEPARATORS, form_of, read_date, read_number
-from mpiedge.cleaning.types import ColumnPlan
+from mpiedge.cleaning.types import QUANTITY, ColumnPlan
 
 SURE, LIKELY = 0.99, 0.9
 
@@ -30,6 +30,11 @@ def rewrite(plan: ColumnPlan, cell: str) -> tuple[str, str, float] | None:
         return "", "null word", SURE if plan.kind != "text" else LIKELY
     if text in plan.spellings:
         return plan.spellings[text], "spelling", LIKELY
+    if plan.unit is not None:
+        match = QUANTITY.fullmatch(text)
+        if match and match[2] in plan.units and match[2] != plan.unit:
+            new = f"{match[1]} {plan.unit}" if plan.unit and " " in text else f"{match[1]}{plan.unit}"
+            return (new if plan.unit else f"{float(match[1]):.12g}"), "unit", LIKELY
     if plan.kind in ("integer", "decimal"):
         new = _number(plan, text)
         if new != text:

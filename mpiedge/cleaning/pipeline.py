@@ -5,7 +5,7 @@ import os
 import numpy as np
 import tomli_w
 
-from mpiedge.cleaning import duplicates, impute, working
+from mpiedge.cleaning import duplicates, impute, mend, working
 from mpiedge.cleaning.finish import write_clean
 from mpiedge.cleaning.reading import BLOCK_BYTES
 from mpiedge.cleaning.references import find_references
@@ -13,6 +13,7 @@ from mpiedge.cleaning.resolve import Resolution, resolve
 from mpiedge.cleaning.survey import Survey, survey
 from mpiedge.cleaning.types import ColumnPlan, decide, is_key
 from mpiedge.errors import UsageError
+from mpiedge.runtime.root import on_root
 
 DEMO_FOLDER = "results/demo-data"
 BYTES_PER_BLOCK_BYTE = 40
@@ -37,6 +38,11 @@ def memory_plan(stage, sources, steps) -> dict[str, float]:
     cells = sum(min(2048, sum(item.records for item in source.ranges)) * source.structure.width for source in sources)
     items = {"rows_in_work": BYTES_PER_BLOCK_BYTE * largest, "samples": 3 * SAMPLE_BYTES_PER_CELL * cells}
     needs = [0.0]
+    for source in sources:
+        if {"rules", "typos"} & set(steps):
+            rows = sum(item.records for item in source.ranges)
+            needs.append(mend.estimate_bytes(rows, source.structure.width, source.file.size / max(1, rows))
+                         + items["rows_in_work"])
     if "duplicates" in steps:
         for source in sources:
             rows = sum(item.records for item in source.ranges)
@@ -44,7 +50,7 @@ def memory_plan(stage, sources, steps) -> dict[str, float]:
             needs.append(duplicates.estimate_bytes(rows, source.structure.width, text_bytes, stage.budget_bytes)
                          if source.structure.width > 2 else 60 * rows)
     # The samples are dropped before duplicates are looked for, and the rows in work are not there at the same time.
-    return {"duplicates": max(needs)} if max(needs) > sum(items.values()) else items
+    return {"tables": max(needs)} if max(needs) > sum(items.values()) else items
 
 
 def look(stage, sources, args) -> tuple[list[Survey], list[list[ColumnPlan]]]:
@@ -79,6 +85,14 @@ def put_right(stage, sources, surveys, plans, args):
     for found in surveys:
         found.sample.clear()
     return tables, fills, tallies
+
+
+def mend_cells(stage, tables, plans, tallies, args) -> None:
+    """Collective: wrong cells of the working tables are put right or flagged; the tallies grow by that."""
+    given = on_root(stage.world, lambda: {"rules": mend.read_rules(args.rules) if args.rules else []})["rules"]
+    for tally, found in zip(tallies, mend.mend(stage, tables, plans, args.steps, given, args.min_confidence)):
+        tally.counts.update(found.counts)
+        tally.examples.update(found.examples)
 
 
 def merge_rows(stage, tables, plans, surveys, args):
@@ -133,7 +147,8 @@ def manifest(stage, sources, surveys, plans, references, resolutions, fills, out
     return {"tables": outcome["tables"], "files": [*outcome["files"], "clean/plan.toml"], "summary": summary,
             "inputs": {source.name: {"bytes": source.file.size} for source in sources},
             "config": {"steps": list(args.steps), "id": args.id, "source": args.source,
-                       "keep_duplicates": args.keep_duplicates, "exhaustive": args.exhaustive}}
+                       "min_confidence": args.min_confidence, "keep_duplicates": args.keep_duplicates,
+                       "exhaustive": args.exhaustive}}
 
 
 def describe_plan(source, plans, fills) -> dict:

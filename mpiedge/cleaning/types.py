@@ -22,6 +22,8 @@ MOST_VALUES = 1000
 SKETCH = 512
 READABLE_NULLS = ("nan", "-nan")
 """Null words that every reader of numbers knows: they stay as they are."""
+QUANTITY = re.compile(r"([+-]?\d+(?:\.\d+)?) *(%|[A-Za-z][A-Za-z]+[A-Za-z. ]*|)")
+QUANTITY_SHARE, UNIT_COVER, RARE_UNIT, MOST_APART = 0.9, 0.95, 0.01, 4.0
 WORD = re.compile(r"[^\W\d_]{3}")
 WIDEST_INTEGER = 18                 # digits that always fit int64
 NUMBER_SHARE, DATE_SHARE = 0.98, 0.95
@@ -166,8 +168,9 @@ class ColumnPlan:
     kind: as in the store. mark: decimal mark; one_mark: decimals behind the other mark are rewritten; ungroup:
     thousands are written without signs; drop_zeros: 5.0 is written 5. day_first: None where no day/month dates occur.
     date_style: the form dates are brought to ("" = left). null_words: cells that mean nothing. spellings: variant ->
-    usual spelling. trim: blanks at the edges are dropped. missing: blank cells once null words are blank. unreadable:
-    cells not of this kind.
+    usual spelling. unit: what numbers are followed by instead of one of the `units` ("" = by nothing; None: no numbers
+    with units). trim: blanks at the edges are dropped. missing: blank cells once null words are blank.
+    unreadable: cells not of this kind.
     """
 
     name: str
@@ -182,6 +185,8 @@ class ColumnPlan:
     null_words: list[str] = field(default_factory=list)
     spellings: dict[str, str] = field(default_factory=dict)
     trim: bool = False
+    unit: str | None = None
+    units: list[str] = field(default_factory=list)
     missing: int = 0
     unreadable: int = 0
     distinct: int = 0
@@ -190,7 +195,7 @@ class ColumnPlan:
     def changes_nothing(self) -> bool:
         """Whether every cell stays as it is."""
         return not (self.ungroup or self.drop_zeros or self.one_mark or self.date_style or self.null_words
-                    or self.spellings or self.trim)
+                    or self.spellings or self.trim or self.unit is not None)
 
     def to_toml(self) -> dict:
         """The settings that differ from the plainest column."""
@@ -237,9 +242,36 @@ def decide(name: str, summary: ColumnSummary, key: bool = False, formats: bool =
     plan.missing = summary.empty + sum(summary.nulls[word] for word in plan.null_words)
     plan.unreadable += sum(number for word, number in summary.nulls.items() if word.lower() in READABLE_NULLS)
     plan.trim = 0 < summary.edge_blanks <= 0.2 * (summary.rows - summary.empty)
-    if plan.kind in ("text", "boolean") and summary.values is not None:
+    if plan.kind == "text" and summary.values is not None:
+        _decide_unit(plan, summary)
+    if plan.kind in ("text", "boolean") and summary.values is not None and plan.unit is None:
         plan.spellings = _spellings(plan, summary.values)
     return plan
+
+
+def _decide_unit(plan: ColumnPlan, summary: ColumnSummary) -> None:
+    """Numbers of which some are followed by a unit, spelt in more than one way: the spelling of most of them, or none.
+    """
+    units: Counter[str] = Counter()
+    numbers: dict[str, list[float]] = {}
+    for value, number in summary.values.items():
+        match = QUANTITY.fullmatch(value.strip())
+        if match and not (len(match[1]) > 1 and match[1][0] == "0" and match[1][1].isdigit()):
+            units[match[2]] += number
+            numbers.setdefault(match[2], []).append(float(match[1]))
+    spelt = {unit: number for unit, number in units.items() if unit}
+    common = sum(number for unit, number in units.items() if number >= RARE_UNIT * summary.filled)
+    if (not spelt or len(units) < 2 or units.total() < QUANTITY_SHARE * summary.filled
+            or common < UNIT_COVER * units.total() or units.total() < 20):
+        return
+    often = [unit for unit in units if units[unit] >= RARE_UNIT * summary.filled]
+    middles = sorted(float(np.median(numbers[unit])) for unit in often)
+    words = {re.sub(r"[^a-z%]", "", unit.lower())[:1] for unit in often if unit}
+    if len(words) > 1 or (middles[0] > 0 and middles[-1] > MOST_APART * middles[0]):
+        return   # other units, or numbers of another size: they do not mean the same
+    usual, number = max(units.items(), key=lambda item: (item[1], item[0]))
+    plan.unit = usual if number >= 0.5 * units.total() else ""
+    plan.units = sorted(unit for unit in units if unit != plan.unit and (unit or plan.unit == ""))
 
 
 def _is_code(name: str, summary: ColumnSummary) -> bool:

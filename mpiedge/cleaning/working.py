@@ -53,10 +53,13 @@ class Tally:
 class WorkingTable:
     """A table whose chunks are kept as one string of bytes per column, cells divided by NUL (which no cell holds).
 
-    Read like `store.tables.Table`; every column is text.
+    Read like `store.tables.Table`; every column is text. title: the name of the table it works on. numbers: the
+    numbers in the input of a chunk's rows. text_bytes: about how much text it holds.
     """
 
-    def __init__(self, access, stage: str, name: str, columns: list[str], chunk_rows: list[int]):
+    def __init__(self, access, stage: str, name: str, columns: list[str], chunk_rows: list[int], *, title: str = "",
+                 numbers=None, text_bytes: int = 0):
+        self.title, self.numbers, self.text_bytes = title, numbers, text_bytes
         self.name, self.columns = name, [Column(column, "text") for column in columns]
         self.chunk_rows, self.rows = chunk_rows, sum(chunk_rows)
         self._access, self._stage = access, stage
@@ -74,6 +77,12 @@ class WorkingTable:
             cells[name] = np.empty(self.chunk_rows[chunk], dtype=object)
             cells[name][:] = values if self.chunk_rows[chunk] else []
         return cells
+
+    @staticmethod
+    def column(part: dict[str, np.ndarray], place: int) -> list[str]:
+        """The cells of one column of a part that is not empty."""
+        start, stop = part["ends"][place:place + 2].tolist()
+        return str(memoryview(np.ascontiguousarray(part["text"]))[start:stop], "utf-8", "surrogatepass").split("\x00")
 
     @staticmethod
     def arrays(columns: list[list[str]]) -> dict[str, np.ndarray]:
@@ -98,7 +107,7 @@ def write_working(stage, sources: list[Source], surveys: list[Survey], plans: li
     """Collective: reads every range again, puts its formats right and writes it as a part of a working table.
 
     Returns (working tables, tallies of the changes, counts of the `pairs` that fills may be looked up by), one per
-    table. The changes of chunk i are piece 2 i of the changes file; what is done to the chunk later is piece 2 i + 1.
+    table. The changes of chunk i are piece 3 i of the changes file; what is done to the chunk later are the next two.
     """
     tallies = [Tally() for _ in sources]
     counts = [PairCounts(found) for found in pairs]
@@ -122,7 +131,7 @@ def write_working(stage, sources: list[Source], surveys: list[Survey], plans: li
             tallies[table].add(row, column, rule, before, after)
         counts[table].add(columns)
         changes.sort(key=lambda change: change[0])
-        stage.access.write_piece(changes_file(source.name), 2 * index, csv_lines(changes))
+        stage.access.write_piece(changes_file(source.name), 3 * index, csv_lines(changes))
         stage.access.write_piece(rejects_file(source.name), index, csv_lines(rows.rejects))
         yield
         stage.access.write_part(stage.name, working_name(source.name), index, WorkingTable.arrays(columns))
@@ -133,8 +142,15 @@ def write_working(stage, sources: list[Source], surveys: list[Survey], plans: li
         tally.merge(stage.world)
         count.merge(stage.world)
     tables = [WorkingTable(stage.access, stage.name, working_name(source.name), source.structure.names,
-                           survey.kept_rows.tolist()) for source, survey in zip(sources, surveys)]
+                           survey.kept_rows.tolist(), title=source.name, numbers=_numbers(survey),
+                           text_bytes=source.file.size) for source, survey in zip(sources, surveys)]
     return tables, tallies, counts
+
+
+def _numbers(survey: Survey):
+    """A function from a chunk to the numbers in the input of its rows."""
+    first = np.concatenate([[0], np.cumsum(survey.kept_rows)])
+    return lambda chunk: survey.number_of(np.arange(first[chunk], first[chunk + 1]))
 
 
 def working_name(table: str) -> str:

@@ -4,7 +4,7 @@ import sys
 
 from mpiedge import cli
 
-STEPS = ("structure", "types", "formats", "duplicates", "impute")
+STEPS = ("structure", "types", "formats", "rules", "typos", "duplicates", "impute")
 
 DESCRIPTION = """\
 Reads CSV files as they are found: any common encoding, delimiter and quoting, with or without a header, gzip too. Rows
@@ -34,6 +34,10 @@ def build_parser():
                       "one source matches at most one row of another")
     page.add_argument("--steps", metavar="STEPS", type=parse_steps, default=STEPS,
                       help=f"steps to take, separated by commas (default: {','.join(STEPS)})")
+    page.add_argument("--rules", metavar="FILE", help="rules that hold between columns: fds.jsonl of mpiedge-profile, "
+                      "or TOML with [[rule]] lhs = [...] rhs = ... (default: those found in the table)")
+    page.add_argument("--min-confidence", metavar="P", type=float, default=0.8, help="wrong cells that are less sure "
+                      "than this are flagged in TABLE.changes.csv, not changed (default: 0.8)")
     page.add_argument("--keep-duplicates", action="store_true", help="find duplicates, but keep all rows")
     page.add_argument("--exhaustive", action="store_true", help="compare every row with every other (slow)")
     page.add_argument("--dry-run", action="store_true", help="look at the tables and print what would be done")
@@ -75,6 +79,8 @@ def run(args, world):
             return
         with stage.phase("formats"):
             tables, fills, tallies = pipeline.put_right(stage, sources, surveys, plans, args)
+        with stage.phase("cells"):
+            pipeline.mend_cells(stage, tables, plans, tallies, args)
         with stage.phase("duplicates"):
             references, resolutions = pipeline.merge_rows(stage, tables, plans, surveys, args)
         with stage.phase("write"):

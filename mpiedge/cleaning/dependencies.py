@@ -1,0 +1,144 @@
+"""Approximate dependencies between columns as repair rules: A -> B holds nearly everywhere, so the rest is suspect.
+
+Rules are mined on the dirty table itself. A cell changes only where its group is sure, the old value has no support
+from other rules, two rules agree (or one is nearly exact, or the old value is a misspelling), and no third column
+explains the exceptions.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from rapidfuzz.distance import OSA
+
+LEAST_GROUP = 3
+LEAST_LIFT, WITHIN_BEST, EXACT_LIFT = 0.85, 0.15, 0.95
+OWN_SHARE, SUPPORT_TIMES = 0.05, 1.5
+EXPLAINED, LEAST_EXPLAINED_ROWS = 0.7, 3
+MOST_CHANGED = 0.5
+MOST_RULES = 12
+"""Rules for one column, the best ones."""
+
+
+@dataclass
+class Rule:
+    """lhs -> rhs on codes: for each lhs code the commonest rhs code, its count, the group's size; counts of all pairs.
+
+    keys: sorted int64 lhs * width + rhs; numbers: how often each occurs. lift: how much better than guessing the
+    commonest value, by leaving one row out. error: median share of a group that differs from its commonest value.
+    """
+
+    lhs: int
+    rhs: int
+    width: int
+    top: np.ndarray
+    top_count: np.ndarray
+    size: np.ndarray
+    keys: np.ndarray
+    numbers: np.ndarray
+    confidence: float
+    lift: float
+    error: float
+
+    def own_count(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Local: how often each pair of codes occurs together."""
+        key = left.astype(np.int64) * self.width + right
+        place = np.minimum(np.searchsorted(self.keys, key), len(self.keys) - 1)
+        return np.where(self.keys[place] == key, self.numbers[place], 0)
+
+
+def mine(lhs: int, rhs: int, left: np.ndarray, right: np.ndarray, blank_left: int, blank_right: int) -> Rule | None:
+    """Local: the rule lhs -> rhs from two columns of codes; None when its groups say nothing."""
+    filled = (left != blank_left) & (right != blank_right)
+    width, height = int(right.max(initial=0)) + 1, int(left.max(initial=0)) + 1
+    keys, numbers = np.unique(left[filled].astype(np.int64) * width + right[filled], return_counts=True)
+    if not len(keys):
+        return None
+    group, value = keys // width, keys % width
+    size = np.bincount(group, weights=numbers, minlength=height).astype(np.int64)
+    order = np.lexsort((value, -numbers, group))
+    first = order[np.r_[True, group[order][1:] != group[order][:-1]]]
+    top, top_count = np.full(height, -1, np.int64), np.zeros(height, np.int64)
+    top[group[first]], top_count[group[first]] = value[first], numbers[first]
+    told = size >= LEAST_GROUP
+    rows = int(size[told].sum())
+    if rows < max(20, 0.2 * len(left)):
+        return None
+    confidence = float(top_count[told & (top_count > 1)].sum()) / rows
+    shares = np.bincount(value, weights=numbers)
+    usual = float(shares.max() / shares.sum())
+    lift = (confidence - usual) / (1 - usual) if usual < 1 else 0.0
+    error = float(np.median(1 - top_count[told] / size[told]))
+    return Rule(lhs, rhs, width, top, top_count, size, keys, numbers, confidence, lift, error)
+
+
+def best_rules(rules: list[Rule]) -> list[Rule]:
+    """Local: of the rules for one column those near the best, at most MOST_RULES."""
+    rules = sorted((rule for rule in rules if rule.lift >= LEAST_LIFT), key=lambda rule: (-rule.lift, rule.lhs))
+    return [rule for rule in rules if rule.lift >= rules[0].lift - WITHIN_BEST][:MOST_RULES]
+
+
+def judge(rules: list[Rule], codes: dict[int, np.ndarray], values: list[str], given: bool = False):
+    """Local: [(row, new code, confidence, lhs)] of the cells of one column that its rules vote down.
+
+    codes: column -> codes of the rows, -1 for values never seen; values: the dictionary of the column judged.
+    """
+    if not rules:
+        return []
+    old = codes[rules[0].rhs]
+    verdicts = []
+    for rule in rules:
+        left = codes[rule.lhs]
+        known = (left >= 0) & (left < len(rule.top)) & (old >= 0)
+        at = np.where(known, left, 0)
+        own = np.where(known, rule.own_count(at, np.maximum(old, 0)), 0)
+        size, top_count = rule.size[at], rule.top_count[at]
+        told = known & (size >= LEAST_GROUP) & (rule.top[at] >= 0)
+        loses = told & (rule.top[at] != old) & (top_count >= 2 * np.maximum(own, 1)) & (
+            own - 1 <= max(OWN_SHARE, 1.5 * rule.error) * size)
+        verdicts.append((told & (rule.top[at] == old), loses, rule.top[at], top_count, size))
+    suspects = np.flatnonzero(np.any([loses for _, loses, *_ in verdicts], axis=0))
+    found = []
+    for row in suspects.tolist():
+        votes: dict[int, list[int]] = {}
+        support = 0.0
+        for number, (agrees, loses, top, count, _) in enumerate(verdicts):
+            if loses[row]:
+                votes.setdefault(int(top[row]), []).append(number)
+            elif agrees[row]:
+                support += rules[number].lift * np.log(count[row])
+        weight = {value: sum(rules[number].lift * np.log(verdicts[number][3][row]) for number in numbers)
+                  for value, numbers in votes.items()}
+        best = min(weight, key=lambda value: (-weight[value], value))
+        if weight[best] <= SUPPORT_TIMES * support or _is_zero(values[best]) or not values[best]:
+            continue
+        numbers = votes[best]
+        near = OSA.distance(values[old[row]], values[best], score_cutoff=2) <= 2 < len(values[best])
+        sure = max(rules[number].lift for number in numbers)
+        if len(numbers) < 2 and sure < EXACT_LIFT and not near and not given:
+            continue
+        doubt = min(1 - rules[number].confidence * (verdicts[number][3][row] - 0.5) / verdicts[number][4][row]
+                    for number in numbers)
+        doubt = max(0.01, doubt * (0.5 if len(numbers) > 1 else 1.0) * (0.5 if near else 1.0))
+        chief = max(numbers, key=lambda number: (rules[number].lift, -rules[number].lhs))
+        found.append((row, best, round(float(1 - doubt), 3), rules[chief].lhs))
+    return found
+
+
+def excused(rows: list[int], codes: dict[int, np.ndarray], rhs: int) -> list[tuple[int, int]]:
+    """Local: (column, code) in whose rows exceptions are the usual thing: there they are legitimate."""
+    found = []
+    if len(rows) < LEAST_EXPLAINED_ROWS:
+        return found
+    for column, of_rows in codes.items():
+        if column == rhs:
+            continue
+        total = np.bincount(of_rows[of_rows >= 0])
+        picked = of_rows[rows]
+        here = np.bincount(picked[picked >= 0], minlength=len(total))
+        found += [(column, int(code)) for code in np.flatnonzero(
+            (total >= LEAST_EXPLAINED_ROWS) & (here >= EXPLAINED * total))]
+    return found
+
+
+def _is_zero(value: str) -> bool:
+    return bool(value) and not value.strip("0.,+-%")

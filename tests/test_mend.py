@@ -1,0 +1,107 @@
+"""Wrong cells: typos, noise, patterns and broken rules are put right; what is sound stays."""
+
+import csv
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mpiedge.cleaning import dependencies, typos
+from mpiedge.commands import clean
+
+
+def repairs_of(cells: list[str]) -> dict:
+    values = sorted(set(cells))
+    return typos.find_repairs(values, np.array([cells.count(value) for value in values]), True)
+
+
+def test_rare_spellings_go_to_the_common_one():
+    """A letter changed, dropped, added or swapped is undone where the right value is common."""
+    dice = random.Random(2)
+    cells = [dice.choice(["Birmingham", "Huntsville", "Montgomery", "Tuscaloosa"]) for _ in range(200)]
+    wrong = {"Birminxham": "Birmingham", "Huntsvile": "Huntsville", "Mongtomery": "Montgomery",
+             "Tuscalooosa": "Tuscaloosa"}
+    found = repairs_of(cells + list(wrong))
+    assert {value: right for value, (right, _, _) in found.items()} == wrong
+
+
+def test_codes_and_numbers_are_no_typos_of_each_other():
+    """Values that differ by digits, or by an edit that is usual in the column, are different things."""
+    assert not repairs_of([f"route {number}" for number in range(1, 40) for _ in range(1 + 9 * (number < 20))])
+    states = ["al_pn-2", "ak_pn-2", "al_pn-3", "ak_pn-3", "al_ami-1", "ak_ami-1"]
+    assert not repairs_of([state for state in states for _ in range(9)] + ["ar_pn-2", "ar_pn-3"])
+
+
+def test_noise_on_a_constant():
+    """Different numbers scattered over a constant become the constant; zeros with other numbers do not."""
+    cells = ["12.5"] * 90 + [f"{number}.7" for number in range(10)]
+    assert {right for right, _, _ in repairs_of(cells).values()} == {"12.5"} and len(repairs_of(cells)) == 10
+    assert not repairs_of(["0"] * 90 + [f"{number}.7" for number in range(10)])
+
+
+def codes_of(columns):
+    found = []
+    for column in columns:
+        inverse = {"": 0}
+        found.append((np.array([inverse.setdefault(cell, len(inverse)) for cell in column]), list(inverse)))
+    return found
+
+
+def test_a_rule_finds_what_breaks_it():
+    """Where zip decides city, a city of another zip is voted down; where chance decides, nothing is."""
+    dice = random.Random(3)
+    zips = [dice.choice(["01234", "10117", "80331"]) for _ in range(300)]
+    city = {"01234": "Ulm", "10117": "Berlin", "80331": "Munich"}
+    cities = [city[code] for code in zips]
+    cities[5], cities[50] = "Paris", "Rome"
+    (left, _), (right, values) = codes_of([zips, cities])
+    rule = dependencies.mine(0, 1, left, right, 0, 0)
+    found = dependencies.judge([rule], {0: left, 1: right}, values)
+    assert [(row, values[code]) for row, code, _, _ in found] == [(row, city[zips[row]]) for row in (5, 50)]
+    assert all(confidence > 0.9 for _, _, confidence, _ in found) and rule.lift > 0.95
+    chance, _ = codes_of([[dice.choice("abc") for _ in range(300)]])[0]
+    assert dependencies.best_rules([dependencies.mine(0, 1, chance, right, 0, 0)]) == []
+
+
+@pytest.fixture(scope="module")
+def shops(tmp_path_factory) -> Path:
+    """A table with three wrong cells."""
+    dice = random.Random(4)
+    city = {"01234": "Ulmstadt", "10117": "Berlin", "80331": "Munich"}
+    rows = [(number, code, city[code], dice.choice(["bakery", "butcher", "grocery"]))
+            for number in range(300) for code in [dice.choice(list(city))]]
+    rows[7] = (7, rows[7][1], "Paris", rows[7][3])
+    rows[9] = (*rows[9][:3], "butchxr")
+    rows[11] = (11, rows[11][1], rows[11][2][:-1] + "x", rows[11][3])
+    path = tmp_path_factory.mktemp("shops") / "shops.csv"
+    path.write_text("id,zip,city,trade\n" + "".join(f"{','.join(map(str, row))}\n" for row in rows))
+    return path
+
+
+def cleaned(path: Path, run: Path, *flags: str):
+    assert clean.main([str(path), "--run", str(run), "-q", "--keep-duplicates", *flags]) == 0
+    texts = [(run / f"clean/shops{kind}.csv").read_text().splitlines() for kind in ("", ".changes")]
+    return [list(csv.reader(text))[1:] for text in texts]
+
+
+def test_wrong_cells_of_a_table(shops, tmp_path):
+    """All three are put right and listed; with --min-confidence 1 they stay as they are and are listed as flags."""
+    rows, changes = cleaned(shops, tmp_path / "run")
+    places = [(change[0], change[1]) for change in changes]
+    assert places == [("7", "city"), ("9", "trade"), ("11", "city")] and rows[9][3] == "butcher"
+    assert len({(row[1], row[2]) for row in rows}) == 3
+    rows, flags = cleaned(shops, tmp_path / "strict", "--min-confidence", "1")
+    assert rows[9][3] == "butchxr" and [(flag[0], flag[1]) for flag in flags] == places
+    assert all(flag[2].startswith("flag: ") and flag[3] == flag[4] for flag in flags)
+
+
+def test_rules_of_a_file(shops, tmp_path, capfd):
+    """A rule that is given is obeyed without other evidence; a file without rules is an error of one line."""
+    (tmp_path / "rules.toml").write_text('[[rule]]\nlhs = ["zip"]\nrhs = "city"\n')
+    _, changes = cleaned(shops, tmp_path / "run", "--rules", str(tmp_path / "rules.toml"), "--steps", "rules")
+    assert [(change[0], change[2]) for change in changes] == [("7", "rule: zip -> city"), ("11", "rule: zip -> city")]
+    (tmp_path / "none.jsonl").write_text("[]\n")
+    with pytest.raises(SystemExit) as end:
+        clean.main([str(shops), "--run", str(tmp_path / "bad"), "--rules", str(tmp_path / "none.jsonl")])
+    assert end.value.code == 3 and "holds no rules" in capfd.readouterr().err

@@ -61,11 +61,13 @@ def test_mode_and_median():
     """Without a determinant, few-valued text gets its usual value and a number the median of its column."""
     dice = random.Random(4)
     color = [dice.choice(["red", "red", "red", "blue"]) for _ in range(100)]
-    size = [f"{dice.gauss(10, 2):.3f}" for _ in range(99)]
+    size = [f"{dice.gauss(10, 2):.1f}" for _ in range(99)]
     color[7], size = "", [*size, ""]
     new, changes = filled(["color", "size"], [color, size])
     assert new[0][7] == "red" and {rule for _, _, rule, _, _ in changes} == {"missing: mode", "missing: median"}
     assert new[1][-1] == sorted(size[:-1], key=float)[49]
+    unique = [*(str(7 * row + row % 5 / 10) for row in range(99)), ""]
+    assert filled(["color", "weight"], [["red"] * 100, unique])[0][1] == unique
 
 
 def test_keys_labels_and_free_text_are_left_alone():

@@ -88,7 +88,7 @@ def judge(rules: list[Rule], codes: dict[int, np.ndarray], values: list[str], gi
     verdicts = []
     for rule in rules:
         left = codes[rule.lhs]
-        known = (left >= 0) & (left < len(rule.top)) & (old >= 0)
+        known = (left >= 0) & (left < len(rule.top)) & (old > 0)   # a blank is not wrong, only missing
         at = np.where(known, left, 0)
         own = np.where(known, rule.own_count(at, np.maximum(old, 0)), 0)
         size, top_count = rule.size[at], rule.top_count[at]

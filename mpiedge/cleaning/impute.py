@@ -17,6 +17,8 @@ LEAST_SUPPORT = 20
 MOST_DETERMINANTS = 2
 LARGEST_LOOKUP = 50_000
 CODE_DIGITS = 6
+NEARLY_UNIQUE = 0.9
+"""Share of different values from which on numbers have no usual one."""
 
 
 @dataclass
@@ -129,6 +131,8 @@ def _add_usual_value(fill: Fill, plan: ColumnPlan, survey: Survey, sample: list[
     if plan.kind == "integer" and summary.narrowest_integer == summary.widest_integer >= CODE_DIGITS:
         return   # 19461224 or 6532949: dates and numbers of documents have no median
     if plan.kind in ("integer", "decimal"):
+        if plan.distinct > NEARLY_UNIQUE * summary.filled:
+            return
         read = dict(zip(sample, formats.canonical(plan, sample)))
         numbers = sorted((cell for cell in sample if read[cell]), key=lambda cell: (float(read[cell]), cell))
         if numbers:

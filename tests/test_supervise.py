@@ -117,3 +117,33 @@ def test_a_fenced_rank_may_not_commit(tmp_path, monkeypatch):
     with pytest.raises(InputError):
         heartbeat.check_fence(tmp_path)
     heartbeat.farewell(0)
+
+
+def test_what_is_left_of_the_hosts(tmp_path, monkeypatch):
+    """Lost hosts go, ranks that waited for them are not blamed; a host that answers loses a slot, its last one late."""
+    from mpiedge.supervise.job import Outcome
+    from mpiedge.supervise.supervisor import Supervisor
+    from mpiedge.supervise.watch import Fault
+
+    listed = [hosts.Host("a", 2), hosts.Host("b", 1), hosts.Host("c", 1)]
+    call = chain.make_call("profile", [])
+    silent: set[str] = set()
+    monkeypatch.setattr(launch, "check_hosts", lambda hosts, *_: {h.name: "mute" for h in hosts if h.name in silent})
+
+    def left(*faults: Fault) -> dict:
+        supervisor = Supervisor(tmp_path, listed, launch.Launcher(launch.OPEN_MPI, "/bin/false"), ranks=None,
+                                timeout_s=5, max_failures=9, common=[], quiet=True)
+        for fault in faults:
+            supervisor._judge(call, listed, Outcome(1, [fault] if isinstance(fault, Fault) else fault, None, ""))
+        return supervisor.slots
+
+    died = [Fault("a", 0, "killed"), Fault("b", 2, "killed"), Fault("b", 2, "killed")]
+    assert left(died[0]) == {"a": 1, "b": 1, "c": 1}
+    assert left(died[1]) == {"a": 2, "b": 1, "c": 1}
+    assert left(died[1], died[2]) == {"a": 2, "b": 0, "c": 1}
+    late = [Fault(name, rank, "late", unstarted=True) for rank, name in enumerate("aabc")]
+    assert left(list(late)) == {"a": 2, "b": 1, "c": 1}
+    silent.add("c")
+    assert left(list(late)) == {"a": 2, "b": 1, "c": 0}
+    with pytest.raises(Stopped):
+        left(*[Fault("c", 3, "killed")] * 10)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from mpiedge.supervise.launch import check_hosts, process_state
+from mpiedge.supervise.launch import process_state
 from mpiedge.supervise.watch import Fault, Listener, Table
 
 POLL_S = 0.2
@@ -45,10 +45,16 @@ class Job:
     """An mpirun, its ranks' beats, and its end."""
 
     def __init__(self, command: list[str], environment: dict, name: str, listener: Listener, table: Table, note, *,
-                 notices_on_stdout: bool = False):
-        """Local: starts it. note(fault, what was done): writes down what was seen."""
+                 silent_hosts, notices_on_stdout: bool = False):
+        """Local: starts it.
+
+        note(fault, what was done): writes down what was seen; silent_hosts(names, meanwhile): faults of those
+        hosts that do not answer.
+        """
         self.name, self.listener, self.table, self.note = name, listener, table, note
         self.said = b""
+        self.silent_hosts = silent_hosts
+        self.next_check_s = time.monotonic() + table.timeout_s
         parent = os.getpid()
         self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                         stdout=subprocess.PIPE if notices_on_stdout else None,
@@ -68,7 +74,7 @@ class Job:
             while self.process.poll() is None and not faults:
                 self.selector.select(POLL_S)
                 self._hear()
-                faults = self._verify(self.table.suspects(time.monotonic()))
+                faults = self._look_for_late_hosts() or self._verify(self.table.suspects(time.monotonic()))
                 if self.table.ended():
                     ended_s = ended_s or time.monotonic()
                     if time.monotonic() - ended_s > END_GRACE_S:
@@ -92,18 +98,26 @@ class Job:
                 self.selector.unregister(stream.source)
         self.listener.take(self.name, self.table)
 
+    def _look_for_late_hosts(self) -> list[Fault]:
+        """Local: a host that dies while the job starts is never heard; the launcher and all ranks wait for it."""
+        if time.monotonic() < self.next_check_s or not (late := self.table.unstarted_hosts()):
+            return []
+        faults = self.silent_hosts(late, self._hear)
+        self.next_check_s = time.monotonic() + self.table.timeout_s
+        return faults
+
     def _verify(self, suspects: list[Fault]) -> list[Fault]:
         """Local: silence alone may be a rank deep in one long call: its host is asked what became of the process."""
         wait_s = max(1.0, min(LONGEST_PROBE_S, self.table.timeout_s / 2))
         verified = []
-        hosts: dict[str, str | None] = {}
+        hosts: dict[str, str] = {}
         for fault in suspects:
             state = self.table.ranks.get(fault.rank)
             if state is None or fault.host_lost or state.seen_alive:
                 verified.append(fault)
                 continue
-            if fault.host not in hosts or hosts[fault.host] != "?":
-                hosts[fault.host] = process_state(fault.host, state.pid, wait_s)
+            if hosts.get(fault.host) != "?":
+                hosts[fault.host] = process_state(fault.host, state.pid, wait_s, self._hear)
             letter = hosts[fault.host]
             self._hear()
             if time.monotonic() - state.heard_s < self.table.timeout_s:
@@ -176,11 +190,6 @@ def read_notices(said: str, placement: list[str], pids: dict[int, int]) -> list[
     faults += [Fault(_as_listed(host, placement), pids.get(int(pid)), f"killed by signal {number}")
                for pid, host, number in SIGNAL_MPICH.findall(said) if 0 < int(number) < 65]
     return faults
-
-
-def silent_hosts(hosts, wait_s: float) -> list[Fault]:
-    """Local: a fault for each host that does not answer or cannot start mpiedge any more."""
-    return [Fault(name, None, cause, host_lost=True) for name, cause in check_hosts(hosts, wait_s).items()]
 
 
 def _as_listed(name: str, placement: list[str]) -> str | None:

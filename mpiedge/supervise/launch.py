@@ -25,6 +25,7 @@ CALM = {  # as in bin/mpiedge-env.sh: more ranks than cores, cores shared out by
 }
 ROOT_MAY = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 AGENTS = ("PRTE_MCA_plm_ssh_agent", "OMPI_MCA_plm_rsh_agent", "HYDRA_LAUNCHER_EXEC")
+ASK_POLL_S = 0.05
 FORWARDED = ("OMP_NUM_THREADS", "PYTHONPATH", "LD_LIBRARY_PATH")
 
 
@@ -78,8 +79,11 @@ def agent_words(wait_s: float) -> list[str]:
     return ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={max(1, round(wait_s))}"]
 
 
-def ask(questions: dict[str, list[str]], wait_s: float) -> dict[str, tuple[int | None, str]]:
-    """Local: runs one command on each host at the same time; host -> (exit code, output), None after `wait_s`."""
+def ask(questions: dict[str, list[str]], wait_s: float, meanwhile=None) -> dict[str, tuple[int | None, str]]:
+    """Local: runs one command on each host at the same time; host -> (exit code, output), None after `wait_s`.
+
+    meanwhile: called again and again, as beats want an answer during the wait too.
+    """
     agent = agent_words(wait_s)
     running = {}
     for name, words in questions.items():
@@ -90,27 +94,30 @@ def ask(questions: dict[str, list[str]], wait_s: float) -> dict[str, tuple[int |
                                              start_new_session=True)
         except OSError as error:
             raise EnvironmentProblem(command[0], error.strerror or str(error), "Install it, or use one host") from error
-    answers = {}
     end = time.monotonic() + wait_s
+    while any(process.poll() is None for process in running.values()) and time.monotonic() < end:
+        if meanwhile:
+            meanwhile()
+        time.sleep(ASK_POLL_S)
+    answers = {}
     for name, process in running.items():
-        try:
-            output = process.communicate(timeout=max(0.01, end - time.monotonic()))[0]
-            answers[name] = process.returncode, output.strip()
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.stdout.close()  # its other end may live on, on the host that does not answer
-            process.wait()
-            answers[name] = None, f"no answer within {wait_s:g} s"
+        if process.poll() is not None:
+            answers[name] = process.returncode, process.communicate()[0].strip()
+            continue
+        answers[name] = None, f"no answer within {wait_s:g} s"
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.stdout.close()  # its other end may live on, on the host that does not answer
+        process.wait()
     return answers
 
 
-def check_hosts(hosts: list[Host], wait_s: float) -> dict[str, str]:
+def check_hosts(hosts: list[Host], wait_s: float, meanwhile=None) -> dict[str, str]:
     """Local: what is wrong with hosts, by name: no answer, no mpiedge there, or another version of it."""
     question = [sys.executable, "-c", "import mpiedge; print('mpiedge', mpiedge.__version__)"]
     faults = {}
     others = [host for host in hosts if not host.is_here]
-    for name, (code, output) in ask({host.name: question for host in others}, wait_s).items():
+    for name, (code, output) in ask({host.name: question for host in others}, wait_s, meanwhile).items():
         last = output.splitlines()[-1] if output else f"exit code {code}"
         if code is None:
             faults[name] = last
@@ -121,9 +128,9 @@ def check_hosts(hosts: list[Host], wait_s: float) -> dict[str, str]:
     return faults
 
 
-def process_state(host: str, pid: int, wait_s: float) -> str:
+def process_state(host: str, pid: int, wait_s: float, meanwhile=None) -> str:
     """Local: the state of a process of a host (R, S, D, T...), "" when it is gone, "?" when the host is silent."""
-    code, output = ask({host: ["cat", f"/proc/{pid}/stat"]}, wait_s)[host]
+    code, output = ask({host: ["cat", f"/proc/{pid}/stat"]}, wait_s, meanwhile)[host]
     if code is None or code == 255:
         return "?"
     return output.rpartition(")")[2].split()[0] if code == 0 and ")" in output else ""

@@ -25,8 +25,8 @@ from mpiedge.store.run import create_run, write_json
 from mpiedge.supervise import decisions, launch
 from mpiedge.supervise.chain import Call, is_committed
 from mpiedge.supervise.hosts import Host, hostfile_text
-from mpiedge.supervise.job import Fault, Job, Outcome, end_left_over, silent_hosts
-from mpiedge.supervise.watch import Listener, Table
+from mpiedge.supervise.job import Job, Outcome, end_left_over
+from mpiedge.supervise.watch import Fault, Listener, Table
 
 HOSTFILE = "supervisor.hostfile"
 CHECK_WAIT_S = 8.0
@@ -53,6 +53,7 @@ class Supervisor:
         self.listed, self.ranks, self.timeout_s = hosts, ranks, timeout_s
         self.max_failures, self.failures, self.common = max_failures, 0, common
         self.slots = {host.name: host.slots for host in hosts}  # what is left of each host
+        self.spared: set[str] = set()  # hosts with one slot that have lost a rank in this stage
         create_run(run)
         self.log = decisions.Decisions(run, quiet)
         self._lock = self._take_lock()
@@ -110,7 +111,7 @@ class Supervisor:
         self.record["stages"][call.folder]["jobs"].append(job)
         self._write_record()
         started = Job(command, environment, job, self.listener, Table(placement, self.timeout_s), self.log.note,
-                      notices_on_stdout=self.launcher.kind == launch.MPICH)
+                      silent_hosts=self._silent_hosts, notices_on_stdout=self.launcher.kind == launch.MPICH)
         try:
             self.record["mpirun"] = {"host": socket.gethostname(), "pid": started.process.pid,
                                      "created": psutil.Process(started.process.pid).create_time()}
@@ -137,31 +138,47 @@ class Supervisor:
             raise GivenUp(call.stage, f"ended with exit code {code}, for the reason above",
                           "Mend it and run the same line again", code)
         if not faults:
-            faults = silent_hosts(hosts, CHECK_WAIT_S)
+            faults = self._silent_hosts([host.name for host in hosts])
         if not faults and outcome.code in (2, 3, 4):
             raise GivenUp(call.stage, f"mpirun ended with exit code {outcome.code}, for the reason above",
                           "Mend it and run the same line again", outcome.code)
         faults = faults or [
             Fault(None, None, f"mpirun ended with code {outcome.code} and no manifest ({outcome.last_words})")]
         self.failures += 1
-        lost = {fault.host for fault in faults if fault.host and not fault.host_lost}
-        if lost:  # a rank died or hangs: is its host still there?
-            gone = {fault.host: fault for fault in silent_hosts([host for host in hosts if host.name in lost],
-                                                                CHECK_WAIT_S)}
+        doubtful = {fault.host for fault in faults if fault.host and not fault.host_lost}
+        if doubtful:  # a rank died, hangs or never started: is its host still there?
+            gone = {fault.host for fault in self._silent_hosts(sorted(doubtful))}
             for fault in faults:
-                if fault.host in gone:
-                    fault.host_lost = True
+                fault.host_lost = fault.host_lost or fault.host in gone
+        if any(fault.host_lost for fault in faults):  # ranks of other hosts that did not start have waited for those
+            faults = [fault for fault in faults if fault.host_lost or not fault.unstarted]
+        elif all(fault.unstarted for fault in faults) and len(faults) == sum(host.slots for host in hosts):
+            faults = [Fault(None, None, "no rank has started")]
         for fault in faults:
             self.log.note(fault, self._reduce(fault))
         if self.failures > self.max_failures:
             raise Stopped(self.run, f"{call.stage} was given up after {self.failures} faults, the last: {faults[-1]}",
                           "What is complete is saved: run the same line again to go on")
 
+    def _silent_hosts(self, names: list[str], meanwhile=None) -> list[Fault]:
+        """Local: a fault for each of these hosts that does not answer or cannot start mpiedge (any more)."""
+        if self.launcher.kind == launch.SLURM:
+            return []  # a login on a node of an allocation may be forbidden
+        hosts = [host for host in self.listed if host.name in names]
+        return [Fault(name, None, cause, host_lost=True)
+                for name, cause in launch.check_hosts(hosts, CHECK_WAIT_S, meanwhile).items()]
+
     def _reduce(self, fault: Fault) -> str:
-        """Local: takes a lost host, or a slot of a host that lost a rank, out of use; says so."""
+        """Local: takes a lost host, or a slot of a host that lost a rank, out of use; says so.
+
+        A host that answers keeps its last slot once: the next fault may be its own.
+        """
         if fault.host is None or fault.host not in self.slots:
             return "launching again"
         before = self.slots[fault.host]
+        if before == 1 and not fault.host_lost and fault.host not in self.spared:
+            self.spared.add(fault.host)
+            return "launching again"
         self.slots[fault.host] = 0 if fault.host_lost else max(0, before - 1)
         if not any(self.slots.values()):
             if fault.host_lost:
@@ -180,11 +197,9 @@ class Supervisor:
 
     def _rejoin(self) -> None:
         """Local, before each stage: hosts that answer get all their slots (back), hosts that do not are set aside."""
-        if self.launcher.kind == launch.SLURM:
-            return
-        for host in self.listed:
-            self.slots[host.name] = host.slots
-        for fault in silent_hosts(self.listed, CHECK_WAIT_S):
+        self.slots = {host.name: host.slots for host in self.listed}
+        self.spared.clear()
+        for fault in self._silent_hosts([host.name for host in self.listed]):
             self.failures += 1
             self.log.note(fault, self._reduce(fault))
             if self.failures > self.max_failures:

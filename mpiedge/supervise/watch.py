@@ -41,6 +41,7 @@ class Fault:
     rank: int | None
     cause: str
     host_lost: bool = False
+    unstarted: bool = False
 
     def __str__(self) -> str:
         who = [f"rank {self.rank}"] if self.rank is not None else []
@@ -119,7 +120,8 @@ class Table:
             state = self.ranks.get(rank)
             if state is None:
                 if now - self.started_s > start_limit_s:
-                    faults.append(Fault(self.host_of(rank), rank, f"has not started within {start_limit_s:.0f} s"))
+                    faults.append(Fault(self.host_of(rank), rank, f"has not started within {start_limit_s:.0f} s",
+                                        unstarted=True))
             elif state.exit is None and now - state.heard_s > self.timeout_s * (PATIENCE_TIMEOUTS if state.seen_alive
                                                                                 else 1):
                 faults.append(Fault(self.host_of(rank), rank, f"silent for {now - state.heard_s:.0f} s "
@@ -132,6 +134,10 @@ class Table:
             faults.append(Fault(None, None, f"no rank has got anything done for {now - self.progress_s:.0f} s "
                                             f"(phases {', '.join(phases) or 'none'})"))
         return faults
+
+    def unstarted_hosts(self) -> list[str]:
+        """Local: the hosts of ranks that have not beaten yet."""
+        return sorted({self.host_of(rank) for rank in range(len(self.placement)) if rank not in self.ranks})
 
     def ended(self) -> bool:
         """Local: whether a rank has said that it failed, or all that they are done."""

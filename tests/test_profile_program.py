@@ -305,6 +305,35 @@ def test_verify_lists_the_violating_rows(profile, tmp_path, capsys):
     assert "small: -> t: holds" in capsys.readouterr().out
 
 
+def test_names_of_every_kind(profile, tmp_path, capsys):
+    """Names with dots, commas, quotes, arrows, line ends and blanks: in every file, on the screen, in --verify."""
+    names = ["a.b", "c,d", 'e"f', "g\nh", "i -> j", " k "]
+    rows = [[str(n % 2), str(n % 3), str(n % 6 // 2), str(n), "z", str(n // 5)] for n in range(30)]
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([names, *rows])
+    table = write(tmp_path / "names.csv", text.getvalue())
+    flags = ["--top", "0", "--error", "0.1", "--max-ind", "2", "--correlations", "--format", "metanome"]
+    folder = profile(table, *flags)
+    assert {name for fd in lines(folder / "fds.jsonl") for name in (*fd["lhs"], fd["rhs"])} == set(names)
+    ranked = list(csv.DictReader((folder / "ranked.csv").open(newline="")))
+    assert {row["rhs"] for row in ranked} <= set(names) and '["g\\nh"]' in {row["lhs"] for row in ranked}
+    assert len((folder / "fds.txt").read_text().splitlines()) == 10 + len(ranked)
+    assert '"e\\"f"' in capsys.readouterr().out
+    profile(table, "--verify", '"c,d", a.b -> "e""f"', run="verified")
+    profile(table, "--verify", '"g\nh" -> k', run="verified")
+    assert capsys.readouterr().out.count("holds") == 2
+
+
+@pytest.mark.parametrize("rows", [[], [["x", "y"]], [["x", "y"]] * 9, [["", ""]] * 9, [["x", ""], ["y", ""]]])
+def test_tables_of_almost_nothing(profile, tmp_path, rows):
+    """No rows, one row, constants, nothing but missing cells: everything asked for, and what must hold."""
+    flags = ["--top", "0", "--error", "0.2", "--max-ind", "2", "--ind-coverage", "0.5", "--correlations"]
+    folder = profile(small_csv(tmp_path / "t.csv", rows, "ab"), *flags)
+    found = {(tuple(fd["lhs"]), fd["rhs"], fd["g3"]) for fd in lines(folder / "fds.jsonl")}
+    assert found == ({((), "a", 0), ((), "b", 0)} if len({*map(tuple, rows)}) < 2 else {((), "b", 0)})
+    assert (folder / "correlations.csv").read_text().count("\n") == 1 and not lines(folder / "inds.jsonl")
+
+
 def test_max_lhs_keeps_the_small_ones(profile, tmp_path):
     """--max-lhs N gives exactly the minimal dependencies with at most N columns on the left."""
     table = small_csv(tmp_path / "small.csv", [[str(n * k % 7) for k in (1, 3, 5, 9, 11)] for n in range(20)])

@@ -36,7 +36,8 @@ def test_dependencies_are_read():
     """Names may hold commas and arrows inside quotes or before the last arrow; nonsense is a usage error."""
     assert parse_dependency("a, b -> c") == (["a", "b"], "c")
     assert parse_dependency('"a,b" -> c') == (["a,b"], "c") and parse_dependency("-> c") == ([], "c")
-    for text in ("a b", "a ->", "a,,b -> c", "a -> b,c"):
+    assert parse_dependency('"i -> j", "e""f" -> "k -> l"') == (["i -> j", 'e"f'], "k -> l")
+    for text in ("a b", '"a -> b"', "a ->", "a,,b -> c", "a -> b,c"):
         with pytest.raises(UsageError):
             parse_dependency(text)
 

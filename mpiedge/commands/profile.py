@@ -36,6 +36,8 @@ def build_parser():
     what.add_argument("--ucc", action="store_true", help="minimal unique column combinations (keys)")
     what.add_argument("--ind", action="store_true", help="inclusion dependencies between single columns of all tables")
     what.add_argument("--stats", action="store_true", help="statistics of every column")
+    what.add_argument("--correlations", action="store_true",
+                      help="besides, Pearson, Spearman and Cramer's V of pairs of columns")
     what.add_argument("--verify", metavar="DEPENDENCY",
                       help='check one dependency, such as "a,b -> c", and list the rows that violate it')
     page.add_argument("--max-lhs", type=int, metavar="N",
@@ -71,6 +73,7 @@ def run(args, world) -> None:
         prepare_demo(args, world, ("clean",))
     delimiter, limit_s = check(args), seconds(args.time_limit)
     wanted = {"verify"} if args.verify else {name for name in DEFAULT if getattr(args, name)} or set(DEFAULT)
+    wanted |= {"correlations"} if args.correlations else set()
     with Stage(world, args, "verify" if args.verify else "profile", needs=None if args.tables else "clean") as stage:
         with stage.phase("read", "io"):
             if args.tables:
@@ -91,11 +94,12 @@ def run(args, world) -> None:
         with stage.phase("discover"):
             found = findings.discover(stage, encoded, wanted, args, Interruption(limit_s, began_s))
         with stage.phase("statistics"):
-            described = "stats" in wanted and not found.partial
-            columns = report.describe(stage, encoded) if described else None
+            asked = set() if found.partial else wanted
+            columns = report.describe(stage, encoded) if "stats" in asked else None
+            correlations = report.correlation_text(stage, encoded) if "correlations" in asked else None
         with stage.phase("write", "io"):
             stage.access.remove(stage.name)
-            files = report.write(stage, encoded, found, columns)
+            files = report.write(stage, encoded, found, columns, correlations)
         if found.partial:
             report.tell(stage, encoded, found, began_s)
             report.stop(stage, encoded, found, files)
@@ -130,8 +134,8 @@ def check(args) -> str | None:
         raise UsageError("--top", "must not be negative", "Give 0 to rank all")
     if not args.tables and (args.delimiter or args.no_header):
         raise UsageError("--delimiter, --no-header", "are for CSV files, and none is given", "Name a TABLE")
-    if args.verify and any(getattr(args, name) for name in DEFAULT):
-        raise UsageError("--verify", "is a run of its own", "Leave out --fd, --ucc, --ind and --stats")
+    if args.verify and any(getattr(args, name) for name in (*DEFAULT, "correlations")):
+        raise UsageError("--verify", "is a run of its own", "Leave out --fd, --ucc, --ind, --stats, --correlations")
     delimiter = {"tab": "\t", "\\t": "\t"}.get(args.delimiter, args.delimiter)
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n' or ord(delimiter) > 127):
         raise UsageError("--delimiter", f"cannot be {args.delimiter!r}", "Give one ASCII character or the word tab")

@@ -25,7 +25,7 @@ from mpiedge.kernels.removals import Removals
 from mpiedge.profiling.anytime import Stop
 from mpiedge.profiling.evidence import SHARE_NS, group_or, share
 from mpiedge.profiling.hitting import Enumerator
-from mpiedge.profiling.nodes import Nodes
+from mpiedge.profiling.nodes import SLICE, Nodes
 
 ROW_NS = 12.0
 FEWEST, MOST = 4, 64
@@ -122,8 +122,12 @@ class _Search:
 
     def unknown(self, left, right) -> np.ndarray:
         """Local: the candidates whose removals were not counted, ordered so that neighbours share columns."""
-        keys = _keys(left, right)
-        open_ = np.array([index for index, key in enumerate(keys) if key not in self.removed], np.int64)
+        parts = [np.zeros(0, np.int64)]
+        for begin in range(0, len(left), SLICE):
+            keys = _keys(left[begin : begin + SLICE], right[begin : begin + SLICE])
+            unknown = [begin + index for index, key in enumerate(keys) if key not in self.removed]
+            parts.append(np.array(unknown, np.int64))
+        open_ = np.concatenate(parts)
         return open_[self.nodes.in_order(left[open_])]
 
     def advance(self, left, right, world, queue) -> None:

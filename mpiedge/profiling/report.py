@@ -7,6 +7,7 @@ import time
 
 from mpiedge.errors import Stopped
 from mpiedge.profiling import interest, metanome, verification
+from mpiedge.profiling.correlations import correlate
 from mpiedge.profiling.encode import EncodedTable
 from mpiedge.profiling.findings import Found, FoundFds
 from mpiedge.profiling.output import columns_of, fd_lines, ind_lines, ucc_lines, write_lines
@@ -28,7 +29,19 @@ def describe(stage, tables: list[EncodedTable]) -> dict:
     return result
 
 
-def write(stage, tables: list[EncodedTable], found: Found, columns: dict | None) -> list[str]:
+def correlation_text(stage, tables: list[EncodedTable]) -> str:
+    """Collective: correlations.csv: pairs of columns of every table."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["table", "left", "right", "rows", "pearson", "spearman", "cramers_v"])
+    for table in tables:
+        for pair in correlate(stage.world, stage.queue, table):
+            writer.writerow([table.name, table.names[pair["left"]], table.names[pair["right"]], pair["rows"],
+                             pair["pearson"], pair["spearman"], pair["cramers_v"]])
+    return text.getvalue()
+
+
+def write(stage, tables: list[EncodedTable], found: Found, columns: dict | None, correlations: str | None) -> list[str]:
     """Collective: writes the files of the profile stage; their names in the run folder."""
     files = []
     if found.fds is not None:
@@ -51,6 +64,9 @@ def write(stage, tables: list[EncodedTable], found: Found, columns: dict | None)
     if columns is not None:
         files.append("profile/columns.json")
         stage.access.write_text(files[-1], column_text(columns))
+    if correlations is not None:
+        files.append("profile/correlations.csv")
+        stage.access.write_text(files[-1], correlations)
     if found.verdicts is not None:
         files.append("verify/violations.csv")
         stage.access.write_text(files[-1], verification.violations(stage.world, found.verdicts))
@@ -160,18 +176,25 @@ def tell(stage, tables: list[EncodedTable], found: Found, began_s: float) -> Non
         between = [(lhs, rhs) for lhs, rhs, _ in found.inds if lhs[0][0] != rhs[0][0]]
         stage.say(f"inds    {len(found.inds):,}, {len(between):,} of them between tables")
         for lhs, rhs in sorted(between, key=lambda pair: -len(pair[0]))[:SHOWN]:
-            sides = [", ".join(qualified(tables, place) for place in side) for side in (lhs, rhs)]
+            sides = [", ".join(shown(qualified(tables, place)) for place in side) for side in (lhs, rhs)]
             stage.say(f"        {sides[0]} in {sides[1]}")
-    for table, _, _, verdict in found.verdicts or []:
+    for table, left, right, verdict in found.verdicts or []:
+        lhs = ", ".join(shown(table.names[column]) for column in left)
         outcome = "holds" if verdict.holds else f"{count(len(verdict.violating), 'violating row')}, g3 {verdict.g3:.6f}"
         if not verdict.holds and stage.args.error:
             outcome += f", {'within' if verdict.g3 <= stage.args.error else 'above'} --error {stage.args.error:g}"
-        stage.say(f"verify  {table.name}: {stage.args.verify}: {outcome}")
+        stage.say(f"verify  {table.name}: {f'{lhs} ' if lhs else ''}-> {shown(table.names[right])}: {outcome}")
     wall_s, peak_mb = time.perf_counter() - began_s, stage.peak_bytes() / 1e6
     stage.say(f"done    {wall_s:.2f} s | peak memory {peak_mb:.0f} MB per rank | {stage.run}/{stage.name}")
     if found.verdicts is None and not found.partial:
         program = f"mpiedge-clean {' '.join(stage.args.tables)}" if stage.args.tables else "mpiedge-train"
         stage.say(f"next    {program} --run {stage.run}")
+
+
+def shown(name: str) -> str:
+    """A name as it stands on the screen: in quotes where it would not be read as one."""
+    plain = name.isprintable() and name == name.strip() and not any(sign in name for sign in (",", "->", '"'))
+    return name if plain and name else json.dumps(name, ensure_ascii=False)
 
 
 def count(number: int, thing: str) -> str:
@@ -187,8 +210,8 @@ def best_lines(table: EncodedTable, found: FoundFds, top: int | None) -> list[st
             break
         if top is None and redundant < interest.LEAST_REDUNDANCY * table.rows:
             continue
-        lhs = ", ".join(table.names[column] for column in columns_of(found.lhs[index : index + 1])[0])
+        lhs = ", ".join(shown(table.names[column]) for column in columns_of(found.lhs[index : index + 1])[0]) or "{}"
         error = f"g3 {found.error(index):.4f}, " if found.error(index) else ""
-        lines.append(f"{lhs} -> {table.names[found.rhs[index]]}   ({error}redundant in {redundant:,} of "
+        lines.append(f"{lhs} -> {shown(table.names[found.rhs[index]])}   ({error}redundant in {redundant:,} of "
                      f"{table.rows:,} rows)")
     return lines

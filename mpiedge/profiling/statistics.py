@@ -5,6 +5,7 @@ a column meet on one rank, sorted by value, and sums are exactly rounded, so no 
 """
 
 import heapq
+import itertools
 import math
 
 import numpy as np
@@ -35,8 +36,8 @@ def describe_columns(world, columns: list[Values], rows: list[int], kinds: list[
     (text, integer, decimal, date, boolean) or None to infer it. Messages: summaries (gather); numbers and patterns to
     one rank per column or pattern (all-to-all).
     """
-    present = [_present(column) for column in columns]
-    numbers = [_parse_numbers(texts) if kind in (None, "integer", "decimal") else None
+    present = [present_values(column) for column in columns]
+    numbers = [parse_numbers(texts) if kind in (None, "integer", "decimal") else None
                for (texts, _), kind in zip(present, kinds)]
     shares = world.allgather([_share(column, texts, counts, parsed)
                               for column, (texts, counts), parsed in zip(columns, present, numbers)])
@@ -57,7 +58,7 @@ def describe_columns(world, columns: list[Values], rows: list[int], kinds: list[
     return results
 
 
-def _present(column: Values) -> tuple[Texts, np.ndarray]:
+def present_values(column: Values) -> tuple[Texts, np.ndarray]:
     """Local: the values that are not missing, packed, and their counts."""
     chosen = np.flatnonzero(column.texts.length > 0)
     if len(chosen) == len(column.texts):
@@ -65,7 +66,7 @@ def _present(column: Values) -> tuple[Texts, np.ndarray]:
     return column.texts.take(chosen), column.counts[chosen]
 
 
-def _parse_numbers(texts: Texts) -> tuple[np.ndarray, bool] | None:
+def parse_numbers(texts: Texts) -> tuple[np.ndarray, bool] | None:
     """Local: the values as float64 and whether all are integers; None when one of them is no number.
 
     A number is what float() reads without names (inf, nan), spaces or needless leading zeros: 007 is a code.
@@ -200,8 +201,9 @@ def describe_numbers(values: np.ndarray, counts: np.ndarray) -> dict:
 
 def _sum(numbers: np.ndarray) -> float:
     """Local: the exactly rounded sum, infinite where it is beyond the range of floats."""
+    parts = (numbers[begin : begin + SLICE].tolist() for begin in range(0, len(numbers), SLICE))
     try:
-        return math.fsum(numbers.tolist())
+        return math.fsum(itertools.chain.from_iterable(parts))
     except (OverflowError, ValueError):
         return math.inf
 

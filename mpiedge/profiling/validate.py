@@ -26,9 +26,10 @@ class Verdict:
 def parse_dependency(text: str) -> tuple[list[str], str]:
     """Left-hand and right-hand columns of "a,b -> c"; "-> c" has none on the left.
 
-    Names with commas stand in double quotes. Raises UsageError.
+    Names with commas, arrows or quotes stand in double quotes, quotes in them doubled. Raises UsageError.
     """
-    lhs, arrow, rhs = text.rpartition("->")
+    outside = [place for place in range(len(text)) if text.startswith("->", place) and text[:place].count('"') % 2 == 0]
+    lhs, arrow, rhs = (text[: outside[-1]], "->", text[outside[-1] + 2 :]) if outside else ("", "", "")
     names = next(csv.reader([lhs.strip()], skipinitialspace=True), [])
     right = next(csv.reader([rhs.strip()], skipinitialspace=True), [])
     if not arrow or len(right) != 1 or any(not name.strip() for name in names):

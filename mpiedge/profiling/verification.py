@@ -16,8 +16,10 @@ def verdicts(tables: list[EncodedTable], dependency: str) -> list[tuple[EncodedT
     lhs, rhs = parse_dependency(dependency)
     checked = []
     for table in tables:
-        if {*lhs, rhs} <= set(table.names):
-            left, right = [table.names.index(name) for name in lhs], table.names.index(rhs)
+        place = {**{name.strip(): index for index, name in enumerate(table.names)},
+                 **{name: index for index, name in enumerate(table.names)}}
+        if {*lhs, rhs} <= set(place):
+            left, right = [place[name] for name in lhs], place[rhs]
             checked.append((table, left, right, verify([table.codes[column] for column in left], table.codes[right])))
     if not checked:
         known = ", ".join(name for table in tables for name in table.names)

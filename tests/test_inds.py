@@ -8,7 +8,7 @@ from encoding import encode_arrays
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpiedge.profiling import nary
+from mpiedge.profiling import inds, nary
 from mpiedge.profiling.encode import Values
 from mpiedge.profiling.inds import discover_inds, discover_partial
 from mpiedge.profiling.nary import Side, discover_nary
@@ -26,13 +26,15 @@ def encoded(world, cells: list) -> list[Values]:
     return [column.values for column in found]
 
 
-@given(columns)
+@given(columns, st.sampled_from([1, 2, 100]))
 @settings(deadline=None)
-def test_inclusions_equal_those_of_sets(world, cells):
-    """Every pair of columns, missing cells ignored, columns without values in no pair."""
+def test_inclusions_equal_those_of_sets(world, cells, together):
+    """Every pair of columns, missing cells ignored, columns without values in no pair; in one part or in many."""
     sets = [set(values) - {""} for values in cells]
     expected = [(a, b) for a in range(len(sets)) for b in range(len(sets)) if a != b and sets[a] and sets[a] <= sets[b]]
-    assert discover_inds(world, encoded(world, cells)) == expected
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inds, "TOGETHER", together)
+        assert discover_inds(world, encoded(world, cells)) == expected
 
 
 def test_numbers_are_included_by_value(world):

@@ -2,6 +2,9 @@
 
 import csv
 import re
+import sys
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 from limits import memory_limit
@@ -38,3 +41,19 @@ def test_what_does_not_fit_is_refused_before_the_work(large_demo, tmp_path, mpir
     assert done.returncode == 4
     assert re.fullmatch(rf"{program}: memory: the work would need \d+ MB of 50 MB per rank .*", done.stderr.strip())
     assert not (tmp_path / "run/clean/manifest.json").exists()
+
+
+def test_profiling_below_a_real_limit_gives_the_same(tmp_path, mpirun):
+    """Two ranks in control groups of 120 MB spill strings and values and find what one rank finds in plenty."""
+    table = tmp_path / "lines.csv"
+    generator = Path(__file__).parent.parent / "benchmarks/tables.py"
+    assert mpirun(0, sys.executable, generator, "lineitem", "--rows", "160000", table).returncode == 0
+    for ranks, memory in ((0, "2GB"), (2, "120MB")):
+        with memory_limit(120_000_000, 2) if ranks else nullcontext([]) as limited:
+            done = mpirun(ranks, *limited, "mpiedge-profile", table, "--run", tmp_path / memory, "--memory", memory,
+                          "-v")
+        assert done.returncode == 0, done.stderr
+        assert ("scratch" in done.stdout) == (ranks > 0)
+    for name in ("fds.jsonl", "uccs.jsonl", "inds.jsonl", "columns.json"):
+        plenty, little = (tmp_path / memory / "profile" / name for memory in ("2GB", "120MB"))
+        assert plenty.read_bytes() == little.read_bytes()

@@ -88,7 +88,7 @@ def run(args, world) -> None:
         with stage.phase("encode"):
             for source in tables:
                 rows, columns = encode.merge(world, local.pop(0), args.null_unequal, bool(wanted - {"fd", "ucc"}),
-                                             planned.pass_bytes, planned.codes_folder)
+                                             planned.pass_bytes, planned.codes_folder, planned.values_folder)
                 encoded.append(encode.EncodedTable(source.name, source.columns, source.kinds, rows, columns))
         plan.plan_discovery(stage, encoded, wanted)
         with stage.phase("discover"):

@@ -12,7 +12,7 @@ import numpy as np
 from mpiedge.kernels import dictionary
 from mpiedge.profiling.local import BUCKETS, LocalTable
 from mpiedge.profiling.texts import Texts
-from mpiedge.runtime.shared import leave_to_kernel, shared_array
+from mpiedge.runtime.shared import leave_to_kernel, shared_array, stored
 
 PASS_BYTES = 16 << 20
 """Strings a rank sends in one exchange, by default."""
@@ -67,12 +67,12 @@ def unsigned(largest: int) -> np.dtype:
 
 
 def merge(world, local: LocalTable, null_unequal: bool = False, keep_values: bool = True,
-          pass_bytes: int = PASS_BYTES, folder=None) -> tuple[int, list[EncodedColumn]]:
+          pass_bytes: int = PASS_BYTES, folder=None, values_folder=None) -> tuple[int, list[EncodedColumn]]:
     """Collective: the rows of a table and its columns, encoded over the blocks of all ranks; `local` is emptied.
 
     null_unequal: each missing cell but the first gets a code of its own. pass_bytes: strings a rank sends at once.
-    folder: the codes lie in files there (see `shared_array`). Messages, for every few columns: strings to their owners
-    and codes back (all-to-all), counts (all-gather), and the codes of the rows to other hosts.
+    folder, values_folder: codes and values lie in files there (see `shared_array`). Messages, for every few columns:
+    strings to their owners and codes back (all-to-all), counts (all-gather), the codes of the rows to other hosts.
     """
     layout = _Layout(world, local)
     encoded: list[EncodedColumn] = []
@@ -85,7 +85,7 @@ def merge(world, local: LocalTable, null_unequal: bool = False, keep_values: boo
         merged = [_MergedColumn(world, local.columns[column], layout, column, keep_values) for column in columns]
         for first in range(0, BUCKETS, BUCKETS // passes):
             _exchange(world, merged, first, first + BUCKETS // passes)
-        encoded += _place(world, layout, merged, null_unequal, folder)
+        encoded += _place(world, layout, merged, null_unequal, folder, values_folder)
         for column in columns:
             local.columns[column] = None
     return layout.total, encoded
@@ -237,7 +237,8 @@ def _exchange(world, merged: list[_MergedColumn], first: int, stop: int) -> None
         column.accept([message["columns"][index] for message in replies])
 
 
-def _place(world, layout: _Layout, merged: list[_MergedColumn], null_unequal: bool, folder) -> list[EncodedColumn]:
+def _place(world, layout: _Layout, merged: list[_MergedColumn], null_unequal: bool, folder,
+           values_folder) -> list[EncodedColumn]:
     """Collective: the codes of all rows in arrays that the ranks of a host share.
 
     Why they do not depend on the ranks: each host's copy is numbered anew by first occurrence, in row order.
@@ -267,7 +268,10 @@ def _place(world, layout: _Layout, merged: list[_MergedColumn], null_unequal: bo
             distinct += int(count[missing]) - 1
         if column.keep_values:
             own = number[np.concatenate(column.own_codes)]
-            values = Values(Texts(*column.owned.strings()), own, count[own])
+            data, length = column.owned.strings()
+            values = Values(Texts(stored(data, values_folder), stored(length, values_folder)),
+                            stored(own, values_folder), stored(count[own], values_folder))
+            column.owned = None
         encoded.append(EncodedColumn(array, distinct, missing, values))
         if folder is not None:
             leave_to_kernel(array)

@@ -13,12 +13,13 @@ from mpiedge.profiling.encode import PASS_BYTES, EncodedTable, unsigned
 from mpiedge.profiling.local import LocalTable
 from mpiedge.profiling.sources import encode_tasks
 from mpiedge.profiling.spill import Spill
+from mpiedge.profiling.statistics import SLICE
 from mpiedge.profiling.whole import estimate_bytes
 from mpiedge.runtime import resources
 
 SAMPLE_BLOCKS = 8
 UNSAMPLED_BYTES = 16 << 20
-"""Tables with less text are not sampled: every cell may be another."""
+"""Tables with less text are not sampled, where they fit even if every cell is another."""
 
 STRING_BYTES = 24
 """What a string of a dictionary takes besides its text: its end, its slot, room to grow."""
@@ -36,6 +37,11 @@ LEAST_BYTES = 12 << 20
 """Dictionaries get at least so much."""
 
 ENOUGH_REPEATS = 10
+SHORT = 16
+"""Columns whose values are longer on average are taken for text, not numbers."""
+
+SLICE_COPIES = 400
+"""Bytes that statistics take for each string they look at together."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +68,13 @@ class Expected:
 
 @dataclass(frozen=True)
 class Plan:
-    """How tables are read: what dictionaries of a rank may take (None: anything), strings sent at once, and the folder
-    of the codes (None: memory)."""
+    """How tables are read: what dictionaries of a rank may take, strings sent at once, and the folders of the codes and
+    of the distinct values (None: memory)."""
 
-    allowance_bytes: int | None
+    allowance_bytes: int
     pass_bytes: int
     codes_folder: Path | None
+    values_folder: Path | None
     scratch: Path
 
     def new_local(self, width: int) -> LocalTable:
@@ -78,34 +85,49 @@ class Plan:
 def plan_reading(stage, tables: list, wanted: set[str], null: bytes | None) -> Plan:
     """Collective: prints what reading will take and decides what goes to scratch. Raises MemoryPlanError when not even
     that would fit."""
-    world = stage.world
-    expected = [expect(stage, tables, index, null) for index in range(len(tables))]
-    sharing = int(world.min(np.array([world.node_size]))[0])
-    blocks = float(BLOCK_COPIES * max((source.block_bytes for source in tables), default=0))
-    codes = sum(one.codes() for one in expected) / sharing
-    strings = sum(one.dictionaries(world.size) for one in expected)
-    ids = max((one.codes() for one in expected), default=0.0) / world.size - codes  # they become the codes
-    least, most = later_bytes(world, expected, wanted)
-    passes = 0.0 if world.size == 1 else PASS_COPIES * min(PASS_BYTES, strings)
+    world, scratch = stage.world, stage.access.scratch_here
     held = int(world.max(np.array([resources.current_rss_bytes()]))[0])
+    blocks = float(BLOCK_COPIES * max((source.block_bytes for source in tables), default=0))
     free = stage.budget_bytes - held - blocks
-    if codes + max(strings + passes + max(ids, 0.0), most) <= free:
-        stage.foresee(codes=codes, **_larger(encoding=blocks + strings + passes + max(ids, 0.0), discovery=most))
-        spared = max(free - codes - passes - max(ids, 0.0), LEAST_BYTES)
-        return Plan(int(spared), PASS_BYTES, None, stage.access.scratch_here)
+    needs = _Needs(world, [at_most(source) or sample(stage, tables, index, null)
+                           for index, source in enumerate(tables)], wanted)
+    if needs.in_memory > free and any(at_most(source) for source in tables):
+        needs = _Needs(world, [sample(stage, tables, index, null) for index in range(len(tables))], wanted)
+    if needs.in_memory <= free:
+        stage.foresee(codes=needs.codes, **_larger(encoding=blocks + needs.encoding, discovery=needs.most))
+        spare = free - needs.codes - needs.passes - needs.mapping
+        return Plan(int(max(spare, LEAST_BYTES)), PASS_BYTES, None, None, scratch)
     # Strings go to scratch from here on; the codes too, when they leave too little for the rest.
-    on_disk = codes + max(2 * LEAST_BYTES + max(ids, 0.0), min(2 * least, most)) > free
-    kept = 0.0 if on_disk else codes + max(ids, 0.0)
-    largest = max((int(one.distinct.max(initial=0)) for one in expected), default=0)
-    mapping = 12.0 * largest / world.size
-    share = max(free - kept - mapping, 0.0)
+    on_disk = needs.codes + max(2 * LEAST_BYTES + needs.mapping, min(2 * needs.least, needs.most)) > free
+    codes = 0.0 if on_disk else needs.codes
+    share = max(free - codes - needs.mapping, 0.0)
     allowance = max(LEAST_BYTES, share / 2)
     pass_bytes = int(min(PASS_BYTES, max(1 << 20, share / (2 * PASS_COPIES))))
-    encoding = blocks + mapping + max(min(allowance, strings) * 1.5, PASS_COPIES * pass_bytes)
-    stage.foresee(codes=kept, **_larger(encoding=encoding, discovery=max(least, min(most, free - kept))))
-    stage.detail(f"scratch {stage.access.scratch_here}: strings of the dictionaries"
-                 + (f", codes of {codes * sharing / 1e6:.0f} MB" if on_disk else ""))
-    return Plan(int(allowance), pass_bytes, stage.access.scratch_here if on_disk else None, stage.access.scratch_here)
+    encoding = blocks + needs.mapping + max(min(1.5 * allowance, needs.strings), PASS_COPIES * pass_bytes)
+    discovery = max(needs.least, min(needs.most, free - codes)) - needs.values
+    stage.foresee(codes=codes, **_larger(encoding=encoding, discovery=discovery))
+    stage.detail(f"scratch {scratch}: strings of the dictionaries{' and codes' if on_disk else ''}")
+    return Plan(int(allowance), pass_bytes, scratch if on_disk else None, scratch, scratch)
+
+
+class _Needs:
+    """What a rank needs for tables in memory, in bytes.
+
+    codes: its share of the codes, which the ids of the rows become; strings: dictionaries; passes: strings on the way;
+    mapping: codes of ids of one column; least, most: once the tables are read.
+    """
+
+    def __init__(self, world, expected: list[Expected], wanted: set[str]):
+        sharing = int(world.min(np.array([world.node_size]))[0])
+        self.codes = sum(one.codes() for one in expected) / sharing
+        self.strings = sum(one.dictionaries(world.size) for one in expected)
+        self.passes = 0.0 if world.size == 1 else PASS_COPIES * min(PASS_BYTES, self.strings)
+        self.mapping = max((12.0 * float(one.distinct.max(initial=0)) / sharing for one in expected), default=0.0)
+        self.values = sum(one.values(world.size) for one in expected) if wanted - {"fd", "ucc"} else 0.0
+        least, most = later_bytes(world, expected, wanted)
+        self.least, self.most = self.values + least, self.values + most
+        self.encoding = self.strings + self.passes + self.mapping
+        self.in_memory = self.codes + max(self.encoding, self.most)
 
 
 def _larger(**items: float) -> dict[str, float]:
@@ -113,13 +135,19 @@ def _larger(**items: float) -> dict[str, float]:
     return {name: items[name]}
 
 
-def expect(stage, tables: list, index: int, null: bytes | None) -> Expected:
-    """Collective: what is expected of a table: from a sample of its blocks, or at most as many values as cells."""
+def at_most(source) -> Expected | None:
+    """Local: what a small table holds if every cell is another; None for larger ones."""
+    if source.text_bytes > UNSAMPLED_BYTES:
+        return None
+    width = len(source.columns)
+    return Expected(source.rows, np.full(width, float(source.rows)), np.full(width, source.text_bytes / max(width, 1)))
+
+
+def sample(stage, tables: list, index: int, null: bytes | None) -> Expected:
+    """Collective: what is expected of a table after a look at a few of its blocks."""
     source, width = tables[index], len(tables[index].columns)
-    if source.text_bytes <= UNSAMPLED_BYTES or source.blocks <= 2 * SAMPLE_BLOCKS:
-        return Expected(source.rows, np.full(width, float(source.rows)),
-                        np.full(width, source.text_bytes / max(width, 1)))
-    chosen = [(index, int(block)) for block in np.linspace(0, source.blocks - 1, SAMPLE_BLOCKS)]
+    blocks = sorted(set(np.linspace(0, source.blocks - 1, SAMPLE_BLOCKS).astype(int).tolist())) if source.blocks else []
+    chosen = [(index, block) for block in blocks]
     locals_: dict = {}
     encode_tasks(stage, tables, chosen, null, partial(_own_table, locals_, width))
     messages = _sampled(stage.world, locals_, width)
@@ -148,38 +176,43 @@ def _sampled(world, locals_: dict, width: int) -> list[dict]:
 def _estimate(hashes: list[np.ndarray], lengths: list[np.ndarray], sampled: int, rows: int) -> tuple[float, float]:
     """Local: distinct values of a column and their text in bytes, rather too many: values met in one sampled block only
     grow with the rows, or to 1.3 times Chao's estimate (1984), where enough values were met in exactly two blocks."""
+    if not sampled:
+        return float(rows), 0.0
     values, first, blocks = np.unique(np.concatenate(hashes), return_index=True, return_counts=True)
     once, twice = int((blocks == 1).sum()), int((blocks == 2).sum())
     count = len(values) - once + once * rows / max(sampled, 1)
     if twice >= ENOUGH_REPEATS:
         count = min(count, len(values) + 1.3 * once * once / (2 * twice))
     count = min(count, float(rows))
-    return count, count * float(np.concatenate(lengths)[first].mean()) if len(values) else 0.0
+    return count, count * float(np.concatenate(lengths)[first].mean())
 
 
 def later_bytes(world, expected: list[Expected], wanted: set[str]) -> tuple[float, float]:
-    """Collective: what a rank needs once the tables are read, besides the codes: at least, and to be fast."""
+    """Collective: what a rank needs once the tables are read, besides codes and values: at least, and to be fast."""
     sharing = int(world.min(np.array([world.node_size]))[0])
     least = most = 0.0
     for one in expected if wanted & {"fd", "ucc"} else []:
         distinct = one.distinct.tolist()
         most = max(most, float(estimate_bytes(one.rows, distinct, node_ranks=sharing)))
         least = max(least, min(most, float(least_bytes(one.rows, distinct))))
-    values = 0.0
     if wanted - {"fd", "ucc"}:
-        values = sum(one.values(world.size) for one in expected)
-        # Numbers of a column meet on one rank as values and counts, and are sorted there.
-        largest = max((float(one.distinct.max(initial=0)) for one in expected), default=0.0)
-        statistics = values / 2 + 48.0 * largest
+        # Numbers of a column meet on one rank as values and counts, and are sorted there; numbers are short.
+        numbers = max((float((one.distinct * (one.text <= SHORT * one.distinct)).max(initial=0)) for one in expected),
+                      default=0.0)
+        largest = max((float(one.distinct.max(initial=0)) for one in expected), default=0.0) / world.size
+        text = max((float(one.text.max(initial=0)) for one in expected), default=0.0) / world.size
+        statistics = text + 48.0 * numbers + SLICE_COPIES * min(largest, SLICE)
         least, most = max(least, statistics), max(most, statistics)
-    return values + least, values + most
+    return least, most
 
 
 def plan_discovery(stage, tables: list[EncodedTable], wanted: set[str]) -> None:
     """Collective: prints what the work on encoded tables will take besides them. Raises MemoryPlanError."""
+    world = stage.world
+    kept = bool(wanted - {"fd", "ucc"})
     expected = [Expected(table.rows, np.array([float(column.distinct) for column in table.columns]),
-                         np.zeros(len(table.columns))) for table in tables]
-    least, most = later_bytes(stage.world, expected, wanted)
-    values = sum(one.values(stage.world.size) for one in expected) if wanted - {"fd", "ucc"} else 0.0
-    spare = float(stage.world.min(np.array([stage.budget_bytes - resources.current_rss_bytes()], np.float64))[0])
-    stage.plan(discovery=max(least - values, min(most - values, spare)))
+                         world.sum(np.array([float(len(column.values.texts.data)) if kept else 0.0
+                                             for column in table.columns]))) for table in tables]
+    least, most = later_bytes(world, expected, wanted)
+    spare = float(world.min(np.array([stage.budget_bytes - resources.current_rss_bytes()], np.float64))[0])
+    stage.plan(discovery=max(least, min(most, spare)))

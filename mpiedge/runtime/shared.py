@@ -37,6 +37,25 @@ def shared_array(world, shape, dtype, *, folder=None) -> np.ndarray:
     return np.frombuffer(mapped, dtype, count).reshape(shape)
 
 
+def stored(array: np.ndarray, folder) -> np.ndarray:
+    """Local: a copy of the array in a mapped file of `folder`, without a name; the array itself where that is None.
+
+    Raises EnvironmentProblem.
+    """
+    if folder is None or not array.nbytes:
+        return array
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            array.tofile(file)
+            file.flush()
+            mapped = mmap.mmap(file.fileno(), array.nbytes)
+    except OSError as error:
+        raise EnvironmentProblem(folder, error.strerror or str(error),
+                                 "Free space or choose another folder with --scratch") from error
+    return np.frombuffer(mapped, array.dtype).reshape(array.shape)
+
+
 def leave_to_kernel(array: np.ndarray) -> None:
     """Local: pages of a mapped file need not count as this rank's memory until they are touched again."""
     memory = array

@@ -1,5 +1,7 @@
 """Encoding, statistics and inclusions over several ranks equal those of one."""
 
+from tempfile import gettempdir
+
 import numpy as np
 import pandas
 from encoding import encode_arrays
@@ -58,11 +60,12 @@ class Apart:
         pass
 
 
-@given(blocks, st.integers(0, 5), st.booleans(), st.sampled_from([{}, {"pass_bytes": 40}, {"allowance_bytes": 1},
-                                                                  {"pass_bytes": 1, "spill_ids": True}]))
+@given(blocks, st.integers(0, 5), st.booleans(),
+       st.sampled_from([{}, {"pass_bytes": 40}, {"allowance_bytes": 1},
+                        {"pass_bytes": 1, "spill_ids": True, "values_folder": gettempdir()}]))
 def test_any_share_of_the_blocks_gives_the_same(world, blocks, turn, apart, options):
     """Codes are those of pandas.factorize; statistics and inclusions those of one rank, whoever read which block, on
-    one host or several, in one pass or many, with strings and ids in memory or in scratch."""
+    one host or several, in one pass or many, with strings, ids and values in memory or in scratch."""
     rows, columns, described, pairs = profile(Apart(world) if apart else world, blocks,
                                               lambda order: (order * order + turn) % world.size, **options)
     together = [row for block in blocks for row in block]

@@ -13,7 +13,7 @@ import pytest
 from graphs import planetoid_files
 from launching import launch_environment
 
-from mpiedge.commands import predict, train
+from mpiedge.commands import demo, predict, train
 from mpiedge.errors import InputError, MemoryPlanError, StoreError, UsageError
 
 SUMMARY = {"model", "split", "seed", "ranks", "epochs", "best_epoch", "train_accuracy", "val_accuracy", "test_accuracy",
@@ -209,6 +209,26 @@ def test_propagated_models_and_a_given_partition(world, mpirun, planetoid, tmp_p
     np.testing.assert_allclose(np.array(first, float), np.array(second, float), atol=2e-4)
     with pytest.raises(InputError, match="does not name one of 1 ranks"):
         in_process(train, world, *line, "--partition", owners, "--run", tmp_path / "bad")
+
+
+def test_a_graph_in_chunks(world, mpirun, tmp_path, capsys):
+    """Written by the demo, planned, refused where it does not fit, trained alike on one rank and on two."""
+    folder = tmp_path / "graph"
+    in_process(demo, world, "--graph", "sbm", "--nodes", "1k", "--edges", "5k", "--out", folder)
+    line = ["--graph", folder, "--epochs", 15, "--dropout", 0.2]
+    in_process(train, world, *line, "--run", tmp_path / "one", "--dry-run")
+    assert "1,000 nodes" in capsys.readouterr().out and not (tmp_path / "one/train/manifest.json").exists()
+    with pytest.raises(MemoryPlanError, match="would need"):
+        in_process(train, world, *line, "--run", tmp_path / "one", "--memory", "1MB")
+    with pytest.raises(UsageError, match="graph in chunks"):
+        in_process(train, world, *line, "--run", tmp_path / "one", "--partition", "metis")
+    in_process(train, world, *line, "--run", tmp_path / "one")
+    in_process(train, world, *line, "--run", tmp_path / "mlp", "--model", "mlp")
+    done = mpirun(2, "mpiedge-train", *line, "--run", tmp_path / "two")
+    assert done.returncode == 0 and "parts   ldg" in done.stdout, done.stderr
+    first, second = ([row[1:] for row in curve(tmp_path / name)] for name in ("one", "two"))
+    np.testing.assert_allclose(np.array(first, float), np.array(second, float), atol=2e-4)
+    assert not list((tmp_path / "two").glob(".scratch/*"))
 
 
 def test_dry_run_changes_nothing(world, planetoid, tmp_path, capsys):

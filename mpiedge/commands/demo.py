@@ -1,11 +1,13 @@
 """mpiedge-demo: a seeded dirty data set with known truth, of any size."""
 
+import argparse
 import sys
 
 from mpiedge import cli
 
 DEFAULT_ROWS = 5000
 DEFAULT_FOLDER = "results/demo-data"
+GRAPH_FOLDER = "results/demo-graph"
 
 DESCRIPTION = """\
 Two tables: papers.csv (16 columns) and cites.csv (citing,cited). Known dirt: near-duplicate records, typos in titles
@@ -17,6 +19,7 @@ same bytes everywhere; a folder that already holds them is left as it is. Under 
 EXAMPLES = """\
 mpiedge-demo
 mpiedge-demo --rows 200000 --seed 7 --out /tmp/papers
+mpirun -n 4 mpiedge-demo --graph sbm --nodes 1M --edges 10M --out /tmp/graph
 mpirun -hostfile hostfiles/local.txt mpiedge-clean /tmp/papers/papers.csv /tmp/papers/cites.csv"""
 
 
@@ -26,12 +29,40 @@ def build_parser():
                       description=DESCRIPTION, examples=EXAMPLES)  # fmt: skip
     page.add_argument("--rows", type=int, default=DEFAULT_ROWS, metavar="N",
                       help=f"records in papers.csv, duplicates included (default {DEFAULT_ROWS})")  # fmt: skip
-    page.add_argument("--out", default=DEFAULT_FOLDER, metavar="DIR", help=f"folder (default {DEFAULT_FOLDER})")
+    page.add_argument("--out", metavar="DIR", help=f"folder (default {DEFAULT_FOLDER}, for a graph {GRAPH_FOLDER})")
+    graph = page.add_argument_group("a graph instead of tables")
+    graph.add_argument("--graph", choices=("sbm", "rmat"),
+                       help="write a graph in chunks for mpiedge-train: a block model, or one with power-law degrees")
+    graph.add_argument("--nodes", type=_count, default=10**5, metavar="N", help="its nodes, such as 1M (default 100k)")
+    graph.add_argument("--edges", type=_count, default=10**6, metavar="N", help="its edges, such as 10M (default 1M)")
     return page
 
 
+def _count(text: str) -> int:
+    """A whole number above 0, perhaps with k, M or G."""
+    unit = {"k": 10**3, "m": 10**6, "g": 10**9}.get(text[-1:].lower(), 1)
+    try:
+        number = int(float(text[:-1] if unit > 1 else text) * unit)
+        if number < 2:
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text} is not a fitting number") from None
+    return number
+
+
 def run(args, world):
-    """Collective: rank 0 writes the data, every rank learns whether it worked."""
+    """Collective: rank 0 writes the tables, or all ranks a graph; every rank learns whether it worked."""
+    if args.graph:
+        from mpiedge.demo.graphs import write_graph
+
+        folder = args.out or GRAPH_FOLDER
+        about = write_graph(world, folder, args.graph, args.nodes, args.edges, args.seed)
+        if world.is_root and not args.quiet:
+            print(f"demo    {folder} ({args.graph}, {about['nodes']:,} nodes, {about['edges']:,} edges drawn, "
+                  f"{about['columns']} features, {len(about['classes'])} classes, seed {args.seed})")
+            print(f"next    mpiedge-train --graph {folder}")
+        return
+    args.out = args.out or DEFAULT_FOLDER
     from mpiedge.demo.generate import write_demo
     from mpiedge.runtime.progress import progress
     from mpiedge.runtime.root import on_root

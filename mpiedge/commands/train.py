@@ -19,8 +19,8 @@ DESCRIPTION = """\
 Without --graph and --nodes, the graph comes from the run's clean tables: the table with the label column holds the
 nodes, a table with two columns that are included in its key (as mpiedge-profile found) holds the edges. --graph takes
 a Planetoid folder (ind.NAME.x, ...), an npz of plain arrays (edges; labels; feat_indptr, feat_indices, feat_data,
-feat_shape or node_features; optionally train_masks, val_masks, test_masks) or a folder with edges.csv, target.csv and
-features.json.
+feat_shape or node_features; optionally train_masks, val_masks, test_masks), a folder with edges.csv, target.csv and
+features.json, or a graph in chunks (mpiedge-demo --graph), which no rank reads whole.
 
 The result does not depend on the number of ranks, up to rounding. A training that was stopped goes on from its last
 checkpoint when the same line is run again; --fresh starts anew.
@@ -80,22 +80,28 @@ def run(args, world) -> None:
     if not args.graph and not args.nodes and not args.edges:
         prepare_demo(args, world, ("clean", "profile"))
     from mpiedge.stage import Stage
-    from mpiedge.training import outputs, plan, session, sources, tables
+    from mpiedge.training import outputs, plan, session, sources, stored, tables
 
     with Stage(world, args, "train", needs=None if args.graph or tables.is_file(args.nodes) else "clean") as stage:
         with stage.phase("read", "io"):
-            if args.graph:
+            chunked = stored.is_stored(world, args.graph)
+            if chunked:
+                source = stored.open_stored(stage, args.graph)
+            elif args.graph:
                 source = sources.open_graph_files(stage, args.graph, args.label)
             else:
                 source = tables.open_tables(stage, args)
-        with stage.phase("partition"):
-            layout = plan.make_layout(stage, source, args)
+        if chunked:
+            layout, part = stored.make_layout(stage, source, args)
+        else:
+            with stage.phase("partition"):
+                layout = plan.make_layout(stage, source, args)
         earlier = session.find_checkpoint(stage, layout, source.inputs)
         plan.tell(stage, source, layout, args.dry_run)
         if args.dry_run:
             return
         with stage.phase("scatter", "communicate"):
-            part = plan.scatter_parts(stage, source, layout)
+            part = stored.collect_rows(stage, source, part) if chunked else plan.scatter_parts(stage, source, layout)
         trainer = session.train(stage, part, layout, source.inputs, earlier)
         with stage.phase("write", "io"):
             summary, files = outputs.write(stage, source, layout, trainer, began_s)

@@ -7,9 +7,11 @@ import numpy as np
 
 from mpiedge.errors import InputError, UsageError
 from mpiedge.graph.build import Adjacency
+from mpiedge.graph.sparse import gather_positions
 
 METHODS = ("metis", "ldg", "hash")
 LDG_BLOCK, LDG_PASSES = 256, 5
+STREAM_BLOCK, STREAM_ROUNDS = 1024, 16
 NODE_WEIGHT = 4  # cost of a node beside its edges, in edges: features, hidden rows and loss
 
 
@@ -35,7 +37,7 @@ def partition(graph: Adjacency, shares: np.ndarray, method: str, seed: int = 0) 
         return _metis(graph, shares, seed)
     if method == "ldg":
         return _linear_deterministic_greedy(graph, shares, seed)
-    return _hash(graph, shares, seed)
+    return _hash(graph.nodes, shares, seed)
 
 
 def _metis(graph: Adjacency, shares: np.ndarray, seed: int) -> np.ndarray:
@@ -53,47 +55,87 @@ def _metis(graph: Adjacency, shares: np.ndarray, seed: int) -> np.ndarray:
     return np.asarray(owner, np.int32)
 
 
-def _hash(graph: Adjacency, shares: np.ndarray, seed: int) -> np.ndarray:
+def _hash(nodes: int, shares: np.ndarray, seed: int) -> np.ndarray:
     """Nodes in a seeded random order, cut where the shares say: the baseline."""
-    order = np.random.default_rng([seed, 1]).permutation(graph.nodes)
-    bounds = np.round(np.cumsum(shares) * graph.nodes).astype(np.int64)
-    owner = np.empty(graph.nodes, np.int32)
-    owner[order] = np.searchsorted(bounds, np.arange(graph.nodes), side="right").clip(max=len(shares) - 1)
+    order = np.random.default_rng([seed, 1]).permutation(nodes)
+    bounds = np.round(np.cumsum(shares) * nodes).astype(np.int64)
+    owner = np.empty(nodes, np.int32)
+    owner[order] = np.searchsorted(bounds, np.arange(nodes), side="right").clip(max=len(shares) - 1)
     return owner
 
 
 def _linear_deterministic_greedy(graph: Adjacency, shares: np.ndarray, seed: int) -> np.ndarray:
-    """Linear deterministic greedy (Stanton & Kliot 2012), streamed five times in blocks of 256 nodes.
-
-    A node goes where most of its neighbours are, times the part's free room. Within a block the rooms are those at
-    its start, so a block is a few array operations; a part can be overfull by one block at most.
-    """
-    ranks, nodes = len(shares), graph.nodes
-    weight = (graph.degrees() + NODE_WEIGHT).astype(np.float64)
-    capacity = np.maximum(shares * weight.sum(), 1e-9)
-    owner = np.full(nodes, -1, np.int32)
-    load = np.zeros(ranks)
-    order = np.random.default_rng([seed, 2]).permutation(nodes)
+    """Linear deterministic greedy (Stanton & Kliot 2012), streamed five times in blocks of 256 nodes."""
+    placement = Greedy(graph.nodes, shares, float((graph.degrees() + NODE_WEIGHT).sum()))
+    order = np.random.default_rng([seed, 2]).permutation(graph.nodes)
     for _ in range(LDG_PASSES):
-        for start in range(0, nodes, LDG_BLOCK):
+        for start in range(0, graph.nodes, LDG_BLOCK):
             block = order[start : start + LDG_BLOCK]
-            placed = owner[block] >= 0
-            np.subtract.at(load, owner[block[placed]], weight[block[placed]])
-            lengths = graph.indptr[block + 1] - graph.indptr[block]
-            rows = np.repeat(np.arange(len(block)), lengths)
-            first = np.repeat(graph.indptr[block] - np.cumsum(lengths) + lengths, lengths)
-            neighbour_owner = owner[graph.neighbours[first + np.arange(len(rows))]]
-            seen = neighbour_owner >= 0
-            near = np.bincount(rows[seen] * ranks + neighbour_owner[seen], minlength=len(block) * ranks)
-            room = np.maximum(1 - load / capacity, 0)
-            score = near.reshape(len(block), ranks) * room
-            # Nodes without a neighbour near a part with room spread over the free room, not all to one part.
-            spread = np.searchsorted(np.cumsum(room * shares) / max((room * shares).sum(), 1e-12),
-                                     (np.arange(len(block)) + 0.5) / len(block))
-            best = np.where(score.max(axis=1) > 0, score.argmax(axis=1), spread.clip(max=ranks - 1))
-            owner[block] = best
-            np.add.at(load, best, weight[block])
-    return owner
+            taken, positions = gather_positions(graph.indptr, block)
+            placement.move(block, np.diff(taken), placement.choose(block, taken, graph.neighbours[positions]))
+    return placement.owner
+
+
+class Greedy:
+    """A streamed placement: a node goes where most of its neighbours are, times the part's free room.
+
+    Within a block the rooms are those at its start, so a block is a few array operations; a part can be overfull by
+    one block at most. owner: int32, -1 where not placed yet.
+    """
+
+    def __init__(self, nodes: int, shares: np.ndarray, weight: float):
+        self.shares = np.asarray(shares, np.float64) / np.sum(shares)
+        self.capacity = np.maximum(self.shares * weight, 1e-9)
+        self.owner = np.full(nodes, -1, np.int32)
+        self.load = np.zeros(len(self.shares))
+
+    def choose(self, block: np.ndarray, indptr: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
+        """Local: parts (int32) for a block of nodes with the given neighbour lists, as if they were not placed yet."""
+        ranks, count = len(self.shares), len(indptr) - 1
+        rows = np.repeat(np.arange(count), np.diff(indptr))
+        near_owner = self.owner[neighbours]
+        seen = near_owner >= 0
+        near = np.bincount(rows[seen] * ranks + near_owner[seen], minlength=count * ranks)
+        load, before = self.load.copy(), self.owner[block]
+        np.subtract.at(load, before[before >= 0], (np.diff(indptr) + NODE_WEIGHT)[before >= 0])
+        room = np.maximum(1 - load / self.capacity, 0)
+        score = near.reshape(count, ranks) * room
+        # Nodes without a neighbour near a part with room spread over the free room, not all to one part.
+        spread = np.searchsorted(np.cumsum(room * self.shares) / max((room * self.shares).sum(), 1e-12),
+                                 (np.arange(count) + 0.5) / max(count, 1))
+        best = np.where(score.max(axis=1) > 0, score.argmax(axis=1), spread.clip(max=ranks - 1))
+        return best.astype(np.int32)
+
+    def move(self, block: np.ndarray, degrees: np.ndarray, parts: np.ndarray) -> None:
+        """Local: places nodes."""
+        weight, before = degrees + NODE_WEIGHT, self.owner[block]
+        placed = before >= 0
+        np.subtract.at(self.load, before[placed], weight[placed])
+        np.add.at(self.load, parts, weight)
+        self.owner[block] = parts
+
+
+def partition_stream(world, chunks, shares: np.ndarray, method: str, seed: int) -> np.ndarray:
+    """Collective: the owner (int32) of every node of a graph that lies in sorted chunks on all ranks (graph/sort.py).
+
+    ldg: as above, streamed over the chunks; each round every rank places one block knowing all earlier rounds.
+    Messages: each round's choices to all ranks.
+    """
+    if world.size == 1 or method == "hash":
+        return _hash(chunks.total, shares / shares.sum(), seed)
+    weight = sum(lists.degrees().sum() + NODE_WEIGHT * len(numbers) for numbers, lists in chunks.rounds())
+    placement = Greedy(chunks.total, shares, float(world.sum(np.array([weight], np.float64))[0]))
+    step = max(1, min(STREAM_BLOCK, chunks.total // (STREAM_ROUNDS * world.size)))
+    for _ in range(LDG_PASSES):
+        for numbers, lists in chunks.rounds():
+            for start in range(0, min(chunks.chunk_rows, chunks.total), step):
+                block = numbers[start : start + step]
+                taken = lists.indptr[start : start + len(block) + 1] if len(block) else np.zeros(1, np.int64)
+                best = placement.choose(block, taken - taken[0], lists.neighbours[taken[0] : taken[-1]])
+                own = {"block": block, "degrees": np.diff(taken), "parts": best}
+                for message in world.allgather(own):
+                    placement.move(message["block"], message["degrees"], message["parts"])
+    return placement.owner
 
 
 def read_owners(path: str, nodes: int, ranks: int) -> np.ndarray:

@@ -22,15 +22,14 @@ def fingerprint(settings: Settings, source: dict) -> str:
     return hashlib.sha256(json.dumps([fixed, source], sort_keys=True).encode()).hexdigest()
 
 
-def to_image(state: State, split: np.ndarray, mark: str) -> bytes:
-    """Local: the HDF5 bytes of a state; split: role of every node (int8); mark: its `fingerprint`.
+def to_image(state: State, mark: str) -> bytes:
+    """Local: the HDF5 bytes of a state; mark: its `fingerprint`, which stands for data, split and settings.
 
     Dropout is a function of seed, epoch and place (see kernels/sparse_product.c), so there is no generator to save.
     """
     names = [entry.name for entry in fields(State) if entry.name != "history"]
     arrays = {name: np.atleast_1d(getattr(state, name)) for name in names}
     arrays["history"] = np.array(state.history, np.float64).reshape(len(state.history), -1)
-    arrays["split"] = split
     return build_image(arrays, {"fingerprint": mark})
 
 
@@ -42,7 +41,6 @@ def from_image(image: bytes) -> tuple[State, str]:
         arrays = read_image(image)
         numbers = {name: arrays.pop(name)[0].item() for name in ("epoch", "best_epoch", "best_loss", "best_accuracy")}
         history = arrays.pop("history").tolist()
-        arrays.pop("split")
         return State(history=history, **numbers, **arrays), mark
     except (OSError, KeyError, TypeError, ValueError, InputError):
         raise InputError(FILE, "the checkpoint is damaged", "Train anew with --fresh") from None

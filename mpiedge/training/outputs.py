@@ -40,7 +40,8 @@ def write(stage, source: Source, layout: Layout, trainer: Trainer, began_s: floa
         rows = {name: np.concatenate([message[name] for message in gathered]) for name in gathered[0]}
         order = np.argsort(rows.pop("nodes"))
         rows = {name: values[order] for name, values in rows.items()}
-        text = predictions_csv(source.graph.ids, [layout.classes[code] for code in rows.pop("predicted")],
+        ids = range(layout.nodes) if source.graph is None else source.graph.ids
+        text = predictions_csv(ids, [layout.classes[code] for code in rows.pop("predicted")],
                                rows.pop("probability"))
         write_atomic(stage.run / PREDICTIONS_FILE, text.encode())
         write_atomic(stage.run / MODEL_FILE, model_image(source, layout, trainer, rows))

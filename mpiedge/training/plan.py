@@ -76,7 +76,13 @@ def make_layout(stage, source: Source, args) -> Layout:
                 "edges": len(graph.edges) if connected else 0, "method": method,
                 "cut_edges": cut_edges, "rank_rows": rows}
 
-    facts = on_root(stage.world, decide)
+    layout = finish_layout(args, source, on_root(stage.world, decide))
+    layout.owner, layout.split, layout.neighbours = (own.get(name) for name in ("owner", "split", "neighbours"))
+    return layout
+
+
+def finish_layout(args, source: Source, facts: dict) -> Layout:
+    """Local: the layout from what was found of the graph and the flags."""
     penalty = PENALTY / facts["split_counts"]["train"] if args.weight_decay is None else args.weight_decay
     ahead = MODELS[args.model].propagates
     layers = 1 if ahead == "last" else args.layers
@@ -84,7 +90,7 @@ def make_layout(stage, source: Source, args) -> Layout:
     settings = Settings(args.model, args.hidden, layers, hops, projection, args.epochs, args.lr, penalty, args.dropout,
                         args.patience, args.seed)
     config = asdict(settings) | {"split": facts["split_name"], "source": source.name}
-    return Layout(settings=settings, config=config, **facts, **own)
+    return Layout(settings=settings, config=config, **facts)
 
 
 def check(graph: Graph, name: str) -> None:

@@ -103,7 +103,7 @@ class Watcher:
         waited = state.epoch - self.saved_epoch if self.unit == "epochs" else time.monotonic() - self.saved_at
         if (waited >= self.every or last) and self.stage.world.is_root:
             with self.stage.phase("checkpoint", "io"):
-                image = checkpoint.to_image(state, self.layout.split, self.mark)
+                image = checkpoint.to_image(state, self.mark)
                 write_atomic(self.stage.run / checkpoint.FILE, image)
             self.saved_epoch, self.saved_at = state.epoch, time.monotonic()
 

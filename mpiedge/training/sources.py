@@ -5,11 +5,14 @@ import os
 import zipfile
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from mpiedge.errors import InputError
 from mpiedge.graph import readers
 from mpiedge.graph.build import Graph
 from mpiedge.graph.features import Encoder
 from mpiedge.runtime.root import on_root
+from mpiedge.store.graphs import StoredGraph
 
 READ_COPIES = 12
 """Memory that rank 0 takes to read a graph file (7 to 12 times its unpacked bytes were measured)."""
@@ -20,13 +23,16 @@ class Source:
     """Where the graph came from; the same on every rank but for `graph`, which rank 0 alone has.
 
     inputs: checksums; notes: what was guessed; encoder: how tables become features, None for graph files; schema: the
-    names of the label and key columns of tables.
+    names of the label and key columns of tables; stored, owner: a graph in chunks and, until it is cut, the owner of
+    each of its nodes, both on every rank.
     """
 
     name: str
     inputs: dict = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     graph: Graph | None = None
+    stored: StoredGraph | None = None
+    owner: np.ndarray | None = None
     encoder: Encoder | None = None
     schema: dict = field(default_factory=dict)
 

@@ -153,7 +153,7 @@ def test_resumed_training_is_the_uninterrupted_one(world):
     whole.run(lambda state: None)
     first = trainer_of(world, graph, settings(dropout=0.5, epochs=10), owner, Allreduce(world))
     first.run(lambda state: None)
-    image = checkpoint.to_image(first.state, graph.splits["column:role"], "mark")
+    image = checkpoint.to_image(first.state, "mark")
     state, mark = checkpoint.from_image(image)
     assert mark == "mark"
     second = trainer_of(world, graph, config, owner, Allreduce(world))

@@ -1,0 +1,94 @@
+"""Opens a graph that lies in chunks, so large that no rank reads it whole; every rank builds its own part."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from mpiedge.errors import UsageError
+from mpiedge.graph import assemble, partition
+from mpiedge.graph.part import Part
+from mpiedge.graph.sort import SortedChunks
+from mpiedge.models.build import uses_graph
+from mpiedge.runtime.root import on_root
+from mpiedge.store.graphs import GRAPH_FILE, StoredGraph, read_about
+from mpiedge.training.plan import Layout, finish_layout
+from mpiedge.training.sources import Source
+
+SORT_COPIES, LIST_BYTES = 12, 48
+"""Copies of a chunk of edges while it is sorted; bytes per neighbour while a part is put together (both measured)."""
+
+
+def is_stored(world, path: str | None) -> bool:
+    """Collective: whether rank 0 finds a graph in chunks at `path`."""
+    return bool(path) and on_root(world, lambda: os.path.isfile(os.path.join(path, GRAPH_FILE)))
+
+
+def open_stored(stage, path: str) -> Source:
+    """Collective: what graph.json says, on every rank. Raises InputError on every rank. Messages: the description."""
+    about = on_root(stage.world, lambda: read_about(path))
+    file = os.path.join(path, GRAPH_FILE)
+    mine = os.path.isfile(file) and os.path.getsize(file)
+    seen = stage.world.allgather({"size": int(mine), "root": stage.world.is_root})
+    readers = [rank for rank, message in enumerate(seen) if message["size"] == seen[0]["size"]]
+    source = Source(path, inputs={GRAPH_FILE: about["sha256"]})
+    source.stored = StoredGraph(Path(path), about, readers)
+    return source
+
+
+def make_layout(stage, source: Source, args) -> tuple[Layout, Part]:
+    """Collective: sorts, partitions, and gives every rank the edges of its part. Raises UsageError, MemoryPlanError.
+
+    Messages: see graph/sort.py, graph/partition.py and graph/assemble.py.
+    """
+    world, stored, about = stage.world, source.stored, source.stored.about
+    connected = uses_graph(args.model)
+    method = "blocks" if not connected else args.partition or "ldg"
+    if method not in ("blocks", "ldg", "hash") or args.split not in (None, "stored"):
+        flag = f"--split {args.split}" if method in ("blocks", "ldg", "hash") else f"--partition {method}"
+        error = UsageError(flag, "this does not work for a graph in chunks", "Leave it out (ldg, the stored split)")
+        error.everywhere = True
+        raise error
+    lists = 2 * about["edges"] / world.size if connected else 0
+    stage.foresee(owners=4 * about["nodes"], sort=16 * SORT_COPIES * about["chunk_edges"], edges=LIST_BYTES * lists)
+    folder = stage.access.scratch / f"graph-{world.rank}"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        chunks = SortedChunks(world, about["nodes"], about["chunk_rows"], folder)
+        with stage.phase("sort"):
+            for chunk in stored.rounds(about["edge_chunks"] if connected else 0, world.rank):
+                chunks.add(np.zeros((0, 2), np.int64) if chunk is None else stored.edges(chunk))
+            chunks.finish()
+        with stage.phase("partition"):
+            if connected:
+                owner = partition.partition_stream(world, chunks, np.ones(world.size), method, args.seed)
+            else:
+                owner = (np.arange(about["nodes"]) * world.size // about["nodes"]).astype(np.int32)
+        with stage.phase("scatter", "communicate"):
+            part = assemble.collect_edges(world, chunks, owner)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    source.owner = owner
+    words = about["entries"] // about["nodes"]
+    own = np.zeros((world.size, 5), np.int64)
+    away = int((part.indices >= part.owned).sum())
+    own[world.rank] = part.owned, part.halo, len(part.indices), words * len(part.nodes), away
+    found = world.sum(own)
+    layout = finish_layout(args, source, {
+        "split_name": "stored", "split_counts": about["split"], "classes": about["classes"], "nodes": about["nodes"],
+        "columns": about["columns"], "entries": about["entries"], "method": method,
+        "edges": int(found[:, 2].sum() - about["nodes"]) // 2, "cut_edges": int(found[:, 4].sum()) // 2,
+        "rank_rows": found[:, :4]})
+    return layout, part
+
+
+def collect_rows(stage, source: Source, part: Part) -> Part:
+    """Collective: reads labels and features and gives every rank its own. Messages: see graph/assemble.py."""
+    stored, world = source.stored, stage.world
+    size = stored.about["chunk_rows"]
+    rounds = (None if chunk is None else (chunk * size, stored.nodes(chunk))
+              for chunk in stored.rounds(stored.about["node_chunks"], world.rank))
+    assemble.collect_rows(world, part, rounds, source.owner, stored.about["columns"])
+    source.owner = None
+    return part

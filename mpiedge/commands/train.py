@@ -1,6 +1,7 @@
 """mpiedge-train: a table or a graph -> a trained network, on all ranks together."""
 
 import argparse
+import re
 import sys
 import time
 
@@ -65,8 +66,9 @@ def build_parser():
     again.add_argument("--resume", action="store_true", help="go on from the checkpoint, also of a complete training")
     again.add_argument("--fresh", action="store_true", help="ignore an earlier checkpoint")
     ranks = page.add_argument_group("ranks")
-    ranks.add_argument("--compress", choices=("none", "fp16"), default="none",
-                       help="how gradients cross the network (default none)")
+    ranks.add_argument("--compress", type=_compressor, default="none", metavar="NAME",
+                       help="how gradients cross the network: none, fp16, int8, topk:SHARE (such as topk:0.01), auto: "
+                       "measured (default none)")
     ranks.add_argument("--partition", metavar="NAME",
                        help="who owns which node: metis, ldg, hash, or a file with a rank a line, one for each node "
                        "(default metis where pymetis is installed, else ldg)")
@@ -122,6 +124,13 @@ def _number(kind, least: float, open_end: bool = False, below: float = float("in
         return value
 
     return convert
+
+
+def _compressor(text: str) -> str:
+    """The name of a compressor, checked without loading numpy: the number of threads is not settled yet."""
+    if re.fullmatch(r"none|fp16|int8|auto|topk:0?\.0*[1-9]\d*", text):
+        return text
+    raise argparse.ArgumentTypeError(f"{text} is none of none, fp16, int8, topk:SHARE (such as topk:0.01), auto")
 
 
 def _interval(text: str) -> tuple[str, float]:

@@ -12,6 +12,7 @@ from mpiedge.graph.sparse import gather_positions
 METHODS = ("metis", "ldg", "hash")
 LDG_BLOCK, LDG_PASSES = 256, 5
 STREAM_BLOCK, STREAM_ROUNDS = 1024, 16
+SLACK = 1.1  # without it the rooms left are noise that outweighs the neighbours
 NODE_WEIGHT = 4  # cost of a node beside its edges, in edges: features, hidden rows and loss
 
 
@@ -124,7 +125,7 @@ def partition_stream(world, chunks, shares: np.ndarray, method: str, seed: int) 
     if world.size == 1 or method == "hash":
         return _hash(chunks.total, shares / shares.sum(), seed)
     weight = sum(lists.degrees().sum() + NODE_WEIGHT * len(numbers) for numbers, lists in chunks.rounds())
-    placement = Greedy(chunks.total, shares, float(world.sum(np.array([weight], np.float64))[0]))
+    placement = Greedy(chunks.total, shares, SLACK * float(world.sum(np.array([weight], np.float64))[0]))
     step = max(1, min(STREAM_BLOCK, chunks.total // (STREAM_ROUNDS * world.size)))
     for _ in range(LDG_PASSES):
         for numbers, lists in chunks.rounds():

@@ -85,7 +85,10 @@ class World:
         return self._mpi.Request.Testall(list(requests))
 
     def start_sum(self, array: np.ndarray) -> list:
-        """Collective: starts to turn `array` (contiguous) into its sum over the ranks; the requests to wait for."""
+        """Collective: starts to turn `array` (contiguous) into its sum over the ranks; the requests to wait for.
+
+        The caller keeps the array until then: MPI holds no reference to it.
+        """
         if self.size == 1:
             return []
         self._count(array.nbytes, array.nbytes)

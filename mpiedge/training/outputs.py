@@ -88,7 +88,7 @@ def summary(stage, layout: Layout, trainer: Trainer, quality: dict, began_s: flo
         "weight_decay": settings.weight_decay,
         "dropout": settings.dropout,
         "partition": layout.method,
-        "compress": stage.args.compress,
+        "compress": trainer.reduce.compressor.name,
         "cut_edges": layout.cut_edges,
         "halo_copies": int(layout.rank_rows[:, 1].sum()),
         "epochs": state.epoch,

@@ -7,7 +7,7 @@ import torch
 from mpiedge.errors import InputError
 from mpiedge.graph.part import Part
 from mpiedge.models.build import MODELS, build_model
-from mpiedge.runtime.allreduce import Allreduce
+from mpiedge.runtime.allreduce import Allreduce, choose
 from mpiedge.runtime.root import on_root
 from mpiedge.store.layout import MANIFEST
 from mpiedge.store.parts import write_atomic
@@ -70,8 +70,12 @@ def train(stage, part: Part, layout: Layout, inputs: dict, earlier: State | None
             part = propagate(stage.world, part, settings.hops, ahead, stage.heed_budget)
     model = build_model(settings.model, part.features.columns, settings.hidden, len(layout.classes), settings.layers,
                         settings.seed)
+    compress = stage.args.compress
+    if compress == "auto":
+        compress, why = choose(stage.world, sum(parameter.numel() for parameter in model.parameters()))
+        stage.say(f"compress {compress}: {why}")
     trainer = Trainer(stage.world, PartInputs(stage.world, part, stage.phase, model.norm), model, settings,
-                      Allreduce(stage.world, stage.args.compress), stage.phase)
+                      Allreduce(stage.world, compress), stage.phase)
     if earlier is not None:
         trainer.restore(earlier)
     watcher = Watcher(stage, layout, fingerprint(layout, inputs), trainer.state.epoch)

@@ -6,6 +6,8 @@ pairs between them stays above the cut.
 
 import numpy as np
 
+from mpiedge.cleaning.answers import CERTAIN
+
 LARGEST_COMPONENT, SMALLEST_LIMIT = 1500, 100
 COMPLETED_PAIRS = 10_000_000  # compared in all components together; above it large components are cut sooner
 STRONGEST = 5.0  # weights count within this distance of the cut
@@ -115,7 +117,9 @@ def cluster(stage, a, b, weight, cut: float, records: int, score, floor: float):
         labels, at = [], 0
         for group, row, column in zip(groups, rows, columns):
             strength = np.zeros((len(group), len(group)))
-            strength[row, column] = np.clip(weights[at:at + len(row)] - cut, -STRONGEST, STRONGEST)
+            mine = weights[at:at + len(row)]
+            strength[row, column] = np.where(np.abs(mine) < CERTAIN, np.clip(mine - cut, -STRONGEST, STRONGEST),
+                                             mine * len(group))
             at += len(row)
             labels.append(group[average_link(strength + strength.T)])
             yield

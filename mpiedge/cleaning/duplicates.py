@@ -1,10 +1,11 @@
 """Duplicates without configuration or labels: equal rows by hash, then near-duplicates by their match weights."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
 from mpiedge.cleaning import linkage, onecolumn, twins
+from mpiedge.cleaning.answers import Answers
 from mpiedge.cleaning.candidates import (
     FEATURE_BITS,
     GRAM_BITS,
@@ -24,6 +25,7 @@ from mpiedge.cleaning.versions import find_versions
 REVIEW_FLOOR = 0.1  # probability from which a pair is listed
 REVIEW_WEIGHT = float(np.log(REVIEW_FLOOR / (1 - REVIEW_FLOOR)))
 ATTEMPTS = 3
+ASKED, CLOSE = 8, 2.0  # pairs shown of each question; distance from the cut of those that are unsure
 # for the memory plan, measured on tables of 10,000 and 200,000 rows
 PROGRAMS_BYTES, MODULES_BYTES, LARGE_TABLE, TYPICAL_NEIGHBOURS, TYPICAL_FEATURES = 75 << 20, 15 << 20, 30_000, 40, 70
 
@@ -42,10 +44,23 @@ class Duplicates:
     row_b: np.ndarray
     probability: np.ndarray
     summary: dict = field(default_factory=dict)
+    questions: list[tuple[str, np.ndarray, np.ndarray]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a table is read: whether columns that differ in most links tell twins apart (else they are left out), and
+    whether numbers that do tell versions apart."""
+
+    twins: bool = True
+    versions: bool = True
+
+
+OTHER_READINGS = (Reading(versions=False), Reading(twins=False), Reading(twins=False, versions=False))
 
 
 def find_duplicates(stage, table, *, id_column: str | None = None, source_column: str | None = None,
-                    exhaustive: bool = False) -> Duplicates:
+                    exhaustive: bool = False, answers: Answers | None = None) -> Duplicates:
     """Collective: the duplicates of a table, or with `source_column` its links between sources (one to one).
 
     stage: has world, queue, budget_bytes, seed and phase(name, kind); table: name, columns, rows, chunk_rows and
@@ -67,7 +82,7 @@ def find_duplicates(stage, table, *, id_column: str | None = None, source_column
         if sources is not None:
             found = linkage.link(stage, records, sources, exhaustive)
         else:
-            found = _near_duplicates(stage, records, rows, exhaustive)
+            found = _read(stage, records, rows, exhaustive, answers.among(rows, first) if answers else None)
         summary.update(found.summary)
     cluster_id = first.copy()
     a, b, probability = first[equal], equal, np.ones(len(equal))
@@ -77,7 +92,8 @@ def find_duplicates(stage, table, *, id_column: str | None = None, source_column
         probability = np.append(probability, found.probability)
     order = np.lexsort((b, a))
     summary["clusters"] = len(np.unique(cluster_id))
-    return Duplicates(cluster_id, a[order], b[order], probability[order], summary)
+    questions = [(text, rows[one], rows[other]) for text, one, other in getattr(found, "questions", ())]
+    return Duplicates(cluster_id, a[order], b[order], probability[order], summary, questions)
 
 
 def estimate_bytes(rows: int, columns: int, mean_row_bytes: float, budget_bytes: int) -> int:
@@ -97,36 +113,55 @@ def estimate_bytes(rows: int, columns: int, mean_row_bytes: float, budget_bytes:
     return int(MODULES_BYTES + records + max(search, tables + pairs * (16 + columns)))
 
 
-def _near_duplicates(stage, records, rows, exhaustive: bool) -> Duplicates:
+def _read(stage, records, rows, exhaustive: bool, answers: Answers | None) -> Duplicates:
+    """Collective: clusters and pairs (as positions in `rows`) under the reading that agrees with most answers."""
+    found = _near_duplicates(stage, records, rows, exhaustive, Reading())
+    if answers is None or not len(answers.a):
+        return found
+    agreed, chosen = answers.agreement(found.cluster_id), Reading()
+    for reading in OTHER_READINGS if records.width > 1 else OTHER_READINGS[:1]:
+        if agreed < len(answers.a):
+            other = _near_duplicates(stage, records, rows, exhaustive, reading)
+            if answers.agreement(other.cluster_id) > agreed:
+                agreed, chosen = answers.agreement(other.cluster_id), reading
+    found = _near_duplicates(stage, records, rows, exhaustive, chosen, answers)
+    found.cluster_id = answers.bind(found.cluster_id)
+    found.summary["answers"] = {"given": len(answers.a), "agree_without_them": agreed, "reading": asdict(chosen)}
+    return found
+
+
+def _near_duplicates(stage, records, rows, exhaustive: bool, reading: Reading, answers=None) -> Duplicates:
     """Collective: clusters and pairs (as positions in `rows`); tries again without columns that differ by record."""
-    left_out = []
+    left_out, questions = [], []
     if records.width == 1:
-        *found, facts = onecolumn.find(stage, records, rows, exhaustive, REVIEW_WEIGHT)
+        *found, facts = onecolumn.find(stage, records, rows, exhaustive, REVIEW_WEIGHT, reading.versions, answers)
         return _listed(*found, len(rows), {**found[1].summary, **facts, "one_column": True})
     for attempt in range(ATTEMPTS):
-        found, useless = _attempt(stage, records, rows, exhaustive, last=attempt == ATTEMPTS - 1)
+        found, useless, asked = _attempt(stage, records, rows, exhaustive, attempt == ATTEMPTS - 1, reading, answers)
         if not useless:
             break
+        questions += asked
         left_out += [records.names[column] for column in useless]
-        if any(records.worded(column) or records.measured(column) for column in useless):
-            return _nothing(len(rows), records, left_out)
+        if reading.twins and any(records.worded(column) or records.measured(column) for column in useless):
+            return _nothing(len(rows), records, left_out, questions)
         records = records.without(useless)
+    found.questions = questions + found.questions
     found.summary["columns"] = records.names
     found.summary["columns_that_differ_by_record"] = left_out
     return found
 
 
-def _nothing(records: int, compared, differing: list[str]) -> Duplicates:
+def _nothing(records: int, compared, differing: list[str], questions: list) -> Duplicates:
     """Local: no duplicates. A number or a date may differ between two records of one thing (a visit, a running number);
     when names, sizes or prices differ in all links, the links are of different things that have a town or a status in
     common, and without those columns nothing is left that could tell these apart.
     """
     empty = np.zeros(0, np.int64)
     return Duplicates(np.arange(records), empty, empty, np.zeros(0),
-                      {"columns": compared.names, "columns_that_differ_by_record": differing})
+                      {"columns": compared.names, "columns_that_differ_by_record": differing}, questions)
 
 
-def _attempt(stage, records, rows, exhaustive: bool, last: bool):
+def _attempt(stage, records, rows, exhaustive: bool, last: bool, reading: Reading, answers):
     """Collective: one run over the columns of `records`: (Duplicates, columns to leave out next time)."""
     with stage.phase("candidates"):
         candidates = find_candidates(stage, records, rows, exhaustive=exhaustive)
@@ -137,6 +172,7 @@ def _attempt(stage, records, rows, exhaustive: bool, last: bool):
     tops = np.array([scale.top for scale in comparison.scales])
     pairs = len(rows) * (len(rows) - 1) / 2
     scorer = Scorer(comparison, rows, candidates.grams)
+    scorer.answers = answers
     with stage.phase("fit"):
         blocks = joined(levels)
         plain = fit(stage.world, blocks, chance, tops, len(rows), pairs)
@@ -153,19 +189,29 @@ def _attempt(stage, records, rows, exhaustive: bool, last: bool):
             check = _check(stage, levels, candidates, weight, 0.0, relaxed, chance, tops)
         elif check is None and cut < 0:
             check = _check(stage, levels, candidates, weight, 0.0, label, chance, tops)
+        if check is not None and not reading.twins:
+            check.ratio = None
         if check is not None and check.ratio is None and not last and records.width - len(check.columns) >= 2:
-            return None, check.columns
+            links = _links(candidates, weight, min(cut, 0.0), label)
+            asked = _question(f"alike but for {_named(records, check.columns)}", candidates, links)
+            return None, check.columns, [asked]
+        questions, links = [], _links(candidates, weight, cut, label)
         if check is not None and check.ratio is not None:
             check.tell_by_names([column for column in check.columns if records.worded(column)], tops)
             scorer.twins, cut = check, twins.TWIN_CUT
             weight = _weights(stage, scorer, levels, candidates)
             label, completed, facts = _clusters(stage, candidates, weight, cut, len(rows), scorer)
-        versions = _versions(records, rows, candidates, weight, cut, label)
+            gone = links[label[candidates.a[links]] != label[candidates.b[links]]]
+            questions.append(_question(f"alike but for {_named(records, check.columns)}", candidates, gone))
+            links = _links(candidates, weight, cut, label)
+        versions = _versions(records, rows, candidates, weight, cut, label) if reading.versions else None
         if versions is not None:
             scorer.versions = versions
             weight = _weights(stage, scorer, levels, candidates)
             cut = max(cut, prevalence_cut(_best(candidates, weight, len(rows))))
             label, completed, facts = _clusters(stage, candidates, weight, cut, len(rows), scorer)
+            gone = links[label[candidates.a[links]] != label[candidates.b[links]]]
+            questions.append(_question("alike but for numbers", candidates, gone))
     summary = {**candidates.summary, **facts, "one_column": False,
                "discount": {name: round(float(v), 4) for name, v in zip(records.names, discount)},
                "twin_columns": [] if check is None or check.ratio is None else
@@ -173,7 +219,24 @@ def _attempt(stage, records, rows, exhaustive: bool, last: bool):
                "versions": versions is not None,
                "twin_links_equal": check.equal if check is not None else 0,
                "twin_links": check.links if check is not None else 0}
-    return _listed(label, candidates, weight, completed, cut, len(rows), summary), []
+    found = _listed(label, candidates, weight, completed, cut, len(rows), summary)
+    found.questions += [question for question in questions if len(question[1])]
+    return found, [], []
+
+
+def _links(candidates, weight, cut: float, label) -> np.ndarray:
+    """Local: the candidates above the cut inside one cluster."""
+    return np.flatnonzero((weight > cut) & (label[candidates.a] == label[candidates.b]))
+
+
+def _named(records, columns: list[int]) -> str:
+    return ", ".join(records.names[column] for column in columns)
+
+
+def _question(text: str, candidates, pairs: np.ndarray) -> tuple[str, np.ndarray, np.ndarray]:
+    """Local: a question and some of the pairs it concerns, evenly spaced."""
+    chosen = pairs[np.linspace(0, len(pairs) - 1, min(len(pairs), ASKED)).astype(np.int64)]
+    return f"{len(pairs):,} pairs {text}: same or different?", candidates.a[chosen], candidates.b[chosen]
 
 
 def _listed(label, candidates, weight, completed, cut: float, records: int, summary: dict) -> Duplicates:
@@ -184,7 +247,10 @@ def _listed(label, candidates, weight, completed, cut: float, records: int, summ
     key, chosen = np.unique(a * records + b, return_index=True)
     probability = logistic(np.append(weight[near], completed[2])[chosen].astype(np.float64) - cut)
     summary = {**summary, "cut": round(cut, 6), "edges": int((weight > cut).sum())}
-    return Duplicates(label, key // records, key % records, probability, summary)
+    close = np.flatnonzero(np.abs(weight - cut) < CLOSE)
+    close = np.sort(close[np.argsort(np.abs(weight[close] - cut), kind="stable")[:ASKED]])
+    unsure = [_question("as near to the cut as these", candidates, close)] if len(close) else []
+    return Duplicates(label, key // records, key % records, probability, summary, unsure)
 
 
 def _weights(stage, scorer, levels, candidates) -> np.ndarray:
@@ -193,8 +259,7 @@ def _weights(stage, scorer, levels, candidates) -> np.ndarray:
     for start, block in levels.items():
         chosen = slice(start, start + block.shape[1])
         parts[start] = scorer.weigh(block, candidates.cosine[chosen])
-        if scorer.versions is not None:
-            scorer.versions.veto(parts[start], scorer.rows[candidates.a[chosen]], scorer.rows[candidates.b[chosen]])
+        scorer.judge(parts[start], candidates.a[chosen], candidates.b[chosen])
     return gather_pairs(stage, parts, np.float32)
 
 
@@ -208,7 +273,7 @@ def _best(candidates, weight, records: int) -> np.ndarray:
 
 def _versions(records, rows, candidates, weight, cut, label):
     """Local: how versions are told, if most links are of versions."""
-    links = np.flatnonzero((weight > cut) & (label[candidates.a] == label[candidates.b]))
+    links = _links(candidates, weight, cut, label)
     return find_versions(records, rows[candidates.a[links]], rows[candidates.b[links]])
 
 

@@ -99,7 +99,7 @@ class WordScorer:
 
     def __init__(self, texts, values, grams, words: Words):
         self.texts, self.values, self.grams, self.words = texts, values, grams, words
-        self.versions, self.rows = None, None
+        self.versions = self.answers = self.rows = None
 
     def weigh(self, a, b, cosines) -> np.ndarray:
         """Local: float32 weights of pairs with these cosines."""
@@ -116,15 +116,22 @@ class WordScorer:
                                                               self.grams)))
             yield
         weight = np.concatenate(parts)
-        if self.versions is not None:
-            self.versions.veto(weight, self.rows[a], self.rows[b])
+        self.judge(weight, a, b)
         return weight
 
+    def judge(self, weight, a, b) -> None:
+        """Local: takes or gives the weight of pairs of positions that are versions or were answered, in place."""
+        if self.versions is not None:
+            self.versions.veto(weight, self.rows[a], self.rows[b])
+        if self.answers is not None:
+            self.answers.judge(weight, a, b)
 
-def find(stage, records, rows, exhaustive: bool, review: float):
+
+def find(stage, records, rows, exhaustive: bool, review: float, told_by_numbers: bool = True, answers=None):
     """Collective: (labels, candidates, weights, completed pairs, cut, facts) of a table with one usable column.
 
-    review: weight from the cut at or above which completed pairs are returned.
+    review: weight from the cut at or above which completed pairs are returned; told_by_numbers: versions may be kept
+    apart; answers: pairs that are certain.
     """
     with stage.phase("candidates"):
         candidates = find_candidates(stage, records, rows, exhaustive=exhaustive)
@@ -145,9 +152,10 @@ def find(stage, records, rows, exhaustive: bool, review: float):
     with stage.phase("cluster"):
         found = _cluster(stage, a, b, weight, len(rows), scorer, review)
         links = np.flatnonzero((weight > found[2]) & (found[0][a] == found[0][b]))
-        scorer.versions, scorer.rows = find_versions(records, rows[a[links]], rows[b[links]]), rows
-        if scorer.versions is not None:
-            scorer.versions.veto(weight, rows[a], rows[b])
+        scorer.rows, scorer.answers = rows, answers
+        scorer.versions = find_versions(records, rows[a[links]], rows[b[links]]) if told_by_numbers else None
+        if scorer.versions is not None or answers is not None:
+            scorer.judge(weight, a, b)
             found = _cluster(stage, a, b, weight, len(rows), scorer, review)
     label, completed, cut, facts = found
     return label, candidates, weight, completed, cut, {**facts, "versions": scorer.versions is not None}

@@ -95,14 +95,14 @@ def mend_cells(stage, tables, plans, tallies, args) -> None:
         tally.examples.update(found.examples)
 
 
-def merge_rows(stage, tables, plans, surveys, args):
+def merge_rows(stage, tables, plans, surveys, args, answers):
     """Collective: (references between the tables, what becomes of the rows of each)."""
     if "duplicates" not in args.steps:
         return [], [Resolution(table, np.arange(table.rows)) for table in tables]
     summaries = [found.columns for found in surveys]
     references = find_references(stage, tables, plans, summaries)
     return references, resolve(stage, tables, plans, summaries, references, source_column=args.source,
-                               exhaustive=args.exhaustive, merge=not args.keep_duplicates)
+                               exhaustive=args.exhaustive, merge=not args.keep_duplicates, answers=answers)
 
 
 def write(stage, sources, surveys, plans, resolutions, fills, tallies, args) -> dict:

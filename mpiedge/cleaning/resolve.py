@@ -5,6 +5,7 @@ from hashlib import blake2b
 
 import numpy as np
 
+from mpiedge.cleaning.answers import Answers
 from mpiedge.cleaning.duplicates import find_duplicates
 from mpiedge.cleaning.exact import first_equal_rows
 from mpiedge.cleaning.references import Redirected, Reference, survivors_of_keys
@@ -41,6 +42,7 @@ class Resolution:
     renamed: dict[str, dict[str, str]] = field(default_factory=dict)
     how: str = "none"
     summary: dict = field(default_factory=dict)
+    questions: list[tuple[str, np.ndarray, np.ndarray]] = field(default_factory=list)
 
     @property
     def duplicates(self) -> int:
@@ -68,8 +70,10 @@ def _alike(summary: ColumnSummary) -> float:
 
 
 def resolve(stage, tables, plans, summaries, references: list[Reference], *, source_column: str | None,
-            exhaustive: bool, merge: bool) -> list[Resolution]:
+            exhaustive: bool, merge: bool, answers: list[Answers | None]) -> list[Resolution]:
     """Collective: finds the duplicates of every table; tables that refer to others come after them.
+
+    answers: for each table what is known of pairs of its rows.
 
     With `merge`, references to merged rows follow the survivor before the table's own duplicates are looked for.
     Without a column that tells things apart (measurements, references, a few categories) likeness says nothing: two
@@ -97,7 +101,7 @@ def resolve(stage, tables, plans, summaries, references: list[Reference], *, sou
             documents = [plan.name for plan, summary in zip(plans[number], summaries[number])
                          if summary.longest > LONGEST_COMPARED]
             found[number] = _similar_rows(stage, WithoutColumns(table, documents), plans[number], source_column,
-                                          exhaustive, merge)
+                                          exhaustive, merge, answers[number])
             found[number].table = table
         found[number].renamed = renamed
         key = next((plan.name for plan in plans[number] if plan.key), None)
@@ -106,15 +110,15 @@ def resolve(stage, tables, plans, summaries, references: list[Reference], *, sou
     return [found[number] for number in range(len(tables))]
 
 
-def _similar_rows(stage, table, plans, source_column, exhaustive, merge) -> Resolution:
+def _similar_rows(stage, table, plans, source_column, exhaustive, merge, answers) -> Resolution:
     keys = [plan.name for plan in plans if plan.key]
     names = [column.name for column in table.columns]
     source = source_column if source_column in names else None
     view = WithoutColumns(table, keys[1:])
     duplicates = find_duplicates(stage, view, id_column=keys[0] if keys else None, source_column=source,
-                                 exhaustive=exhaustive)
+                                 exhaustive=exhaustive, answers=answers)
     result = Resolution(table, duplicates.cluster_id, duplicates.row_a, duplicates.row_b, duplicates.probability,
-                        how="similar", summary=duplicates.summary)
+                        how="similar", summary=duplicates.summary, questions=duplicates.questions)
     if merge and result.duplicates:
         result.merged = merge_clusters(stage, table, duplicates.cluster_id, [*keys, *([source] if source else [])])
     return result

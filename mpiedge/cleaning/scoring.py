@@ -15,7 +15,7 @@ class Scorer:
     def __init__(self, comparison, rows, grams):
         self.comparison, self.rows, self.grams = comparison, rows, grams
         self.values = comparison.records.values_of(rows)
-        self.weights = self.twins = self.versions = None
+        self.weights = self.twins = self.versions = self.answers = None
 
     def weigh(self, levels, cosines) -> np.ndarray:
         """Local: float32 weights of pairs with these levels and cosines."""
@@ -34,9 +34,15 @@ class Scorer:
                                       self.grams))
             yield
         weight = self.weigh(levels, np.concatenate(parts))
+        self.judge(weight, a, b)
+        return weight
+
+    def judge(self, weight, a, b) -> None:
+        """Local: takes or gives the weight of pairs of positions that are versions or were answered, in place."""
         if self.versions is not None:
             self.versions.veto(weight, self.rows[a], self.rows[b])
-        return weight
+        if self.answers is not None:
+            self.answers.judge(weight, a, b)
 
 
 def compare_candidates(stage, comparison, rows, candidates) -> dict[int, np.ndarray]:

@@ -39,6 +39,10 @@ def build_parser():
     page.add_argument("--min-confidence", metavar="P", type=float, default=0.8, help="wrong cells that are less sure "
                       "than this are flagged in TABLE.changes.csv, not changed (default: 0.8)")
     page.add_argument("--keep-duplicates", action="store_true", help="find duplicates, but keep all rows")
+    page.add_argument("--review", action="store_true", help="write review.csv: pairs of rows that only a person can "
+                      "decide, with room for the answers same or different")
+    page.add_argument("--labels", metavar="FILE", help="a review.csv with answers: they bind its pairs and choose how "
+                      "the table is read")
     page.add_argument("--exhaustive", action="store_true", help="compare every row with every other (slow)")
     page.add_argument("--dry-run", action="store_true", help="look at the tables and print what would be done")
     return page
@@ -57,7 +61,7 @@ def parse_steps(text: str) -> tuple[str, ...]:
 
 def run(args, world):
     """Collective: the stage, from CSV files to the committed tables."""
-    from mpiedge.cleaning import pipeline, reading, report
+    from mpiedge.cleaning import pipeline, reading, report, review
     from mpiedge.stage import Stage
 
     stage = Stage(world, args, "clean")
@@ -82,9 +86,12 @@ def run(args, world):
         with stage.phase("cells"):
             pipeline.mend_cells(stage, tables, plans, tallies, args)
         with stage.phase("duplicates"):
-            references, resolutions = pipeline.merge_rows(stage, tables, plans, surveys, args)
+            references, resolutions = pipeline.merge_rows(stage, tables, plans, surveys, args,
+                                                           review.load_answers(stage, args.labels, sources, surveys))
+            reviewed = [review.write_review(stage, sources, surveys, resolutions)] if args.review else []
         with stage.phase("write"):
             outcome = pipeline.write(stage, sources, surveys, plans, resolutions, fills, tallies, args)
+        outcome["files"] += reviewed
         stage.commit(**pipeline.manifest(stage, sources, surveys, plans, references, resolutions, fills, outcome, args))
         report.results(stage, sources, surveys, plans, references, resolutions, outcome)
 

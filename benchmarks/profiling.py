@@ -104,7 +104,7 @@ def say(line: dict) -> dict:
     if line["runs"]:
         print(f"{line['table'][:22]:22} {line['kind']:3} {line['program']:9} {line['discovery_cpu_s']:9.4f} s found "
               f"{line['whole_cpu_s']:8.3f} s whole CPU {line['whole_wall_s']:8.3f} s wall {line['sum_mb']:7.1f} MB "
-              f"{line['count']:7.0f}  {line.get('differs', '')}", flush=True)  # fmt: skip
+              f"{line['count']:7.0f}  {line['differs'] or ''}", flush=True)  # fmt: skip
     else:
         print(f"{line['table'][:22]:22} {line['kind']:3} {line['program']:10}  not within the limit", flush=True)
     return line

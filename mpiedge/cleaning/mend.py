@@ -21,6 +21,9 @@ from mpiedge.errors import InputError
 SAMPLE_BYTES = 8_000_000
 """Text of the rows that are learnt from: all of a small table, else those with the smallest hashes."""
 LEAST_ROWS = 50
+MOST_PAIRS = 10_000
+"""Pairs of columns between which rules are looked for: in a wider table chance finds more rules than there are, so only
+those that are given are tried."""
 MOST_DISTINCT = 0.9
 DAY = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?(?!\d)|\d\d?[-/.]\d\d?[-/.]\d{2,4}(?!\d)")
 
@@ -211,6 +214,9 @@ def _learn_rules(stage, known: Known, codes, counts, open_, measured: set[int]) 
     distinct = [int(np.count_nonzero(number)) for number in counts]
     left = [place for place in range(len(codes)) if 1 < distinct[place] <= 0.5 * rows]
     right = [place for place in open_ if 1 < distinct[place] <= MOST_DISTINCT * rows]
+    if len(left) * len(right) > MOST_PAIRS:
+        right = sorted({rhs for _, rhs in known.given} & set(right))
+        left = sorted({lhs for lhs, _ in known.given} & set(left))
 
     def rules_for(rhs: int, wanted=None):
         able = [lhs for lhs in left if lhs != rhs and not _holds(known, lhs, rhs) and (

@@ -7,7 +7,7 @@ from setuptools import Extension, find_packages, setup
 
 here = Path(__file__).parent
 version = re.search(r'__version__ = "(.+?)"', (here / "mpiedge/__init__.py").read_text())[1]
-programs = ("clean", "profile", "train", "predict", "demo", "run", "emulate")
+programs = ("clean", "profile", "train", "predict", "demo", "run", "emulate", "compare")
 
 # Plain C without Python.h (loaded through ctypes, which releases the GIL): a compiler is enough, no Python headers.
 # optional=True: without a compiler the plain Python versions of the kernels serve, slower.
@@ -28,6 +28,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["mpiedge", "mpiedge.*"]),
+    package_data={"mpiedge.report": ["*.toml"]},
     ext_modules=[native],
     install_requires=[
         "mpi4py>=4.0,<5",

@@ -5,6 +5,7 @@ import hashlib
 import platform
 import shlex
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import h5py
@@ -69,8 +70,9 @@ class Stage:
         library = _mpi_library()
         self.say(f"mpiedge-{self.name} {__version__} | {_count(self.world.size, 'rank')} on "
                  f"{_count(len(names), 'host')} ({platform.machine()}) | {library}")
-        about = {"argv": shlex.join(sys.argv), "config": dict(sorted(vars(self.args).items())), "hosts": hosts,
-                 "access": self.access.mode, "seed": self.seed, "mpiedge": __version__,
+        started = datetime.now().astimezone().isoformat(timespec="milliseconds")
+        about = {"argv": shlex.join(sys.argv), "started": started, "config": dict(sorted(vars(self.args).items())),
+                 "hosts": hosts, "access": self.access.mode, "seed": self.seed, "mpiedge": __version__,
                  "python": platform.python_version(), "numpy": np.__version__, "h5py": h5py.__version__,
                  "mpi": library}
         on_root(self.world, lambda: self._begin(about))

@@ -19,9 +19,12 @@ SOURCES = sorted((ROOT / "mpiedge").rglob("*.py"))
 # A file imports only from floors below its own, and from its own folder. The models know nothing of ranks.
 FLOORS = {
     "errors": 0, "kernels": 1, "runtime": 2, "store": 3, "stage": 4, "cli": 4,
-    "supervise": 5, "demo": 5, "models": 5, "graph": 6, "cleaning": 6, "profiling": 6, "training": 7, "commands": 8,
+    "supervise": 5, "report": 5, "demo": 5, "models": 5,
+    "graph": 6, "cleaning": 6, "profiling": 6, "training": 7, "commands": 8,
 }  # fmt: skip
-WITHOUT_TORCH = ("cleaning", "profiling", "demo", "store", "runtime", "kernels", "graph", "stage", "cli", "errors")
+WITHOUT_TORCH = (
+    "cleaning", "profiling", "report", "demo", "store", "runtime", "kernels", "graph", "stage", "cli", "errors",
+)  # fmt: skip
 
 
 def imports(path):

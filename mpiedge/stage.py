@@ -44,7 +44,8 @@ LARGEST_BUDGET = 1 << 62
 class Stage:
     """One stage of a run, as a context manager; every method marked Collective is called by all ranks together.
 
-    Attributes: world, queue, access, run (Path), args, seed, budget_bytes (per rank), timings.
+    Attributes: world, queue, access, run (Path), args, seed, own_budget_bytes (of this rank),
+    budget_bytes (the smallest of all ranks'), timings.
     """
 
     def __init__(self, world, args, name: str, *, needs: str | None = None):
@@ -59,7 +60,8 @@ class Stage:
         self.queue = Queue(world, self.mail, self.timings, None if args.quiet else self._task_progress)
         self.access = Access(world, self.mail, self.run, args.scratch)
         heartbeat.follow(self)
-        self.budget_bytes = self._budget()
+        self.own_budget_bytes = self._budget()
+        self.budget_bytes = int(world.min(np.array([self.own_budget_bytes], np.int64))[0])
         self.planned_bytes = None
         self._read: dict[str, str] = {}  # stage -> checksum of its manifest, on rank 0
         self._lock = None
@@ -144,7 +146,7 @@ class Stage:
     def _budget(self) -> int:
         free = resources.available_bytes(self.world.node_size) + resources.current_rss_bytes()
         own = resources.parse_size(self.args.memory, free) if self.args.memory else DEFAULT_SHARE * free
-        return int(self.world.min(np.array([min(int(own), LARGEST_BUDGET)], dtype=np.int64))[0])
+        return min(int(own), LARGEST_BUDGET)
 
     def plan(self, **bytes_by_item: float) -> None:
         """Collective: prints what each rank will hold on top of the programs themselves, before the work starts.
@@ -162,14 +164,16 @@ class Stage:
         self.say(f"memory  about {self.require(**bytes_by_item)}, judged by the size of the input")
 
     def require(self, **bytes_by_item: float) -> str:
-        """Collective: the memory plan as text; MemoryPlanError on every rank when the sum exceeds the budget."""
+        """Collective: the memory plan of the rank with the least to spare, as text; MemoryPlanError on every rank when
+        what a rank would hold exceeds its budget."""
         items = {"programs": float(resources.current_rss_bytes()), **bytes_by_item}
-        gathered = self.world.allgather({"bytes": np.array(list(items.values()), dtype=np.float64)})
-        worst = max(gathered, key=lambda message: message["bytes"].sum())["bytes"]
-        self.planned_bytes = float(worst.sum())
+        sizes = np.array([self.own_budget_bytes, *items.values()], np.float64)
+        gathered = [message["bytes"] for message in self.world.allgather({"bytes": sizes})]
+        budget, *worst = max(gathered, key=lambda row: row[1:].sum() - row[0])
+        self.planned_bytes = float(sum(worst))
         parts = ", ".join(f"{name} {size / MEGABYTE:.0f}" for name, size in zip(items, worst))
-        line = f"{self.planned_bytes / MEGABYTE:.0f} MB of {self.budget_bytes / MEGABYTE:.0f} MB per rank ({parts})"
-        if self.planned_bytes > self.budget_bytes:
+        line = f"{self.planned_bytes / MEGABYTE:.0f} MB of {budget / MEGABYTE:.0f} MB per rank ({parts})"
+        if self.planned_bytes > budget:
             error = MemoryPlanError("memory", f"the work would need {line}",
                                     "Give more with --memory, or use more hosts or fewer ranks per host")
             error.everywhere = True
@@ -179,8 +183,8 @@ class Stage:
     def heed_budget(self) -> None:
         """Local: raises MemoryPlanError when this rank holds more than its budget; for needs that show on the way."""
         held = resources.current_rss_bytes()
-        if held > self.budget_bytes:
-            of = f"{held / MEGABYTE:.0f} MB of {self.budget_bytes / MEGABYTE:.0f} MB per rank"
+        if held > self.own_budget_bytes:
+            of = f"{held / MEGABYTE:.0f} MB of {self.own_budget_bytes / MEGABYTE:.0f} MB per rank"
             raise MemoryPlanError("memory", f"{of} are taken before all is read",
                                   "Give more with --memory, or use more hosts")
 

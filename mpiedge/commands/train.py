@@ -72,6 +72,9 @@ def build_parser():
     ranks.add_argument("--partition", metavar="NAME",
                        help="who owns which node: metis, ldg, hash, or a file with a rank a line, one for each node "
                        "(default metis where pymetis is installed, else ldg)")
+    ranks.add_argument("--shares", type=_shares, default="auto", metavar="A,B,...",
+                       help="how the work is dealt out: auto (by measured speed, within each rank's memory), equal, "
+                       "or a number per rank, such as 4,2,1,1 (default auto)")
     page.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     return page
 
@@ -105,6 +108,7 @@ def run(args, world) -> None:
         with stage.phase("scatter", "communicate"):
             part = stored.collect_rows(stage, source, part) if chunked else plan.scatter_parts(stage, source, layout)
         trainer = session.train(stage, part, layout, source.inputs, earlier)
+        session.report_shares(stage, layout, trainer, began_s)
         with stage.phase("write", "io"):
             summary, files = outputs.write(stage, source, layout, trainer, began_s)
         stage.commit(files=files, summary=summary, config=layout.config, inputs=source.inputs)
@@ -124,6 +128,13 @@ def _number(kind, least: float, open_end: bool = False, below: float = float("in
         return value
 
     return convert
+
+
+def _shares(text: str) -> str | list[float]:
+    """auto, equal, or positive numbers."""
+    if text in ("auto", "equal"):
+        return text
+    return [_number(float, 0, open_end=True)(word) for word in text.split(",")]
 
 
 def _compressor(text: str) -> str:

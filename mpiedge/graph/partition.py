@@ -58,10 +58,8 @@ def _metis(graph: Adjacency, shares: np.ndarray, seed: int) -> np.ndarray:
 
 def _hash(nodes: int, shares: np.ndarray, seed: int) -> np.ndarray:
     """Nodes in a seeded random order, cut where the shares say: the baseline."""
-    order = np.random.default_rng([seed, 1]).permutation(nodes)
-    bounds = np.round(np.cumsum(shares) * nodes).astype(np.int64)
     owner = np.empty(nodes, np.int32)
-    owner[order] = np.searchsorted(bounds, np.arange(nodes), side="right").clip(max=len(shares) - 1)
+    owner[np.random.default_rng([seed, 1]).permutation(nodes)] = blocks(nodes, shares)
     return owner
 
 
@@ -137,6 +135,12 @@ def partition_stream(world, chunks, shares: np.ndarray, method: str, seed: int) 
                 for message in world.allgather(own):
                     placement.move(message["block"], message["degrees"], message["parts"])
     return placement.owner
+
+
+def blocks(nodes: int, shares: np.ndarray) -> np.ndarray:
+    """Local: the owner (int32) of every node when ranges of numbers are dealt out: for models without a graph."""
+    bounds = np.round(np.cumsum(shares) / np.sum(shares) * nodes).astype(np.int64)
+    return np.searchsorted(bounds, np.arange(nodes), side="right").clip(max=len(shares) - 1).astype(np.int32)
 
 
 def read_owners(path: str, nodes: int, ranks: int) -> np.ndarray:

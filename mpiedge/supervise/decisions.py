@@ -1,14 +1,13 @@
 """What the supervisor saw and what it did: supervisor.log for people, decisions.csv for programs."""
 
-import csv
 import os
 import sys
 import time
-from datetime import datetime
 from pathlib import Path
 
-COLUMNS = ("time", "since_s", "stage", "attempt", "host", "rank", "saw", "did")
-LOG, TABLE = "supervisor.log", "decisions.csv"
+from mpiedge.store import decisions
+
+LOG = "supervisor.log"
 
 
 class Decisions:
@@ -32,19 +31,9 @@ class Decisions:
         if aloud:
             print(f"mpiedge-run: {self.stage}: {fault}: {did}", file=sys.stderr, flush=True)
         self._log(f"{self.stage} attempt {self.attempt}: {fault}: {did}")
-        path = self.run / TABLE
-        new = not path.exists()
-        with open(path, "a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if new:
-                writer.writerow(COLUMNS)
-            writer.writerow([_now(), f"{time.monotonic() - self._started_s:.1f}", self.stage, self.attempt, host or "",
-                             "" if rank is None else rank, saw, did])
+        decisions.append(self.run, since_s=f"{time.monotonic() - self._started_s:.1f}", stage=self.stage,
+                         attempt=self.attempt, host=host, rank=rank, saw=saw, did=did)
 
     def _log(self, text: str) -> None:
         with open(self.run / LOG, "a", encoding="utf-8") as file:
-            file.write(f"{_now()} [{os.getpid()}] {text}\n")
-
-
-def _now() -> str:
-    return datetime.now().astimezone().isoformat(timespec="milliseconds")
+            file.write(f"{decisions.now()} [{os.getpid()}] {text}\n")

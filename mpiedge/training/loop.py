@@ -77,6 +77,7 @@ class Trainer:
         decayed = model.weight_1.numel()  # the first layer only, as Kipf & Welling did; it comes first in `weights`
         self.optimiser = Adam(self.weights, settings.learning_rate, settings.weight_decay, decayed)
         optimiser = self.optimiser
+        self.busy_s = np.zeros((0, world.size))  # a row per epoch of this run: seconds each rank computed, not waited
         self.state = State(self.weights.numpy(), optimiser.first_moment.numpy(), optimiser.second_moment.numpy(),
                            self.weights.numpy().copy())
 
@@ -97,23 +98,31 @@ class Trainer:
         """
         state, settings = self.state, self.settings
         self._mark = time.perf_counter(), self.world.bytes_sent
-        trained = np.zeros(2)
+        trained, busy_s = np.zeros(2), 0.0
         while True:
+            clock = time.perf_counter() - self.world.wait_s
             due = len(state.history) < state.epoch  # these weights have not been validated yet
             going = state.epoch < settings.epochs and not (not due and self.stalled())
             ahead = self._gradient(state.epoch + 1) if going else np.zeros(2)
             if going:
                 self.reduce.start(self.gradient.numpy())
-            sums = np.array([*trained, *(self._validate() if due else (0.0, 0.0)), 0.0])
+            sums = np.zeros(5 + self.world.size)
+            sums[:4] = *trained, *(self._validate() if due else (0.0, 0.0))
             sums[4] = self.world.bytes_sent - self._mark[1]
+            busy_s += time.perf_counter() - self.world.wait_s - clock
+            sums[5 + self.world.rank] = busy_s
             self._wait_for_sums(sums, going)
+            busy_s = 0.0
             if due:
                 self._record(sums)
+                self.busy_s = np.vstack([self.busy_s, sums[5:]])
                 after_epoch(state)
             if not going or (due and self.stalled()):
                 return
+            clock = time.perf_counter()
             with self.phase("step"):
                 self.optimiser.step(self.gradient)
+            busy_s = time.perf_counter() - clock
             state.epoch += 1
             trained = ahead
 

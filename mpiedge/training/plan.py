@@ -1,7 +1,7 @@
 """Decides before the work: split, partition, settings, and what each rank will hold."""
 
 import itertools
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from mpiedge.models.build import MODELS, uses_graph
 from mpiedge.runtime.root import on_root
 from mpiedge.training import split as splits
 from mpiedge.training.loop import Settings
+from mpiedge.training.shares import Shares, settle
 from mpiedge.training.sources import Source
 
 PENALTY = 0.07
@@ -40,6 +41,7 @@ class Layout:
     method: str
     cut_edges: int
     rank_rows: np.ndarray
+    shares: Shares
     config: dict
     owner: np.ndarray | None = None
     split: np.ndarray | None = None
@@ -49,36 +51,57 @@ class Layout:
 def make_layout(stage, source: Source, args) -> Layout:
     """Collective: rank 0 splits and partitions; every rank learns the sizes. Raises InputError on every rank.
 
-    Messages: one broadcast of counts and names.
+    Messages: a broadcast of counts and names, what shares.py needs, a broadcast of the sizes of all parts.
     """
-    own = {}
+    own, connected = {}, uses_graph(args.model)
+
+    def describe() -> dict:
+        graph = source.graph
+        check(graph, source.name)
+        name, own["split"] = splits.make_split(graph, args.split, args.seed)
+        counts = splits.counts(own["split"])
+        if not counts["train"]:
+            raise InputError(source.name, f"split {name} has no training nodes", "Give another --split")
+        return {"split_name": name, "split_counts": counts, "classes": graph.classes, "nodes": graph.nodes,
+                "columns": graph.features.columns, "entries": len(graph.features.indices),
+                "edges": len(graph.edges) if connected else 0}
+
+    facts = on_root(stage.world, describe)
+    given = connected and args.partition not in (None, *partition.METHODS)
+    shares = choose_shares(stage, args, source, facts, given)
 
     def decide() -> dict:
         graph, ranks = source.graph, stage.world.size
-        check(graph, source.name)
-        name, split = splits.make_split(graph, args.split, args.seed)
-        counts = splits.counts(split)
-        if not counts["train"]:
-            raise InputError(source.name, f"split {name} has no training nodes", "Give another --split")
-        connected = uses_graph(args.model)
         neighbours = adjacency(graph.edges, graph.nodes) if connected else None
-        method = args.partition or partition.default_method()
-        if connected and method not in partition.METHODS:
+        method = (args.partition or partition.default_method()) if connected else "blocks"
+        if given:
             owner = partition.read_owners(method, graph.nodes, ranks)
         elif connected:
-            owner = partition.partition(neighbours, np.ones(ranks), method, args.seed)
+            owner = partition.partition(neighbours, shares.values, method, args.seed)
         else:
-            owner, method = (np.arange(graph.nodes) * ranks // graph.nodes).astype(np.int32), "blocks"
+            owner = partition.blocks(graph.nodes, shares.values)
         rows, cut_edges = count_rows(graph, neighbours, owner, ranks)
-        own.update(owner=owner, split=split, neighbours=neighbours)
-        return {"split_name": name, "split_counts": counts, "classes": graph.classes, "nodes": graph.nodes,
-                "columns": graph.features.columns, "entries": len(graph.features.indices),
-                "edges": len(graph.edges) if connected else 0, "method": method,
-                "cut_edges": cut_edges, "rank_rows": rows}
+        own.update(owner=owner, neighbours=neighbours)
+        return {"method": method, "cut_edges": cut_edges, "rank_rows": rows}
 
-    layout = finish_layout(args, source, on_root(stage.world, decide))
+    layout = finish_layout(args, source, facts | on_root(stage.world, decide) | {"shares": shares})
     layout.owner, layout.split, layout.neighbours = (own.get(name) for name in ("owner", "split", "neighbours"))
     return layout
+
+
+def choose_shares(stage, args, source: Source, facts: dict, given: bool = False) -> Shares:
+    """Collective: the share of the work that each rank gets; given: the partition comes from a file instead.
+
+    facts: of the layout, without its parts. Messages: see shares.py. Raises UsageError on every rank.
+    """
+    adjacent = 2 * facts["edges"] + facts["nodes"]
+    everything = np.array([[facts["nodes"], 0, adjacent, facts["entries"]]], np.int64)
+    parts_to_come = {"method": "", "cut_edges": 0, "rank_rows": everything, "shares": None}
+    items = memory(finish_layout(args, source, facts | parts_to_come), 0)
+    fixed = items["weights"] + items["torch"]
+    work = adjacent + partition.NODE_WEIGHT * facts["nodes"]
+    shares = settle(stage, "equal" if given else args.shares, work, sum(items.values()) - fixed, fixed)
+    return replace(shares, why="") if given else shares
 
 
 def finish_layout(args, source: Source, facts: dict) -> Layout:
@@ -190,6 +213,7 @@ def tell(stage, source: Source, layout: Layout, only: bool) -> None:
         stage.say(f"parts   {layout.method}: {layout.cut_edges:,} cut edges ({share:.1%}), "
                   f"{halo:.2f} halo copies per node, {bytes_per_epoch(layout) / 1e6:.2f} MB per epoch and rank")
     planned = memory(layout, stage.world.rank)
+    layout.shares.tell(stage)
     if only:
         largest = stage.world.max(np.array([sum(planned.values())]))[0]
         stage.say(f"memory  {largest / 1e6:.0f} MB per rank beside the programs, of {stage.budget_bytes / 1e6:.0f} MB")

@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import torch
 
 from mpiedge.errors import InputError
@@ -16,6 +17,7 @@ from mpiedge.training.inputs import PartInputs
 from mpiedge.training.loop import State, Trainer
 from mpiedge.training.plan import Layout
 from mpiedge.training.propagate import project, propagate
+from mpiedge.training.shares import note
 
 LINES = 10  # epoch lines of a whole training
 
@@ -88,6 +90,27 @@ def train(stage, part: Part, layout: Layout, inputs: dict, earlier: State | None
 
         trainer.run(after_epoch)
     return trainer
+
+
+def report_shares(stage, layout: Layout, trainer: Trainer, began_s: float) -> None:
+    """Collective: where measured speeds or memory made the shares uneven, a row of decisions.csv says what came of it.
+
+    began_s: when the program started.
+    """
+    shares = layout.shares
+    if not shares.uneven or shares.why == "given" or not len(trainer.busy_s):
+        return
+    slowest, mean = busiest(trainer.busy_s)
+    note(stage, began_s, shares.why + (", too little memory for shares by speed" if shares.capped else ""),
+         f"shares {shares.text()} of the nodes and edges",
+         f"the slowest rank computes {1e3 * slowest:.1f} ms an epoch, {slowest / mean:.2f} times the mean; equal "
+         f"shares would take about {shares.gain():.2f} times as long by the speeds measured at the start")
+
+
+def busiest(busy_s: np.ndarray) -> tuple[float, float]:
+    """Local: seconds an epoch that the slowest rank computes, and the mean over ranks; busy_s: (epochs, ranks)."""
+    typical = np.median(busy_s, axis=0)
+    return float(typical.max()), max(float(typical.mean()), 1e-9)
 
 
 class Watcher:

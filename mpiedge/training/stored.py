@@ -13,11 +13,12 @@ from mpiedge.graph.sort import SortedChunks
 from mpiedge.models.build import uses_graph
 from mpiedge.runtime.root import on_root
 from mpiedge.store.graphs import GRAPH_FILE, StoredGraph, read_about
-from mpiedge.training.plan import Layout, finish_layout
+from mpiedge.training.plan import Layout, choose_shares, finish_layout
 from mpiedge.training.sources import Source
 
 SORT_COPIES, LIST_BYTES = 12, 48
-"""Copies of a chunk of edges while it is sorted; bytes per neighbour while a part is put together (both measured)."""
+"""Copies of a chunk of edges while it is sorted (measured); bytes per neighbour while a part is put together (counted
+from the arrays of graph/assemble.py that live at the same time, six of 8 bytes)."""
 
 
 def is_stored(world, path: str | None) -> bool:
@@ -50,7 +51,11 @@ def make_layout(stage, source: Source, args) -> tuple[Layout, Part]:
         error = UsageError(flag, "this does not work for a graph in chunks", "Leave it out (ldg, the stored split)")
         error.everywhere = True
         raise error
-    lists = 2 * about["edges"] / world.size if connected else 0
+    facts = {"split_name": "stored", "split_counts": about["split"], "classes": about["classes"],
+             "nodes": about["nodes"], "columns": about["columns"], "entries": about["entries"],
+             "edges": about["edges"] if connected else 0}
+    shares = choose_shares(stage, args, source, facts)
+    lists = 2 * facts["edges"] * shares.values[world.rank]
     stage.foresee(owners=4 * about["nodes"], sort=16 * SORT_COPIES * about["chunk_edges"], edges=LIST_BYTES * lists)
     folder = stage.access.scratch / f"graph-{world.rank}"
     shutil.rmtree(folder, ignore_errors=True)
@@ -62,9 +67,9 @@ def make_layout(stage, source: Source, args) -> tuple[Layout, Part]:
             chunks.finish()
         with stage.phase("partition"):
             if connected:
-                owner = partition.partition_stream(world, chunks, np.ones(world.size), method, args.seed)
+                owner = partition.partition_stream(world, chunks, shares.values, method, args.seed)
             else:
-                owner = (np.arange(about["nodes"]) * world.size // about["nodes"]).astype(np.int32)
+                owner = partition.blocks(about["nodes"], shares.values)
         with stage.phase("scatter", "communicate"):
             part = assemble.collect_edges(world, chunks, owner)
     finally:
@@ -75,11 +80,9 @@ def make_layout(stage, source: Source, args) -> tuple[Layout, Part]:
     away = int((part.indices >= part.owned).sum())
     own[world.rank] = part.owned, part.halo, len(part.indices), words * len(part.nodes), away
     found = world.sum(own)
-    layout = finish_layout(args, source, {
-        "split_name": "stored", "split_counts": about["split"], "classes": about["classes"], "nodes": about["nodes"],
-        "columns": about["columns"], "entries": about["entries"], "method": method,
+    layout = finish_layout(args, source, facts | {
         "edges": int(found[:, 2].sum() - about["nodes"]) // 2, "cut_edges": int(found[:, 4].sum()) // 2,
-        "rank_rows": found[:, :4]})
+        "method": method, "rank_rows": found[:, :4], "shares": shares})
     return layout, part
 
 

@@ -7,17 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from graphs import dense_adjacency, npz_bytes, random_graph
 
 from mpiedge.commands import train
+from mpiedge.errors import UsageError
 from mpiedge.graph import part as parts
 from mpiedge.graph import partition
 from mpiedge.graph.build import TRAIN, adjacency
 from mpiedge.models.build import MODELS, build_model
 from mpiedge.runtime.allreduce import Allreduce
-from mpiedge.training import checkpoint
+from mpiedge.training import checkpoint, shares
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.loop import Settings, Trainer
 from mpiedge.training.propagate import propagate
@@ -35,7 +39,7 @@ def untimed(name, kind="compute"):
 class OneRank:
     """What a world of one rank answers, for the reference beside the real ranks."""
 
-    rank, size, is_root, bytes_sent, bytes_recv = 0, 1, True, 0, 0
+    rank, size, is_root, bytes_sent, bytes_recv, wait_s = 0, 1, True, 0, 0, 0.0
 
     def sum(self, array):
         return np.array(array)
@@ -191,6 +195,47 @@ def test_propagated_features(world, keep):
     expected = powers[2] if keep == "last" else np.concatenate(powers, axis=1)
     assert part.features.sound() and part.halo == 0
     np.testing.assert_allclose(part.features.dense(), expected[part.nodes], atol=1e-5)
+
+
+def test_shares(world, shared_tmp_path, monkeypatch):
+    """Shares that are given or measured leave the result as it is; measured ones are written down."""
+    graph = random_graph(2, nodes=400, edges=1500)
+    path = shared_tmp_path / "g.npz"
+    if world.is_root:
+        path.write_bytes(npz_bytes(graph))
+    world.barrier()
+    monkeypatch.setattr(shares, "WORTH_MEASURING", 0)
+    monkeypatch.setattr(shares, "measure", lambda world: 1.0 + 2 * world.rank)
+    found = {}
+    numbers = ",".join(str(3 if rank else 1) for rank in range(world.size))
+    for name in ("equal", numbers, "auto"):
+        run = shared_tmp_path / name
+        words = ["--graph", str(path), "--run", str(run), "--epochs", "5", "-q", "--shares", name]
+        train.run(train.build_parser().parse_args(words), world)
+        if world.is_root:
+            found[name] = (run / "train/predictions.csv").read_text()
+            noted = run / "decisions.csv"
+            assert noted.exists() == (name == "auto" and world.size > 1)
+            assert not noted.exists() or "times the mean" in noted.read_text()
+    if world.is_root:
+        accuracies = [[line.split(",")[1] for line in text.splitlines()] for text in found.values()]
+        assert accuracies[0] == accuracies[1] == accuracies[2]
+    with pytest.raises(UsageError, match="shares for"):
+        train.run(train.build_parser().parse_args([*words[:-1], "1," * world.size + "1"]), world)
+
+
+@settings_of_hypothesis(max_examples=30)
+@given(st.lists(st.tuples(st.floats(0.01, 1), st.floats(0, 3)), min_size=1, max_size=6))
+def test_shares_fit_the_rooms(ranks):
+    """What a rank cannot hold goes to the others in proportion; nobody gets more than fits where all fits at all."""
+    values, rooms = (np.array(column) for column in zip(*ranks))
+    values /= values.sum()
+    found = shares.cap(values, rooms, 1.0)
+    assert found.sum() == pytest.approx(1) and (found >= 0).all()
+    if rooms.sum() > 1:
+        assert (found <= rooms + 1e-6).all()
+        free = found < rooms - 1e-6
+        assert np.ptp((found / values)[free], axis=0) < 1e-6 if free.any() else True
 
 
 def test_more_ranks_than_nodes(world, shared_tmp_path):

@@ -1,0 +1,126 @@
+"""Which share of the work each rank gets: by its measured speed, and never more than fits its memory.
+
+Training is exact for every partition, so that shares change who waits for whom and nothing else.
+"""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from mpiedge.errors import UsageError
+from mpiedge.graph.sparse import SparseRows
+from mpiedge.kernels.sparse_product import product
+from mpiedge.runtime import resources
+from mpiedge.runtime.root import on_root
+from mpiedge.store import decisions
+
+CALIBRATION_S = 0.12  # longer than the period of 100 ms in which Linux grants a throttled group its share of a core
+WORTH_MEASURING = 100_000  # adjacency entries and weighted nodes; below, an epoch is mostly calls that all ranks make
+ALIKE = 1.3  # speeds whose extremes are closer than this are taken for equal: measurements scatter as much
+HALO_ROOM = 1.3  # memory of a part with halo copies over one without: a guess, which the plan checks afterwards
+ROWS, NEIGHBOURS, WIDTH = 4096, 16, 16
+
+
+@dataclass
+class Shares:
+    """The share of each rank, float64, sum 1.
+
+    speeds: relative to the mean, None where nobody measured; why: in words, empty where the partition was given node
+    by node; capped: some rank would get more by its speed than its memory holds.
+    """
+
+    values: np.ndarray
+    speeds: np.ndarray | None
+    why: str
+    capped: bool = False
+
+    @property
+    def uneven(self) -> bool:
+        """Whether ranks get different shares."""
+        return bool(np.ptp(self.values) > 1e-9)
+
+    def tell(self, stage) -> None:
+        """Local: the line for people."""
+        if stage.world.size > 1 and self.why:
+            limited = ", limited by memory" if self.capped else ""
+            stage.say(f"shares  {self.text()} ({self.why}{limited})")
+
+    def text(self) -> str:
+        """Local: the shares in per cent."""
+        return "/".join(f"{100 * value:.0f}" for value in self.values) + " %"
+
+    def gain(self) -> float:
+        """Local: how many times longer the slowest rank would compute with equal shares, as far as speeds are known."""
+        speeds = np.ones(len(self.values)) if self.speeds is None else self.speeds
+        return float((1 / speeds).max() / len(self.values) / (self.values / speeds).max())
+
+
+def settle(stage, wanted, work: float, divided_bytes: float, fixed_bytes: float) -> Shares:
+    """Collective: the shares; `wanted` is auto, equal or a list of numbers. Raises UsageError on every rank.
+
+    work: adjacency entries and weighted nodes of the whole graph; divided_bytes, fixed_bytes: memory that is divided
+    among the ranks, and that each rank takes whatever its share. Messages: speeds and free memory of all ranks.
+    """
+    world = stage.world
+    speeds, values = None, np.ones(world.size)
+    if isinstance(wanted, list):
+        if len(wanted) != world.size:
+            error = UsageError(f"--shares {','.join(f'{number:g}' for number in wanted)}",
+                               f"these are {len(wanted)} shares for {world.size} ranks", "Give one number per rank")
+            error.everywhere = True
+            raise error
+        values, why = np.array(wanted), "given"
+    elif wanted == "equal":
+        why = "equal"
+    elif world.size == 1 or work < WORTH_MEASURING:
+        why = "equal: the graph is small"
+    else:
+        with stage.phase("calibrate"):
+            found = np.array([message["rate"] for message in world.allgather({"rate": measure(world)})])
+        speeds = found / found.mean()
+        why = "speeds " + " ".join(f"{speed:.2f}" for speed in speeds)
+        if speeds.max() > ALIKE * speeds.min():
+            values = speeds
+    values = values / values.sum()
+    free = stage.own_budget_bytes - resources.current_rss_bytes() - fixed_bytes
+    rooms = np.array([message["free"] for message in world.allgather({"free": float(free)})])
+    fitting = cap(values, rooms, HALO_ROOM * divided_bytes)
+    return Shares(fitting, speeds, why, capped=not np.allclose(fitting, values))
+
+
+def measure(world) -> float:
+    """Collective: how many sparse products a second this rank does while all ranks do the same."""
+    random = np.random.default_rng(0)
+    indices = random.integers(0, ROWS, ROWS * NEIGHBOURS).astype(np.int32)
+    rows = SparseRows(np.arange(ROWS + 1, dtype=np.int64) * NEIGHBOURS, indices, None, ROWS)
+    dense = random.random((ROWS, WIDTH)).astype(np.float32)
+    product(rows, dense)
+    world.barrier()
+    start, done = time.perf_counter(), 0
+    while time.perf_counter() - start < CALIBRATION_S:
+        product(rows, dense)
+        done += 1
+    return done / (time.perf_counter() - start)
+
+
+def cap(shares: np.ndarray, rooms: np.ndarray, whole: float) -> np.ndarray:
+    """Local: shares (sum 1) of which none takes more of `whole` bytes than its rank's room; what is cut goes to the
+    others in proportion. Where all rooms together are too small, shares in proportion to the rooms: the plan refuses.
+    """
+    limits = np.maximum(rooms, 0) / max(whole, 1)
+    if limits.sum() <= 1:
+        return limits / limits.sum() if limits.sum() else shares
+    full, result = np.zeros(len(shares), bool), shares
+    while (result > limits * (1 + 1e-9))[~full].any():
+        full |= result > limits
+        left = np.where(full, 0, shares)
+        result = np.where(full, limits, left / left.sum() * (1 - limits[full].sum()))
+    return result
+
+
+def note(stage, began_s: float, saw: str, did: str, brought: str, rank: int | None = None) -> None:
+    """Collective: a row of decisions.csv. began_s: when the program started, by `time.perf_counter`."""
+    since = f"{time.perf_counter() - began_s:.1f}"
+    on_root(stage.world, lambda: decisions.append(stage.run, since_s=since, stage=stage.name, rank=rank, saw=saw,
+                                                  did=did, brought=brought))

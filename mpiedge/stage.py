@@ -74,9 +74,9 @@ class Stage:
                  f"{_count(len(names), 'host')} ({platform.machine()}) | {library}")
         started = datetime.now().astimezone().isoformat(timespec="milliseconds")
         about = {"argv": shlex.join(sys.argv), "started": started, "config": dict(sorted(vars(self.args).items())),
-                 "hosts": hosts, "access": self.access.mode, "seed": self.seed, "mpiedge": __version__,
-                 "python": platform.python_version(), "numpy": np.__version__, "h5py": h5py.__version__,
-                 "mpi": library}
+                 "hosts": hosts, "access": self.access.mode, "budget_bytes": self.budget_bytes, "seed": self.seed,
+                 "mpiedge": __version__, "python": platform.python_version(), "numpy": np.__version__,
+                 "h5py": h5py.__version__, "mpi": library}
         on_root(self.world, lambda: self._begin(about))
         return self
 

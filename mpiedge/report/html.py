@@ -9,7 +9,8 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2rem; border-botto
 table { border-collapse: collapse; margin: .5rem 0; font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { text-align: left; padding: .2rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 caption { text-align: left; padding: .2rem 0; }
-svg { max-width: 100%; height: auto; display: block; color: inherit; }
+.plot { overflow-x: auto; }
+.plot svg { width: 100%; min-width: 34rem; height: auto; display: block; color: inherit; }
 .verdict { font-size: 1.15rem; border-left: .3rem solid currentColor; padding-left: .8rem; }
 ul.alerts li { margin: .3rem 0; } code, pre { font-size: .9rem; background: var(--soft); white-space: pre-wrap; }
 pre { padding: .6rem; } summary { cursor: pointer; } footer { margin-top: 3rem; font-size: .85rem; }
@@ -22,6 +23,7 @@ pre { padding: .6rem; } summary { cursor: pointer; } footer { margin-top: 3rem; 
 @media print {
   body { max-width: none; font-size: 11px; }
   details > * { display: block; }
+  details::details-content { content-visibility: visible; display: block; height: auto; }
   h2, tr { break-after: avoid; }
 }
 """

@@ -4,12 +4,14 @@ import contextlib
 import csv
 import itertools
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mpiedge.errors import InputError
 from mpiedge.runtime.telemetry import COLUMNS
 from mpiedge.store.layout import MANIFEST, RUN_FILE, TIMINGS
+from mpiedge.store.run import RESULTS
 
 STAGES = ("clean", "profile", "train", "predict")
 METRICS, DECISIONS = "metrics.csv", "decisions.csv"
@@ -166,3 +168,14 @@ def read_named_runs(paths: list[str]) -> list[Run]:
         if names.count(run.name) > 1:
             run.name = f"{path}:{run.name}" if run.folder is None else path
     return [run for _, run in found]
+
+
+def choose_finished_run(given: str | None) -> Path:
+    """Local: the folder given, else `$MPIEDGE_RUN`, else the one in results/ written to last. Raises InputError."""
+    given = given or os.environ.get("MPIEDGE_RUN")
+    if given:
+        return Path(given)
+    found = [path for name in (TIMINGS, RUN_FILE) for path in Path(RESULTS).glob(f"*/{name}")]
+    if not found:
+        raise InputError(RESULTS, "holds no run", "Name a run folder, such as results/mine")
+    return max(found, key=lambda path: (path.stat().st_mtime_ns, str(path))).parent

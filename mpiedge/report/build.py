@@ -1,0 +1,86 @@
+"""The page of a run, put together."""
+
+import shlex
+
+from mpiedge import __version__
+from mpiedge.report import findings, overview, plots
+from mpiedge.report.energy import Power, stage_energy
+from mpiedge.report.figures import stage_figures
+from mpiedge.report.html import page, section, table, text
+from mpiedge.report.read import DECISIONS, Run, read_table
+
+MOST_DECISIONS = 200
+VERSIONS = ("mpiedge", "python", "numpy", "h5py", "mpi", "git_commit", "seed", "access")
+
+
+def build(run: Run, power: Power) -> str:
+    """Local: the whole page as HTML."""
+    figures = {stage: stage_figures(stage, run.rows[stage]) for stage in run.stages if stage in run.rows}
+    energies = {stage: stage_energy(figures[stage], run.rows[stage], power, _about(run, stage).get("started"))
+                for stage in figures}
+    body = [
+        plots.patterns(),
+        f"<h1>Run {text(run.name)}</h1>\n",
+        f'<p class="verdict">{text(overview.verdict(run, figures))}</p>\n',
+        overview.alerts(run, figures, energies),
+        overview.stage_table(run, figures),
+        findings.cleaning(run),
+        findings.profile(run),
+        findings.training(run),
+        overview.timeline(run, figures),
+        overview.memory(run, figures),
+        overview.traffic(figures),
+        overview.energy(figures, energies, power),
+        decisions(run),
+        provenance(run),
+        f"<footer>Written by mpiedge-report {text(__version__)} from the files of the run folder.</footer>",
+    ]
+    return page(f"mpiedge run {run.name}", "".join(body))
+
+
+def _about(run: Run, stage: str) -> dict:
+    about = run.about.get(stage)
+    return about if isinstance(about, dict) else {}
+
+
+def decisions(run: Run) -> str:
+    """Local: what the supervisor saw and did."""
+    rows = read_table(run.folder / DECISIONS, MOST_DECISIONS) if run.folder else []
+    if not rows:
+        return ""
+    return section("Decisions while it ran", table(list(rows[0]), [[findings.short(row.get(name)) for name in rows[0]]
+                                                                   for row in rows]))
+
+
+def provenance(run: Run) -> str:
+    """Local: versions, hosts, and the lines to run it again."""
+    lines, rows = [], []
+    for stage in run.stages:
+        about = _about(run, stage)
+        if about:
+            lines.append(again(stage, about))
+            hosts = about.get("hosts")
+            names = list(dict.fromkeys(map(str, hosts))) if isinstance(hosts, list) else []
+            rows.append((stage, about.get("started", ""), findings.short(", ".join(names)),
+                         *(findings.short(about.get(name)) for name in VERSIONS)))
+    if not rows:
+        return ""
+    heads = ("stage", "started", "hosts", *(name.replace("_", " ") for name in VERSIONS))
+    return section("How it came about", "<p>To run it again:</p>\n<pre>", text_lines(lines), "</pre>\n",
+                   table(heads, rows))
+
+
+def text_lines(lines: list[str]) -> str:
+    """Local: escaped, one below the other."""
+    return "\n".join(text(line) for line in lines)
+
+
+def again(stage: str, about: dict) -> str:
+    """Local: the line that started a stage: the program by its name, mpirun where there were several ranks."""
+    try:
+        words = shlex.split(str(about.get("argv", "")))
+    except ValueError:
+        words = []
+    hosts = about.get("hosts")
+    ranks = len(hosts) if isinstance(hosts, list) else 1
+    return (f"mpirun -n {ranks} " if ranks > 1 else "") + shlex.join([f"mpiedge-{stage}", *words[1:]])

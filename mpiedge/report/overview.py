@@ -1,0 +1,181 @@
+"""How a run went: the verdict, what calls for attention, time, memory, traffic, steals and energy of its stages."""
+
+from mpiedge.report import plots
+from mpiedge.report.answer import answer
+from mpiedge.report.energy import Energy, Power
+from mpiedge.report.figures import Figures
+from mpiedge.report.html import folded, section, table, text
+from mpiedge.report.read import Run
+from mpiedge.runtime.resources import format_size
+from mpiedge.runtime.telemetry import KINDS
+
+MOST_RANKS = 128
+SHORT_S = 1.0
+"""Stages that took less are too short to complain about their efficiency."""
+
+WAITING, BALANCE, FULL = 0.3, 0.8, 0.8
+
+
+def verdict(run: Run, figures: dict[str, Figures]) -> str:
+    """Local: the sentence on top."""
+    missing = [stage for stage in run.stages if stage not in run.manifests]
+    done = [stage for stage in run.stages if stage in run.manifests]
+    state = f"Unfinished: {', '.join(missing)} did not complete. " if missing and run.folder else "Complete. "
+    if figures:
+        ranks, hosts = (max(getattr(found, name) for found in figures.values()) for name in ("ranks", "hosts"))
+        whole = sum(found.elapsed_s for found in figures.values())
+        state += f"{', '.join(figures)} took {duration(whole)} on {count(ranks, 'rank')} of {count(hosts, 'host')}. "
+    found = [f"{stage}: {told.text}" for stage in done if (told := answer(run, stage))]
+    return state + ("; ".join(found) + "." if found else "")
+
+
+def duration(seconds: float) -> str:
+    """Local: 0.58 s, 22.2 s, 3 min 5 s or 2 h 3 min."""
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
+
+
+def count(number: int, thing: str) -> str:
+    """Local: 1 rank, 2 ranks."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")
+
+
+def budget_bytes(run: Run, stage: str) -> int | None:
+    """Local: the memory budget of a rank, where run.json says so."""
+    about = run.about.get(stage)
+    budget = about.get("budget_bytes") if isinstance(about, dict) else None
+    return budget if isinstance(budget, int) and budget > 0 else None
+
+
+def alerts(run: Run, figures: dict[str, Figures], energies: dict[str, Energy]) -> str:
+    """Local: what a person should look at, each with what to do."""
+    found = []
+    for stage in run.stages:
+        if run.folder and stage not in run.manifests:
+            found.append(f"{stage} is not complete. Run the same line again: it goes on from what is saved.")
+        if run.attempts.get(stage, 0) > 1:
+            found.append(f"{stage} was started {run.attempts[stage]} times; the figures are those of the last start.")
+    for stage, told in figures.items():
+        if not told.ok:
+            found.append(f"A phase of {stage} failed.")
+        if told.elapsed_s >= SHORT_S:
+            lost = told.share("wait") + told.share("idle")
+            if told.ranks > 1 and lost > WAITING:
+                found.append(f"{stage}: ranks waited or idled {lost:.0%} of the time. Fewer ranks may be as fast.")
+            if told.load_balance is not None and told.load_balance < BALANCE:
+                found.append(f"{stage}: load balance {told.load_balance:.2f}: some ranks computed much less.")
+        budget = budget_bytes(run, stage)
+        if budget and told.peak_rss_mb and told.peak_rss_mb * 1e6 > FULL * budget:
+            found.append(f"{stage}: peak memory is {told.peak_rss_mb * 1e6 / budget:.0%} of the budget. "
+                         "Give more with --memory, or use more hosts.")
+    if any(energy.method == "estimated" and energy.joules is not None for energy in energies.values()):
+        found.append("Energy is estimated from a power table, not measured.")
+    rejected = sum(table.get("rows_rejected") or 0 for table in _tables(run))
+    if rejected:
+        found.append(f"{count(rejected, 'row')} of the input could not be read and are listed in clean/*.rejects.csv.")
+    return section("Attention", '<ul class="alerts">', *(f"<li>{text(line)}</li>" for line in found), "</ul>"
+                   ) if found else ""
+
+
+def _tables(run: Run) -> list[dict]:
+    tables = (run.summaries.get("clean") or {}).get("tables")
+    return [table for table in tables.values() if isinstance(table, dict)] if isinstance(tables, dict) else []
+
+
+def stage_table(run: Run, figures: dict[str, Figures]) -> str:
+    """Local: one line for each stage."""
+    rows = []
+    for stage, told in figures.items():
+        rows.append((stage, "complete" if stage in run.manifests else "not complete", duration(told.elapsed_s),
+                     told.ranks, told.hosts, ratio(told.load_balance), ratio(told.communication_efficiency),
+                     ratio(told.parallel_efficiency), f"{told.peak_rss_mb or 0:.0f} MB",
+                     format_size(told.bytes_sent or 0), told.tasks_done, told.tasks_stolen))
+    heads = ("stage", "state", "elapsed", "ranks", "hosts", "load balance", "communication efficiency",
+             "parallel efficiency", "peak memory", "sent", "tasks", "stolen")
+    note = ("Load balance = mean/max compute over the ranks, communication efficiency = max compute/elapsed, parallel "
+            "efficiency = their product (POP). Times begin when the stage opens the run folder.")
+    return section("Stages", table(heads, rows), f"<p>{text(note)}</p>") if rows else ""
+
+
+def ratio(value: float | None) -> str:
+    """Local: two digits, or a dash."""
+    return "-" if value is None else f"{value:.2f}"
+
+
+def timeline(run: Run, figures: dict[str, Figures]) -> str:
+    """Local: a Gantt chart of the ranks for each stage, and its numbers."""
+    parts = []
+    for stage, told in figures.items():
+        ranks = sorted(told.compute_s)[:MOST_RANKS]
+        lanes, rows = [], []
+        for rank in ranks:
+            own = sorted((row for row in run.rows[stage] if row["rank"] == rank), key=lambda row: row["start_s"])
+            lanes.append((f"{rank} {own[0]['host'] or ''}"[:18], _one_after_the_other(own)))
+            sums = {kind: sum(row["wall_s"] for row in own if row["kind"] == kind) for kind in KINDS}
+            rows.append((rank, own[0]["host"], *(f"{sums[kind]:.3f}" for kind in KINDS),
+                         f"{max((row['peak_rss_mb'] or 0) for row in own):.0f}",
+                         sum(row["bytes_sent"] or 0 for row in own), sum(row["tasks_done"] or 0 for row in own),
+                         sum(row["tasks_stolen"] or 0 for row in own), sum(row["steal_requests"] or 0 for row in own)))
+        heads = ("rank", "host", *(f"{kind} s" for kind in KINDS), "peak MB", "bytes sent", "tasks", "stolen",
+                 "steal requests")
+        more = f"<p>The first {MOST_RANKS} of {told.ranks} ranks.</p>" if told.ranks > MOST_RANKS else ""
+        parts.append(f"<h3>{text(stage)}</h3>\n{plots.gantt(f'{stage}: time of each rank', lanes)}{more}"
+                     + folded(f"{stage}: numbers", table(heads, rows)))
+    note = (f"{plots.MEANING}. A phase that was entered many times is one bar at its first start, as long as all its "
+            "calls together; bars that would overlap stand one after the other.")
+    return section("Time of the ranks", f"<p>{text(note)}</p>", *parts) if parts else ""
+
+
+def _one_after_the_other(rows: list[dict]) -> list[tuple[float, float, str, str]]:
+    placed, end = [], 0.0
+    for row in rows:
+        start = max(end, row["start_s"])
+        placed.append((start, row["wall_s"], row["kind"] if row["kind"] in KINDS else "idle", row["phase"] or ""))
+        end = start + row["wall_s"]
+    return placed
+
+
+def memory(run: Run, figures: dict[str, Figures]) -> str:
+    """Local: peak memory of each stage against the budget."""
+    known = {stage: told.peak_rss_mb for stage, told in figures.items() if told.peak_rss_mb}
+    if not known:
+        return ""
+    budgets = {stage: budget_bytes(run, stage) for stage in known}
+    least = min((budget for budget in budgets.values() if budget), default=None)
+    rows = [(stage, peak, f"{peak:.0f} MB") for stage, peak in known.items()]
+    limit = least / 1e6 if least and least / 1e6 < 20 * max(known.values()) else None
+    numbers = [(stage, f"{peak:.1f}", f"{budgets[stage] / 1e6:.0f}" if budgets[stage] else "not recorded",
+                f"{peak * 1e6 / budgets[stage]:.0%}" if budgets[stage] else "-") for stage, peak in known.items()]
+    return section("Memory", plots.bars("Largest peak of any rank", rows, limit, "budget of a rank"),
+                   folded("numbers", table(("stage", "peak of a rank, MB", "budget of a rank, MB", "share"), numbers)))
+
+
+def traffic(figures: dict[str, Figures]) -> str:
+    """Local: what the ranks sent and stole."""
+    rows = [(stage, float(told.bytes_sent), format_size(told.bytes_sent)) for stage, told in figures.items()
+            if told.bytes_sent]
+    if not rows:
+        return ""
+    numbers = [(stage, told.bytes_sent, told.tasks_done, told.tasks_stolen) for stage, told in figures.items()]
+    return section("Traffic and steals", plots.bars("Sent by all ranks inside phases", rows),
+                   folded("numbers", table(("stage", "bytes sent", "tasks done", "tasks stolen"), numbers)))
+
+
+def energy(figures: dict[str, Figures], energies: dict[str, Energy], power: Power) -> str:
+    """Local: joules and CO2 equivalents with what they rest on; hosts of which nothing is known are named."""
+    rows = [(stage, f"{found.joules:.1f}", found.method, f"{power.grams(found.joules):.3f}",
+             f"{found.joules / figures[stage].elapsed_s:.1f}")
+            for stage, found in energies.items() if found.joules is not None and figures[stage].elapsed_s > 0]
+    unknown = sorted({host for found in energies.values() for host in found.unknown})
+    notes = [f"{power.grams_per_kwh:g} g CO2e per kWh ({power.grid_source})."] if rows else []
+    notes += sorted({source for found in energies.values() if found.joules is not None for source in found.sources})
+    if any(found.method == "estimated" for found in energies.values()) and rows:
+        notes.append("Estimated: idle + (load - idle) x utilisation for each host, waiting hosts included. This does "
+                     "not show that one computer is greener than another.")
+    if unknown:
+        notes.append(f"No estimate for {', '.join(unknown[:20])}: not in the power table. Give one with --power.")
+    return section("Energy", table(("stage", "J", "method", "g CO2e", "mean W"), rows) if rows else "",
+                   *(f"<p>{text(note)}</p>" for note in notes))

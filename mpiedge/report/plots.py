@@ -1,0 +1,113 @@
+"""Plots as inline SVG that can be read without colour: kinds differ by pattern, curves by dashes, all are labelled."""
+
+import math
+
+from mpiedge.report.html import text
+
+WIDTH, LEFT, BAR = 720, 120, 14
+DASHES = ("", "6 3", "2 2", "8 3 2 3")
+PATTERNS = {
+    "compute": '<rect width="6" height="6" fill="currentColor" opacity=".75"/>',
+    "communicate": '<path d="M0 6L6 0" stroke="currentColor" stroke-width="1.6"/>',
+    "io": '<path d="M0 0H6M0 3H6" stroke="currentColor" stroke-width="1.2"/>',
+    "wait": '<circle cx="3" cy="3" r="1" fill="currentColor"/>',
+    "idle": "",
+}
+MEANING = "compute: filled, communicate: slanted lines, io: level lines, wait: dots, idle: empty"
+MOST_POINTS = 400
+
+
+def patterns() -> str:
+    """Local: the patterns of the kinds, once for a page."""
+    inside = "".join(f'<pattern id="kind-{kind}" width="6" height="6" patternUnits="userSpaceOnUse">{mark}</pattern>'
+                     for kind, mark in PATTERNS.items())
+    return (f'<svg width="0" height="0" style="position:absolute" aria-hidden="true"><defs>{inside}</defs></svg>\n')
+
+
+def _svg(height: float, title: str, inside: str) -> str:
+    return (f'<div class="plot"><svg viewBox="0 0 {WIDTH} {height:g}" role="img" font-size="11" fill="currentColor" '
+            f'font-family="system-ui, sans-serif"><title>{text(title)}</title>\n{inside}</svg></div>\n')
+
+
+def _label(x: float, y: float, words, anchor: str = "start") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text(words)}</text>\n'
+
+
+def ticks(most: float, count: int = 5) -> list[float]:
+    """Local: round numbers from 0 to at most `most`, about `count` of them."""
+    if not 0 < most < math.inf:
+        return [0.0]
+    step = 10 ** math.floor(math.log10(most / count))
+    step *= next(factor for factor in (1, 2, 5, 10) if most / (step * factor) <= count)
+    return [place * step for place in range(int(most / step + 1e-9) + 1)]
+
+
+def gantt(title: str, lanes: list[tuple[str, list[tuple[float, float, str, str]]]]) -> str:
+    """Local: lanes of (label, bars), a bar being (start, length, kind, phase) in s."""
+    end = max((start + length for _, bars in lanes for start, length, _, _ in bars), default=0.0) or 1.0
+    scale = (WIDTH - LEFT - 20) / end
+    drawn, bottom = [], 4 + len(lanes) * (BAR + 4)
+    for second in ticks(end):
+        x = LEFT + second * scale
+        drawn.append(f'<path d="M{x:.1f} 0V{bottom}" stroke="currentColor" opacity=".2"/>\n')
+        drawn.append(_label(x, bottom + 12, f"{second:g} s", "middle"))
+    for place, (name, bars) in enumerate(lanes):
+        y = 4 + place * (BAR + 4)
+        drawn.append(_label(LEFT - 6, y + BAR - 3, name, "end"))
+        for start, length, kind, phase in bars:
+            if length * scale < 0.3:
+                continue
+            drawn.append(f'<rect x="{LEFT + start * scale:.1f}" y="{y}" width="{length * scale:.1f}" height="{BAR}" '
+                         f'fill="url(#kind-{kind})" stroke="currentColor" stroke-width=".6">'
+                         f"<title>{text(f'{phase}, {kind}: {length:.3f} s')}</title></rect>\n")
+    return _svg(bottom + 18, title, "".join(drawn))
+
+
+def bars(title: str, rows: list[tuple[str, float, str]], limit: float | None = None, limit_name: str = "") -> str:
+    """Local: one bar for each (label, value, words beside it), and a line at the limit."""
+    most = max([value for _, value, _ in rows] + [limit or 0.0]) or 1.0
+    scale = (WIDTH - LEFT - 150) / most
+    drawn, bottom = [], 4 + len(rows) * (BAR + 6)
+    for place, (name, value, words) in enumerate(rows):
+        y = 4 + place * (BAR + 6)
+        drawn.append(_label(LEFT - 6, y + BAR - 3, name, "end"))
+        drawn.append(f'<rect x="{LEFT}" y="{y}" width="{max(0.5, value * scale):.1f}" height="{BAR}" opacity=".7"/>\n')
+        drawn.append(_label(LEFT + value * scale + 5, y + BAR - 3, words))
+    if limit:
+        x = LEFT + limit * scale
+        drawn.append(f'<path d="M{x:.1f} 0V{bottom}" stroke="currentColor" stroke-dasharray="4 3"/>\n')
+        drawn.append(_label(x, bottom + 12, limit_name, "end"))
+    return _svg(bottom + (18 if limit else 2), title, "".join(drawn))
+
+
+def curves(title: str, across: list[float], lines: dict[str, list[float | None]], x_name: str) -> str:
+    """Local: lines over a common x, each named at its end and with dashes of its own; None leaves a gap."""
+    values = [value for line in lines.values() for value in line if value is not None and math.isfinite(value)]
+    if not values or not across:
+        return ""
+    height, right = 220, WIDTH - 130
+    top, low, last = max(values) or 1.0, min(0.0, *values), max(across) or 1.0
+    drawn = []
+    for value in ticks(top):
+        y = 10 + (height - 40) * (1 - (value - low) / ((top - low) or 1.0))
+        drawn.append(f'<path d="M50 {y:.1f}H{right}" stroke="currentColor" opacity=".2"/>\n')
+        drawn.append(_label(45, y + 4, f"{value:g}", "end"))
+    for value in ticks(last):
+        drawn.append(_label(50 + (right - 50) * value / last, height - 12, f"{value:g}", "middle"))
+    drawn.append(_label(right + 8, height - 12, x_name))
+    taken: list[float] = []
+    step = max(1, math.ceil(len(across) / MOST_POINTS))
+    for place, (name, line) in enumerate(lines.items()):
+        points = [(50 + (right - 50) * x / last, 10 + (height - 40) * (1 - (value - low) / ((top - low) or 1.0)))
+                  for x, value in list(zip(across, line))[::step] if value is not None and math.isfinite(value)]
+        if not points:
+            continue
+        dash = DASHES[place % len(DASHES)]
+        drawn.append(f'<polyline points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}" fill="none" '
+                     f'stroke="currentColor" stroke-width="1.5" stroke-dasharray="{dash}"/>\n')
+        y = points[-1][1] + 4
+        while any(abs(y - other) < 12 for other in taken):
+            y += 12
+        taken.append(y)
+        drawn.append(_label(right + 8, y, f"{name} {'- -' if dash else '—'}"))
+    return _svg(height, title, "".join(drawn))

@@ -1,0 +1,181 @@
+"""mpiedge-report: one page that stands alone, from whole, partial and hostile runs, with the numbers of every plot."""
+
+import csv
+import json
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import h5py
+import pytest
+from test_compare import row, times
+
+from mpiedge.commands import report as command
+from mpiedge.report import plots
+from mpiedge.runtime.telemetry import to_csv
+
+EVIL = "</td><script>alert(1)</script><img src=http://x/ onerror=\"go()\">'`\x00\x1b[2J\u202e" + "x" * 500
+VOID = {"meta", "br", "img", "link", "input"}
+
+
+class Page(HTMLParser):
+    """Collects the tags, their attributes and the text of a page; every tag has to be closed in order."""
+
+    def __init__(self, content):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.words = [], [], [], []
+        self.feed(content)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        """A tag begins."""
+        self.tags.append(tag)
+        self.attributes += attributes
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        """A tag without content."""
+        self.tags.append(tag)
+        self.attributes += attributes
+
+    def handle_endtag(self, tag):
+        """A tag ends, the last one that began."""
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        """Words."""
+        self.words.append(data)
+
+
+def make(folder, name="paper", cell="cell", stages=("clean", "profile", "train")):
+    """A run with these complete stages whose names and cells are as given."""
+    rows = [dict(found, stage=stage, host=cell, phase=cell, run_id=cell, peak_rss_mb=90.0)
+            for stage in stages for found in times(4.0)]
+    (folder / "timings.csv").write_text(to_csv(rows), errors="replace")
+    about = {"argv": f"/x/clean.py '{name}.csv'", "hosts": [cell, cell], "config": {}, "started": "now", "seed": 0,
+             "budget_bytes": 10**9}
+    dump(folder / "run.json", {stage: about for stage in stages})
+    for stage in stages:
+        (folder / stage).mkdir()
+        dump(folder / stage / "manifest.json", {"files": {}, "config": {"source": "t"}})
+    if "clean" in stages:
+        dump(folder / "clean/summary.json", {"tables": {"t": {
+            "rows_in": 5, "rows_out": 4, "rows_merged": 1, "rows_rejected": 0, "changes": {cell: 2}, name: name}}})
+        write(folder / "clean/t.changes.csv", ["row", "column", "rule", "before", "after", "confidence"],
+              [[1, name, cell, cell, "new"]])
+        write(folder / "clean/t.csv", ["id", "area"], [["1", cell], ["2", "B"], ["3", "B"]])
+    if "profile" in stages:
+        top = [{"value": cell, "count": 2}]
+        dump(folder / "profile/columns.json", {name: [{"name": cell, "type": "text", "rows": 4, "top": top}]})
+        dump(folder / "profile/fds.jsonl", {"table": name, "lhs": [cell], "rhs": cell, "g3": 0.0})
+        dump(folder / "profile/uccs.jsonl", {"table": name, "columns": [cell]})
+        dump(folder / "profile/inds.jsonl", {"lhs": [cell], "rhs": [cell]})
+        dump(folder / "profile/summary.json", {"tables": {"t": {"fds": 7, "uccs": 1}}, "inds": 1})
+    if "train" in stages:
+        dump(folder / "train/summary.json", {"model": cell, "test_accuracy": 0.75, "macro_f1": 0.5, "epochs": 2})
+        write(folder / "metrics.csv", ["epoch", "train_loss", "val_accuracy"], [[1, 1.5, 0.5], [2, 1.25, 0.75]])
+        write(folder / "train/predictions.csv", ["id", "predicted", "probability"],
+              [["1", cell, 0.9], ["2", "B", 0.9], ["3", cell, 0.6]])
+        with h5py.File(folder / "train/model.h5", "w") as file:
+            file.attrs["config"] = json.dumps({"label": "area", "key": "id"})
+    write(folder / "decisions.csv", ["time", "saw"], [["0", cell]])
+    return folder
+
+
+def dump(path, value):
+    """One line of JSON."""
+    path.write_text(json.dumps(value) + "\n")
+
+
+def write(path, heads, rows):
+    """A CSV."""
+    with open(path, "w", newline="", errors="replace") as file:
+        csv.writer(file).writerows([heads, *rows])
+
+
+def build(folder):
+    """The page of a run, as the program writes it."""
+    assert command.main([str(folder), "-q"]) == 0
+    return (folder / "report.html").read_text("utf-8")
+
+
+def test_whole_run(tmp_path):
+    """Every part is there, its numbers are those of the files, and the line to run it again names the program."""
+    content = build(make(tmp_path))
+    page = Page(content)
+    words = "\n".join(page.words)
+    for title in ("Attention", "Stages", "What clean changed", "Profile", "Model", "Confusion matrix", "Memory",
+                  "Time of the ranks", "Traffic and steals", "Decisions while it ran", "How it came about"):
+        assert title in page.words, title
+    for figure in ("Complete.", "7 FDs", "accuracy 0.750", "mpirun -n 2 mpiedge-clean paper.csv", "'cell' → 'new'"):
+        assert figure in words, figure
+    cells = [value for value in page.words if value.strip()]
+    at = cells.index("share found")
+    assert cells[at + 1 : at + 9] == ["B", "1", "1", "0.50", "cell", "0", "1", "1.00"]
+    assert page.tags.count("svg") == 1 + 3 + 2 + 2 and page.tags.count("details") >= 6
+
+
+def test_page_stands_alone(tmp_path):
+    """No script, no address of anything to load, a viewport for phones, a policy that forbids the rest; below 2 MB."""
+    content = build(make(tmp_path))
+    page = Page(content)
+    assert not {"script", "img", "link", "iframe", "object", "base", "form", "a"} & set(page.tags)
+    assert not {"src", "href", "srcset"} & {name for name, _ in page.attributes}
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert ("name", "viewport") in page.attributes and "default-src 'none'" in content
+    assert "url(" not in content.replace("url(#kind-", "")
+    assert len(content.encode()) < 2_000_000
+    for part in content.split("<svg")[1:]:
+        ElementTree.fromstring("<svg" + part.split("</svg>")[0] + "</svg>")
+
+
+def test_hostile_cells_stay_text(tmp_path):
+    """Names, cells, hosts and flags that are HTML change nothing of the page but its words."""
+    calm, wild = tmp_path / "calm", tmp_path / "wild"
+    calm.mkdir(), wild.mkdir()
+    plain, evil = Page(build(make(calm))), Page(build(make(wild, EVIL, EVIL)))
+    assert evil.tags == plain.tags
+    assert [name for name, _ in evil.attributes] == [name for name, _ in plain.attributes]
+    assert any("<script>alert(1)" in words for words in evil.words)
+    assert not any(letter in words for words in evil.words for letter in "\x00\x1b\u202e")
+
+
+@pytest.mark.parametrize("stages", [("clean",), ("profile",), ("train",), ()])
+def test_partial_runs(tmp_path, stages):
+    """Any stage alone gives a page, and so do times without any complete stage."""
+    make(tmp_path, stages=stages)
+    (tmp_path / "timings.csv").write_text(to_csv([row("clean", 0, "compute", 0.0, 1.0, status="failed")]))
+    words = "\n".join(Page(build(tmp_path)).words)
+    assert ("Unfinished: clean did not complete." in words) == ("clean" not in stages)
+    assert "A phase of clean failed." in words
+
+
+def test_damaged_files_give_a_page(tmp_path):
+    """Files that are cut or of another kind are left out."""
+    make(tmp_path)
+    for path in tmp_path.rglob("*"):
+        if path.is_file() and path.name not in ("timings.csv", "manifest.json"):
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    Page(build(tmp_path))
+    for path in tmp_path.rglob("*.json*"):
+        path.write_text('{"tables": [1], "train": 3, "clean": [], "t": {"a": 1}}')
+    Page(build(tmp_path))
+
+
+def test_plots():
+    """Ticks are round and within; what is endless or missing is left out; a curve alone is no plot."""
+    assert plots.ticks(22.0) == [0, 5, 10, 15, 20] and plots.ticks(0.0) == [0.0]
+    drawn = plots.curves("t", [1.0, 2.0, 3.0], {"loss": [1.0, float("nan"), None], "other": [None] * 3}, "epoch")
+    assert drawn.count("polyline") == 1 and "nan" not in drawn
+    assert plots.curves("t", [], {}, "epoch") == ""
+
+
+def test_no_run_is_one_line(tmp_path, capsys, monkeypatch):
+    """A folder that is no run, and no run at all, end with one line and exit code 3."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MPIEDGE_RUN", raising=False)
+    for words in ([str(tmp_path)], []):
+        with pytest.raises(SystemExit) as end:
+            command.main(words)
+        assert end.value.code == 3
+        assert len(capsys.readouterr().err.splitlines()) == 1

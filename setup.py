@@ -7,7 +7,7 @@ from setuptools import Extension, find_packages, setup
 
 here = Path(__file__).parent
 version = re.search(r'__version__ = "(.+?)"', (here / "mpiedge/__init__.py").read_text())[1]
-programs = ("clean", "profile", "train", "predict", "demo", "run", "emulate", "report", "compare")
+programs = ("clean", "profile", "train", "predict", "demo", "run", "emulate", "report", "compare", "doctor")
 
 # Plain C without Python.h (loaded through ctypes, which releases the GIL): a compiler is enough, no Python headers.
 # optional=True: without a compiler the plain Python versions of the kernels serve, slower.

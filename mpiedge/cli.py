@@ -59,11 +59,13 @@ def _indent(text: str) -> str:
     return "\n".join("  " + line for line in text.strip().splitlines())
 
 
-def main(page: argparse.ArgumentParser, run, argv: list[str] | None = None, *, alone: bool = False) -> int:
+def main(page: argparse.ArgumentParser, run, argv: list[str] | None = None, *, alone: bool = False,
+         before=None) -> int:
     """Parse, start MPI, call `run(args, world)`, and end the job on every rank if one of them fails.
 
     Arguments are parsed before anything heavy is imported: help, version and usage errors need neither MPI nor numpy.
     `alone`: a program that is no rank of a job: no MPI, and `run(args)` returns the exit code.
+    `before`: what a rank does ahead of MPI, `before(args)`: child processes must not be started once it runs.
     Returns 0; on an error the process ends with that error's exit code.
     """
     args = _parse(page, argv)
@@ -73,6 +75,8 @@ def main(page: argparse.ArgumentParser, run, argv: list[str] | None = None, *, a
         try:
             if alone:
                 return run(args)
+            if before:
+                before(args)
             heartbeat.start()
             from mpiedge.runtime.world import World
 

@@ -14,6 +14,7 @@ import numpy as np
 from mpiedge import __version__
 from mpiedge.errors import MemoryPlanError, StoreError
 from mpiedge.runtime import heartbeat, resources
+from mpiedge.runtime.launcher import mpi_library
 from mpiedge.runtime.mail import Mail
 from mpiedge.runtime.progress import progress
 from mpiedge.runtime.queue import Queue
@@ -69,7 +70,7 @@ class Stage:
     def __enter__(self) -> "Stage":
         hosts = [message["host"] for message in self.world.allgather({"host": self.world.host})]
         names = list(dict.fromkeys(hosts))
-        library = _mpi_library()
+        library = mpi_library()
         self.say(f"mpiedge-{self.name} {__version__} | {_count(self.world.size, 'rank')} on "
                  f"{_count(len(names), 'host')} ({platform.machine()}) | {library}")
         started = datetime.now().astimezone().isoformat(timespec="milliseconds")
@@ -308,14 +309,6 @@ def _checksum(path: Path) -> str | None:
 
 def _count(number: int, thing: str) -> str:
     return f"{number:,} {thing}" + ("" if number == 1 else "s")
-
-
-def _mpi_library() -> str:
-    """The MPI library in use, for example "Open MPI v5.0.11"."""
-    from mpi4py import MPI
-
-    name = MPI.Get_library_version().replace("\n", ",").split(",")[0].strip("\x00 ")
-    return " ".join(name.replace("Version:", "").split())
 
 
 def _git_commit() -> str | None:

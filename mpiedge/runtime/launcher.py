@@ -27,6 +27,14 @@ def ends_job_on_error() -> bool:
     return os.environ.get("PMIX_NAMESPACE", "").startswith("prterun") and spared.lower() in ("1", "true", "yes")
 
 
+def mpi_library() -> str:
+    """Local: the MPI library in use, for example "Open MPI v5.0.11"; MPI must run."""
+    from mpi4py import MPI
+
+    name = MPI.Get_library_version().replace("\n", ",").split(",")[0].strip("\x00 ")
+    return " ".join(name.replace("Version:", "").split())
+
+
 def _first(names: tuple[str, ...], default: int) -> int:
     for name in names:
         value = os.environ.get(name, "")

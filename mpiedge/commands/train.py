@@ -75,6 +75,8 @@ def build_parser():
     ranks.add_argument("--shares", type=_shares, default="auto", metavar="A,B,...",
                        help="how the work is dealt out: auto (by measured speed, within each rank's memory), equal, "
                        "or a number per rank, such as 4,2,1,1 (default auto)")
+    ranks.add_argument("--no-rebalance", action="store_true",
+                       help="leave the parts as they are, also when a rank becomes slow")
     page.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     return page
 
@@ -96,6 +98,7 @@ def run(args, world) -> None:
                 source = sources.open_graph_files(stage, args.graph, args.label)
             else:
                 source = tables.open_tables(stage, args)
+        dealing_s = time.perf_counter()
         if chunked:
             layout, part = stored.make_layout(stage, source, args)
         else:
@@ -107,8 +110,8 @@ def run(args, world) -> None:
             return
         with stage.phase("scatter", "communicate"):
             part = stored.collect_rows(stage, source, part) if chunked else plan.scatter_parts(stage, source, layout)
-        trainer = session.train(stage, part, layout, source.inputs, earlier)
-        session.report_shares(stage, layout, trainer, began_s)
+        dealing_s = time.perf_counter() - dealing_s
+        trainer = session.train(stage, part, layout, source.inputs, earlier, began_s, dealing_s)
         with stage.phase("write", "io"):
             summary, files = outputs.write(stage, source, layout, trainer, began_s)
         stage.commit(files=files, summary=summary, config=layout.config, inputs=source.inputs)

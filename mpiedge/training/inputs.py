@@ -28,14 +28,16 @@ class PartInputs:
     whatever rank it lives, or without.
     """
 
-    def __init__(self, world, part: Part, phase, norm: str | None):
-        """Local: phase(name, kind) is a context manager that times; norm: see `split_blocks`, None without a graph."""
+    def __init__(self, world, part: Part, phase, norm: str | None, scaled: bool = False):
+        """Local: phase(name, kind) is a context manager that times; norm: see `split_blocks`, None without a graph;
+        scaled: the features are multiplied with `shift` already: they come from inputs made earlier."""
         self.part, self.phase = part, phase
         self.exchange = HaloExchange(world, part)
         self.blocks: Blocks | None = None
         if norm is not None:
             self.blocks = split_blocks(part, norm)
-            part.features.data *= np.repeat(self.blocks.shift, np.diff(part.features.indptr))  # once, not in each pass
+            if not scaled:
+                part.features.data *= np.repeat(self.blocks.shift, np.diff(part.features.indptr))  # once, not each pass
             self.shift = torch.from_numpy(self.blocks.shift[: part.owned]).reshape(-1, 1)
         self.features_back = part.features.transposed()
         self.place, self.probability, self.layer = (), 0.0, 0

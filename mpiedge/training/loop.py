@@ -66,11 +66,9 @@ class Trainer:
 
     def __init__(self, world, inputs, model: torch.nn.Module, settings: Settings, reduce, phase: Callable):
         """Collective: counts the labelled nodes of all ranks. Message: one sum."""
-        self.world, self.inputs, self.model, self.settings = world, inputs, model, settings
+        self.world, self.model, self.settings = world, model, settings
         self.reduce, self.phase = reduce, phase
-        part = inputs.part
-        self.rows = {role: np.flatnonzero(part.split == role) for role in (TRAIN, VALIDATION)}
-        self.labels = np.ascontiguousarray(part.labels)
+        self.take(inputs)
         own = np.array([len(self.rows[TRAIN]), len(self.rows[VALIDATION])], np.int64)
         self.train_nodes, self.validation_nodes = (int(count) for count in world.sum(own))
         self.weights, self.gradient = flatten(model)
@@ -80,6 +78,13 @@ class Trainer:
         self.busy_s = np.zeros((0, world.size))  # a row per epoch of this run: seconds each rank computed, not waited
         self.state = State(self.weights.numpy(), optimiser.first_moment.numpy(), optimiser.second_moment.numpy(),
                            self.weights.numpy().copy())
+
+    def take(self, inputs) -> None:
+        """Local: the part of the graph that this rank trains on from now on; all ranks' parts together stay the same
+        graph, so that sums over the ranks do, too."""
+        self.inputs, part = inputs, inputs.part
+        self.rows = {role: np.flatnonzero(part.split == role) for role in (TRAIN, VALIDATION)}
+        self.labels = np.ascontiguousarray(part.labels)
 
     def restore(self, state: State) -> None:
         """Local: goes on from a checkpoint's state."""

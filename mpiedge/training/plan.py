@@ -145,6 +145,19 @@ def count_rows(graph: Graph, neighbours: Adjacency | None, owner: np.ndarray, ra
     return rows.astype(np.int64), statistics["cut_edges"]
 
 
+def measure_rows(world, part) -> tuple[np.ndarray, int]:
+    """Collective: owned nodes, halo copies, adjacency and feature entries of every rank (int64, ranks x 4), as they
+    are in the parts that the ranks hold; and cut edges.
+
+    Message: a sum.
+    """
+    own = np.zeros((world.size, 5), np.int64)
+    away = int((part.indices >= part.owned).sum())
+    own[world.rank] = part.owned, part.halo, len(part.indices), len(part.features.indices), away
+    found = world.sum(own)
+    return found[:, :4], int(found[:, 4].sum()) // 2
+
+
 def widths(layout: Layout) -> list[int]:
     """Local: the widths of all layers' outcomes, the class scores last."""
     return [layout.settings.hidden] * (layout.settings.layers - 1) + [len(layout.classes)]

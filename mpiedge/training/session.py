@@ -2,7 +2,6 @@
 
 import time
 
-import numpy as np
 import torch
 
 from mpiedge.errors import InputError
@@ -13,11 +12,11 @@ from mpiedge.runtime.root import on_root
 from mpiedge.store.layout import MANIFEST
 from mpiedge.store.parts import write_atomic
 from mpiedge.training import checkpoint
+from mpiedge.training.balance import Balance
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.loop import State, Trainer
 from mpiedge.training.plan import Layout
 from mpiedge.training.propagate import project, propagate
-from mpiedge.training.shares import note
 
 LINES = 10  # epoch lines of a whole training
 
@@ -60,8 +59,10 @@ def fingerprint(layout: Layout, inputs: dict) -> str:
     return checkpoint.fingerprint(layout.settings, {"inputs": inputs, "split": layout.split_name})
 
 
-def train(stage, part: Part, layout: Layout, inputs: dict, earlier: State | None) -> Trainer:
-    """Collective: trains to the end. inputs: checksums of the data; earlier: the state to go on from."""
+def train(stage, part: Part, layout: Layout, inputs: dict, earlier: State | None, began_s: float,
+          cost_s: float) -> Trainer:
+    """Collective: trains to the end. inputs: checksums of the data; earlier: the state to go on from; began_s: when the
+    program started; cost_s: what it took to deal the graph out."""
     torch.set_num_threads(stage.args.threads or 1)  # measured: more threads cost more than they bring at such widths
     settings = layout.settings
     ahead = MODELS[settings.model].propagates
@@ -80,37 +81,19 @@ def train(stage, part: Part, layout: Layout, inputs: dict, earlier: State | None
                       Allreduce(stage.world, compress), stage.phase)
     if earlier is not None:
         trainer.restore(earlier)
+    balance = Balance(stage, layout, trainer, cost_s, began_s)
     watcher = Watcher(stage, layout, fingerprint(layout, inputs), trainer.state.epoch)
     with stage.progress(settings.epochs, "epoch") as bar:
         bar.update(trainer.state.epoch)
 
         def after_epoch(state: State) -> None:
             bar.update(1)
-            watcher.after_epoch(state, last=state.epoch == settings.epochs or trainer.stalled())
+            last = state.epoch == settings.epochs or trainer.stalled()
+            watcher.after_epoch(state, last)
+            balance.after_epoch(last)
 
         trainer.run(after_epoch)
     return trainer
-
-
-def report_shares(stage, layout: Layout, trainer: Trainer, began_s: float) -> None:
-    """Collective: where measured speeds or memory made the shares uneven, a row of decisions.csv says what came of it.
-
-    began_s: when the program started.
-    """
-    shares = layout.shares
-    if not shares.uneven or shares.why == "given" or not len(trainer.busy_s):
-        return
-    slowest, mean = busiest(trainer.busy_s)
-    note(stage, began_s, shares.why + (", too little memory for shares by speed" if shares.capped else ""),
-         f"shares {shares.text()} of the nodes and edges",
-         f"the slowest rank computes {1e3 * slowest:.1f} ms an epoch, {slowest / mean:.2f} times the mean; equal "
-         f"shares would take about {shares.gain():.2f} times as long by the speeds measured at the start")
-
-
-def busiest(busy_s: np.ndarray) -> tuple[float, float]:
-    """Local: seconds an epoch that the slowest rank computes, and the mean over ranks; busy_s: (epochs, ranks)."""
-    typical = np.median(busy_s, axis=0)
-    return float(typical.max()), max(float(typical.mean()), 1e-9)
 
 
 class Watcher:

@@ -13,7 +13,7 @@ from mpiedge.graph.sort import SortedChunks
 from mpiedge.models.build import uses_graph
 from mpiedge.runtime.root import on_root
 from mpiedge.store.graphs import GRAPH_FILE, StoredGraph, read_about
-from mpiedge.training.plan import Layout, choose_shares, finish_layout
+from mpiedge.training.plan import Layout, choose_shares, finish_layout, measure_rows
 from mpiedge.training.sources import Source
 
 SORT_COPIES, LIST_BYTES = 12, 48
@@ -75,14 +75,11 @@ def make_layout(stage, source: Source, args) -> tuple[Layout, Part]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     source.owner = owner
-    words = about["entries"] // about["nodes"]
-    own = np.zeros((world.size, 5), np.int64)
-    away = int((part.indices >= part.owned).sum())
-    own[world.rank] = part.owned, part.halo, len(part.indices), words * len(part.nodes), away
-    found = world.sum(own)
+    rows, cut_edges = measure_rows(world, part)
+    rows[:, 3] = about["entries"] // about["nodes"] * (rows[:, 0] + rows[:, 1])  # the features are yet to come
     layout = finish_layout(args, source, facts | {
-        "edges": int(found[:, 2].sum() - about["nodes"]) // 2, "cut_edges": int(found[:, 4].sum()) // 2,
-        "method": method, "rank_rows": found[:, :4], "shares": shares})
+        "edges": int(rows[:, 2].sum() - about["nodes"]) // 2, "cut_edges": cut_edges, "method": method,
+        "rank_rows": rows, "shares": shares})
     return layout, part
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from mpiedge.graph import partition
 from mpiedge.graph.build import TRAIN, adjacency
 from mpiedge.models.build import MODELS, build_model
 from mpiedge.runtime.allreduce import Allreduce
-from mpiedge.training import checkpoint, shares
+from mpiedge.training import balance, checkpoint, shares
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.loop import Settings, Trainer
 from mpiedge.training.propagate import propagate
@@ -236,6 +237,45 @@ def test_shares_fit_the_rooms(ranks):
         assert (found <= rooms + 1e-6).all()
         free = found < rooms - 1e-6
         assert np.ptp((found / values)[free], axis=0) < 1e-6 if free.any() else True
+
+
+@pytest.mark.parametrize(("model", "method"), [("gcn", METHODS[0]), ("sage", "ldg"), ("sign", "ldg")])
+def test_a_rank_that_becomes_slow(world, shared_tmp_path, monkeypatch, model, method):
+    """A rank that works a fifth of the time loses nodes between two epochs; the curve is that of one rank."""
+    graph = random_graph(2, nodes=300, edges=1500)
+    path = shared_tmp_path / "g.npz"
+    if world.is_root:
+        path.write_bytes(npz_bytes(graph))
+    world.barrier()
+    gradient, take, seen = Trainer._gradient, Trainer.take, []
+
+    def duty_cycle(trainer, epoch):
+        if len(trainer.busy_s) > 4 and world.rank == 0:
+            time.sleep(0.0002 * trainer.inputs.part.owned)
+        return gradient(trainer, epoch)
+
+    def take_and_keep(trainer, inputs):
+        seen.append(inputs.part)
+        take(trainer, inputs)
+
+    def run(name, *more):
+        words = ["--graph", str(path), "--run", str(shared_tmp_path / name), "--epochs", "14", "-q", "--model"]
+        words += [model, "--partition", method, *more]
+        train.run(train.build_parser().parse_args(words), world)
+        return np.genfromtxt(shared_tmp_path / name / "metrics.csv", delimiter=",", skip_header=1)[:, :5]
+
+    expected = run("undisturbed", "--no-rebalance")
+    monkeypatch.setattr(Trainer, "_gradient", duty_cycle)
+    monkeypatch.setattr(Trainer, "take", take_and_keep)
+    monkeypatch.setattr(balance, "SEVERAL", 2)
+    monkeypatch.setattr(balance, "CAUTION", 0.0)
+    np.testing.assert_allclose(run("slow"), expected, atol=1e-4)
+    assert (len(seen) > 1) == (world.size > 1)
+    if world.size > 1:
+        assert seen[-1].owned < seen[0].owned or world.rank
+        nodes = np.concatenate(world.allgather(seen[-1].nodes[: seen[-1].owned]))
+        np.testing.assert_array_equal(np.sort(nodes), np.arange(graph.nodes))
+        assert "instead of" in (shared_tmp_path / "slow/decisions.csv").read_text()
 
 
 def test_more_ranks_than_nodes(world, shared_tmp_path):

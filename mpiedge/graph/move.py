@@ -1,0 +1,100 @@
+"""Deals a graph out anew among ranks that hold it in parts: nobody reads the source again or holds the whole."""
+
+import itertools
+
+import numpy as np
+
+from mpiedge.graph import assemble, partition
+from mpiedge.graph.build import Adjacency
+from mpiedge.graph.part import Part
+from mpiedge.graph.sparse import SparseRows, offsets
+from mpiedge.graph.tables import stack
+from mpiedge.runtime.root import on_root
+
+CHUNK_ROWS = 8192
+METIS_BYTES = 40
+"""Per adjacency entry on the rank that runs METIS: its copy of the graph and coarser ones (counted, not measured)."""
+
+
+class PartChunks:
+    """The neighbour lists of a graph in parts, as graph/sort.py gives them: each rank its owned nodes, in chunks."""
+
+    def __init__(self, world, part: Part, nodes: int):
+        """Collective: nodes: of the whole graph. Message: a maximum."""
+        most = int(world.max(np.array([part.owned]))[0])
+        self.part, self.total, self.chunk_rows = part, nodes, max(1, min(most, CHUNK_ROWS))
+        self.turns = -(-most // self.chunk_rows)
+
+    def rounds(self):
+        """Local: yields (numbers, neighbour lists) of one chunk after the other, equally many on all ranks."""
+        part = self.part
+        for turn in range(self.turns):
+            first, last = (min((turn + more) * self.chunk_rows, part.owned) for more in (0, 1))
+            near = part.indices[part.indptr[first] : part.indptr[last]]
+            rows = np.repeat(np.arange(first, last), np.diff(part.indptr[first : last + 1]))
+            others = near != rows  # a part lists every node as its own neighbour too
+            counts = np.bincount(rows[others] - first, minlength=last - first)
+            yield part.nodes[first:last], Adjacency(offsets(counts), part.nodes[near[others]])
+
+
+def place(world, part: Part, nodes: int, shares: np.ndarray, method: str, seed: int, room_bytes: float) -> np.ndarray:
+    """Collective: the owner (int32) of every node of a graph in parts, by the method that placed it before.
+
+    room_bytes: what rank 0 may use for METIS; where that is too little, and for parts that were given node by node,
+    the streamed greedy placement takes over. Messages: METIS: the neighbour lists to rank 0, the owners to all.
+    """
+    if method == "blocks":
+        return partition.blocks(nodes, shares)
+    chunks = PartChunks(world, part, nodes)
+    entries = int(world.sum(np.array([len(part.indices)], np.int64))[0])
+    fits = on_root(world, lambda: bool(METIS_BYTES * entries < room_bytes))
+    if method != "metis" or not fits:
+        return partition.partition_stream(world, chunks, shares, "hash" if method == "hash" else "ldg", seed)
+    lists = [(numbers, found.degrees(), found.neighbours.astype(np.int32)) for numbers, found in chunks.rounds()]
+    own = dict(zip(("numbers", "lengths", "near"), (np.concatenate(column) for column in zip(*lists)))) if lists else {}
+    gathered = world.gather(own)
+
+    def run() -> dict:
+        numbers, lengths, near = (np.concatenate([message[name] for message in gathered if message])
+                                  for name in ("numbers", "lengths", "near"))
+        order = np.argsort(numbers)
+        whole = SparseRows(offsets(lengths), near, np.zeros(len(near), np.int8), nodes).take(order)
+        return {"owner": partition.partition(Adjacency(whole.indptr, whole.indices), shares, "metis", seed)}
+
+    return on_root(world, run)["owner"]
+
+
+def move(world, part: Part, owner: np.ndarray) -> Part:
+    """Collective: this rank's part under new owners (int32, of all nodes, the same on every rank).
+
+    Features travel as they are, so what was multiplied into them stays. Messages: see `assemble.collect_edges`; rows
+    of features, labels and roles to their new owners; then the features of the boundary to those who hold copies.
+    """
+    new = assemble.collect_edges(world, PartChunks(world, part, len(owner)), owner)
+    target = owner[part.nodes[: part.owned]]
+    sent = []
+    for rank in range(world.size):
+        rows = np.flatnonzero(target == rank)
+        sent.append({"numbers": part.nodes[rows], "labels": part.labels[rows], "split": part.split[rows]}
+                    | _to_message(part.features.take(rows)))
+    found = world.alltoall(sent)
+    del sent
+    numbers, labels, split = (np.concatenate([message[name] for message in found])
+                              for name in ("numbers", "labels", "split"))
+    order = np.argsort(numbers)
+    if not np.array_equal(numbers[order], new.nodes[: new.owned]):
+        raise ValueError("rows were lost between ranks")
+    new.labels, new.split = labels[order], split[order]
+    owned = stack([_from_message(message) for message in found]).take(order)
+    ends = np.cumsum([0, *new.send_counts])
+    copies = world.alltoall([_to_message(owned.take(new.send_rows[a:b])) for a, b in itertools.pairwise(ends)])
+    new.features = stack([owned, *(_from_message(message) for message in copies)])
+    return new
+
+
+def _to_message(rows: SparseRows) -> dict:
+    return {"indptr": rows.indptr, "indices": rows.indices, "data": rows.data, "columns": rows.columns}
+
+
+def _from_message(message: dict) -> SparseRows:
+    return SparseRows(message["indptr"], message["indices"], message["data"], message["columns"])

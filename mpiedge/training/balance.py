@@ -1,0 +1,124 @@
+"""Deals the graph out anew when one rank has become slow: decided from measured epochs, done between two of them.
+
+Weights and optimiser stay as they are, and the gradient does not depend on who owns which node, so the curve goes on as
+it would have. What is decided depends only on figures that all ranks have alike, so nobody has to be asked.
+"""
+
+import time
+
+import numpy as np
+
+from mpiedge.graph import move
+from mpiedge.graph.partition import NODE_WEIGHT
+from mpiedge.runtime import resources
+from mpiedge.training.inputs import PartInputs
+from mpiedge.training.plan import Layout, measure_rows, memory
+from mpiedge.training.shares import HALO_ROOM, Shares, cap, note
+
+TOO_SLOW = 1.5  # the slowest rank's time over the mean of all
+SEVERAL = 4  # epochs in a row
+CAUTION = 1.5  # what is promised must be so many times what it costs
+REST = 50  # epochs until memory that was short is looked at again
+
+
+class Balance:
+    """Watches the epochs of a training and moves nodes when that pays.
+
+    cost_s: what dealing the graph out cost the last time, in seconds; doubt: what is promised must pay so many times,
+    twice as often after each promise that was not kept.
+    """
+
+    def __init__(self, stage, layout: Layout, trainer, cost_s: float, began_s: float):
+        """Collective: cost_s: on this rank; began_s: when the program started. Message: a maximum."""
+        self.stage, self.layout, self.trainer, self.began_s = stage, layout, trainer, began_s
+        self.cost_s = float(stage.world.max(np.array([cost_s]))[0])
+        self.doubt, self.first, self.promise = CAUTION, 0, None
+        self.method = layout.method if trainer.model.norm else "blocks"
+        self.opening = layout.shares.uneven and layout.shares.why != "given"  # still to be written down
+
+    def after_epoch(self, last: bool) -> None:
+        """Collective: looks at the epochs since the last change. Messages only when something is to be changed.
+
+        last: no epoch comes after this one.
+        """
+        recent = self.trainer.busy_s[self.first :][-SEVERAL:]
+        if not len(recent) or (len(recent) < SEVERAL and not last):
+            return
+        typical = np.median(recent, axis=0)
+        if self.opening:
+            self._tell_opening(typical)
+        if last or self.stage.args.no_rebalance:
+            return
+        if self.promise is not None:
+            self._compare(float(typical.max()))
+        slowest = int(typical.argmax())
+        always = (recent[:, slowest] > recent.mean(axis=1)).all()  # else it may be another rank in the next epoch
+        if not always or typical[slowest] < TOO_SLOW * typical.mean():
+            return
+        speeds = np.maximum(self._work(), 1) / np.maximum(typical, 1e-6)
+        promised = typical.max() - self._work().sum() / speeds.sum()
+        if promised * self._epochs_left() > self.doubt * self.cost_s:
+            self._change(speeds, typical, slowest)
+
+    def _epochs_left(self) -> int:
+        """Local: epochs that are sure to come."""
+        state, settings = self.trainer.state, self.trainer.settings
+        left = settings.epochs - state.epoch
+        sure = settings.patience - (state.epoch - state.best_epoch)
+        return min(left, sure) if self.trainer.validation_nodes else left
+
+    def _work(self) -> np.ndarray:
+        """Local: the work of every rank in adjacency entries; in nodes, where the model has no graph."""
+        rows = self.layout.rank_rows.astype(np.float64)
+        return rows[:, 2] + NODE_WEIGHT * rows[:, 0] if self.trainer.model.norm else rows[:, 0]
+
+    def _change(self, speeds: np.ndarray, typical: np.ndarray, slowest: int) -> None:
+        """Collective: new shares by speed, as far as they fit beside the old parts; parts and inputs made anew."""
+        stage, world, layout = self.stage, self.stage.world, self.layout
+        start, trainer = time.perf_counter(), self.trainer
+        spare = float(stage.own_budget_bytes - resources.current_rss_bytes())
+        found = world.allgather({"spare": spare, "held": sum(memory(layout, world.rank).values())})
+        rooms = np.array([message["spare"] for message in found])
+        values = cap(speeds / speeds.sum(), rooms, HALO_ROOM * sum(message["held"] for message in found))
+        expected = (values * self._work().sum() / speeds).max()
+        if (typical.max() - expected) * self._epochs_left() <= self.doubt * self.cost_s:
+            self.first = len(self.trainer.busy_s) + REST
+            stage.say("balance too little memory to deal the graph out anew")
+            return
+        before = layout.shares.text()
+        with stage.phase("rebalance"):
+            part = trainer.inputs.part
+            owner = move.place(world, part, layout.nodes, values, self.method, trainer.settings.seed, spare)
+            part = move.move(world, part, owner)
+            trainer.take(PartInputs(world, part, stage.phase, trainer.model.norm, scaled=True))
+            layout.rank_rows, layout.cut_edges = measure_rows(world, part)
+        layout.shares = Shares(values, speeds / speeds.mean(), f"measured while training, {before} before")
+        self.cost_s = float(world.max(np.array([time.perf_counter() - start]))[0])
+        self.first = len(trainer.busy_s) + 1  # the next epoch warms up
+        self.promise = float(typical.max()), float(expected), slowest
+        times = " ".join(f"{1e3 * value:.1f}" for value in typical)
+        saw = f"ranks compute {times} ms an epoch after epoch {trainer.state.epoch}"
+        did = f"shares {layout.shares.text()} instead of {before}, in {self.cost_s:.2f} s"
+        stage.say(f"balance rank {slowest} is slow: {did}")
+        note(stage, self.began_s, saw, did, f"expected: {1e3 * expected:.1f} ms an epoch instead of "
+             f"{1e3 * typical.max():.1f}", slowest)
+
+    def _tell_opening(self, typical: np.ndarray) -> None:
+        """Collective: writes down the uneven shares that the training began with, and what came of them."""
+        self.opening, shares = False, self.layout.shares
+        limited = ", too little memory for shares by speed" if shares.capped else ""
+        even = "" if shares.speeds is None else f"; equal shares would take {shares.gain():.2f} times as long"
+        note(self.stage, self.began_s, shares.why + limited, f"shares {shares.text()}",
+             f"the slowest rank computes {1e3 * typical.max():.1f} ms an epoch, "
+             f"{typical.max() / max(typical.mean(), 1e-9):.2f} times the mean{even}")
+
+    def _compare(self, now_s: float) -> None:
+        """Collective: writes down what the last change brought."""
+        before_s, expected_s, rank = self.promise
+        self.promise = None
+        if now_s > (before_s + expected_s) / 2:
+            self.doubt *= 2
+        brought = f"{1e3 * now_s:.1f} ms an epoch instead of {1e3 * before_s:.1f}, expected {1e3 * expected_s:.1f}"
+        self.stage.say(f"balance brought: the slowest rank computes {brought}")
+        note(self.stage, self.began_s, f"{SEVERAL} epochs with the new shares", "kept them", brought, rank)
+

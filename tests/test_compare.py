@@ -51,6 +51,13 @@ def test_efficiencies_by_hand():
     assert figures.bytes_sent == 40 and figures.peak_rss_mb is None
 
 
+def test_waiting_is_noted_at_its_end():
+    """The start of a row of waiting is the end of the first wait: it makes no stage longer."""
+    rows = [row("predict", 0, "compute", 0.0, 2.0), row("predict", 1, "compute", 0.0, 0.1),
+            row("predict", 1, "wait", 2.0, 1.9)]
+    assert stage_figures("predict", rows).elapsed_s == 2.0
+
+
 def test_last_attempt_counts():
     """Of a stage that failed and was run again only the last rows count, also when another stage lies between."""
     rows = [row("clean", 1, "compute", 0, 9.0, status="failed"), row("clean", 0, "compute", 0, 1.0),

@@ -162,6 +162,20 @@ def test_damaged_files_give_a_page(tmp_path):
     Page(build(tmp_path))
 
 
+def test_energy_of_a_run(tmp_path):
+    """Hosts of the power table: joules, joules for each epoch, grams, and the sources; the estimate is called one."""
+    make(tmp_path)
+    rows = [dict(found, host="pi4-1", peak_rss_mb=90.0) for found in times(4.0)]
+    (tmp_path / "timings.csv").write_text(to_csv([dict(found, stage="train") for found in rows]))
+    words = "\n".join(Page(build(tmp_path)).words)
+    joules = 5.0 * (2.6 + 4.6 * 2.0 / (5.0 * 4))
+    cells = [word for word in words.splitlines() if word.strip()]
+    at = cells.index("estimated")
+    assert cells[at - 1 : at + 5] == [f"{joules:.1f}", "estimated", f"{joules / 3.6e6 * 480:.3f}", f"{joules / 5:.1f}",
+                                      f"{joules / 2:.3g}", "epoch"]
+    assert "top500-benchmark" in words and "Energy is estimated" in words
+
+
 def test_plots():
     """Ticks are round and within; what is endless or missing is left out; a curve alone is no plot."""
     assert plots.ticks(22.0) == [0, 5, 10, 15, 20] and plots.ticks(0.0) == [0.0]

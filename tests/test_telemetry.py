@@ -145,3 +145,30 @@ def test_progress(ranks, capsys, rank, every_s, shown):
     assert bool(text) == shown
     if shown:
         assert "rows/s" in text and "\r" not in text and "4/4" in text
+
+
+def test_energy_of_counters(ranks, tmp_path, monkeypatch):
+    """What the counters of packages and memory counted, past their range too, is shared by the times of the rows."""
+    counters = {"intel-rapl:0": ("package-0", 900), "intel-rapl:0:0": ("core", 5), "intel-rapl:0:1": ("dram", 100),
+                "intel-rapl:1": ("psys", 7)}
+    for zone, (name, energy) in counters.items():
+        (tmp_path / zone).mkdir()
+        for file, content in (("name", name), ("energy_uj", energy), ("max_energy_range_uj", 1000)):
+            (tmp_path / zone / file).write_text(f"{content}\n")
+    monkeypatch.setattr(telemetry.rapl.Counters.__init__, "__defaults__", (tmp_path,))
+    ranks.node_rank = 0
+    timings = Timings(ranks, "train", cluster="pi")
+    for name in ("read", "step"):
+        with timings.phase(name):
+            time.sleep(0.002)
+    (tmp_path / "intel-rapl:0/energy_uj").write_text("400")
+    (tmp_path / "intel-rapl:0:1/energy_uj").write_text("150")
+    rows = timings.local_rows()
+    assert sum(row["energy_j"] for row in rows) == pytest.approx(550e-6)
+    assert all(row["energy_method"] == "rapl" and row["energy_j"] > 0 for row in rows)
+    assert Timings(ranks, "train", cluster="emulated-pi").local_rows() == []
+    ranks.node_rank = 1
+    timings = Timings(ranks, "train")
+    with timings.phase("read"):
+        pass
+    assert timings.local_rows()[0]["energy_j"] is None

@@ -30,7 +30,7 @@ def build(run: Run, power: Power) -> str:
         overview.timeline(run, figures),
         overview.memory(run, figures),
         overview.traffic(figures),
-        overview.energy(figures, energies, power),
+        overview.energy(run, figures, energies, power),
         decisions(run),
         provenance(run),
         f"<footer>Written by mpiedge-report {text(__version__)} from the files of the run folder.</footer>",

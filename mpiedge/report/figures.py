@@ -65,7 +65,7 @@ def stage_figures(stage: str, rows: list[dict]) -> Figures:
         stage=stage,
         ranks=len(ranks),
         hosts=len({row["host"] for row in rows}),
-        elapsed_s=max(max(inside.values()), max(row["start_s"] + row["wall_s"] for row in rows)),
+        elapsed_s=max(max(inside.values()), max(_end_s(row) for row in rows)),
         compute_s=compute,
         seconds={kind: sum(row["wall_s"] for row in rows if row["kind"] == kind) for kind in KINDS},
         peak_rss_mb=_fold(max, rows, "peak_rss_mb"),
@@ -74,6 +74,11 @@ def stage_figures(stage: str, rows: list[dict]) -> Figures:
         tasks_stolen=_fold(sum, rows, "tasks_stolen"),
         ok=all(row["status"] in (None, "ok") for row in rows),
     )
+
+
+def _end_s(row: dict) -> float:
+    """When a row's time was over at the earliest; waiting is noted at its end, so its start_s is no start."""
+    return row["start_s"] + (row["wall_s"] if row["kind"] != "wait" else 0.0)
 
 
 def _fold(how, rows: list[dict], name: str):

@@ -112,7 +112,7 @@ def timeline(run: Run, figures: dict[str, Figures]) -> str:
         ranks = sorted(told.compute_s)[:MOST_RANKS]
         lanes, rows = [], []
         for rank in ranks:
-            own = sorted((row for row in run.rows[stage] if row["rank"] == rank), key=lambda row: row["start_s"])
+            own = [row for row in run.rows[stage] if row["rank"] == rank]
             lanes.append((f"{rank} {own[0]['host'] or ''}"[:18], _one_after_the_other(own)))
             sums = {kind: sum(row["wall_s"] for row in own if row["kind"] == kind) for kind in KINDS}
             rows.append((rank, own[0]["host"], *(f"{sums[kind]:.3f}" for kind in KINDS),
@@ -130,9 +130,13 @@ def timeline(run: Run, figures: dict[str, Figures]) -> str:
 
 
 def _one_after_the_other(rows: list[dict]) -> list[tuple[float, float, str, str]]:
-    placed, end = [], 0.0
+    """Bars by the start of their phase; waiting comes after it, as its own start_s is the end of the first wait."""
+    begins: dict[str | None, float] = {}
     for row in rows:
-        start = max(end, row["start_s"])
+        begins[row["phase"]] = min(begins.get(row["phase"], row["start_s"]), row["start_s"])
+    placed, end = [], 0.0
+    for row in sorted(rows, key=lambda row: (begins[row["phase"]], row["kind"] == "wait", row["start_s"])):
+        start = max(end, begins[row["phase"]])
         placed.append((start, row["wall_s"], row["kind"] if row["kind"] in KINDS else "idle", row["phase"] or ""))
         end = start + row["wall_s"]
     return placed
@@ -164,10 +168,10 @@ def traffic(figures: dict[str, Figures]) -> str:
                    folded("numbers", table(("stage", "bytes sent", "tasks done", "tasks stolen"), numbers)))
 
 
-def energy(figures: dict[str, Figures], energies: dict[str, Energy], power: Power) -> str:
+def energy(run: Run, figures: dict[str, Figures], energies: dict[str, Energy], power: Power) -> str:
     """Local: joules and CO2 equivalents with what they rest on; hosts of which nothing is known are named."""
     rows = [(stage, f"{found.joules:.1f}", found.method, f"{power.grams(found.joules):.3f}",
-             f"{found.joules / figures[stage].elapsed_s:.1f}")
+             f"{found.joules / figures[stage].elapsed_s:.1f}", *_each(run, stage, found.joules))
             for stage, found in energies.items() if found.joules is not None and figures[stage].elapsed_s > 0]
     unknown = sorted({host for found in energies.values() for host in found.unknown})
     notes = [f"{power.grams_per_kwh:g} g CO2e per kWh ({power.grid_source})."] if rows else []
@@ -175,7 +179,24 @@ def energy(figures: dict[str, Figures], energies: dict[str, Energy], power: Powe
     if any(found.method == "estimated" for found in energies.values()) and rows:
         notes.append("Estimated: idle + (load - idle) x utilisation for each host, waiting hosts included. This does "
                      "not show that one computer is greener than another.")
+    if any(found.method == "measured" for found in energies.values()):
+        notes.append("Measured: by the counters of the processors (RAPL), processor and memory, no more.")
     if unknown:
         notes.append(f"No estimate for {', '.join(unknown[:20])}: not in the power table. Give one with --power.")
-    return section("Energy", table(("stage", "J", "method", "g CO2e", "mean W"), rows) if rows else "",
+    heads = ("stage", "J", "method", "g CO2e", "mean W", "J for each", "")
+    return section("Energy", table(heads, rows) if rows else "",
                    *(f"<p>{text(note)}</p>" for note in notes))
+
+
+def _each(run: Run, stage: str, joules: float) -> tuple[str, str]:
+    """Joules for an epoch, a dependency or a row, and which of them."""
+    found = {"train": ("epoch", "epochs"), "predict": ("row", "rows")}.get(stage)
+    summary = run.summaries.get(stage) or {}
+    if found:
+        thing, number = found[0], summary.get(found[1])
+    else:
+        tables = summary.get("tables")
+        key = {"clean": "rows_in", "profile": "fds"}.get(stage)
+        thing = {"clean": "row", "profile": "FD"}.get(stage, "")
+        number = sum(table.get(key) or 0 for table in tables.values()) if isinstance(tables, dict) else None
+    return (f"{joules / number:.3g}", thing) if isinstance(number, int) and number > 0 else ("", "")

@@ -94,7 +94,7 @@ def curves(title: str, across: list[float], lines: dict[str, list[float | None]]
         drawn.append(_label(45, y + 4, f"{value:g}", "end"))
     for value in ticks(last):
         drawn.append(_label(50 + (right - 50) * value / last, height - 12, f"{value:g}", "middle"))
-    drawn.append(_label(right + 8, height - 12, x_name))
+    drawn.append(_label(right + 30, height - 12, x_name))
     taken: list[float] = []
     step = max(1, math.ceil(len(across) / MOST_POINTS))
     for place, (name, line) in enumerate(lines.items()):

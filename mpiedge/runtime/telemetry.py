@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from mpiedge.runtime import resources
+from mpiedge.runtime import rapl, resources
 from mpiedge.runtime.trace import Trace
 
 COLUMNS = (
@@ -20,6 +20,9 @@ COLUMNS = (
     "items", "bytes_sent", "bytes_recv", "tasks_done", "tasks_stolen", "steal_requests", "peak_rss_mb", "energy_j",
     "energy_method", "status",
 )  # fmt: skip
+ASK_S = 10.0
+"""Between two looks at the energy counters, which start anew after some minutes."""
+
 KINDS = ("compute", "communicate", "wait", "io", "idle")
 
 
@@ -58,6 +61,7 @@ class Timings:
 
     world: anything with rank, host, bytes_sent, bytes_recv and wait_s. The time a phase spent in `World.wait` becomes a
     row of the same phase with kind "wait"; the processor time of waiting is not told apart and stays with the phase.
+    Where the host's energy counters can be read, its first rank shares out what they counted by the times of its rows.
     """
 
     world: object
@@ -71,6 +75,10 @@ class Timings:
         self._origin = time.perf_counter()
         self._open: list[Phase] = []
         self._last = self._reading()
+        self.cluster = self.cluster or cluster_name()
+        alone = getattr(self.world, "node_rank", None) == 0 and not self.cluster.startswith("emulated")
+        self._counters = rapl.Counters() if alone else None
+        self._asked_s = self._origin
 
     @contextlib.contextmanager
     def phase(self, name: str, kind: str = "compute"):
@@ -107,7 +115,7 @@ class Timings:
         """Local: this rank's rows in the order the phases began, with the columns of timings.csv."""
         self._charge()
         fixed = {
-            "run_id": self.run_id, "cluster": self.cluster or cluster_name(), "stage": self.stage,
+            "run_id": self.run_id, "cluster": self.cluster, "stage": self.stage,
             "rank": self.world.rank, "host": self.world.host, "machine": platform.machine(),
         }  # fmt: skip
         rows = []
@@ -115,6 +123,9 @@ class Timings:
             row = dict.fromkeys(COLUMNS) | fixed | {"phase": phase.name}
             row |= {name: value for name, value in vars(phase).items() if name in row}
             rows.append(row)
+        joules, wall_s = self._counters and self._counters.joules(), sum(row["wall_s"] for row in rows)
+        for row in rows if joules is not None and wall_s > 0 else []:
+            row |= {"energy_j": joules * row["wall_s"] / wall_s, "energy_method": rapl.METHOD}
         return rows
 
     def rows(self) -> list[dict]:
@@ -136,6 +147,9 @@ class Timings:
         now = self._reading()
         wall_s, cpu_s, sent, received, wait_s = (new - old for new, old in zip(now, self._last))
         self._last = now
+        if self._counters and now[0] - self._asked_s > ASK_S:
+            self._asked_s = now[0]
+            self._counters.joules()
         if not self._open:
             return
         phase = self._open[-1]

@@ -110,7 +110,8 @@ class Trainer:
             going = state.epoch < settings.epochs and not (not due and self.stalled())
             ahead = self._gradient(state.epoch + 1) if going else np.zeros(2)
             if going:
-                self.reduce.start(self.gradient.numpy())
+                with self.phase("allreduce", "communicate"):
+                    self.reduce.start(self.gradient.numpy())
             sums = np.zeros(5 + self.world.size)
             sums[:4] = *trained, *(self._validate() if due else (0.0, 0.0))
             sums[4] = self.world.bytes_sent - self._mark[1]

@@ -228,7 +228,8 @@ def test_missing_files_folders_and_runs(program, profile, tmp_path):
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--delimiter", ";;"], "--delimiter"), (["--max-lhs", "-1"], "--max-lhs"), (["--verify", "p q"], "--verify"),
-    (["--verify", "p -> q", "--fd"], "--verify"), (["--verify", "p -> nothing"], "no table has all columns"),
+    (["--verify", ""], "cannot read"), (["--verify", "p -> q", "--fd"], "--verify"),
+    (["--verify", "p -> nothing"], "no table has all columns"),
     (["--error", "1"], "--error"), (["--error", "nan"], "--error"), (["--max-ind", "0"], "--max-ind"),
     (["--ind-coverage", "0"], "--ind-coverage"), (["--top", "-1"], "--top"), (["--time-limit", "5 d"], "--time-limit")])
 def test_arguments_that_make_no_sense(profile, tmp_path, arguments, message):
@@ -236,6 +237,12 @@ def test_arguments_that_make_no_sense(profile, tmp_path, arguments, message):
     with pytest.raises(UsageError, match=message) as caught:
         profile(small_csv(tmp_path / "small.csv"), *arguments)
     assert caught.value.exit_code == 2
+
+
+def test_many_blank_lines_above_the_header(profile, tmp_path):
+    """A header below 200,000 blank lines is found, in time that grows with their number only."""
+    folder = profile(write(tmp_path / "late.csv", b"\n\r\n" * 100_000 + b"a,b\n1,2\n"), "--stats")
+    assert [column["name"] for column in json.loads((folder / "columns.json").read_text())["late"]] == ["a", "b"]
 
 
 def test_two_tables_of_one_name(profile, tmp_path):

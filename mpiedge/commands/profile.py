@@ -72,9 +72,10 @@ def run(args, world) -> None:
     if not args.tables:
         prepare_demo(args, world, ("clean",))
     delimiter, limit_s = check(args), seconds(args.time_limit)
-    wanted = {"verify"} if args.verify else {name for name in DEFAULT if getattr(args, name)} or set(DEFAULT)
+    name = "profile" if args.verify is None else "verify"
+    wanted = {what for what in DEFAULT if getattr(args, what)} or set(DEFAULT) if name == "profile" else {name}
     wanted |= {"correlations"} if args.correlations else set()
-    with Stage(world, args, "verify" if args.verify else "profile", needs=None if args.tables else "clean") as stage:
+    with Stage(world, args, name, needs=None if args.tables else "clean") as stage:
         with stage.phase("read", "io"):
             if args.tables:
                 tables = sources.open_csvs(stage, args.tables, delimiter, not args.no_header)
@@ -122,6 +123,8 @@ def seconds(text: str | None) -> float | None:
 
 def check(args) -> str | None:
     """The delimiter as a character; raises UsageError for arguments that make no sense."""
+    from mpiedge.profiling.validate import parse_dependency
+
     if args.max_lhs is not None and args.max_lhs < 0:
         raise UsageError("--max-lhs", "must not be negative", "Give 0 for constant columns only")
     if not 0 <= args.error < 1:
@@ -134,8 +137,10 @@ def check(args) -> str | None:
         raise UsageError("--top", "must not be negative", "Give 0 to rank all")
     if not args.tables and (args.delimiter or args.no_header):
         raise UsageError("--delimiter, --no-header", "are for CSV files, and none is given", "Name a TABLE")
-    if args.verify and any(getattr(args, name) for name in (*DEFAULT, "correlations")):
-        raise UsageError("--verify", "is a run of its own", "Leave out --fd, --ucc, --ind, --stats, --correlations")
+    if args.verify is not None:
+        if any(getattr(args, name) for name in (*DEFAULT, "correlations")):
+            raise UsageError("--verify", "is a run of its own", "Leave out --fd, --ucc, --ind, --stats, --correlations")
+        parse_dependency(args.verify)  # what cannot be read is said before the tables are
     delimiter = {"tab": "\t", "\\t": "\t"}.get(args.delimiter, args.delimiter)
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n' or ord(delimiter) > 127):
         raise UsageError("--delimiter", f"cannot be {args.delimiter!r}", "Give one ASCII character or the word tab")

@@ -92,9 +92,8 @@ def read_header(stage, file: InputFile, dialect: Dialect) -> tuple[list[str], in
         start = 3 if head.startswith(codecs.BOM_UTF8) else 0
         following = head[-1] if size < file.size else -1   # the last byte only looks ahead, unless the file ends here
         body = head[start:-1] if size < file.size else head[start:]
-        first, blank = body, 0
-        while first[:1] in (b"\n", b"\r"):
-            first, blank = first[1:], blank + 1
+        first = body.lstrip(b"\r\n")  # blank lines are no record
+        blank = len(body) - len(first)
         out = automaton.scan(first, following, dialect.codes, automaton.START_RECORD, start + blank)
         stop = int(out[automaton.FIRST_CUT])
         if stop >= 0 or size >= file.size:

@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 
-from mpiedge.cleaning import impute
+from mpiedge.cleaning import impute, predict
 from mpiedge.cleaning.impute import Fill, PairCounts
 from mpiedge.cleaning.survey import Survey
 from mpiedge.cleaning.types import ColumnSummary, decide, is_key
@@ -96,3 +96,31 @@ def test_lookups_see_what_was_there_before():
     columns = [["", "a"], ["", ""]]
     changes = impute.apply(fills, columns, ["left", "right"])
     assert columns == [["a", "a"], ["", "b"]] and len(changes) == 2
+
+
+def test_prediction_from_other_columns():
+    """A linear relation is found and its error told; noise has no model; blanks are filled near the truth."""
+    dice = random.Random(6)
+    height = [f"{dice.gauss(170, 10):.1f}" for _ in range(300)]
+    weight = [f"{0.9 * float(value) - 80 + dice.gauss(0, 1):.1f}" for value in height]
+    noise = [f"{dice.gauss(0, 1):.1f}" for _ in range(300)]
+    size = ["tall" if float(value) > 170 else "small" for value in height]
+    columns = [height, ["", *weight[1:]], ["", *noise[1:]], ["", *size[1:]]]
+    plans = planned(["height", "weight", "noise", "size"], columns)[0]
+    codes = [predict.make_code(*pair) for pair in zip(plans, columns)]
+    encoded = [code.encode(cells) for code, cells in zip(codes, columns)]
+    found = [predict.fit(codes, encoded, cells, place) for place, cells in enumerate(columns)]
+    assert found[2] is None and 0.8 < found[1]["error"] < 1.5 < 7 < found[1]["usual_error"]
+    assert found[3]["error"] < 0.15 < 0.4 < found[3]["usual_error"]
+    guess = predict.Model(codes, 1, **found[1]).predict(columns, [0])
+    assert abs(float(guess[0]) - float(weight[0])) < 4 and len(guess[0].split(".")[1]) == 1
+    assert predict.Model(codes, 3, **found[3]).predict(columns, [0]) == [size[0]]
+
+
+def test_blanks_that_come_together_stay():
+    """A column that is blank only where another one is has nothing that was lost."""
+    dice = random.Random(7)
+    bitter = ["" if row % 3 else dice.choice("abc") for row in range(300)]
+    strength = ["" if row % 15 == 1 else dice.choice("xxy") for row in range(300)]
+    new, changes = filled(["bitter", "strength"], [bitter, strength])
+    assert new[1] == strength and not changes

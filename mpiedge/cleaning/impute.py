@@ -1,7 +1,9 @@
-"""Missing cells: looked up where another column decides the value, else the usual value, else left blank."""
+"""Missing cells: looked up where a column decides, else predicted, else the usual value, else left blank."""
 
 from collections import Counter
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from mpiedge.cleaning import formats
 from mpiedge.cleaning.survey import Survey
@@ -17,6 +19,8 @@ LEAST_SUPPORT = 20
 MOST_DETERMINANTS = 2
 LARGEST_LOOKUP = 50_000
 CODE_DIGITS = 6
+TOGETHER, SURPRISE = 0.9, 7.0
+"""Share of the blanks that another column shares, and minus the logarithm of the odds that chance does that."""
 NEARLY_UNIQUE = 0.9
 """Share of different values from which on numbers have no usual one."""
 
@@ -26,7 +30,8 @@ class Fill:
     """How the blanks of one column are filled.
 
     lookups: [(determinant column, {its value: (value, confidence)})], the most trusted first. value: the usual one, ""
-    where none is filled in; rule: "mode" or "median".
+    where none is filled in; rule: "mode" or "median". predict: whether the other columns may tell; model: a
+    `predict.Model` where they do, which then goes before the usual value.
     """
 
     column: int
@@ -34,6 +39,8 @@ class Fill:
     value: str = ""
     rule: str = ""
     confidence: float = 0.0
+    predict: bool = True
+    model: object = None
 
 
 def canonical_sample(plans: list[ColumnPlan], survey: Survey) -> list[list[str]]:
@@ -46,6 +53,20 @@ def targets(plans: list[ColumnPlan], rows: int) -> list[int]:
     """Columns whose blanks may be filled: some are missing but not too many, and the column names no row or thing."""
     return [index for index, plan in enumerate(plans)
             if 0 < plan.missing <= MOST_MISSING * rows and not plan.key and not ID_NAMES & set(words_of(plan.name))]
+
+
+def blank_together(plans: list[ColumnPlan], sample: list[list[str]], target: int) -> bool:
+    """Whether a column is blank (nearly) only where another one is: that is how the things are, not what was lost."""
+    blank = np.array([not cell for cell in sample[target]], dtype=bool)
+    number = int(blank.sum())
+    for other, cells in enumerate(sample):
+        if other == target or not plans[other].missing or not number:
+            continue
+        missing = np.array([not cell for cell in cells], dtype=bool)
+        together, share = int((blank & missing).sum()), float(missing.mean())
+        if together >= TOGETHER * number and share < 1 and together * np.log(1 / share) > SURPRISE:
+            return True
+    return False
 
 
 def find_determinants(plans: list[ColumnPlan], sample: list[list[str]], rows: int) -> list[tuple[int, int]]:
@@ -118,20 +139,27 @@ def plan_fills(plans: list[ColumnPlan], survey: Survey, sample: list[list[str]],
     """One Fill per column with blanks that may be filled."""
     fills = []
     for target in targets(plans, survey.rows):
+        if blank_together(plans, sample, target):
+            continue
         fill = Fill(target, [(determinant, counts.lookup(pair))
                              for pair, (determinant, column) in enumerate(counts.pairs) if column == target])
         _add_usual_value(fill, plans[target], survey, sample[target])
-        if fill.lookups or fill.value:
-            fills.append(fill)
+        fills.append(fill)
     return fills
+
+
+def has_middle(plan: ColumnPlan, summary) -> bool:
+    """Whether the numbers of a column measure something: no dates and numbers of documents, not nearly all different.
+    """
+    if plan.kind == "integer" and summary.narrowest_integer == summary.widest_integer >= CODE_DIGITS:
+        return False   # 19461224 or 6532949
+    return plan.distinct <= NEARLY_UNIQUE * summary.filled
 
 
 def _add_usual_value(fill: Fill, plan: ColumnPlan, survey: Survey, sample: list[str]) -> None:
     summary = survey.columns[fill.column]
-    if plan.kind == "integer" and summary.narrowest_integer == summary.widest_integer >= CODE_DIGITS:
-        return   # 19461224 or 6532949: dates and numbers of documents have no median
     if plan.kind in ("integer", "decimal"):
-        if plan.distinct > NEARLY_UNIQUE * summary.filled:
+        if not has_middle(plan, summary):
             return
         read = dict(zip(sample, formats.canonical(plan, sample)))
         numbers = sorted((cell for cell in sample if read[cell]), key=lambda cell: (float(read[cell]), cell))
@@ -156,22 +184,23 @@ def _add_usual_value(fill: Fill, plan: ColumnPlan, survey: Survey, sample: list[
 
 
 def apply(fills: list[Fill], columns: list[list[str]], names: list[str]) -> list[tuple[int, int, str, str, float]]:
-    """Fills blanks in place; returns (row, column, rule, value, confidence). Lookups see only what was there before."""
-    before = {determinant: columns[determinant] for fill in fills for determinant, _ in fill.lookups}
+    """Fills blanks in place; returns (row, column, rule, value, confidence). Only what was there before decides."""
+    before = list(columns)
     changes = []
     for fill in fills:
         cells = list(columns[fill.column])
-        for row, cell in enumerate(cells):
-            if cell.strip():
-                continue
-            value, rule, confidence = fill.value, fill.rule, fill.confidence
+        blanks = [row for row, cell in enumerate(cells) if not cell.strip()]
+        guesses = dict(zip(blanks, fill.model.predict(before, blanks))) if fill.model and blanks else {}
+        for row in blanks:
+            value, rule, confidence = fill.value, f"missing: {fill.rule}", fill.confidence
             for determinant, table in fill.lookups:
                 if before[determinant][row] in table:
                     value, confidence = table[before[determinant][row]]
                     rule = f"missing: {names[determinant]} -> {names[fill.column]}"
                     break
             else:
-                rule = f"missing: {rule}"
+                if guesses:
+                    value, rule, confidence = guesses[row], "missing: predicted", fill.model.confidence
             if value:
                 cells[row] = value
                 changes.append((row, fill.column, rule, value, confidence))

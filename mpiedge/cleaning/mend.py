@@ -13,9 +13,8 @@ import numpy as np
 
 from mpiedge.cleaning import dependencies, typos
 from mpiedge.cleaning.changes import csv_lines
-from mpiedge.cleaning.survey import mix
 from mpiedge.cleaning.types import ID_NAMES, ColumnPlan, words_of
-from mpiedge.cleaning.working import Tally, WorkingTable, changes_file
+from mpiedge.cleaning.working import Tally, WorkingTable, changes_file, sample_rows, sampled_column
 from mpiedge.errors import InputError
 
 SAMPLE_BYTES = 8_000_000
@@ -135,25 +134,11 @@ def _sample(stage, table, known: Known, given: list[dict]) -> list[np.ndarray]:
             known.joined.append(places)
         lhs = places[0] if len(places) == 1 else len(table.columns) + len(known.joined) - 1
         known.given.add((lhs, known.names.index(rule["rhs"])))
-    total = np.cumsum([0, *table.chunk_rows])
-    share = min(1.0, SAMPLE_BYTES / max(1, table.text_bytes))
-    limit = np.uint64(int(share * 2**32))
-
-    def work(task):
-        (chunk,) = task
-        picked = np.flatnonzero(
-            mix(np.arange(total[chunk], total[chunk + 1], dtype=np.uint64)) >> np.uint64(32) <= limit)
-        cells = table.read(chunk)
-        return WorkingTable.arrays([cells[column.name][picked].tolist() for column in table.columns]) | {
-            "rows": np.array([len(picked)])}
-
-    done = stage.queue.gather(stage.queue.run([(chunk,) for chunk in range(len(table.chunk_rows))], work,
-                                              name="rows learnt from"))
-    parts = [result for _, result in sorted(done, key=lambda pair: pair[0]) if int(result["rows"][0])]
+    parts = sample_rows(stage, table, min(1.0, SAMPLE_BYTES / max(1, table.text_bytes)))
     codes = []
     for place in range(len(table.columns) + len(known.joined)):
         if place < len(table.columns):
-            cells = [cell for part in parts for cell in WorkingTable.column(part, place)]
+            cells = sampled_column(parts, place)
         else:
             whole = [[known.values[at][code] for code in codes[at].tolist()] for at in
                      known.joined[place - len(table.columns)]]

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import tomli_w
 
-from mpiedge.cleaning import duplicates, impute, mend, working
+from mpiedge.cleaning import duplicates, impute, mend, predict, working
 from mpiedge.cleaning.finish import write_clean
 from mpiedge.cleaning.reading import BLOCK_BYTES
 from mpiedge.cleaning.references import find_references
@@ -43,6 +43,9 @@ def memory_plan(stage, sources, steps) -> dict[str, float]:
             rows = sum(item.records for item in source.ranges)
             needs.append(mend.estimate_bytes(rows, source.structure.width, source.file.size / max(1, rows))
                          + items["rows_in_work"])
+    if "impute" in steps:
+        needs += [predict.estimate_bytes(sum(item.records for item in source.ranges), source.structure.width)
+                  + items["rows_in_work"] for source in sources]
     if "duplicates" in steps:
         for source in sources:
             rows = sum(item.records for item in source.ranges)
@@ -85,6 +88,17 @@ def put_right(stage, sources, surveys, plans, args):
     for found in surveys:
         found.sample.clear()
     return tables, fills, tallies
+
+
+def learn_fills(stage, tables, plans, surveys, fills) -> None:
+    """Collective: models of the blank cells are learnt from the mended tables; fills that lead to nothing are dropped.
+    """
+    predict.learn(stage, tables, plans, surveys, fills)
+    for columns, mine in zip(plans, fills):
+        for fill in mine:
+            if fill.model:
+                stage.say(f"fill    {columns[fill.column].name} {fill.model.describe()}")
+        mine[:] = [fill for fill in mine if fill.lookups or fill.value or fill.model]
 
 
 def mend_cells(stage, tables, plans, tallies, args) -> None:
@@ -159,7 +173,14 @@ def describe_plan(source, plans, fills) -> dict:
             "preamble_lines": len(source.structure.preamble), "notes": source.structure.notes,
             "columns": [column.to_toml() for column in plans]}
     if fills:
-        plan["fill"] = [{"column": plans[fill.column].name,
-                         "look_up_by": [plans[determinant].name for determinant, _ in fill.lookups],
-                         "else": fill.rule or "leave blank", "value": fill.value} for fill in fills]
+        plan["fill"] = [describe_fill(plans, fill) for fill in fills]
     return plan
+
+
+def describe_fill(plans, fill) -> dict:
+    """What plan.toml says of the blanks of a column."""
+    said = {"column": plans[fill.column].name, "look_up_by": [plans[place].name for place, _ in fill.lookups],
+            "predict": fill.model is not None, "else": fill.rule or "leave blank", "value": fill.value}
+    if fill.model:
+        said |= {"error": fill.model.error, "usual_error": fill.model.usual_error}
+    return said

@@ -10,7 +10,7 @@ from mpiedge.cleaning.changes import csv_lines
 from mpiedge.cleaning.impute import PairCounts
 from mpiedge.cleaning.reading import Source
 from mpiedge.cleaning.survey import COLUMNS_PER_SLICE, Survey
-from mpiedge.cleaning.types import ColumnPlan
+from mpiedge.cleaning.types import ColumnPlan, mix
 from mpiedge.store.tables import Column
 
 EXAMPLES = 2
@@ -90,6 +90,32 @@ class WorkingTable:
         texts = ["\x00".join(cells).encode("utf-8", "surrogatepass") for cells in columns]
         return {"text": np.frombuffer(b"".join(texts), dtype=np.uint8),
                 "ends": np.cumsum([0, *map(len, texts)], dtype=np.int64)}
+
+
+def sample_rows(stage, table: WorkingTable, share: float) -> list[dict[str, np.ndarray]]:
+    """Collective: about this share of a table's rows, chosen by hashes of their places, as parts for `sampled_column`.
+
+    Messages: the rows, to every rank.
+    """
+    first = np.cumsum([0, *table.chunk_rows])
+    limit = np.uint64(int(share * 2**32))
+
+    def work(task):
+        (chunk,) = task
+        places = np.arange(first[chunk], first[chunk + 1], dtype=np.uint64)
+        picked = np.flatnonzero(mix(places) >> np.uint64(32) <= limit)
+        cells = table.read(chunk)
+        return WorkingTable.arrays([cells[column.name][picked].tolist() for column in table.columns]) | {
+            "rows": np.array([len(picked)])}
+
+    done = stage.queue.gather(stage.queue.run([(chunk,) for chunk in range(len(table.chunk_rows))], work,
+                                              name="rows learnt from"))
+    return [result for _, result in sorted(done, key=lambda pair: pair[0]) if int(result["rows"][0])]
+
+
+def sampled_column(parts: list[dict[str, np.ndarray]], place: int) -> list[str]:
+    """Local: one column of the rows that `sample_rows` chose."""
+    return [cell for part in parts for cell in WorkingTable.column(part, place)]
 
 
 def changes_file(table: str) -> str:

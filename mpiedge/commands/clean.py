@@ -85,6 +85,7 @@ def run(args, world):
             tables, fills, tallies = pipeline.put_right(stage, sources, surveys, plans, args)
         with stage.phase("cells"):
             pipeline.mend_cells(stage, tables, plans, tallies, args)
+            pipeline.learn_fills(stage, tables, plans, surveys, fills)
         with stage.phase("duplicates"):
             references, resolutions = pipeline.merge_rows(stage, tables, plans, surveys, args,
                                                            review.load_answers(stage, args.labels, sources, surveys))

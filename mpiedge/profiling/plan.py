@@ -86,13 +86,13 @@ def plan_reading(stage, tables: list, wanted: set[str], null: bytes | None) -> P
     """Collective: prints what reading will take and decides what goes to scratch. Raises MemoryPlanError when not even
     that would fit."""
     world, scratch = stage.world, stage.access.scratch_here
-    held = int(world.max(np.array([resources.current_rss_bytes()]))[0])
     blocks = float(BLOCK_COPIES * max((source.block_bytes for source in tables), default=0))
-    free = stage.budget_bytes - held - blocks
     needs = _Needs(world, [at_most(source) or sample(stage, tables, index, null)
                            for index, source in enumerate(tables)], wanted)
+    free = _free_bytes(stage) - blocks  # a look at blocks leaves something behind
     if needs.in_memory > free and any(at_most(source) for source in tables):
         needs = _Needs(world, [sample(stage, tables, index, null) for index in range(len(tables))], wanted)
+        free = _free_bytes(stage) - blocks
     if needs.in_memory <= free:
         stage.foresee(codes=needs.codes, **_larger(encoding=blocks + needs.encoding, discovery=needs.most))
         spare = free - needs.codes - needs.passes - needs.mapping
@@ -108,6 +108,11 @@ def plan_reading(stage, tables: list, wanted: set[str], null: bytes | None) -> P
     stage.foresee(codes=codes, **_larger(encoding=encoding, discovery=discovery))
     stage.detail(f"scratch {scratch}: strings of the dictionaries{' and codes' if on_disk else ''}")
     return Plan(int(allowance), pass_bytes, scratch if on_disk else None, scratch, scratch)
+
+
+def _free_bytes(stage) -> float:
+    """Collective: what the fullest rank may still take."""
+    return float(stage.world.min(np.array([stage.budget_bytes - resources.current_rss_bytes()], np.float64))[0])
 
 
 class _Needs:
@@ -214,5 +219,4 @@ def plan_discovery(stage, tables: list[EncodedTable], wanted: set[str]) -> None:
                          world.sum(np.array([float(len(column.values.texts.data)) if kept else 0.0
                                              for column in table.columns]))) for table in tables]
     least, most = later_bytes(world, expected, wanted)
-    spare = float(world.min(np.array([stage.budget_bytes - resources.current_rss_bytes()], np.float64))[0])
-    stage.plan(discovery=max(least, min(most, spare)))
+    stage.plan(discovery=max(least, min(most, _free_bytes(stage))))

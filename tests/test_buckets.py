@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpiedge.kernels import partition
-from mpiedge.profiling import buckets, evidence, fds, whole
+from mpiedge.profiling import buckets, evidence, fds, needs, parts
 from mpiedge.profiling.anytime import Stop
 from mpiedge.profiling.fds import discover_fds
 from mpiedge.profiling.uccs import discover_uccs
@@ -16,14 +16,14 @@ from mpiedge.profiling.uccs import discover_uccs
 def cut(patch, least_rows, beta, seed):
     """Make parts of a few rows, streamed in small slices, and all steps that large tables take."""
     rng = np.random.default_rng(seed)
-    patch.setattr(buckets, "LEAST_ROWS", least_rows)
-    patch.setattr(buckets, "SLICE_ROWS", int(rng.choice([7, 50, 1000])))
-    patch.setattr(buckets, "BINS", int(rng.choice([4, 64, 1 << 10])))
+    patch.setattr(needs, "LEAST_ROWS", least_rows)
+    patch.setattr(parts, "SLICE_ROWS", int(rng.choice([7, 50, 1000])))
+    patch.setattr(parts, "BINS", int(rng.choice([4, 64, 1 << 10])))
     patch.setattr(buckets, "BETA", beta)
     patch.setattr(buckets, "TASK_PAIRS", int(rng.choice([1, 5, 1 << 22])))
     patch.setattr(fds, "ALL_PAIRS", int(rng.choice([-1, -1, 1000])))
     most = int(rng.choice([1, 1 << 18]))
-    patch.setattr(buckets, "COMPACT", most)
+    patch.setattr(parts, "COMPACT", most)
     patch.setattr(evidence, "COMPACT", most)
 
 
@@ -66,10 +66,10 @@ def test_rows_that_agree_are_in_one_part(seed, limit, most, several):
     rng = np.random.default_rng(seed)
     codes = [np.minimum(rng.geometric(0.05, 200), limit) * (limit // 40 + 1), rng.integers(0, 9, 200)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(buckets, "BINS", 256)
-        patch.setattr(buckets, "LEAST_ROWS", most)
+        patch.setattr(parts, "BINS", 256)
+        patch.setattr(needs, "LEAST_ROWS", most)
         table = buckets.BucketedTable(codes, 0.0, stop=Stop())
-        cut_rows = buckets.Grouping(table, (0, 1) if several else (0,), most)
+        cut_rows = parts.Grouping(table, (0, 1) if several else (0,), most)
     bins = cut_rows.of(0, 200)
     key = codes[0] * 10 + codes[1] if several else codes[0]
     assert all(len(set(bins[key == one].tolist())) == 1 for one in set(key.tolist()))
@@ -98,6 +98,6 @@ def test_codes_numbered_anew_keep_their_order(seed, limit):
 def test_memory_of_a_search_in_parts():
     """Parts grow with the budget; the least that is needed is far below what a search in memory needs."""
     cards = [1 << 20, 200_000, 10_000, 50, 11, 9, 3, 2] * 2
-    small, large = (buckets.part_rows(6_000_000, cards, 16, budget << 20) for budget in (100, 200))
+    small, large = (needs.part_rows(6_000_000, cards, 16, budget << 20) for budget in (100, 200))
     assert 500_000 < small < large < 3_000_000
-    assert buckets.least_bytes(6_000_000, cards) < 40 << 20 < whole.estimate_bytes(6_000_000, cards) / 5
+    assert needs.least_bytes(6_000_000, cards) < 40 << 20 < needs.estimate_bytes(6_000_000, cards) / 5

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from mpiedge.kernels import bits, evidence, native, partition
 from mpiedge.kernels.evidence import PlainEvidence
 from mpiedge.profiling.evidence import group_or, minimal_sets
-from mpiedge.profiling.whole import WholeTable, cut_pairs, estimate_bytes
+from mpiedge.profiling.needs import estimate_bytes
+from mpiedge.profiling.whole import WholeTable, cut_pairs
 
 needs_native = pytest.mark.skipif(native.library is None, reason="the kernels are not compiled")
 

@@ -12,7 +12,7 @@ from mpiedge.kernels import hitting as hitting_kernel
 from mpiedge.kernels import partition
 from mpiedge.kernels.evidence import PlainEvidence
 from mpiedge.kernels.walk import PlainWalk
-from mpiedge.profiling import buckets, evidence, fds, whole
+from mpiedge.profiling import buckets, evidence, fds, needs, whole
 from mpiedge.profiling.fds import discover_fds
 from mpiedge.profiling.uccs import discover_uccs
 
@@ -81,7 +81,7 @@ def test_few_difference_sets_are_enough(seed, rows, columns, largest, plain, bud
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(whole, "FEW_COLUMNS", 0)
         patch.setattr(buckets, "FEW_COLUMNS", 0)
-        patch.setattr(buckets, "LEAST_ROWS", 7)
+        patch.setattr(needs, "LEAST_ROWS", 7)
         patch.setattr(fds, "ALL_PAIRS", -1)
         if plain:
             use_plain(patch)

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from mpiedge.kernels import dictionary
-from mpiedge.profiling.buckets import least_bytes
 from mpiedge.profiling.encode import PASS_BYTES, EncodedTable, unsigned
 from mpiedge.profiling.local import LocalTable
+from mpiedge.profiling.needs import estimate_bytes, least_bytes
 from mpiedge.profiling.sources import encode_tasks
 from mpiedge.profiling.spill import Spill
 from mpiedge.profiling.statistics import SLICE
-from mpiedge.profiling.whole import estimate_bytes
 from mpiedge.runtime import resources
 
 SAMPLE_BLOCKS = 8

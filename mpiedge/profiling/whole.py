@@ -6,11 +6,11 @@ from itertools import pairwise
 import numpy as np
 
 from mpiedge.kernels import bits, partition
-from mpiedge.kernels.evidence import needed_bytes
 from mpiedge.kernels.partition import Partition
 from mpiedge.kernels.walk import DONE, EXHAUST, EXPAND, PAIR_NS, ROW_NS, Candidates, Walk
 from mpiedge.profiling.anytime import Stop
-from mpiedge.profiling.evidence import COMPACT, SHARE_CELLS, TableEvidence, share
+from mpiedge.profiling.evidence import SHARE_CELLS, TableEvidence, share
+from mpiedge.profiling.needs import PARTITION_BYTES
 from mpiedge.runtime.shared import shared_array
 
 BETA = 1.0  # weight of going on against exhausting pairs; measured flat between 0.1 and 10
@@ -23,7 +23,6 @@ NEW_PAIR_NS = 100.0  # of a pair whose difference set is new, with all that it l
 SLICE_NS = 4e7
 TASK_ROWS = 1 << 17
 DUPLICATE_SHARE = 8  # drop duplicate rows when they are at least one in so many
-PARTITION_BYTES = 32 << 20
 WALK, PAIRS = 0, 1
 
 
@@ -244,33 +243,3 @@ def cut_pairs(node: Partition, most: int) -> list[tuple[int, int]]:
     edges = np.minimum(node.starts[cluster] + inside, node.starts[cluster + 1])
     edges = np.unique(np.concatenate([[0], edges, [len(node.rows)]])).tolist()
     return list(pairwise(edges))
-
-
-def tile_bytes(cardinalities: list[int]) -> int:
-    """Local: bytes of one row of the tile over active columns with so many values."""
-    used = [needed_bytes(one) for one in cardinalities]
-    if sum(used) <= 64:
-        return -(-sum(used) // 16) * 16
-    return sum(-(-sum(one > plane for one in used) // 16) * 16 for plane in range(4))
-
-
-def seen_bytes(rows: int, active: int, columns: int) -> int:
-    """Local: bytes of the difference sets seen among so many rows."""
-    seen = (1 << active) // 8 if active <= 24 else (1 << 18) * bits.words_for(active)
-    different = min(rows * rows // 2, 1 << min(active, 62), COMPACT)
-    return seen + different * bits.words_for(columns) * (8 if active <= 24 else 40)
-
-
-def estimate_bytes(rows: int, cardinalities: list[int], columns: int | None = None,
-                   node_ranks: int = 1) -> int:
-    """Local: bytes one rank needs to discover the dependencies of a table in memory, beyond the codes of the caller.
-
-    cardinalities: distinct values per column, of which `columns` (all by default) are used; node_ranks: ranks of this
-    host, which share a row tile. Counts the tile, kept partitions, those on the stack of the walk, and what was seen.
-    Codes are counted as given in the narrowest type.
-    """
-    active = [int(one) for one in list(cardinalities)[:columns] if one > 1]
-    partitions = min(3 * len(active) * rows, max(PARTITION_BYTES, 5 * rows))
-    stack = 12 * rows + 8 * max(active, default=0)
-    seen = seen_bytes(rows, len(active), len(cardinalities))
-    return rows * tile_bytes(active) // node_ranks + partitions + stack + seen + (1 << 20)

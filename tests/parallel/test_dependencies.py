@@ -6,7 +6,7 @@ from dependencies import SETTINGS, random_table, read_codes, tune
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpiedge.profiling import buckets, evidence, hitting, interest, whole
+from mpiedge.profiling import evidence, hitting, interest, needs, whole
 from mpiedge.profiling.approximate import discover_approximate
 from mpiedge.profiling.fds import discover_fds
 from mpiedge.profiling.uccs import discover_uccs
@@ -49,7 +49,7 @@ def test_shared_rounds_give_what_one_rank_gives(world, queue, seed, rows, column
         share_all(patch)
         shared = discover_fds(table, world=world, queue=queue)
         keys = discover_uccs(shared, world=world, queue=queue)
-        patch.setattr(buckets, "LEAST_ROWS", rows // 5 + 1)
+        patch.setattr(needs, "LEAST_ROWS", rows // 5 + 1)
         parts = discover_fds(table, world=world, queue=queue, budget_bytes=0)
     for found in (shared, parts):
         assert np.array_equal(found.lhs, alone.lhs)
@@ -102,7 +102,7 @@ def test_one_rank_ends_the_search_of_all(world, queue, seed, rows, columns, sett
         early = discover_fds(table, world=world, queue=queue, deadline=lambda: mine and next(left, None) is None)
         later = discover_fds(table, world=world, queue=queue, state=early.state)
         left = iter(range(calls))
-        patch.setattr(buckets, "LEAST_ROWS", rows // 5 + 1)
+        patch.setattr(needs, "LEAST_ROWS", rows // 5 + 1)
         parts = discover_fds(table, world=world, queue=queue, budget_bytes=0,
                              deadline=lambda: mine and next(left, None) is None)
     assert set(parts) <= set(alone)

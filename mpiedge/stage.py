@@ -167,7 +167,7 @@ class Stage:
     def require(self, **bytes_by_item: float) -> str:
         """Collective: the memory plan of the rank with the least to spare, as text; MemoryPlanError on every rank when
         what a rank would hold exceeds its budget."""
-        items = {"programs": float(resources.current_rss_bytes()), **bytes_by_item}
+        items = {"programs": float(resources.current_rss_bytes(self.world.node_size)), **bytes_by_item}
         sizes = np.array([self.own_budget_bytes, *items.values()], np.float64)
         gathered = [message["bytes"] for message in self.world.allgather({"bytes": sizes})]
         budget, *worst = max(gathered, key=lambda row: row[1:].sum() - row[0])
@@ -183,7 +183,7 @@ class Stage:
 
     def heed_budget(self) -> None:
         """Local: raises MemoryPlanError when this rank holds more than its budget; for needs that show on the way."""
-        held = resources.current_rss_bytes()
+        held = resources.current_rss_bytes(self.world.node_size)
         if held > self.own_budget_bytes:
             of = f"{held / MEGABYTE:.0f} MB of {self.own_budget_bytes / MEGABYTE:.0f} MB per rank"
             raise MemoryPlanError("memory", f"{of} are taken before all is read",

@@ -1,5 +1,6 @@
 """Memory and cores that a rank may use."""
 
+import mmap
 import os
 import subprocess
 import sys
@@ -93,6 +94,14 @@ def test_peak_is_this_programs_own():
     before, after = map(int, output.split())
     assert after - before > 25_000_000
     assert before < resources.current_rss_bytes()
+
+
+def test_shared_memory_counts_once_on_a_host():
+    """Of memory that ranks share each counts its part."""
+    shared = mmap.mmap(-1, 40_000_000)
+    np.frombuffer(shared, np.uint8)[:: mmap.PAGESIZE] = 1
+    alone, together = resources.current_rss_bytes(), resources.current_rss_bytes(4)
+    assert abs(alone - together - 30_000_000) < 3_000_000
 
 
 def test_threads_of_a_rank(monkeypatch):

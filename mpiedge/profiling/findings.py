@@ -103,7 +103,7 @@ def find_approximate(stage, table: EncodedTable, limit: int, args, interruption,
 def find_exact(stage, table: EncodedTable, with_fds: bool, args, interruption, found: Found) -> None:
     """Collective: the dependencies of a table, if asked for, and its keys; one of them is."""
     known = found.searches.get(EXACT, table)
-    spare_bytes = stage.budget_bytes - resources.current_rss_bytes()
+    spare_bytes = stage.budget_bytes - resources.current_rss_bytes(stage.world.node_size)
     common = {"world": stage.world, "queue": stage.queue, "deadline": interruption, "budget_bytes": spare_bytes,
               "progress": Rounds(stage, table, EXACT, "minimal difference sets", found.searches).tell,
               "state": None if known is None else State.from_arrays(known)}

@@ -1,6 +1,7 @@
 """What tables will take in memory, judged from a few of their blocks before they are read; what does not fit goes to
 scratch: first the strings of large dictionaries, then the ids and codes of the rows."""
 
+import mmap
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -111,7 +112,8 @@ def plan_reading(stage, tables: list, wanted: set[str], null: bytes | None) -> P
 
 def _free_bytes(stage) -> float:
     """Collective: what the fullest rank may still take."""
-    return float(stage.world.min(np.array([stage.budget_bytes - resources.current_rss_bytes()], np.float64))[0])
+    own = stage.budget_bytes - resources.current_rss_bytes(stage.world.node_size)
+    return float(stage.world.min(np.array([own], np.float64))[0])
 
 
 class _Needs:
@@ -210,7 +212,7 @@ def later_bytes(world, expected: list[Expected], wanted: set[str]) -> tuple[floa
     return least, most
 
 
-def plan_discovery(stage, tables: list[EncodedTable], wanted: set[str]) -> None:
+def plan_discovery(stage, tables: list[EncodedTable], wanted: set[str], planned: Plan) -> None:
     """Collective: prints what the work on encoded tables will take besides them. Raises MemoryPlanError."""
     world = stage.world
     kept = bool(wanted - {"fd", "ucc"})
@@ -218,4 +220,10 @@ def plan_discovery(stage, tables: list[EncodedTable], wanted: set[str]) -> None:
                          world.sum(np.array([float(len(column.values.texts.data)) if kept else 0.0
                                              for column in table.columns]))) for table in tables]
     least, most = later_bytes(world, expected, wanted)
+    if planned.codes_folder is None and world.node_size > 1:
+        # Pages of codes that another rank wrote count as held once this one has looked at them.
+        for codes in (codes for table in tables for codes in table.codes):
+            codes[:: mmap.PAGESIZE // codes.itemsize].max(initial=0)
+    if most > _free_bytes(stage):
+        resources.return_freed()
     stage.plan(discovery=max(least, min(most, _free_bytes(stage))))

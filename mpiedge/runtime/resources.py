@@ -1,5 +1,7 @@
 """What a rank may use of its host: memory (of the machine, its control group, its neighbours) and cores."""
 
+import contextlib
+import ctypes
 import os
 import re
 import resource
@@ -103,9 +105,24 @@ def _statistic(path: Path, name: str) -> int:
     return 0
 
 
-def current_rss_bytes() -> int:
-    """Local: resident memory of this process now, in bytes."""
-    return psutil.Process().memory_info().rss
+def current_rss_bytes(sharing: int = 1) -> int:
+    """Local: resident memory of this process now, in bytes; `sharing` ranks each count their part of shared memory.
+
+    Mapped files count whole: they are programs mostly, and the kernel drops pages of other ones when it has to.
+    """
+    rss = psutil.Process().memory_info().rss
+    shared = 0
+    if sharing > 1:
+        with contextlib.suppress(OSError):
+            found = re.search(r"RssShmem:\s+(\d+) kB", Path("/proc/self/status").read_text())
+            shared = int(found[1]) * 1024 if found else 0
+    return rss - shared + shared // sharing
+
+
+def return_freed() -> None:
+    """Local: gives the memory that was freed, and that the allocator keeps, back to the system (glibc only)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def peak_rss_bytes() -> int:

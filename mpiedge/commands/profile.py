@@ -90,8 +90,9 @@ def run(args, world) -> None:
             for source in tables:
                 rows, columns = encode.merge(world, local.pop(0), args.null_unequal, bool(wanted - {"fd", "ucc"}),
                                              planned.pass_bytes, planned.codes_folder, planned.values_folder)
-                encoded.append(encode.EncodedTable(source.name, source.columns, source.kinds, rows, columns))
-        plan.plan_discovery(stage, encoded, wanted, planned)
+                encoded.append(encode.EncodedTable(source.name, source.columns, source.kinds, rows, columns,
+                                                   planned.codes_folder is not None))
+        plan.plan_discovery(stage, encoded, wanted)
         with stage.phase("discover"):
             found = findings.discover(stage, encoded, wanted, args, Interruption(limit_s, began_s))
         with stage.phase("statistics"):

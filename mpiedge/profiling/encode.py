@@ -48,17 +48,30 @@ class EncodedColumn:
 
 @dataclass(frozen=True)
 class EncodedTable:
-    """A table as discovery wants it, on every rank; kinds: the declared kinds of the columns, None for unknown."""
+    """A table as discovery wants it, on every rank; kinds: the declared kinds of the columns, None for unknown;
+    in_files: the codes are mapped from files, and take memory only as long as there is some."""
 
     name: str
     names: list[str]
     kinds: list[str | None]
     rows: int
     columns: list[EncodedColumn]
+    in_files: bool = False
 
     @property
     def codes(self) -> list[np.ndarray]:
         return [column.codes for column in self.columns]
+
+
+def codes_bytes(world, tables: list[EncodedTable]) -> float:
+    """Local: this rank's part of the codes that its host holds in memory, which do not count as its own afterwards:
+    pages count for those that have touched them, in whatever order that was."""
+    held = 0.0
+    for table in tables if world.node_size > 1 else []:
+        for codes in table.codes:
+            leave_to_kernel(codes)
+            held += 0 if table.in_files else codes.nbytes / world.node_size
+    return held
 
 
 def unsigned(largest: int) -> np.dtype:

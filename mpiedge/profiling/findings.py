@@ -8,7 +8,7 @@ import numpy as np
 from mpiedge.profiling import fds, interest, uccs, verification
 from mpiedge.profiling.anytime import State
 from mpiedge.profiling.approximate import discover_approximate, most_removals
-from mpiedge.profiling.encode import EncodedTable
+from mpiedge.profiling.encode import EncodedTable, codes_bytes
 from mpiedge.profiling.inds import discover_inds, discover_partial
 from mpiedge.profiling.nary import Side, discover_nary
 from mpiedge.profiling.nodes import estimate_bytes
@@ -82,7 +82,7 @@ def find_sets(stage, tables: list[EncodedTable], wanted: set[str], args, interru
             if "fd" in wanted and limit:
                 find_approximate(stage, table, limit, args, interruption, found)
             if ("fd" in wanted and not limit) or "ucc" in wanted:
-                find_exact(stage, table, "fd" in wanted and not limit, args, interruption, found)
+                find_exact(stage, tables, table, "fd" in wanted and not limit, args, interruption, found)
     if interruption.signalled and not found.partial:
         raise KeyboardInterrupt  # it came when all was found already
 
@@ -100,11 +100,13 @@ def find_approximate(stage, table: EncodedTable, limit: int, args, interruption,
     found.fds.append(ranked(stage, table, result, result.g3, args))
 
 
-def find_exact(stage, table: EncodedTable, with_fds: bool, args, interruption, found: Found) -> None:
+def find_exact(stage, tables: list[EncodedTable], table: EncodedTable, with_fds: bool, args, interruption,
+               found: Found) -> None:
     """Collective: the dependencies of a table, if asked for, and its keys; one of them is."""
     known = found.searches.get(EXACT, table)
-    spare_bytes = stage.budget_bytes - resources.current_rss_bytes(stage.world.node_size)
-    common = {"world": stage.world, "queue": stage.queue, "deadline": interruption, "budget_bytes": spare_bytes,
+    held_bytes = codes_bytes(stage.world, tables) + resources.current_rss_bytes(stage.world.node_size)
+    common = {"world": stage.world, "queue": stage.queue, "deadline": interruption,
+              "budget_bytes": stage.budget_bytes - held_bytes,
               "progress": Rounds(stage, table, EXACT, "minimal difference sets", found.searches).tell,
               "state": None if known is None else State.from_arrays(known)}
     if with_fds:

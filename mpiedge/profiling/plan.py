@@ -1,7 +1,6 @@
 """What tables will take in memory, judged from a few of their blocks before they are read; what does not fit goes to
 scratch: first the strings of large dictionaries, then the ids and codes of the rows."""
 
-import mmap
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mpiedge.kernels import dictionary
-from mpiedge.profiling.encode import PASS_BYTES, EncodedTable, unsigned
+from mpiedge.profiling.encode import PASS_BYTES, EncodedTable, codes_bytes, unsigned
 from mpiedge.profiling.local import LocalTable
 from mpiedge.profiling.needs import estimate_bytes, least_bytes
 from mpiedge.profiling.sources import encode_tasks
@@ -212,7 +211,7 @@ def later_bytes(world, expected: list[Expected], wanted: set[str]) -> tuple[floa
     return least, most
 
 
-def plan_discovery(stage, tables: list[EncodedTable], wanted: set[str], planned: Plan) -> None:
+def plan_discovery(stage, tables: list[EncodedTable], wanted: set[str]) -> None:
     """Collective: prints what the work on encoded tables will take besides them. Raises MemoryPlanError."""
     world = stage.world
     kept = bool(wanted - {"fd", "ucc"})
@@ -220,10 +219,7 @@ def plan_discovery(stage, tables: list[EncodedTable], wanted: set[str], planned:
                          world.sum(np.array([float(len(column.values.texts.data)) if kept else 0.0
                                              for column in table.columns]))) for table in tables]
     least, most = later_bytes(world, expected, wanted)
-    if planned.codes_folder is None and world.node_size > 1:
-        # Pages of codes that another rank wrote count as held once this one has looked at them.
-        for codes in (codes for table in tables for codes in table.codes):
-            codes[:: mmap.PAGESIZE // codes.itemsize].max(initial=0)
-    if most > _free_bytes(stage):
+    codes = codes_bytes(world, tables)
+    if most > _free_bytes(stage) - codes:
         resources.return_freed()
-    stage.plan(discovery=max(least, min(most, _free_bytes(stage))))
+    stage.plan(codes=codes, discovery=max(least, min(most, _free_bytes(stage) - codes)))

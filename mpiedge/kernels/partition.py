@@ -7,6 +7,9 @@ import numpy as np
 
 from mpiedge.kernels import native
 
+SLICE = 1 << 18
+"""Counts of values looked at together."""
+
 
 class Partition(NamedTuple):
     """Clusters of rows: `rows` int32 one after the other, `starts` int32 (clusters + 1), and how many `pairs`."""
@@ -46,6 +49,13 @@ def narrow(codes: np.ndarray, cardinality: int) -> np.ndarray:
     return np.ascontiguousarray(codes.astype(kind, copy=False))
 
 
+def compact(codes: np.ndarray, cardinality: int) -> tuple[np.ndarray, int]:
+    """Local: codes of some rows and their cardinality, numbered anew where most values are gone."""
+    if cardinality > 2 * len(codes) + 256:
+        codes, cardinality = renumber(codes, cardinality)
+    return narrow(codes, cardinality), cardinality
+
+
 def whole(rows: int) -> Partition:
     """Local: the partition of the empty set of columns: all rows in one cluster."""
     return Partition(np.arange(rows, dtype=np.int32), np.array([0, rows], np.int32), rows * (rows - 1) // 2)
@@ -66,6 +76,18 @@ def count(codes: np.ndarray, cardinality: int, counts: np.ndarray | None = None)
     else:
         _library.partition_count(codes.ctypes.data, codes.itemsize, 0, len(codes), counts.ctypes.data, cardinality)
     return counts
+
+
+def agreement(codes: np.ndarray, cardinality: int) -> tuple[int, int, int]:
+    """Local: pairs of rows that agree, rows that agree with another, and rows with the most frequent code."""
+    counts = count(codes, cardinality)
+    pairs, rows, largest = 0, 0, min(1, len(codes))
+    for start in range(0, len(counts), SLICE):
+        sizes = counts[start : start + SLICE]
+        sizes = sizes[sizes > 1].astype(np.int64)
+        pairs, rows = pairs + int((sizes * (sizes - 1)).sum()) // 2, rows + int(sizes.sum())
+        largest = max(largest, int(sizes.max(initial=largest)))
+    return pairs, rows, largest
 
 
 def renumber(codes: np.ndarray, cardinality: int) -> tuple[np.ndarray, int]:

@@ -8,7 +8,6 @@ from mpiedge.profiling.anytime import State
 
 SHARE_NS = 2e7  # less work than this is done by every rank alike: cheaper than sharing it
 SHARE_CELLS = 1 << 20  # of a table of which the ranks prepare parts for one another
-COUNTS = 1 << 18  # counts of values looked at together
 COMPACT = 1 << 18  # difference sets in memory before those that are not minimal are dropped
 
 
@@ -78,23 +77,13 @@ class TableEvidence:
         """Collective: count the values of each column; long tables are shared out by columns."""
         shared = self.world is not None and self.world.size > 1 and self.kept_rows * len(self.active) >= SHARE_CELLS
         own = self.active[self.world.rank :: self.world.size] if shared else self.active
-        found = np.array([[column, *self._sizes(column)] for column in own], np.int64).reshape(-1, 4)
+        found = np.array([[column, *partition.agreement(self.codes[column], self.cardinality[column])]
+                          for column in own], np.int64).reshape(-1, 4)
         if shared:
             found = np.concatenate(self.world.allgather(found))
         self.pairs, self.clustered_rows, self.largest = (dict(zip(found[:, 0].tolist(), found[:, k].tolist()))
                                                          for k in (1, 2, 3))
         self.by_rank = np.array(sorted(self.active, key=lambda column: (self.pairs[column], column)), np.int64)
-
-    def _sizes(self, column: int) -> tuple[int, int, int]:
-        """Local: pairs that agree, rows in clusters, rows of the largest cluster."""
-        counts = partition.count(self.codes[column], self.cardinality[column])
-        pairs, rows, largest = 0, 0, 1
-        for start in range(0, len(counts), COUNTS):
-            sizes = counts[start : start + COUNTS]
-            sizes = sizes[sizes > 1].astype(np.int64)
-            pairs, rows = pairs + int((sizes * (sizes - 1)).sum()) // 2, rows + int(sizes.sum())
-            largest = max(largest, int(sizes.max(initial=1)))
-        return pairs, rows, largest
 
     def make_evidence(self, codes: dict, cardinality: dict, place=None) -> Evidence:
         """Local: an empty set of difference sets over rows given as codes by active column; place: as of `Evidence`."""

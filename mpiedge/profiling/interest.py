@@ -8,10 +8,11 @@ columns on the left.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from mpiedge.kernels import bits
+from mpiedge.kernels import bits, partition
 from mpiedge.profiling.evidence import share
 from mpiedge.profiling.nodes import Nodes
 
@@ -26,6 +27,10 @@ LEAST_REDUNDANCY = 0.1
 """Share of redundant rows from which on a dependency is shown on the screen."""
 
 TASK_SETS = 256
+PART_ROWS = 1 << 20
+"""Rows whose left-hand sides are grouped at once, about."""
+
+SLICE = 1 << 18
 ROW_NS = 4.0
 
 
@@ -66,7 +71,9 @@ def rank(lhs: np.ndarray, rhs: np.ndarray, g3: np.ndarray | None, codes: list[np
 
 def variety(codes: list[np.ndarray]) -> np.ndarray:
     """Local: one less the share of the most frequent value, by column."""
-    return 1 - np.array([np.bincount(column).max() / len(column) for column in codes])
+    sizes = [int(column.max()) + 1 for column in codes]
+    return 1 - np.array([partition.agreement(partition.unsigned(column, size), size)[2] / len(column)
+                         for column, size in zip(codes, sizes)])
 
 
 def _promising(lhs, rhs, codes, many: int) -> np.ndarray:
@@ -85,28 +92,61 @@ def _promising(lhs, rhs, codes, many: int) -> np.ndarray:
 
 
 def _weigh(lhs, codes, missing, world=None, queue=None) -> tuple[np.ndarray, np.ndarray]:
-    """Collective: groups of equal left-hand sides, and rows without a missing cell there, of every dependency."""
+    """Collective: groups of equal left-hand sides, and rows without a missing cell there, of every dependency.
+
+    In long tables rows are cut by the value of the most selective column of a left-hand side: groups lie in one part
+    each, and both figures are sums over the parts.
+    """
     nodes = Nodes(codes)
-    rows = nodes.rows
     sets, of = np.unique(lhs, axis=0, return_inverse=True)
     order = nodes.in_order(sets)
     sets = sets[order]
-    filled = {column: codes[column] != code for column, code in enumerate(missing) if code is not None}
+    members = list(bits.members(sets, nodes.columns))
+    parts = 1 << (-(-nodes.rows // PART_ROWS) - 1).bit_length()
 
     def work(task):
-        part = sets[task[0] : task[1]]
-        groups, covered = np.empty(len(part), np.int64), np.full(len(part), rows)
-        for index, (columns, node) in enumerate(zip(bits.members(part, nodes.columns), nodes.walk(part))):
-            groups[index] = rows - len(node.rows) + len(node.starts) - 1
+        begin, end, part = task
+        used = sorted({column for columns in members[begin:end] for column in columns})
+        chosen, rows = slice(None), nodes
+        if parts > 1 and used:
+            chosen = _rows_of_part(nodes.codes[nodes.most_selective(members[begin])], part, parts)
+            rows = nodes.part(chosen, used)
+        filled = {column: codes[column][chosen] != missing[column] for column in used if missing[column] is not None}
+        groups, covered = np.empty(end - begin, np.int64), np.full(end - begin, rows.rows)
+        for index, (columns, node) in enumerate(zip(members[begin:end], rows.walk(sets[begin:end]))):
+            groups[index] = rows.rows - len(node.rows) + len(node.starts) - 1
             there = [filled[column] for column in columns if column in filled]
             if there:
                 covered[index] = np.count_nonzero(np.logical_and.reduce(there))
             yield None
         return {"groups": groups, "covered": covered}
 
-    tasks = [(begin, min(begin + TASK_SETS, len(sets))) for begin in range(0, len(sets), TASK_SETS)]
-    results, shared = share(world, queue, tasks, work, lambda task: (task[1] - task[0]) * rows * ROW_NS, name="rank")
-    messages = [message for _, message in (queue.gather(results) if shared else results)]
+    tasks = [(begin, end, part) for begin, end in _cuts(members, nodes if parts > 1 else None)
+             for part in range(parts if members[begin] else 1)]
+    results, shared = share(world, queue, tasks, work,
+                            lambda task: (task[1] - task[0]) * nodes.rows / parts * ROW_NS, name="rank")
+    figures = {"groups": np.zeros(len(sets), np.int64), "covered": np.zeros(len(sets), np.int64)}
+    for (begin, end, _), message in queue.gather(results) if shared else results:
+        for name, figure in figures.items():
+            figure[begin:end] += message[name]
     place = np.argsort(order)[of.ravel()]
-    return tuple(np.concatenate([np.zeros(0, np.int64), *[message[name] for message in messages]])[place]
-                 for name in ("groups", "covered"))
+    return figures["groups"][place], figures["covered"][place]
+
+
+def _cuts(members: list[tuple[int, ...]], nodes: Nodes | None) -> list[tuple[int, int]]:
+    """Local: ranges of sets in their order for one task each; with `nodes`, of one most selective column each."""
+    heads = [nodes.most_selective(columns) if nodes and columns else bool(columns) - 1 for columns in members]
+    edges = [0]
+    for index in range(1, len(members)):
+        if heads[index] != heads[index - 1] or index - edges[-1] == TASK_SETS:
+            edges.append(index)
+    return list(pairwise([*edges, len(members)])) if members else []
+
+
+def _rows_of_part(codes: np.ndarray, part: int, parts: int) -> np.ndarray:
+    """Local: the rows whose code ends in the bits of `part`."""
+    mask = min(parts - 1, np.iinfo(codes.dtype).max)
+    if part > mask:
+        return np.zeros(0, np.int64)
+    return np.concatenate([begin + np.flatnonzero((codes[begin : begin + SLICE] & mask) == part)
+                           for begin in range(0, len(codes), SLICE)])

@@ -1,5 +1,7 @@
 """Partitions of one column set after another: what a set shares with the one before it is not computed again."""
 
+import copy
+
 import numpy as np
 
 from mpiedge.kernels import bits, partition
@@ -14,20 +16,34 @@ class Nodes:
 
     codes: one array (rows,) per column, of any unsigned or non-negative dtype, also mapped from a file. Attributes:
     rows, columns; codes, cardinality: by column, narrow; constant: columns with at most one value; by_rank: the others,
-    the most selective first (fewest agreeing pairs).
+    the most selective first (fewest agreeing pairs); largest: rows with the most frequent value, by column.
     """
 
     def __init__(self, codes: list[np.ndarray]):
         self.rows, self.columns = len(codes[0]) if codes else 0, len(codes)
         self.cardinality = [int(array.max()) + 1 if self.rows else 1 for array in codes]
         self.codes = [partition.narrow(array, one) for array, one in zip(codes, self.cardinality)]
-        times = [partition.count(array, one).astype(np.int64) for array, one in zip(self.codes, self.cardinality)]
-        self.constant = [column for column, one in enumerate(times) if (one > 0).sum() <= 1]
-        agreeing = [int((one * one).sum()) for one in times]
+        agreeing = [partition.agreement(*one) for one in zip(self.codes, self.cardinality)]
+        self.largest = [one[2] for one in agreeing]
+        self.constant = [column for column, largest in enumerate(self.largest) if largest == self.rows]
         active = [column for column in range(self.columns) if column not in self.constant]
-        self.by_rank = sorted(active, key=lambda column: (agreeing[column], column))
+        self.by_rank = sorted(active, key=lambda column: (agreeing[column][0], column))
         self._rank = {column: place for place, column in enumerate([*self.by_rank, *self.constant])}
         self._singles: dict[int, Partition] = {}
+
+    def part(self, chosen: np.ndarray, columns: list[int]) -> "Nodes":
+        """Local: some columns at the rows `chosen`, in the order of the whole table."""
+        part = copy.copy(self)
+        part.rows, part._singles = len(chosen), {}
+        part.codes, part.cardinality = [None] * self.columns, list(self.cardinality)
+        for column in columns:
+            part.codes[column], part.cardinality[column] = partition.compact(self.codes[column][chosen],
+                                                                             self.cardinality[column])
+        return part
+
+    def most_selective(self, columns: tuple[int, ...]) -> int:
+        """Local: the most selective of these columns."""
+        return min(columns, key=self._rank.__getitem__)
 
     def in_order(self, masks: np.ndarray) -> np.ndarray:
         """Local: an order of sets (k, words) in which neighbours share their most selective columns."""

@@ -13,10 +13,8 @@ class Part:
     def __init__(self, table: TableEvidence, codes: dict[int, np.ndarray]):
         self.codes, self.cardinality = {}, {}
         for column in list(codes):
-            array, cardinality = codes.pop(column), table.cardinality[column]
-            if cardinality > 2 * len(array) + 256:
-                array, cardinality = partition.renumber(array, cardinality)
-            self.codes[column], self.cardinality[column] = partition.narrow(array, cardinality), cardinality
+            self.codes[column], self.cardinality[column] = partition.compact(codes.pop(column),
+                                                                             table.cardinality[column])
         self.table, self.rows = table, len(next(iter(self.codes.values())))
         self.evidence = table.make_evidence(self.codes, self.cardinality)
         if table.few:

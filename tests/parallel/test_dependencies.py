@@ -68,6 +68,7 @@ def test_shared_searches_with_an_error_give_what_one_rank_gives(world, queue, se
     with pytest.MonkeyPatch.context() as patch:
         share_all(patch)
         patch.setattr(interest, "TASK_SETS", 2)
+        patch.setattr(interest, "PART_ROWS", max(1, rows // 5))
         shared = discover_approximate(table, 0.1, world=world, queue=queue)
         ranked = interest.rank(shared.lhs, shared.rhs, shared.g3, table, [0] * columns, 0, True, world, queue)
     assert np.array_equal(shared.lhs, alone.lhs) and np.array_equal(shared.removed, alone.removed)

@@ -39,6 +39,9 @@ ENOUGH_REPEATS = 10
 SHORT = 16
 """Columns whose values are longer on average are taken for text, not numbers."""
 
+UNSTEADY_BYTES = 1 << 20
+"""What a rank holds changes by about so much from one look to the next."""
+
 SLICE_COPIES = 400
 """Bytes that statistics take for each string they look at together."""
 
@@ -222,4 +225,4 @@ def plan_discovery(stage, tables: list[EncodedTable], wanted: set[str]) -> None:
     codes = codes_bytes(world, tables)
     if most > _free_bytes(stage) - codes:
         resources.return_freed()
-    stage.plan(codes=codes, discovery=max(least, min(most, _free_bytes(stage) - codes)))
+    stage.plan(codes=codes, discovery=max(least, min(most, _free_bytes(stage) - codes - UNSTEADY_BYTES)))

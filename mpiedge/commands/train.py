@@ -69,6 +69,9 @@ def build_parser():
     ranks.add_argument("--compress", type=_compressor, default="none", metavar="NAME",
                        help="how gradients cross the network: none, fp16, int8, topk:SHARE (such as topk:0.01), auto: "
                        "measured (default none)")
+    ranks.add_argument("--halo", choices=("fp32", "fp16", "int8"), default="fp32",
+                       help="how rows cross the network between neighbouring parts; fp16 and int8 (rounded at random) "
+                       "are not exact (default fp32)")
     ranks.add_argument("--partition", metavar="NAME",
                        help="who owns which node: metis, ldg, hash, or a file with a rank a line, one for each node "
                        "(default metis where pymetis is installed, else ldg)")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from mpiedge.graph.part import Part
+from mpiedge.runtime.rows import form
 
 TAG_FORWARD, TAG_BACK = 41, 42
 
@@ -13,16 +14,24 @@ class HaloExchange:
     The plan (which rows, to whom) is fixed by the part; buffers are made once per width. Forward is the linear map E
     from owned rows to halo rows; back is its transpose, so a gradient that passes through `finish_back` is exact.
     Between start and finish the rows travel while the caller computes; calling `progress` now and then moves them on
-    where MPI does nothing by itself.
+    where MPI does nothing by itself. Rows may travel in fewer bytes (see runtime/rows.py), which is exact in the mean
+    only; what is random in that depends on `place`, on the rank and on how many exchanges there were since it was set.
     """
 
-    def __init__(self, world, part: Part):
-        """Local: keeps the plan of this rank's part. idle: no rows go in or out of this rank."""
+    def __init__(self, world, part: Part, name: str = "fp32"):
+        """Local: keeps the plan of this rank's part; name: the rows' form. idle: no rows go in or out of this rank."""
+        self.form = form(name)
+        self.place, self.turn = (), 0
         self.world, self.halo, self.send_rows = world, part.halo, part.send_rows
         self.out, self.into = _segments(part.send_counts), _segments(part.receive_counts)
         self.idle = not self.out and not self.into
         self.buffers: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.requests: list = []
+        self.wires: list[np.ndarray] = []  # encoded rows under way: what goes out, what comes in
+
+    def begin(self, *place: int) -> None:
+        """Local: a new pass; `place`: whole numbers, such as the seed and the epoch."""
+        self.place, self.turn = place, 0
 
     def start_forward(self, owned_rows: np.ndarray) -> None:
         """Collective: sends off the owned rows (float32, n x width) that others need.
@@ -35,8 +44,9 @@ class HaloExchange:
 
     def finish_forward(self, width: int) -> np.ndarray:
         """Collective: the halo rows, in a buffer that the next forward of this width overwrites."""
-        self._finish()
-        return self._buffers(width)[1]
+        halo_rows = self._buffers(width)[1]
+        self._finish(halo_rows)
+        return halo_rows
 
     def start_back(self, halo_rows: np.ndarray) -> None:
         """Collective: sends every halo row home. `halo_rows` must stay as it is until `finish_back`."""
@@ -45,8 +55,8 @@ class HaloExchange:
 
     def finish_back(self, owned_rows: np.ndarray) -> None:
         """Collective: adds what came home to the owned rows, in rank order."""
-        self._finish()
         incoming, _ = self._buffers(owned_rows.shape[1])
+        self._finish(incoming)
         for _, start, stop in self.out:  # rows of one destination are distinct, so a plain indexed sum is right
             owned_rows[self.send_rows[start:stop]] += incoming[start:stop]
 
@@ -62,18 +72,26 @@ class HaloExchange:
         return self.buffers[width]
 
     def _start(self, sent, out, received, into, tag) -> None:
+        self.turn += 1
         if self.idle:
             return
+        if not self.form.exact:
+            size = self.form.row_bytes(sent.shape[1])
+            self.wires = [np.empty((len(sent), size), np.uint8), np.empty((len(received), size), np.uint8)]
+            self.form.encode(sent, self.wires[0], *self.place, self.turn, self.world.rank)
+            sent, received = self.wires
         comm = self.world.comm
         self.requests = [comm.Irecv(received[start:stop], rank, tag) for rank, start, stop in into]
         self.requests += [comm.Isend(sent[start:stop], rank, tag) for rank, start, stop in out]
         self.world.bytes_sent += sent.nbytes
         self.world.bytes_recv += received.nbytes
 
-    def _finish(self) -> None:
+    def _finish(self, received: np.ndarray) -> None:
         if self.requests:
             self.world.wait(*self.requests)
-        self.requests = []
+        if self.wires:
+            self.form.decode(self.wires[1], received)
+        self.requests, self.wires = [], []
 
 
 def _segments(counts: np.ndarray) -> list[tuple[int, int, int]]:

@@ -90,7 +90,7 @@ class Balance:
             part = trainer.inputs.part
             owner = move.place(world, part, layout.nodes, values, self.method, trainer.settings.seed, spare)
             part = move.move(world, part, owner)
-            trainer.take(PartInputs(world, part, stage.phase, trainer.model.norm, scaled=True))
+            trainer.take(PartInputs(world, part, stage.phase, trainer.model.norm, True, stage.args.halo))
             layout.rank_rows, layout.cut_edges = measure_rows(world, part)
         layout.shares = Shares(values, speeds / speeds.mean(), f"measured while training, {before} before")
         self.cost_s = float(world.max(np.array([time.perf_counter() - start]))[0])

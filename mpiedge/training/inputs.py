@@ -16,6 +16,7 @@ from mpiedge.graph.halo import HaloExchange
 from mpiedge.graph.part import Part
 from mpiedge.graph.sparse import SparseRows
 from mpiedge.kernels.sparse_product import Dropout, dropout_mask, product
+from mpiedge.runtime.rows import form
 
 PROGRESS_WORK = 1 << 22
 """Multiplications between two moments given to MPI while rows travel: about a millisecond."""
@@ -28,11 +29,13 @@ class PartInputs:
     whatever rank it lives, or without.
     """
 
-    def __init__(self, world, part: Part, phase, norm: str | None, scaled: bool = False):
+    def __init__(self, world, part: Part, phase, norm: str | None, scaled: bool = False,
+                 halo: str = "fp32"):
         """Local: phase(name, kind) is a context manager that times; norm: see `split_blocks`, None without a graph;
-        scaled: the features are multiplied with `shift` already: they come from inputs made earlier."""
+        scaled: the features are multiplied with `shift` already: they come from inputs made earlier;
+        halo: the form of the rows that travel (see runtime/rows.py)."""
         self.part, self.phase = part, phase
-        self.exchange = HaloExchange(world, part)
+        self.exchange = HaloExchange(world, part, halo)
         self.blocks: Blocks | None = None
         if norm is not None:
             self.blocks = split_blocks(part, norm)
@@ -45,7 +48,12 @@ class PartInputs:
     def begin(self, probability: float = 0.0, *place: int) -> "PartInputs":
         """Local: a new pass; its dropout depends on `place` (seed, epoch) and on each entry's node and column."""
         self.probability, self.place, self.layer = probability, place, 0
+        self.exchange.begin(*place)
         return self
+
+    def be_exact(self) -> None:
+        """Local: from now on rows travel as they are."""
+        self.exchange.form = form("fp32")
 
     def _dropout(self, names: np.ndarray) -> Dropout | None:
         self.layer += 1

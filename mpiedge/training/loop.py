@@ -139,6 +139,7 @@ class Trainer:
     def finish(self) -> torch.Tensor:
         """Collective: class probabilities of the owned rows with the best weights, float32 (n, classes)."""
         self.state.weights[:] = self.state.best_weights
+        self.inputs.be_exact()  # so that predictions depend on the weights alone
         with torch.no_grad(), self.phase("evaluate"):
             return torch.softmax(self.model(self.inputs.begin()), dim=1)
 

@@ -89,6 +89,8 @@ def summary(stage, layout: Layout, trainer: Trainer, quality: dict, began_s: flo
         "dropout": settings.dropout,
         "partition": layout.method,
         "compress": trainer.reduce.compressor.name,
+        "halo": stage.args.halo,
+        "exact": trainer.reduce.compressor.lossless and (stage.args.halo == "fp32" or not trainer.model.norm),
         "cut_edges": layout.cut_edges,
         "halo_copies": int(layout.rank_rows[:, 1].sum()),
         "epochs": state.epoch,

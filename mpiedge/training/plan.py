@@ -12,6 +12,7 @@ from mpiedge.graph.build import Adjacency, Graph, adjacency
 from mpiedge.graph.part import Part
 from mpiedge.models.build import MODELS, uses_graph
 from mpiedge.runtime.root import on_root
+from mpiedge.runtime.rows import form
 from mpiedge.training import split as splits
 from mpiedge.training.loop import Settings
 from mpiedge.training.shares import Shares, settle
@@ -222,9 +223,9 @@ def tell(stage, source: Source, layout: Layout, only: bool) -> None:
               f"{counts['test']:,} test)")
     if stage.world.size > 1 and uses_graph(layout.settings.model):
         halo = layout.rank_rows[:, 1].sum() / layout.nodes
-        share = layout.cut_edges / max(layout.edges, 1)
+        share, sent = layout.cut_edges / max(layout.edges, 1), bytes_per_epoch(layout, stage.args.halo)
         stage.say(f"parts   {layout.method}: {layout.cut_edges:,} cut edges ({share:.1%}), "
-                  f"{halo:.2f} halo copies per node, {bytes_per_epoch(layout) / 1e6:.2f} MB per epoch and rank")
+                  f"{halo:.2f} halo copies per node, {sent / 1e6:.2f} MB per epoch and rank")
     planned = memory(layout, stage.world.rank)
     layout.shares.tell(stage)
     if only:
@@ -234,10 +235,11 @@ def tell(stage, source: Source, layout: Layout, only: bool) -> None:
         stage.plan(**planned)
 
 
-def bytes_per_epoch(layout: Layout) -> float:
-    """Local: mean bytes a rank sends per epoch: three exchanges of halo rows and the gradient."""
-    exchanged = 3 * sum(widths(layout)[1:]) if MODELS[layout.settings.model].norm else 0
-    return FLOAT * (exchanged * layout.rank_rows[:, 1].mean() + weights(layout))
+def bytes_per_epoch(layout: Layout, halo: str) -> float:
+    """Local: mean bytes a rank sends per epoch: three exchanges of halo rows in their form, the gradient as it is."""
+    rows = form(halo)
+    exchanged = 3 * sum(map(rows.row_bytes, widths(layout)[1:])) if MODELS[layout.settings.model].norm else 0
+    return exchanged * layout.rank_rows[:, 1].mean() + FLOAT * weights(layout)
 
 
 def scatter_parts(stage, source: Source, layout: Layout) -> Part:

@@ -77,8 +77,8 @@ def train(stage, part: Part, layout: Layout, inputs: dict, earlier: State | None
     if compress == "auto":
         compress, why = choose(stage.world, sum(parameter.numel() for parameter in model.parameters()))
         stage.say(f"compress {compress}: {why}")
-    trainer = Trainer(stage.world, PartInputs(stage.world, part, stage.phase, model.norm), model, settings,
-                      Allreduce(stage.world, compress), stage.phase)
+    inputs_of_part = PartInputs(stage.world, part, stage.phase, model.norm, halo=stage.args.halo)
+    trainer = Trainer(stage.world, inputs_of_part, model, settings, Allreduce(stage.world, compress), stage.phase)
     if earlier is not None:
         trainer.restore(earlier)
     balance = Balance(stage, layout, trainer, cost_s, began_s)

@@ -65,3 +65,47 @@ def test_bytes_are_counted(world):
     exchange.start_forward(np.zeros((part.owned, 4), np.float32))
     exchange.finish_forward(4)
     assert world.bytes_sent - before == 16 * part.send_counts.sum()
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 10_000), st.integers(1, 12), st.integers(-60, 60))
+def test_rows_in_fewer_bytes(world, seed, width, exponent):
+    """fp16 and int8 arrive within their precision, in the bytes promised, and the same when seeded alike."""
+    part = scattered(world, random_graph(seed))
+    random = np.random.default_rng(seed)
+    whole = (random.normal(size=(60, width)) * 2.0**exponent).astype(np.float32)
+    whole[random.random(60) < 0.2] = 0
+    rows, expected = whole[part.nodes[: part.owned]], whole[part.nodes[part.owned :]]
+    largest = np.abs(expected).max(axis=1, initial=0)[:, None]
+    for name, precision, size in (("fp16", 2**-10, 1 + 2 * width), ("int8", 1.01 / 127, 2 + width)):
+        exchange, before = HaloExchange(world, part, name), world.bytes_sent
+        found = []
+        for _ in range(2):
+            exchange.begin(seed, 1)
+            exchange.start_forward(rows)
+            found.append(exchange.finish_forward(width).copy())
+        assert (np.abs(found[0] - expected) <= precision * largest).all()
+        np.testing.assert_array_equal(*found)
+        assert world.bytes_sent - before == 2 * size * len(part.send_rows)
+
+
+def test_bytes_are_right_in_the_mean(world):
+    """Rounding at random: the mean of many exchanges is far closer to the rows than a single one."""
+    part = scattered(world, random_graph(3))
+    whole = np.random.default_rng(1).normal(size=(60, 4)).astype(np.float32)
+    exchange, total = HaloExchange(world, part, "int8"), 0
+    for turn in range(200):
+        exchange.begin(5, turn)
+        exchange.start_forward(whole[part.nodes[: part.owned]])
+        total = total + exchange.finish_forward(4)
+    np.testing.assert_allclose(total / 200, whole[part.nodes[part.owned :]], atol=0.004)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_bad_rows_are_seen(world, bad):
+    """What is no number does not become one on the way."""
+    part = scattered(world, random_graph(3))
+    for name in ("fp16", "int8"):
+        exchange = HaloExchange(world, part, name)
+        exchange.start_forward(np.full((part.owned, 3), bad, np.float32))
+        assert not np.isfinite(exchange.finish_forward(3)).any()

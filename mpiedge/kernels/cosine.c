@@ -20,27 +20,36 @@ typedef struct {
     uint16_t *weight;   /* by slot, after weigh(); 0 = gram not in use */
     uint32_t *count;    /* by slot: term frequency */
     uint32_t *slot;     /* by entry */
+    uint32_t *other;    /* by slot, while sealed: how often another document holds the gram */
+    uint32_t *met;      /* slots whose `other` is not 0 */
+    int64_t meetings;
+    int sealed;         /* no new entries: what is added counts as another document's */
 } Bag;
+
+static void bag_close(Bag *bag) {
+    free(bag->key), free(bag->weight), free(bag->count), free(bag->slot), free(bag->other), free(bag->met);
+}
 
 static int bag_open(Bag *bag, int64_t entries) {
     int64_t room = 256;
     while (room < 2 * entries + 2) room *= 2;
     if (bag->room < room) {
-        free(bag->key), free(bag->weight), free(bag->count), free(bag->slot);
+        bag_close(bag);
         bag->key = calloc(room, sizeof *bag->key);
+        bag->other = calloc(room, sizeof *bag->other);
+        bag->met = malloc(room * sizeof *bag->met);
         bag->weight = malloc(room * sizeof *bag->weight);
         bag->count = malloc(room * sizeof *bag->count);
         bag->slot = malloc(room * sizeof *bag->slot);
         bag->room = room;
-        if (!bag->key || !bag->weight || !bag->count || !bag->slot) return -1;
+        if (!bag->key || !bag->weight || !bag->count || !bag->slot || !bag->other || !bag->met) return -1;
     } else {
         for (int64_t entry = 0; entry < bag->used; entry++) bag->key[bag->slot[entry]] = 0;
     }
     bag->used = 0;
+    bag->sealed = 0;
     return 0;
 }
-
-static void bag_close(Bag *bag) { free(bag->key), free(bag->weight), free(bag->count), free(bag->slot); }
 
 static inline uint64_t stir(uint64_t hash) {
     hash ^= hash >> 32;
@@ -59,6 +68,10 @@ static inline int64_t bag_find(const Bag *bag, uint32_t gram) { /* its slot, or 
 static inline void bag_add(Bag *bag, uint64_t hash, int bits) {
     uint32_t gram = (uint32_t)(stir(hash) >> (64 - bits));
     int64_t slot = bag_find(bag, gram);
+    if (bag->sealed) {
+        if (bag->key[slot] && bag->weight[slot] && !bag->other[slot]++) bag->met[bag->meetings++] = (uint32_t)slot;
+        return;
+    }
     if (!bag->key[slot]) {
         bag->key[slot] = gram + 1;
         bag->count[slot] = 0;
@@ -107,32 +120,43 @@ static void bag_value(Bag *bag, const uint8_t *text, int64_t at, int64_t stop, i
     if (features & WHOLE_VALUES) bag_add(bag, whole, bits);
 }
 
+static void bag_values(Bag *bag, const uint8_t *text, const int64_t *offsets, const int32_t *values, int64_t width, int n,
+                       int bits, int features) {
+    for (int64_t v = 0; v < width; v++)
+        if (values[v] >= 0)
+            bag_value(bag, text, offsets[values[v]], offsets[values[v] + 1], n, bits, features);
+}
+
 static int bag_document(Bag *bag, const uint8_t *text, const int64_t *offsets, const int32_t *values, int64_t width,
                         int n, int bits, int features) {
     int64_t bytes = 0;
     for (int64_t v = 0; v < width; v++)
         if (values[v] >= 0) bytes += 2 * (offsets[values[v] + 1] - offsets[values[v]]) + 4;
     if (bag_open(bag, bytes)) return -1;
-    for (int64_t v = 0; v < width; v++)
-        if (values[v] >= 0)
-            bag_value(bag, text, offsets[values[v]], offsets[values[v] + 1], n, bits, features);
+    bag_values(bag, text, offsets, values, width, n, bits, features);
     return 0;
 }
 
-/* Weights (1 + ln tf) idf, scaled to length 1. number: gram -> place in `idf`, -1 when the gram is not in use. */
-static void weigh(Bag *bag, const int32_t *number, const float *idf, const double *tf_weight) {
+static inline double raw_weight(int32_t place, uint32_t tf, const float *idf, const double *tf_weight) {
+    return place < 0 ? 0.0 : tf_weight[tf < LARGEST_TF ? tf : LARGEST_TF - 1] * (double)idf[place];
+}
+
+/* What makes the weights (1 + ln tf) idf of length 1. number: gram -> place in `idf`, -1 when it is not in use. */
+static double scale_of(const Bag *bag, const int32_t *number, const float *idf, const double *tf_weight) {
     double square = 0.0;
     for (int64_t entry = 0; entry < bag->used; entry++) {
-        uint32_t slot = bag->slot[entry], tf = bag->count[slot];
-        int32_t place = number[bag->key[slot] - 1];
-        double weight = place < 0 ? 0.0 : tf_weight[tf < LARGEST_TF ? tf : LARGEST_TF - 1] * (double)idf[place];
+        uint32_t slot = bag->slot[entry];
+        double weight = raw_weight(number[bag->key[slot] - 1], bag->count[slot], idf, tf_weight);
         square += weight * weight;
     }
-    double scale = square > 0.0 ? ONE / sqrt(square) : 0.0;
+    return square > 0.0 ? ONE / sqrt(square) : 0.0;
+}
+
+static void weigh(Bag *bag, const int32_t *number, const float *idf, const double *tf_weight) {
+    double scale = scale_of(bag, number, idf, tf_weight);
     for (int64_t entry = 0; entry < bag->used; entry++) {
-        uint32_t slot = bag->slot[entry], tf = bag->count[slot];
-        int32_t place = number[bag->key[slot] - 1];
-        double weight = place < 0 ? 0.0 : tf_weight[tf < LARGEST_TF ? tf : LARGEST_TF - 1] * (double)idf[place];
+        uint32_t slot = bag->slot[entry];
+        double weight = raw_weight(number[bag->key[slot] - 1], bag->count[slot], idf, tf_weight);
         bag->weight[slot] = (uint16_t)(weight * scale + 0.5);
     }
 }
@@ -198,9 +222,9 @@ int64_t mpiedge_cosine_vectors(const uint8_t *text, const int64_t *offsets, cons
             for (; k < kept; k++) {
                 spent += order[k].frequency;
                 if (spent > budget && k >= least) break;
+                order[k].entry = (uint32_t)bag_find(&bag, order[k].entry);
             }
             kept = k;
-            for (k = 0; k < kept; k++) order[k].entry = (uint32_t)bag_find(&bag, order[k].entry);
         }
         if (entries + kept > room) {
             entries = -2;
@@ -217,30 +241,46 @@ int64_t mpiedge_cosine_vectors(const uint8_t *text, const int64_t *offsets, cons
     return entries;
 }
 
-/* cosines[p] = dot product (2^30 = 1) of document p of `a` and document p of `b`. Runs of equal `a` cost one vector. */
+/* scales[d]: what makes the weights of document d of length 1. */
+int mpiedge_cosine_scales(const uint8_t *text, const int64_t *offsets, const int32_t *values, int64_t documents,
+                          int64_t width, int n, int bits, int features, const int32_t *number, const float *idf,
+                          const double *tf_weight, double *scales) {
+    Bag bag = {0};
+    int failed = 0;
+    for (int64_t d = 0; d < documents && !failed; d++) {
+        failed = bag_document(&bag, text, offsets, values + d * width, width, n, bits, features);
+        if (!failed) scales[d] = scale_of(&bag, number, idf, tf_weight);
+    }
+    bag_close(&bag);
+    return failed;
+}
+
+/* cosines[p] = dot product (2^30 = 1) of document p of `a` and document p of `b`, whose scale is scales[p]. Runs of
+ * equal `a` cost one vector; of `b` only the grams that `a` has are looked up. */
 int mpiedge_cosine_pairs(const uint8_t *text, const int64_t *offsets, const int32_t *a, const int32_t *b, int64_t pairs,
                  int64_t width, int n, int bits, int features, const int32_t *number, const float *idf,
-                 const double *tf_weight, int32_t *cosines) {
-    Bag left = {0}, right = {0};
+                 const double *tf_weight, const double *scales, int32_t *cosines) {
+    Bag bag = {0};
     int failed = 0;
-    for (int64_t p = 0; p < pairs && !failed; p++) {
+    for (int64_t p = 0; p < pairs; p++) {
         if (!p || memcmp(a + p * width, a + (p - 1) * width, width * sizeof *a)) {
-            failed = bag_document(&left, text, offsets, a + p * width, width, n, bits, features);
+            failed = bag_document(&bag, text, offsets, a + p * width, width, n, bits, features);
             if (failed) break;
-            weigh(&left, number, idf, tf_weight);
+            weigh(&bag, number, idf, tf_weight);
+            bag.sealed = 1;
         }
-        failed = bag_document(&right, text, offsets, b + p * width, width, n, bits, features);
-        if (failed) break;
-        weigh(&right, number, idf, tf_weight);
+        bag.meetings = 0;
+        bag_values(&bag, text, offsets, b + p * width, width, n, bits, features);
         uint32_t sum = 0;
-        for (int64_t entry = 0; entry < right.used; entry++) {
-            uint32_t slot = right.slot[entry];
-            int64_t other = bag_find(&left, right.key[slot] - 1);
-            if (left.key[other]) sum += (uint32_t)left.weight[other] * right.weight[slot];
+        for (int64_t k = 0; k < bag.meetings; k++) {
+            uint32_t slot = bag.met[k];
+            double weight = raw_weight(number[bag.key[slot] - 1], bag.other[slot], idf, tf_weight);
+            sum += (uint32_t)bag.weight[slot] * (uint16_t)(weight * scales[p] + 0.5);
+            bag.other[slot] = 0;
         }
         cosines[p] = (int32_t)sum;
     }
-    bag_close(&left), bag_close(&right);
+    bag_close(&bag);
     return failed;
 }
 

@@ -60,9 +60,11 @@ def _declare(library):
     library.mpiedge_cosine_vectors.restype = size
     library.mpiedge_cosine_vectors.argtypes = [*documents, address, address, address, address, size, size, size,
                                                address, address, address]
+    library.mpiedge_cosine_scales.restype = number
+    library.mpiedge_cosine_scales.argtypes = [*documents, address, address, address, address]
     library.mpiedge_cosine_pairs.restype = number
     library.mpiedge_cosine_pairs.argtypes = [address, address, address, address, size, size, number, number, number,
-                                             address, address, address, address]
+                                             address, address, address, address, address]
     library.mpiedge_cosine_search.restype = size
     library.mpiedge_cosine_search.argtypes = [address, address, address, address, size, address, address, size, size,
                                               size, size, address, address, address, size, size, ctypes.c_int32,
@@ -95,18 +97,33 @@ def count(texts: Texts, values, size: int, bits: int, features: int, frequency: 
         raise MemoryError("counting grams")
 
 
-def pairs(texts: Texts, a, b, grams: Grams) -> np.ndarray:
+def scales(texts: Texts, values, grams: Grams) -> np.ndarray:
+    """Local: what makes each document's (documents, width) weights of length 1, float64; 0 without grams in use."""
+    values = _values(values)
+    if _library is None:
+        return np.array([_scaled(_bag(texts, document, grams.size, grams.bits, grams.features), grams)[1]
+                         for document in values], np.float64)
+    result = np.empty(len(values))
+    if _library.mpiedge_cosine_scales(_address(texts.text), _address(texts.offsets), _address(values), *values.shape,
+                                      grams.size, grams.bits, grams.features, _address(grams.number),
+                                      _address(grams.idf), _address(TF_WEIGHT), _address(result)):
+        raise MemoryError("measuring documents")
+    return result
+
+
+def pairs(texts: Texts, a, b, grams: Grams, scales_of_b: np.ndarray | None = None) -> np.ndarray:
     """Local: cosines (int32, UNIT = 1) of documents a[p] and b[p], each (pairs, width) value numbers.
 
-    Runs of equal rows in `a` are cheaper.
+    Runs of equal rows in `a` are cheaper, and so is a known `scales` of b.
     """
     a, b = _values(a), _values(b)
     cosines = np.zeros(len(a), np.int32)
     if _library is None:
         return pairs_plain(texts, a, b, grams)
+    known = np.ascontiguousarray(scales(texts, b, grams) if scales_of_b is None else scales_of_b, np.float64)
     if _library.mpiedge_cosine_pairs(_address(texts.text), _address(texts.offsets), _address(a), _address(b), *a.shape,
                                      grams.size, grams.bits, grams.features, _address(grams.number),
-                                     _address(grams.idf), _address(TF_WEIGHT), _address(cosines)):
+                                     _address(grams.idf), _address(TF_WEIGHT), _address(known), _address(cosines)):
         raise MemoryError("comparing documents")
     return cosines
 
@@ -288,12 +305,17 @@ def _bag(texts: Texts, document, size: int, bits: int, features: int) -> dict[in
     return bag
 
 
-def _weighed(bag: dict[int, int], grams: Grams) -> dict[int, int]:
-    """Whole-number weights of length ONE, summed in order of first appearance like the compiled version."""
+def _scaled(bag: dict[int, int], grams: Grams) -> tuple[dict[int, float], float]:
+    """Raw weights and what makes them of length ONE, summed in order of first appearance like the compiled version."""
     raw = {gram: TF_WEIGHT[min(tf, 63)] * float(grams.idf[grams.number[gram]]) if grams.number[gram] >= 0 else 0.0
            for gram, tf in bag.items()}
     square = 0.0
     for weight in raw.values():
         square += weight * weight
-    scale = ONE / np.sqrt(square) if square > 0 else 0.0
+    return raw, ONE / np.sqrt(square) if square > 0 else 0.0
+
+
+def _weighed(bag: dict[int, int], grams: Grams) -> dict[int, int]:
+    """Whole-number weights of length ONE."""
+    raw, scale = _scaled(bag, grams)
     return {gram: int(weight * scale + 0.5) for gram, weight in raw.items()}

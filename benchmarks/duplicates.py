@@ -3,9 +3,9 @@
     python benchmarks/duplicates.py --data DIR [--clean DIR ...] [--only NAME] [--ranks N]
 
 DIR holds the real tables (NAME.csv with rec_id first, NAME_truth.csv); further tables are derived of them
-(duplicate_tables.py). Every table goes through the whole program, with no flag but --id and --source. Of the tables
-without duplicates, and of those in the folders or files given with --clean, it counts the rows that were merged though
-no other row equals them.
+(duplicate_tables.py, once_tables.py). Every table goes through the whole program, with no flag but --id and --source.
+Of the tables without duplicates, and of those in the folders or files given with --clean, it counts the rows that were
+merged though no other row equals them.
 """
 
 import argparse
@@ -17,7 +17,9 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-import duplicate_tables as tables
+import duplicate_tables  # noqa: F401 (registers its tables)
+import once_tables  # noqa: F401
+import table_parts as tables
 
 from mpiedge.demo.score import pair_scores
 

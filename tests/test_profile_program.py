@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from mpiedge.commands import profile as command
 from mpiedge.errors import InputError, MemoryPlanError, Stopped, UsageError
+from mpiedge.profiling import correlations, interest, nary, nodes
 from mpiedge.profiling.findings import Rounds
 
 FILES = ("fds.jsonl", "ranked.csv", "uccs.jsonl", "inds.jsonl", "columns.json", "summary.json")
@@ -463,3 +464,13 @@ def test_an_altered_run_is_refused(profile, clean_run):
     part.write_bytes(part.read_bytes()[:-7])
     with pytest.raises(InputError, match="mpiedge-clean"):
         profile()
+
+
+@pytest.mark.parametrize(("module", "flags"), [
+    (nodes, ["--fd", "--error", "0.1"]), (interest, ["--fd", "--top", "3"]), (nary, ["--ind", "--max-ind", "2"]),
+    (correlations, ["--correlations"])])
+def test_what_options_take_is_planned(profile, tmp_path, monkeypatch, module, flags):
+    """What works in memory only is refused before its search when that is too little."""
+    monkeypatch.setattr(module, "estimate_bytes", lambda *_: 1e15)
+    with pytest.raises(MemoryPlanError, match="discovery 1000000000"):
+        profile(small_csv(tmp_path / "small.csv"), *flags)

@@ -92,7 +92,7 @@ def run(args, world) -> None:
                                              planned.pass_bytes, planned.codes_folder, planned.values_folder)
                 encoded.append(encode.EncodedTable(source.name, source.columns, source.kinds, rows, columns,
                                                    planned.codes_folder is not None))
-        plan.plan_discovery(stage, encoded, wanted)
+        plan.plan_discovery(stage, encoded, wanted, args)
         with stage.phase("discover"):
             found = findings.discover(stage, encoded, wanted, args, Interruption(limit_s, began_s))
         with stage.phase("statistics"):

@@ -11,7 +11,6 @@ from mpiedge.profiling.approximate import discover_approximate, most_removals
 from mpiedge.profiling.encode import EncodedTable, codes_bytes
 from mpiedge.profiling.inds import discover_inds, discover_partial
 from mpiedge.profiling.nary import Side, discover_nary
-from mpiedge.profiling.nodes import estimate_bytes
 from mpiedge.profiling.output import sorted_sets
 from mpiedge.profiling.pause import FILE, Searches
 from mpiedge.profiling.validate import Verdict
@@ -90,7 +89,6 @@ def find_sets(stage, tables: list[EncodedTable], wanted: set[str], args, interru
 def find_approximate(stage, table: EncodedTable, limit: int, args, interruption, found: Found) -> None:
     """Collective: the dependencies of a table with g3 <= args.error, at most `limit` rows removed."""
     kind = f"error-{limit}"
-    stage.require(partitions=estimate_bytes(table.rows, len(table.names)))
     result = discover_approximate(
         table.codes, args.error, world=stage.world, queue=stage.queue, max_lhs=args.max_lhs, deadline=interruption,
         state=found.searches.get(kind, table),

@@ -14,7 +14,7 @@ import numpy as np
 
 from mpiedge.kernels import bits, partition
 from mpiedge.profiling.evidence import share
-from mpiedge.profiling.nodes import Nodes
+from mpiedge.profiling.nodes import KEPT_BYTES, Nodes
 
 WIDEST = 3
 MOST_SETS = 200
@@ -67,6 +67,13 @@ def rank(lhs: np.ndarray, rhs: np.ndarray, g3: np.ndarray | None, codes: list[np
         score *= 1 - g3[chosen]
     best = np.lexsort((chosen, -score))[: many or None]
     return Ranked(chosen[best], score[best], rows - groups[best], covered[best])
+
+
+def estimate_bytes(rows: int, distinct: list[float]) -> float:
+    """Local: what ranking takes: the counts of a column, and a part of the rows with all its columns and partitions."""
+    part = min(rows, 2 * PART_ROWS)
+    return 4.0 * max(distinct, default=0.0) + part * (5.0 * len(distinct) + 48) + min(
+        KEPT_BYTES, 6.0 * rows * len(distinct))
 
 
 def variety(codes: list[np.ndarray]) -> np.ndarray:

@@ -57,6 +57,12 @@ def discover_nary(world, queue, columns: list[Side], unary: list[tuple[int, int]
     return found, largest
 
 
+def estimate_bytes(rows: int, distinct: float, largest: int) -> float:
+    """Local: what this search takes: numbers of `distinct` values in all, and the tuples of a bucket."""
+    tuples = min(2 * rows, BUCKET_ROWS + SLICE_ROWS)
+    return 20.0 * distinct + 8.0 * largest * (3 * tuples + 2 * SLICE_ROWS) + 16.0 * tuples
+
+
 def join_level(level: list[Pairs], columns: list[Side]) -> list[Pairs] | None:
     """Local: the candidates one column longer with all parts in `level`, sorted; None when they are too many."""
     known, by_head = set(level), {}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mpiedge.kernels import dictionary
+from mpiedge.profiling import correlations, interest, nary, nodes
 from mpiedge.profiling.encode import PASS_BYTES, EncodedTable, codes_bytes, unsigned
 from mpiedge.profiling.local import LocalTable
 from mpiedge.profiling.needs import estimate_bytes, least_bytes
@@ -214,7 +215,7 @@ def later_bytes(world, expected: list[Expected], wanted: set[str]) -> tuple[floa
     return least, most
 
 
-def plan_discovery(stage, tables: list[EncodedTable], wanted: set[str]) -> None:
+def plan_discovery(stage, tables: list[EncodedTable], wanted: set[str], args) -> None:
     """Collective: prints what the work on encoded tables will take besides them. Raises MemoryPlanError."""
     world = stage.world
     kept = bool(wanted - {"fd", "ucc"})
@@ -222,7 +223,24 @@ def plan_discovery(stage, tables: list[EncodedTable], wanted: set[str]) -> None:
                          world.sum(np.array([float(len(column.values.texts.data)) if kept else 0.0
                                              for column in table.columns]))) for table in tables]
     least, most = later_bytes(world, expected, wanted)
+    options = max((option_bytes(one, wanted, args) for one in expected), default=0.0)
+    least, most = max(least, options), max(most, options)
     codes = codes_bytes(world, tables)
     if most > _free_bytes(stage) - codes:
         resources.return_freed()
     stage.plan(codes=codes, discovery=max(least, min(most, _free_bytes(stage) - codes - UNSTEADY_BYTES)))
+
+
+def option_bytes(table: Expected, wanted: set[str], args) -> float:
+    """Local: what is done in memory where it is asked for takes: --error, --top, --max-ind, --correlations."""
+    distinct = table.distinct.tolist()
+    needed = [0.0]
+    if "fd" in wanted and args.error:
+        needed.append(nodes.estimate_bytes(table.rows, len(distinct)))
+    if "fd" in wanted and args.top is not None:
+        needed.append(interest.estimate_bytes(table.rows, distinct))
+    if "ind" in wanted and args.max_ind > 1:
+        needed.append(nary.estimate_bytes(table.rows, sum(distinct), args.max_ind))
+    if "correlations" in wanted:
+        needed.append(correlations.estimate_bytes(table.rows, distinct))
+    return max(needed)

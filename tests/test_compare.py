@@ -5,11 +5,12 @@ import io
 import json
 import math
 import statistics
+from dataclasses import replace
 
 import pytest
 
 from mpiedge.commands import compare as command
-from mpiedge.report.compare import compare, failures, group_runs
+from mpiedge.report.compare import break_even, compare, failures, group_runs
 from mpiedge.report.energy import metered_joules, read_power
 from mpiedge.report.figures import stage_figures
 from mpiedge.report.read import read_run, read_runs, split_attempts
@@ -126,6 +127,23 @@ def test_energy_by_the_model(tmp_path):
     assert line.energy_method == "estimated"
     write_run(tmp_path / "s", [row("profile", 0, "compute", 0, 1.0, host="attic")], 3)
     assert compare(group_runs(read_runs(str(tmp_path / "s")), read_power()))[0].energy_j is None
+
+
+def test_emulated_runs_are_called_so(tmp_path, capsys):
+    """Below the table stands which runs were on emulated hosts."""
+    run = write_run(tmp_path / "r", [dict(found, cluster="emulated-pi") for found in times(4.0)], 3)
+    assert command.main([str(run)]) == 0
+    assert "emulated: r: hosts emulated on one computer" in capsys.readouterr().out
+
+
+def test_break_even(tmp_path):
+    """Hosts times the ratio of times, rounded up; without the energy of both there is no such line."""
+    base = write_run(tmp_path / "base", times(4.0), 3, top=1)
+    slow = write_run(tmp_path / "slow", times(8.0), 3, top=2)
+    lines = compare(group_runs([read_run(base), read_run(slow)], read_power()))
+    assert break_even(lines) == ["break-even: at least 4 hosts like the 2 of slow would be as fast as the 2 of base, "
+                                 f"with {lines[1].energy_j:.0f} J against {lines[0].energy_j:.0f} J (estimated)"]
+    assert break_even([lines[0], replace(lines[1], energy_j=None)]) == []
 
 
 def test_meter_comes_first(tmp_path):

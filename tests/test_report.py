@@ -150,6 +150,19 @@ def test_partial_runs(tmp_path, stages):
     assert "A phase of clean failed." in words
 
 
+def test_large_runs_stay_small(tmp_path):
+    """A hundred ranks with many phases, and tables of many columns of hostile names, give a page below 2 MB."""
+    make(tmp_path)
+    rows = [row(stage, rank, "compute", float(phase), 1.0, phase=f"phase {phase}", host=f"host-{rank}")
+            for stage in ("clean", "profile", "train") for rank in range(100) for phase in range(40)]
+    (tmp_path / "timings.csv").write_text(to_csv(rows))
+    columns = [{"name": "\"<&>'" * 20, "type": "text", "rows": 4}] * 500
+    dump(tmp_path / "profile/columns.json", {f"table {number}": columns for number in range(30)})
+    content = build(tmp_path)
+    assert len(content.encode()) < 2_000_000
+    assert content.count("Left out") == 1 and content.count("<title>99 host-99") == 3
+
+
 def test_damaged_files_give_a_page(tmp_path):
     """Files that are cut or of another kind are left out."""
     make(tmp_path)
@@ -173,7 +186,10 @@ def test_energy_of_a_run(tmp_path):
     at = cells.index("estimated")
     assert cells[at - 1 : at + 5] == [f"{joules:.1f}", "estimated", f"{joules / 3.6e6 * 480:.3f}", f"{joules / 5:.1f}",
                                       f"{joules / 2:.3g}", "epoch"]
-    assert "top500-benchmark" in words and "Energy is estimated" in words
+    assert "top500-benchmark" in words and "Energy is estimated" in words and "emulated" not in words
+    (tmp_path / "timings.csv").write_text(to_csv([dict(found, stage="train", cluster="emulated-pi") for found in rows]))
+    words = "\n".join(Page(build(tmp_path)).words)
+    assert "1 emulated host" in words and "estimated for emulated hosts" in words
 
 
 def test_plots():

@@ -10,6 +10,9 @@ from mpiedge.report.html import page, section, table, text
 from mpiedge.report.read import DECISIONS, Run, read_table
 
 MOST_DECISIONS = 200
+MOST_BYTES, MOST_TIMELINE_BYTES = 350_000, 800_000
+"""Of one of the sections that grow with the tables, and of the one that grows with the ranks: 2 MB in all."""
+
 VERSIONS = ("mpiedge", "python", "numpy", "h5py", "mpi", "git_commit", "seed", "access")
 
 
@@ -24,10 +27,10 @@ def build(run: Run, power: Power) -> str:
         f'<p class="verdict">{text(overview.verdict(run, figures))}</p>\n',
         overview.alerts(run, figures, energies),
         overview.stage_table(run, figures),
-        findings.cleaning(run),
-        findings.profile(run),
-        findings.training(run),
-        overview.timeline(run, figures),
+        fit("What clean changed", findings.cleaning(run)),
+        fit("Profile", findings.profile(run)),
+        fit("Model", findings.training(run)),
+        fit("Time of the ranks", overview.timeline(run, figures), MOST_TIMELINE_BYTES),
         overview.memory(run, figures),
         overview.traffic(figures),
         overview.energy(run, figures, energies, power),
@@ -36,6 +39,13 @@ def build(run: Run, power: Power) -> str:
         f"<footer>Written by mpiedge-report {text(__version__)} from the files of the run folder.</footer>",
     ]
     return page(f"mpiedge run {run.name}", "".join(body))
+
+
+def fit(title: str, content: str, most: int = MOST_BYTES) -> str:
+    """Local: a section, or a word that it is too large for a page below 2 MB."""
+    if len(content.encode("utf-8", "replace")) <= most:
+        return content
+    return section(title, "<p>Left out, as it would make the page too large: see the files of the run folder.</p>")
 
 
 def _about(run: Run, stage: str) -> dict:

@@ -26,6 +26,7 @@ class Cell:
     energies: list[Energy] = field(default_factory=list)
     answers: list[Answer | None] = field(default_factory=list)
     complete: list[bool | None] = field(default_factory=list)
+    clusters: set[str] = field(default_factory=set)
 
     @property
     def elapsed_s(self) -> float:
@@ -89,6 +90,7 @@ def _cell(runs: list[Run], stage: str, power: Power) -> Cell:
         cell.energies.append(stage_energy(figures, run.rows[stage], power, started))
         cell.answers.append(answer(run, stage))
         cell.complete.append(stage in run.manifests if run.folder else None)
+        cell.clusters |= {row["cluster"] or "" for row in run.rows[stage]}
     return cell
 
 
@@ -116,6 +118,7 @@ class Line:
     quality: str
     answer_hash: str
     answer: str
+    cluster: str
 
 
 def compare(groups: list[list[Cell]]) -> list[Line]:
@@ -141,6 +144,7 @@ def _line(cell: Cell, base: Cell | None) -> Line:
         cell.mean("parallel_efficiency"), cell.mean("peak_rss_mb"), cell.mean("bytes_sent"), cell.joules,
         "+".join(sorted({energy.method for energy in cell.energies})) if cell.joules is not None else "",
         found.text if found else "", (found.hash or "") if found else "", _verdict(cell, base),
+        "+".join(sorted(cell.clusters)),
     )  # fmt: skip
 
 
@@ -177,14 +181,42 @@ def _total(cells: list[Cell], reference: dict[str, Cell], lines: list[Line]) -> 
     memory = [line.peak_rss_mb for line in own]
     traffic = [line.bytes_sent for line in own]
     return Line(
-        cells[0].configuration, ALL, min((len(cell.runs) for cell in shared), default=0), None, None, elapsed, None,
+        cells[0].configuration, ALL, min((len(cell.runs) for cell in shared), default=0), None,
+        max((figures.hosts for cell in shared for figures in cell.figures), default=None), elapsed, None,
         elapsed / base if base > 0 else None, None, None, None, None,
         max(memory) if memory and None not in memory else None,
         sum(traffic) if traffic and None not in traffic else None,
         sum(joules) if joules and None not in joules else None,
         "+".join(sorted({line.energy_method for line in own})) if joules and None not in joules else "",
-        "", "", worst,
+        "", "", worst, "+".join(sorted(set().union(*(cell.clusters for cell in shared)))),
     )  # fmt: skip
+
+
+def notes(lines: list[Line]) -> list[str]:
+    """Local: what has to stand below the table: which runs were emulated, and the break-even."""
+    emulated = dict.fromkeys(line.configuration for line in lines if "emulated" in line.cluster)
+    words = [f"emulated: {', '.join(emulated)}: hosts emulated on one computer, no time is one of real hosts"]
+    return [*(words if emulated else []), *break_even(lines)]
+
+
+def break_even(lines: list[Line]) -> list[str]:
+    """Local: how many hosts of each configuration would equal those of the reference, and at what energy.
+
+    It takes for granted that more hosts would do the same work in proportionally less time, which no cluster quite
+    does: so it is the least number. Energy then stays what it is. Only where the energy of both is known.
+    """
+    whole = [line for line in lines if line.stage == ALL] or lines
+    told = []
+    for line in whole[1:]:
+        base = whole[0]
+        known = None not in (line.energy_j, base.energy_j)
+        if known and line.stage == base.stage and line.ratio and line.hosts:
+            guessed = " (estimated)" if "estimated" in line.energy_method + base.energy_method else ""
+            needed = math.ceil(line.hosts * line.ratio - 1e-9)
+            told.append(f"break-even: at least {needed} hosts like the {line.hosts} of {line.configuration} would be "
+                        f"as fast as the {base.hosts} of {base.configuration}, with {line.energy_j:.0f} J against "
+                        f"{base.energy_j:.0f} J{guessed}")
+    return told
 
 
 def failures(lines: list[Line], factor: float) -> list[str]:

@@ -29,7 +29,8 @@ JOULES_PER_KWH = 3.6e6
 class Energy:
     """Joules of a stage on all its hosts, how they were found, and the hosts that nothing is known of.
 
-    joules None: unknown. method: meter, measured (by the ranks), or estimated.
+    joules None: unknown. method: meter, measured (by the ranks), estimated, or estimated for emulated hosts: those that
+    they stand for, had they taken the same time.
     """
 
     joules: float | None
@@ -50,8 +51,7 @@ class Power:
 
     def machine(self, host: str) -> dict | None:
         """The machine of a host; None where no pattern fits."""
-        bare = host.removeprefix("emulated-")
-        name = next((name for pattern, name in self.hosts.items() if fnmatch.fnmatchcase(bare, pattern)), None)
+        name = next((name for pattern, name in self.hosts.items() if fnmatch.fnmatchcase(host, pattern)), None)
         return self.machines.get(name)
 
     def grams(self, joules: float) -> float:
@@ -149,4 +149,6 @@ def stage_energy(figures: Figures, rows: list[dict], power: Power, started: str 
         joules += figures.elapsed_s * (machine["idle_w"] + (machine["load_w"] - machine["idle_w"]) * busy)
         sources.append(f"{machine['name']}: {machine['idle_w']:g} to {machine['load_w']:g} W (load: "
                        f"{machine['load_source']}; idle: {machine['idle_source']})")
-    return Energy(None if unknown else joules, "estimated", tuple(dict.fromkeys(sources)), tuple(unknown))
+    emulated = any((row["cluster"] or "").startswith("emulated") for row in rows)
+    method = "estimated for emulated hosts" if emulated else "estimated"
+    return Energy(None if unknown else joules, method, tuple(dict.fromkeys(sources)), tuple(unknown))

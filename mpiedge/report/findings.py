@@ -10,7 +10,7 @@ from mpiedge.report import plots
 from mpiedge.report.html import folded, section, table, text
 from mpiedge.report.read import LONGEST_FIELD, METRICS, Run, read_json, read_lines, read_table
 
-MOST_TABLES, MOST_ROWS, MOST_COLUMNS, EXAMPLES, MOST_CLASSES = 20, 30, 200, 3, 20
+MOST_TABLES, MOST_ROWS, MOST_COLUMNS, EXAMPLES, MOST_CLASSES = 10, 30, 100, 3, 20
 MOST_CHANGES = 200_000
 """Lines of changes.csv that are searched for examples."""
 

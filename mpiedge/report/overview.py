@@ -9,7 +9,7 @@ from mpiedge.report.read import Run
 from mpiedge.runtime.resources import format_size
 from mpiedge.runtime.telemetry import KINDS
 
-MOST_RANKS = 128
+MOST_RANKS, MOST_PHASES = 128, 100
 SHORT_S = 1.0
 """Stages that took less are too short to complain about their efficiency."""
 
@@ -24,9 +24,15 @@ def verdict(run: Run, figures: dict[str, Figures]) -> str:
     if figures:
         ranks, hosts = (max(getattr(found, name) for found in figures.values()) for name in ("ranks", "hosts"))
         whole = sum(found.elapsed_s for found in figures.values())
-        state += f"{', '.join(figures)} took {duration(whole)} on {count(ranks, 'rank')} of {count(hosts, 'host')}. "
+        kind = "emulated host" if emulated(run) else "host"
+        state += f"{', '.join(figures)} took {duration(whole)} on {count(ranks, 'rank')} of {count(hosts, kind)}. "
     found = [f"{stage}: {told.text}" for stage in done if (told := answer(run, stage))]
     return state + ("; ".join(found) + "." if found else "")
+
+
+def emulated(run: Run) -> bool:
+    """Local: whether any stage ran on emulated hosts, as the name of the cluster says."""
+    return any((row["cluster"] or "").startswith("emulated") for rows in run.rows.values() for row in rows)
 
 
 def duration(seconds: float) -> str:
@@ -71,7 +77,9 @@ def alerts(run: Run, figures: dict[str, Figures], energies: dict[str, Energy]) -
         if budget and told.peak_rss_mb and told.peak_rss_mb * 1e6 > FULL * budget:
             found.append(f"{stage}: peak memory is {told.peak_rss_mb * 1e6 / budget:.0%} of the budget. "
                          "Give more with --memory, or use more hosts.")
-    if any(energy.method == "estimated" and energy.joules is not None for energy in energies.values()):
+    if emulated(run):
+        found.append("The hosts were emulated on one computer: no time here is one of real hosts.")
+    if any(energy.method.startswith("estimated") and energy.joules is not None for energy in energies.values()):
         found.append("Energy is estimated from a power table, not measured.")
     rejected = sum(table.get("rows_rejected") or 0 for table in _tables(run))
     if rejected:
@@ -123,13 +131,24 @@ def timeline(run: Run, figures: dict[str, Figures]) -> str:
                  "steal requests")
         more = f"<p>The first {MOST_RANKS} of {told.ranks} ranks.</p>" if told.ranks > MOST_RANKS else ""
         parts.append(f"<h3>{text(stage)}</h3>\n{plots.gantt(f'{stage}: time of each rank', lanes)}{more}"
-                     + folded(f"{stage}: numbers", table(heads, rows)))
+                     + folded(f"{stage}: numbers of each rank", table(heads, rows))
+                     + folded(f"{stage}: its phases", phases(run.rows[stage], told.ranks)))
     note = (f"{plots.MEANING}. A phase that was entered many times is one bar at its first start, as long as all its "
             "calls together; bars that would overlap stand one after the other.")
     return section("Time of the ranks", f"<p>{text(note)}</p>", *parts) if parts else ""
 
 
-def _one_after_the_other(rows: list[dict]) -> list[tuple[float, float, str, str]]:
+def phases(rows: list[dict], ranks: int) -> str:
+    """Local: the mean and largest time of the ranks in each phase and kind, in the order the phases began."""
+    found: dict[tuple, list[dict]] = {}
+    for row in sorted(rows, key=lambda row: row["start_s"]):
+        found.setdefault((row["phase"], row["kind"]), []).append(row)
+    return table(("phase", "kind", "mean s of a rank", "most s of a rank", "bytes sent"), [
+        (phase, kind, f"{sum(row['wall_s'] for row in own) / ranks:.3f}", f"{max(row['wall_s'] for row in own):.3f}",
+         sum(row["bytes_sent"] or 0 for row in own)) for (phase, kind), own in list(found.items())[:MOST_PHASES]])
+
+
+def _one_after_the_other(rows: list[dict]) -> list[tuple[float, float, str]]:
     """Bars by the start of their phase; waiting comes after it, as its own start_s is the end of the first wait."""
     begins: dict[str | None, float] = {}
     for row in rows:
@@ -137,7 +156,7 @@ def _one_after_the_other(rows: list[dict]) -> list[tuple[float, float, str, str]
     placed, end = [], 0.0
     for row in sorted(rows, key=lambda row: (begins[row["phase"]], row["kind"] == "wait", row["start_s"])):
         start = max(end, begins[row["phase"]])
-        placed.append((start, row["wall_s"], row["kind"] if row["kind"] in KINDS else "idle", row["phase"] or ""))
+        placed.append((start, row["wall_s"], row["kind"] if row["kind"] in KINDS else "idle"))
         end = start + row["wall_s"]
     return placed
 
@@ -176,7 +195,7 @@ def energy(run: Run, figures: dict[str, Figures], energies: dict[str, Energy], p
     unknown = sorted({host for found in energies.values() for host in found.unknown})
     notes = [f"{power.grams_per_kwh:g} g CO2e per kWh ({power.grid_source})."] if rows else []
     notes += sorted({source for found in energies.values() if found.joules is not None for source in found.sources})
-    if any(found.method == "estimated" for found in energies.values()) and rows:
+    if any(found.method.startswith("estimated") for found in energies.values()) and rows:
         notes.append("Estimated: idle + (load - idle) x utilisation for each host, waiting hosts included. This does "
                      "not show that one computer is greener than another.")
     if any(found.method == "measured" for found in energies.values()):

@@ -42,9 +42,9 @@ def ticks(most: float, count: int = 5) -> list[float]:
     return [place * step for place in range(int(most / step + 1e-9) + 1)]
 
 
-def gantt(title: str, lanes: list[tuple[str, list[tuple[float, float, str, str]]]]) -> str:
-    """Local: lanes of (label, bars), a bar being (start, length, kind, phase) in s."""
-    end = max((start + length for _, bars in lanes for start, length, _, _ in bars), default=0.0) or 1.0
+def gantt(title: str, lanes: list[tuple[str, list[tuple[float, float, str]]]]) -> str:
+    """Local: lanes of (label, bars), a bar being (start, length, kind) in s; one path for each lane and kind."""
+    end = max((start + length for _, bars in lanes for start, length, _ in bars), default=0.0) or 1.0
     scale = (WIDTH - LEFT - 20) / end
     drawn, bottom = [], 4 + len(lanes) * (BAR + 4)
     for second in ticks(end):
@@ -54,12 +54,13 @@ def gantt(title: str, lanes: list[tuple[str, list[tuple[float, float, str, str]]
     for place, (name, bars) in enumerate(lanes):
         y = 4 + place * (BAR + 4)
         drawn.append(_label(LEFT - 6, y + BAR - 3, name, "end"))
-        for start, length, kind, phase in bars:
-            if length * scale < 0.3:
-                continue
-            drawn.append(f'<rect x="{LEFT + start * scale:.1f}" y="{y}" width="{length * scale:.1f}" height="{BAR}" '
-                         f'fill="url(#kind-{kind})" stroke="currentColor" stroke-width=".6">'
-                         f"<title>{text(f'{phase}, {kind}: {length:.3f} s')}</title></rect>\n")
+        for kind in PATTERNS:
+            own = [(start * scale, length * scale) for start, length, found, in bars if found == kind]
+            path = "".join(f"M{LEFT + x:.1f} {y}h{width:.1f}v{BAR}h{-width:.1f}z" for x, width in own if width > 0.3)
+            if path:
+                words = f"{name}, {kind}: {sum(width for _, width in own) / scale:.3f} s"
+                drawn.append(f'<path d="{path}" fill="url(#kind-{kind})" stroke="currentColor" stroke-width=".6">'
+                             f"<title>{text(words)}</title></path>\n")
     return _svg(bottom + 18, title, "".join(drawn))
 
 

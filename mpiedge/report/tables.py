@@ -6,8 +6,8 @@ import io
 import json
 from dataclasses import asdict, fields
 
-from mpiedge.report.compare import ALL, Line
-from mpiedge.report.html import page
+from mpiedge.report.compare import ALL, Line, notes
+from mpiedge.report.html import page, table, text
 from mpiedge.runtime.resources import format_size
 
 HEADS = ("stage", "run", "n", "ranks", "elapsed", "ratio", "balance", "comm.", "parallel", "memory", "sent", "energy",
@@ -36,8 +36,9 @@ def cells(line: Line) -> list[str]:
         ratio = f"{line.ratio:.2f}" + (f" ± {line.ratio_spread:.2f}" if line.ratio_spread is not None else single)
     answer = line.answer.upper() if line.answer in ("differs", "incomplete") else line.answer
     found = line.quality + (f" [{line.answer_hash}]" if line.answer_hash and line.stage in ("clean", "profile") else "")
+    name = "".join(sign if sign.isprintable() else "?" for sign in line.configuration)
     return [
-        line.stage, line.configuration, str(line.n), _or_dash(line.ranks, "{}"),
+        line.stage, name, str(line.n), _or_dash(line.ranks, "{}"),
         f"{line.elapsed_s:.2f}{spread} s", ratio, _or_dash(line.load_balance, "{:.2f}"),
         _or_dash(line.communication_efficiency, "{:.2f}"), _or_dash(line.parallel_efficiency, "{:.2f}"),
         _or_dash(line.peak_rss_mb, "{:.0f} MB"), format_size(line.bytes_sent) if line.bytes_sent is not None else "-",
@@ -54,21 +55,21 @@ def to_text(lines: list[Line]) -> str:
     """Local: columns for a terminal, and what they mean."""
     rows = [list(HEADS), *(cells(line) for line in lines)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(HEADS))]
-    text = []
+    found = []
     for row in rows:
         aligned = [word.rjust(width) if 2 <= place < NUMBERS else word.ljust(width)
                    for place, (word, width) in enumerate(zip(row, widths))]
-        text.append("  ".join(aligned).rstrip())
-    return "\n".join([*text, "", *EXPLANATION])
+        found.append("  ".join(aligned).rstrip())
+    return "\n".join([*found, "", *notes(lines), *EXPLANATION])
 
 
 def to_csv(lines: list[Line]) -> str:
     """Local: one row per line with the names of `Line`, whole numbers; unknown is empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(Line)], lineterminator="\n")
+    file = io.StringIO()
+    writer = csv.DictWriter(file, [field.name for field in fields(Line)], lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: "" if value is None else value for name, value in asdict(line).items()} for line in lines)
-    return text.getvalue().rstrip("\n")
+    return file.getvalue().rstrip("\n")
 
 
 def to_json(lines: list[Line]) -> str:
@@ -90,12 +91,8 @@ def _plain(word: str) -> str:
 
 def to_html(lines: list[Line]) -> str:
     """Local: a page of its own."""
-    head = "".join(f"<th>{html.escape(word)}</th>" for word in HEADS)
-    body = "".join("<tr>" + "".join(f'<td data-label="{html.escape(head)}">{html.escape(word)}</td>'
-                                    for head, word in zip(HEADS, cells(line))) + "</tr>\n" for line in lines)
-    notes = "".join(f"<p>{html.escape(line)}</p>" for line in EXPLANATION)
-    return page("mpiedge-compare", f"<h1>Comparison of runs</h1>\n<table><thead><tr>{head}</tr></thead>"
-                f"<tbody>\n{body}</tbody></table>{notes}")
+    below = "".join(f"<p>{text(line)}</p>\n" for line in (*notes(lines), *EXPLANATION))
+    return page("mpiedge-compare", f"<h1>Comparison of runs</h1>\n{table(HEADS, map(cells, lines))}{below}")
 
 
 FORMS = {"text": to_text, "csv": to_csv, "json": to_json, "markdown": to_markdown, "html": to_html}

@@ -59,10 +59,42 @@ class Allreduce:
         self.world.wait(*self.requests)
         self.requests = []
 
+    def lost(self) -> dict[str, np.ndarray]:
+        """Local: what this rank is to feed back, {} when there is nothing: arrays that later sums leave as they are."""
+        return {} if self.residual is None else {"residual": self.residual, "sum_residual": self.sum_residual}
+
+    def gather_lost(self, lost: dict) -> dict[str, np.ndarray]:
+        """Collective: on rank 0 what all ranks' `lost` gave, for a checkpoint; {} elsewhere, and when nothing was lost.
+
+        residuals: float32 (ranks, length); sum_residual: float32 (length,). Message: each rank's vectors to rank 0.
+        """
+        gathered = self.world.gather(lost) if lost else None
+        if gathered is None:
+            return {}
+        return {"residuals": np.stack([message["residual"] for message in gathered]),
+                "sum_residual": np.concatenate([message["sum_residual"] for message in gathered])}
+
+    def restore(self, kept: dict) -> None:
+        """Local: goes on with what `gather_lost` gave, the same on every rank.
+
+        At another number of ranks, rank 0 takes over all that was lost: what matters is the sum over the ranks.
+        """
+        if not self.feedback or not kept:
+            return
+        residuals, total = kept["residuals"], kept["sum_residual"]
+        if len(residuals) == self.world.size:
+            self.residual = residuals[self.world.rank].copy()
+        else:
+            self.residual = residuals.sum(axis=0) if self.world.rank == 0 else np.zeros_like(total)
+        self.sum_residual = total[self._pieces(total.size)[self.world.rank]].copy()
+
+    def _pieces(self, length: int) -> list[slice]:
+        ends = [length * (rank + 1) // self.world.size for rank in range(self.world.size)]
+        return [slice(start, end) for start, end in zip([0, *ends], ends)]
+
     def _compressed(self, flat: np.ndarray) -> None:
         world, compress = self.world, self.compressor
-        ends = [flat.size * (rank + 1) // world.size for rank in range(world.size)]
-        pieces = [slice(start, end) for start, end in zip([0, *ends], ends)]
+        pieces = self._pieces(flat.size)
         own = pieces[world.rank]
         if self.feedback:
             if self.residual is None or self.residual.size != flat.size:
@@ -72,8 +104,10 @@ class Allreduce:
 
         encoded = [compress.encode(flat[piece]) for piece in pieces]
         if self.feedback:
+            residual = np.empty_like(flat)  # a new one: see `lost`
             for piece, data in zip(pieces, encoded):
-                self.residual[piece] = flat[piece] - compress.decode(data, piece.stop - piece.start)
+                residual[piece] = flat[piece] - compress.decode(data, piece.stop - piece.start)
+            self.residual = residual
         count = own.stop - own.start
         total = np.zeros(count, np.float32)
         for data in world.alltoall(encoded):

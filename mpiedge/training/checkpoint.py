@@ -22,13 +22,15 @@ def fingerprint(settings: Settings, source: dict) -> str:
     return hashlib.sha256(json.dumps([fixed, source], sort_keys=True).encode()).hexdigest()
 
 
-def to_image(state: State, mark: str) -> bytes:
-    """Local: the HDF5 bytes of a state; mark: its `fingerprint`, which stands for data, split and settings.
+def to_image(state: State, mark: str, lost: dict[str, np.ndarray]) -> bytes:
+    """Local: the HDF5 bytes of a state; mark: its `fingerprint`, which stands for data, split and settings; lost: what
+    compression is to feed back, from `Allreduce.gather_lost`.
 
     Dropout is a function of seed, epoch and place (see kernels/sparse_product.c), so there is no generator to save.
     """
-    names = [entry.name for entry in fields(State) if entry.name != "history"]
+    names = [entry.name for entry in fields(State) if entry.name not in ("history", "lost")]
     arrays = {name: np.atleast_1d(getattr(state, name)) for name in names}
+    arrays |= lost
     arrays["history"] = np.array(state.history, np.float64).reshape(len(state.history), -1)
     return build_image(arrays, {"fingerprint": mark})
 
@@ -41,7 +43,8 @@ def from_image(image: bytes) -> tuple[State, str]:
         arrays = read_image(image)
         numbers = {name: arrays.pop(name)[0].item() for name in ("epoch", "best_epoch", "best_loss", "best_accuracy")}
         history = arrays.pop("history").tolist()
-        return State(history=history, **numbers, **arrays), mark
+        lost = {name: arrays.pop(name) for name in ("residuals", "sum_residual") if name in arrays}
+        return State(history=history, lost=lost, **numbers, **arrays), mark
     except (OSError, KeyError, TypeError, ValueError, InputError):
         raise InputError(FILE, "the checkpoint is damaged", "Train anew with --fresh") from None
 

@@ -43,7 +43,8 @@ class State:
     """Everything that training carries from epoch to epoch; the same on every rank.
 
     weights, first_moment, second_moment, best_weights: flat float32; history: rows of files.EPOCH_COLUMNS, bytes over
-    all ranks, wall_s of this one.
+    all ranks, wall_s of this one; lost: only in a state from a checkpoint: what compression is to feed back, of all
+    ranks (see runtime/allreduce.py).
     """
 
     weights: np.ndarray
@@ -55,6 +56,7 @@ class State:
     best_loss: float = np.inf
     best_accuracy: float = -1.0
     history: list[list[float]] = field(default_factory=list)
+    lost: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class Trainer:
@@ -75,6 +77,7 @@ class Trainer:
         decayed = model.weight_1.numel()  # the first layer only, as Kipf & Welling did; it comes first in `weights`
         self.optimiser = Adam(self.weights, settings.learning_rate, settings.weight_decay, decayed)
         optimiser = self.optimiser
+        self.asked, self.lost = False, {}
         self.busy_s = np.zeros((0, world.size))  # a row per epoch of this run: seconds each rank computed, not waited
         self.state = State(self.weights.numpy(), optimiser.first_moment.numpy(), optimiser.second_moment.numpy(),
                            self.weights.numpy().copy())
@@ -94,9 +97,13 @@ class Trainer:
         for name in ("epoch", "best_epoch", "best_loss", "best_accuracy", "history"):
             setattr(self.state, name, getattr(state, name))
         self.optimiser.steps = state.epoch
+        self.reduce.restore(state.lost)
 
-    def run(self, after_epoch: Callable[[State], None]) -> None:
+    def run(self, after_epoch: Callable[[State], None], asks: Callable[[], bool] = bool) -> None:
         """Collective: epochs until the last or until validation stops getting better; calls back after each.
+
+        Where asks() is true on any rank, `asked` is true on all of them in the next callback; `lost` is then what
+        compression had lost before the gradient under way, as a checkpoint needs it.
 
         The gradient of the next step travels while the weights it was computed at are validated, so both sums need one
         wait: an epoch is complete, and its callback comes, just before the next step is taken.
@@ -105,6 +112,7 @@ class Trainer:
         self._mark = time.perf_counter(), self.world.bytes_sent
         trained, busy_s = np.zeros(2), 0.0
         while True:
+            self.lost = self.reduce.lost()
             clock = time.perf_counter() - self.world.wait_s
             due = len(state.history) < state.epoch  # these weights have not been validated yet
             going = state.epoch < settings.epochs and not (not due and self.stalled())
@@ -112,16 +120,17 @@ class Trainer:
             if going:
                 with self.phase("allreduce", "communicate"):
                     self.reduce.start(self.gradient.numpy())
-            sums = np.zeros(5 + self.world.size)
+            sums = np.zeros(6 + self.world.size)
             sums[:4] = *trained, *(self._validate() if due else (0.0, 0.0))
             sums[4] = self.world.bytes_sent - self._mark[1]
             busy_s += time.perf_counter() - self.world.wait_s - clock
-            sums[5 + self.world.rank] = busy_s
+            sums[5 + self.world.rank], sums[-1] = busy_s, asks()
             self._wait_for_sums(sums, going)
             busy_s = 0.0
             if due:
                 self._record(sums)
-                self.busy_s = np.vstack([self.busy_s, sums[5:]])
+                self.busy_s = np.vstack([self.busy_s, sums[5:-1]])
+                self.asked = sums[-1] > 0
                 after_epoch(state)
             if not going or (due and self.stalled()):
                 return

@@ -82,7 +82,7 @@ def train(stage, part: Part, layout: Layout, inputs: dict, earlier: State | None
     if earlier is not None:
         trainer.restore(earlier)
     balance = Balance(stage, layout, trainer, cost_s, began_s)
-    watcher = Watcher(stage, layout, fingerprint(layout, inputs), trainer.state.epoch)
+    watcher = Watcher(stage, layout, fingerprint(layout, inputs), trainer)
     with stage.progress(settings.epochs, "epoch") as bar:
         bar.update(trainer.state.epoch)
 
@@ -92,30 +92,39 @@ def train(stage, part: Part, layout: Layout, inputs: dict, earlier: State | None
             watcher.after_epoch(state, last)
             balance.after_epoch(last)
 
-        trainer.run(after_epoch)
+        trainer.run(after_epoch, watcher.asks)
     return trainer
 
 
 class Watcher:
     """After each epoch: now and then a line, now and then a checkpoint."""
 
-    def __init__(self, stage, layout: Layout, mark: str, epoch: int):
-        self.stage, self.layout, self.mark = stage, layout, mark
+    def __init__(self, stage, layout: Layout, mark: str, trainer: Trainer):
+        self.stage, self.layout, self.mark, self.trainer = stage, layout, mark, trainer
         self.unit, self.every = stage.args.checkpoint_every
         self.start = self.saved_at = time.monotonic()
-        self.saved_epoch = epoch
+        self.saved_epoch = trainer.state.epoch
+
+    def asks(self) -> bool:
+        """Local: whether this rank wants a checkpoint of the epoch that is being completed: rank 0, by its clock."""
+        if self.unit == "epochs":
+            waited = self.trainer.state.epoch - self.saved_epoch
+        else:
+            waited = time.monotonic() - self.saved_at
+        return self.stage.world.is_root and waited >= self.every
 
     def after_epoch(self, state: State, last: bool) -> None:
-        """Local: rank 0 prints and saves; the state is the same everywhere, so no rank has to be asked."""
+        """Collective: rank 0 prints and saves. Message: before saving, what compression lost, to rank 0."""
         epochs = self.layout.settings.epochs
         if last or state.epoch * LINES // epochs > (state.epoch - 1) * LINES // epochs:
             self.say(state, epochs)
-        waited = state.epoch - self.saved_epoch if self.unit == "epochs" else time.monotonic() - self.saved_at
-        if (waited >= self.every or last) and self.stage.world.is_root:
-            with self.stage.phase("checkpoint", "io"):
-                image = checkpoint.to_image(state, self.mark)
-                write_atomic(self.stage.run / checkpoint.FILE, image)
-            self.saved_epoch, self.saved_at = state.epoch, time.monotonic()
+        if not self.trainer.asked and not last:
+            return
+        with self.stage.phase("checkpoint", "io"):
+            lost = self.trainer.reduce.gather_lost(self.trainer.lost)
+            if self.stage.world.is_root:
+                write_atomic(self.stage.run / checkpoint.FILE, checkpoint.to_image(state, self.mark, lost))
+        self.saved_epoch, self.saved_at = state.epoch, time.monotonic()
 
     def say(self, state: State, epochs: int) -> None:
         """Local: one epoch's line."""

@@ -66,6 +66,18 @@ def test_error_feedback(world, name):
     assert np.abs(total / 120 - exact).max() < np.abs(first - exact).max() / 10
 
 
+def test_what_was_lost_moves_to_other_ranks(world):
+    """What is kept of two ranks weighs the same when any number of ranks goes on with it."""
+    kept = {"residuals": np.stack([vector(1, rank, 40) for rank in range(2)]), "sum_residual": vector(1, 2, 40)}
+    reduce = Allreduce(world, "int8")
+    reduce.restore(kept)
+    everything = world.sum(reduce.residual)
+    np.testing.assert_allclose(everything, kept["residuals"].sum(axis=0), atol=1e-6)
+    again = reduce.gather_lost(reduce.lost())
+    if world.is_root:
+        np.testing.assert_array_equal(again["sum_residual"], kept["sum_residual"])
+
+
 def test_values_that_are_no_numbers(world):
     """Infinite and undefined values arrive as such: training must notice them."""
     for bad in (np.inf, np.nan):

@@ -149,19 +149,25 @@ def test_odd_graphs(world, nodes, edges, classes):
     assert np.isfinite(many.state.weights).all()
 
 
-def test_resumed_training_is_the_uninterrupted_one(world):
-    """Stopped after 10 of 25 epochs and resumed from the checkpoint's bytes: the very same curve and weights."""
+@pytest.mark.parametrize("compress", ["none", "int8", "topk:0.1"])
+def test_resumed_training_is_the_uninterrupted_one(world, compress):
+    """Saved after 10 of 25 epochs and resumed from the bytes: the very same curve and weights, also with what
+    compression had not sent yet."""
     graph = random_graph(11, nodes=100, edges=300)
     owner = (np.arange(graph.nodes) % world.size).astype(np.int32)
-    config = settings(dropout=0.5)
-    whole = trainer_of(world, graph, config, owner, Allreduce(world))
-    whole.run(lambda state: None)
-    first = trainer_of(world, graph, settings(dropout=0.5, epochs=10), owner, Allreduce(world))
-    first.run(lambda state: None)
-    image = checkpoint.to_image(first.state, "mark")
-    state, mark = checkpoint.from_image(image)
-    assert mark == "mark"
-    second = trainer_of(world, graph, config, owner, Allreduce(world))
+    config, images = settings(dropout=0.5), []
+    whole = trainer_of(world, graph, config, owner, Allreduce(world, compress))
+
+    def after_epoch(state):
+        assert whole.asked == (state.epoch == 10)
+        if whole.asked:
+            lost = whole.reduce.gather_lost(whole.lost)
+            images.append(world.bcast({"image": np.frombuffer(checkpoint.to_image(state, "mark", lost), np.uint8)}))
+
+    whole.run(after_epoch, lambda: world.is_root and whole.state.epoch == 10)
+    state, mark = checkpoint.from_image(images[0]["image"].tobytes())
+    assert mark == "mark" and state.epoch == 10 and bool(state.lost) == (compress != "none")
+    second = trainer_of(world, graph, config, owner, Allreduce(world, compress))
     second.restore(state)
     second.run(lambda state: None)
     np.testing.assert_array_equal(second.state.weights, whole.state.weights)

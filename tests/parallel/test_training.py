@@ -149,13 +149,13 @@ def test_odd_graphs(world, nodes, edges, classes):
     assert np.isfinite(many.state.weights).all()
 
 
-@pytest.mark.parametrize("compress", ["none", "int8", "topk:0.1"])
+@pytest.mark.parametrize("compress", ["none", "int8"])
 def test_resumed_training_is_the_uninterrupted_one(world, compress):
-    """Saved after 10 of 25 epochs and resumed from the bytes: the very same curve and weights, also with what
+    """Saved after 10 of 16 epochs and resumed from the bytes: the very same curve and weights, also with what
     compression had not sent yet."""
     graph = random_graph(11, nodes=100, edges=300)
     owner = (np.arange(graph.nodes) % world.size).astype(np.int32)
-    config, images = settings(dropout=0.5), []
+    config, images = settings(dropout=0.5, epochs=16), []
     whole = trainer_of(world, graph, config, owner, Allreduce(world, compress))
 
     def after_epoch(state):
@@ -248,6 +248,8 @@ def test_shares_fit_the_rooms(ranks):
 @pytest.mark.parametrize(("model", "method"), [("gcn", METHODS[0]), ("sage", "ldg"), ("sign", "ldg")])
 def test_a_rank_that_becomes_slow(world, shared_tmp_path, monkeypatch, model, method):
     """A rank that works a fifth of the time loses nodes between two epochs; the curve is that of one rank."""
+    if world.size == 1:
+        pytest.skip("one rank has nobody to hand nodes to")
     graph = random_graph(2, nodes=300, edges=1500)
     path = shared_tmp_path / "g.npz"
     if world.is_root:
@@ -256,7 +258,7 @@ def test_a_rank_that_becomes_slow(world, shared_tmp_path, monkeypatch, model, me
     gradient, take, seen = Trainer._gradient, Trainer.take, []
 
     def duty_cycle(trainer, epoch):
-        if len(trainer.busy_s) > 4 and world.rank == 0:
+        if len(trainer.busy_s) > 3 and world.rank == 0:
             time.sleep(0.0002 * trainer.inputs.part.owned)
         return gradient(trainer, epoch)
 
@@ -265,7 +267,7 @@ def test_a_rank_that_becomes_slow(world, shared_tmp_path, monkeypatch, model, me
         take(trainer, inputs)
 
     def run(name, *more):
-        words = ["--graph", str(path), "--run", str(shared_tmp_path / name), "--epochs", "14", "-q", "--model"]
+        words = ["--graph", str(path), "--run", str(shared_tmp_path / name), "--epochs", "11", "-q", "--model"]
         words += [model, "--partition", method, *more]
         train.run(train.build_parser().parse_args(words), world)
         return np.genfromtxt(shared_tmp_path / name / "metrics.csv", delimiter=",", skip_header=1)[:, :5]
@@ -276,12 +278,10 @@ def test_a_rank_that_becomes_slow(world, shared_tmp_path, monkeypatch, model, me
     monkeypatch.setattr(balance, "SEVERAL", 2)
     monkeypatch.setattr(balance, "CAUTION", 0.0)
     np.testing.assert_allclose(run("slow"), expected, atol=1e-4)
-    assert (len(seen) > 1) == (world.size > 1)
-    if world.size > 1:
-        assert seen[-1].owned < seen[0].owned or world.rank
-        nodes = np.concatenate(world.allgather(seen[-1].nodes[: seen[-1].owned]))
-        np.testing.assert_array_equal(np.sort(nodes), np.arange(graph.nodes))
-        assert "instead of" in (shared_tmp_path / "slow/decisions.csv").read_text()
+    assert len(seen) > 1 and (seen[-1].owned < seen[0].owned or world.rank)
+    nodes = np.concatenate(world.allgather(seen[-1].nodes[: seen[-1].owned]))
+    np.testing.assert_array_equal(np.sort(nodes), np.arange(graph.nodes))
+    assert "instead of" in (shared_tmp_path / "slow/decisions.csv").read_text()
 
 
 def test_more_ranks_than_nodes(world, shared_tmp_path):

@@ -1,5 +1,7 @@
 """Statistics of columns against pandas and numpy."""
 
+import tracemalloc
+
 import numpy as np
 import pandas
 import pytest
@@ -7,6 +9,7 @@ from encoding import encode_arrays
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mpiedge.profiling.encode import Values
 from mpiedge.profiling.patterns import patterns_of
 from mpiedge.profiling.statistics import describe_columns, describe_numbers
 from mpiedge.profiling.texts import Texts
@@ -101,3 +104,26 @@ def test_more_strings_than_a_slice(world, monkeypatch):
     whole = describe(world, values)
     monkeypatch.setattr("mpiedge.profiling.statistics.SLICE", 7)
     assert describe(world, values) == whole
+
+
+def test_long_strings_take_little_more_than_themselves(world):
+    """Cells of thousands of characters are looked at a few at a time: temporary arrays stay below a small bound."""
+    texts = Texts.of([(f"{number} " * 1500).encode()[:6000] for number in range(1000, 3000)])
+    column = Values(texts, np.arange(len(texts)), np.ones(len(texts), np.int64))
+    tracemalloc.start()
+    found, = describe_columns(world, [column], [len(texts)], ["text"])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found["length"] == {"min": 6000, "max": 6000, "mean": 6000.0}
+    assert peak < 50e6
+
+
+@pytest.mark.parametrize("most", [1, 3, 100])
+def test_slices_cover_all_strings_once(most):
+    """Slices are consecutive, hold at most so many strings, and little text unless one string is long."""
+    texts = Texts.of([b"x" * (number * 7 % 90) for number in range(40)] + [b"y" * 5000, b"", b"z"])
+    slices = list(texts.slices(most))
+    assert [begin for begin, _ in slices] == [0, *(end for _, end in slices[:-1])] and slices[-1][1] == len(texts)
+    for begin, end in slices:
+        assert 0 < end - begin <= most
+        assert end == begin + 1 or texts.length[begin:end].sum() <= 16 * most

@@ -35,11 +35,11 @@ def patterns_of(texts: Texts) -> Texts:
 def group_patterns(texts: Texts, counts: np.ndarray, slice_size: int) -> tuple[Texts, np.ndarray, np.ndarray]:
     """Local: the distinct patterns of weighted strings, their hashes and how many cells have each."""
     found, weights = [], []
-    for begin in range(0, len(texts), slice_size):
-        patterns = patterns_of(texts.take(np.arange(begin, min(begin + slice_size, len(texts)))))
+    for begin, end in texts.slices(slice_size):
+        patterns = patterns_of(texts.take(np.arange(begin, end)))
         ids, first, _ = patterns.group()
         found.append(patterns.take(first))
-        weights.append(np.bincount(ids, weights=counts[begin : begin + slice_size], minlength=len(first)))
+        weights.append(np.bincount(ids, weights=counts[begin:end], minlength=len(first)))
     together = Texts.joined(found)
     ids, first, hashes = together.group()
     total = np.bincount(ids, weights=np.concatenate(weights or [np.zeros(0)]), minlength=len(first))

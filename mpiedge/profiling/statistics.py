@@ -23,6 +23,9 @@ LONGEST_NUMBER = 40
 SLICE = 1 << 16
 """Strings looked at together: bounds the temporary arrays."""
 
+TIES = 1 << 12
+"""Equally frequent strings compared at once, as Python objects."""
+
 NUMBER_BYTES = np.zeros(256, bool)
 NUMBER_BYTES[list(b"0123456789+-.eE")] = True
 FRACTION_BYTES = np.zeros(256, bool)
@@ -95,7 +98,7 @@ def parse_numbers(texts: Texts) -> tuple[np.ndarray, bool] | None:
 
 def _share(column: Values, texts: Texts, counts: np.ndarray, parsed) -> dict:
     """Local: what this rank's share of a column adds to its description."""
-    sizes = [_characters(texts, begin) for begin in range(0, len(texts), SLICE)]
+    sizes = [_characters(texts.take(np.arange(begin, end))) for begin, end in texts.slices(SLICE)]
     characters = np.concatenate(sizes or [np.zeros(0, np.int64)])
     frequencies, times = np.unique(counts, return_counts=True)
     return {
@@ -112,11 +115,10 @@ def _share(column: Values, texts: Texts, counts: np.ndarray, parsed) -> dict:
     }
 
 
-def _characters(texts: Texts, begin: int) -> np.ndarray:
-    """Local: lengths in characters of a slice of the strings."""
-    part = texts.take(np.arange(begin, min(begin + SLICE, len(texts))))
-    starts_character = np.concatenate(([0], np.cumsum((part.data & 0xC0) != 0x80, dtype=np.int64)))
-    return starts_character[part.start + part.length] - starts_character[part.start]
+def _characters(texts: Texts) -> np.ndarray:
+    """Local: the lengths of the strings in characters."""
+    starts_character = np.concatenate(([0], np.cumsum((texts.data & 0xC0) != 0x80, dtype=np.int64)))
+    return starts_character[texts.start + texts.length] - starts_character[texts.start]
 
 
 def _top(texts: Texts, counts: np.ndarray, many: int) -> list:
@@ -127,9 +129,11 @@ def _top(texts: Texts, counts: np.ndarray, many: int) -> list:
     more = np.flatnonzero(counts > floor)
     ties = np.flatnonzero(counts == floor)
     best = [(-int(count), text) for count, text in zip(counts[more].tolist(), texts.take(more).tolist())]
-    if len(ties):
-        smallest = heapq.nsmallest(many - len(more), (text for text in texts.take(ties).tolist()))
-        best += [(-int(floor), text) for text in smallest]
+    smallest: list[bytes] = []
+    for begin in range(0, len(ties), TIES):
+        part = texts.take(ties[begin : begin + TIES]).tolist()
+        smallest = heapq.nsmallest(many - len(more), itertools.chain(smallest, part))
+    best += [(-int(floor), text) for text in smallest]
     return [[text, -count] for count, text in sorted(best)[:many]]
 
 

@@ -6,6 +6,9 @@ import numpy as np
 
 from mpiedge.kernels import dictionary
 
+SLICE_TEXT = 16
+"""Bytes of text that a slice may hold for each of its strings."""
+
 
 class Texts:
     """String i is data[start[i] : start[i] + length[i]], UTF-8; data uint8, start int64, length int32.
@@ -43,6 +46,16 @@ class Texts:
         """Local: the chosen strings, packed."""
         length = self.length[indices]
         return Texts(dictionary.copy_strings(self.data, self.start[indices], length), length)
+
+    def slices(self, most: int):
+        """Local: yields (begin, end) of consecutive packed strings to be looked at together: at most `most` of them,
+        fewer where they are long, so that what is made of each byte of them stays small."""
+        begin, ends = 0, self.start + self.length
+        while begin < len(self):
+            fit = int(np.searchsorted(ends, self.start[begin] + SLICE_TEXT * most, side="right"))
+            end = min(begin + most, max(fit, begin + 1))
+            yield begin, end
+            begin = end
 
     def cut(self, ends: list[int]) -> list["Texts"]:
         """Local: packed strings in consecutive parts that end before string `ends`, each with memory of its own."""

@@ -165,8 +165,14 @@ class _Patient:
 @contextlib.contextmanager
 def _patient_streams():
     """Within the block, work goes on when nobody reads its output any more: the run folder is what counts."""
+    for number in range(3):  # closed ones are opened as nothing: else the next file opened would get what is printed
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
     streams = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = map(_Patient, streams)
+    sys.stdout, sys.stderr = (_Patient(stream or os.fdopen(number, "w", closefd=False))
+                              for number, stream in zip((1, 2), streams))
     try:
         yield
     finally:

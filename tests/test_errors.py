@@ -74,6 +74,14 @@ def test_work_goes_on_when_nobody_reads(tmp_path):
     assert (tmp_path / "demo/papers.csv").exists()
 
 
+def test_closed_streams_are_as_good_as_unread_ones(tmp_path):
+    """Started with stdin, stdout and stderr closed, a program works, and nothing it prints lands in its files."""
+    call = [sys.executable, "-m", "mpiedge.commands.demo", "--rows", "50", "--out", str(tmp_path / "demo")]
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *call], env=launch_environment())
+    assert done.returncode == 0
+    assert all("mpiedge" not in path.read_text() for path in (tmp_path / "demo").glob("*.csv"))
+
+
 def test_clean_and_profile_load_no_heavy_packages(tmp_path):
     """torch and pandas, directly or through another package, are never loaded by clean and profile."""
     (tmp_path / "t.csv").write_text("id,city,zip\n" + "".join(f"{row},Town {row % 7},{row % 7}\n" for row in range(60)))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mpiedge.commands import profile as command
 from mpiedge.errors import InputError, MemoryPlanError, Stopped, UsageError
-from mpiedge.profiling import correlations, interest, nary, nodes
+from mpiedge.profiling import correlations, interest, nary, nodes, sources
 from mpiedge.profiling.findings import Rounds
 
 FILES = ("fds.jsonl", "ranked.csv", "uccs.jsonl", "inds.jsonl", "columns.json", "summary.json")
@@ -244,6 +244,20 @@ def test_many_blank_lines_above_the_header(profile, tmp_path):
     """A header below 200,000 blank lines is found, in time that grows with their number only."""
     folder = profile(write(tmp_path / "late.csv", b"\n\r\n" * 100_000 + b"a,b\n1,2\n"), "--stats")
     assert [column["name"] for column in json.loads((folder / "columns.json").read_text())["late"]] == ["a", "b"]
+
+
+def test_a_file_that_changes_while_it_is_read(profile, tmp_path, monkeypatch):
+    """Rows that are added between the look at a file and its reading end the work: it may have read two files."""
+    path, real = small_csv(tmp_path / "small.csv"), sources.CsvTable.read
+
+    def read(table, access, block):
+        with open(path, "a") as file:
+            file.write("1,2\n")
+        return real(table, access, block)
+
+    monkeypatch.setattr(sources.CsvTable, "read", read)
+    with pytest.raises(InputError, match="changed while it was read"):
+        profile(path)
 
 
 def test_two_tables_of_one_name(profile, tmp_path):

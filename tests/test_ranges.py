@@ -26,7 +26,7 @@ class OneRank:
 
     def __init__(self, data: bytes):
         self.data = data
-        self.file = InputFile("t.csv", "t.csv", len(data), True)
+        self.file = InputFile("t.csv", "t.csv", len(data), True, 0)
         self.world = SimpleNamespace(is_root=True, bcast=lambda message: message)
         self.access = self.queue = self
 

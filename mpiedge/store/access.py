@@ -8,6 +8,7 @@ it does inside `queue.run` at every time slice. So the Local methods below belon
 Collective ones.
 """
 
+import contextlib
 import gzip
 import os
 import re
@@ -33,12 +34,14 @@ MAX_EXPANSION = 200
 
 @dataclass(frozen=True)
 class InputFile:
-    """A user's file as the ranks reach it. `everywhere`: each rank can open it itself."""
+    """A user's file as the ranks reach it. `everywhere`: each rank can open it itself; `modified_ns`: when it was last
+    written to, as rank 0 saw it."""
 
     name: str
     path: str
     size: int
     everywhere: bool
+    modified_ns: int
 
 
 class Access:
@@ -96,12 +99,23 @@ class Access:
         """
         found = on_root(self.world, lambda: self._open_on_root(path))
         everywhere = self.visible_everywhere(found["path"], found["size"])
-        return InputFile(path, found["path"], found["size"], everywhere)
+        return InputFile(path, found["path"], found["size"], everywhere, found["modified_ns"])
+
+    def require_unchanged(self, file: InputFile) -> None:
+        """Collective: InputError on every rank when an input file was written to since it was opened."""
+        def check() -> None:
+            with contextlib.suppress(OSError):  # gone: what was read of it stands
+                found = os.stat(file.path)
+                if (found.st_size, found.st_mtime_ns) != (file.size, file.modified_ns):
+                    raise InputError(file.name, "the file changed while it was read",
+                                     "Run again when nothing writes to it any more")
+
+        on_root(self.world, check)
 
     def _open_on_root(self, path: str) -> dict:
         size, head = open_input(path)
         if head[:2] != b"\x1f\x8b":
-            return {"path": os.path.abspath(path), "size": size}
+            return {"path": os.path.abspath(path), "size": size, "modified_ns": os.stat(path).st_mtime_ns}
         self.scratch.mkdir(parents=True, exist_ok=True)
         target = self.scratch / f"{Path(path).name}.{secrets.token_hex(4)}.unpacked"
         limit = max(MAX_EXPANSION * size, 1 << 30)
@@ -119,7 +133,7 @@ class Access:
                                      "Free space or choose another folder with --scratch") from error
         if written == 0:
             raise InputError(path, "the file is empty", "Give a CSV with a header line and rows")
-        return {"path": str(target), "size": written}
+        return {"path": str(target), "size": written, "modified_ns": target.stat().st_mtime_ns}
 
     @staticmethod
     def _unpack(source, path: str) -> bytes:

@@ -77,11 +77,11 @@ def as_utf8(stage, file: InputFile, encoding: str) -> InputFile:
               open(target, "w", encoding="utf-8", errors="replace", newline="") as copy):
             while block := source.read(1 << 20):
                 copy.write(block.removeprefix("\ufeff") if copy.tell() == 0 else block)
-        return {"path": str(target), "size": target.stat().st_size}
+        return {"path": str(target), "size": target.stat().st_size, "modified_ns": target.stat().st_mtime_ns}
 
     made = on_root(stage.world, transcode)
     everywhere = stage.access.visible_everywhere(made["path"], made["size"])
-    return replace(file, path=made["path"], size=made["size"], everywhere=everywhere)
+    return replace(file, **made, everywhere=everywhere)
 
 
 def read_header(stage, file: InputFile, dialect: Dialect) -> tuple[list[str], int]:

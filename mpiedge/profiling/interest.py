@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from mpiedge.kernels import bits, partition
-from mpiedge.profiling.evidence import share
+from mpiedge.profiling.evidence import SHARE_NS, share
 from mpiedge.profiling.nodes import KEPT_BYTES, Nodes
 
 WIDEST = 3
@@ -31,7 +31,7 @@ PART_ROWS = 1 << 20
 """Rows whose left-hand sides are grouped at once, about."""
 
 SLICE = 1 << 18
-ROW_NS = 4.0
+ROW_NS = 20.0
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,7 @@ def _weigh(lhs, codes, missing, world=None, queue=None) -> tuple[np.ndarray, np.
     sets = sets[order]
     members = list(bits.members(sets, nodes.columns))
     parts = 1 << (-(-nodes.rows // PART_ROWS) - 1).bit_length()
+    most = max(1, min(TASK_SETS, int(SHARE_NS * parts / (nodes.rows * ROW_NS))))
 
     def work(task):
         begin, end, part = task
@@ -128,7 +129,7 @@ def _weigh(lhs, codes, missing, world=None, queue=None) -> tuple[np.ndarray, np.
             yield None
         return {"groups": groups, "covered": covered}
 
-    tasks = [(begin, end, part) for begin, end in _cuts(members, nodes if parts > 1 else None)
+    tasks = [(begin, end, part) for begin, end in _cuts(members, nodes if parts > 1 else None, most)
              for part in range(parts if members[begin] else 1)]
     results, shared = share(world, queue, tasks, work,
                             lambda task: (task[1] - task[0]) * nodes.rows / parts * ROW_NS, name="rank")
@@ -140,12 +141,12 @@ def _weigh(lhs, codes, missing, world=None, queue=None) -> tuple[np.ndarray, np.
     return figures["groups"][place], figures["covered"][place]
 
 
-def _cuts(members: list[tuple[int, ...]], nodes: Nodes | None) -> list[tuple[int, int]]:
-    """Local: ranges of sets in their order for one task each; with `nodes`, of one most selective column each."""
+def _cuts(members: list[tuple[int, ...]], nodes: Nodes | None, most: int) -> list[tuple[int, int]]:
+    """Local: ranges of at most so many sets in their order; with `nodes`, of one most selective column each."""
     heads = [nodes.most_selective(columns) if nodes and columns else bool(columns) - 1 for columns in members]
     edges = [0]
     for index in range(1, len(members)):
-        if heads[index] != heads[index - 1] or index - edges[-1] == TASK_SETS:
+        if heads[index] != heads[index - 1] or index - edges[-1] == most:
             edges.append(index)
     return list(pairwise([*edges, len(members)])) if members else []
 

@@ -105,3 +105,22 @@ def test_rules_of_a_file(shops, tmp_path, capfd):
     with pytest.raises(SystemExit) as end:
         clean.main([str(shops), "--run", str(tmp_path / "bad"), "--rules", str(tmp_path / "none.jsonl")])
     assert end.value.code == 3 and "holds no rules" in capfd.readouterr().err
+
+
+def test_plan_read_back(shops, tmp_path, capfd):
+    """The plan of a run does the same again; without its rules and one repair, less is done; a damaged one is told."""
+    first = cleaned(shops, tmp_path / "run")
+    plan = (tmp_path / "run/clean/plan.toml").read_text()
+    assert cleaned(shops, tmp_path / "again", "--plan", str(tmp_path / "run/clean/plan.toml")) == first
+    assert (tmp_path / "again/clean/plan.toml").read_text() == plan
+    edited = tmp_path / "edited.toml"
+    edited.write_text(plan.replace('after = "butcher"', 'after = "baker"').replace('"rules", ', "").replace(
+        '    "rules",\n', ""))
+    rows, changes = cleaned(shops, tmp_path / "less", "--plan", str(edited))
+    assert rows[9][3] == "baker" and ("7", "city") not in [(change[0], change[1]) for change in changes]
+    for damaged in ("steps = [", 'steps = ["wash"]\n[tables.shops]', '[[tables.shops.columns]]\nname = "town"',
+                    '[[tables.shops.columns]]\nname = "city"\ntrim = 3', "tables = 3"):
+        edited.write_text(damaged)
+        with pytest.raises(SystemExit) as end:
+            clean.main([str(shops), "--run", str(tmp_path / "bad"), "--plan", str(edited)])
+        assert end.value.code == 3 and capfd.readouterr().err.count("\n") == 1, damaged

@@ -50,6 +50,20 @@ class Known:
         """Whether no cell can change."""
         return not self.rules and not any(self.repairs.values())
 
+    def to_toml(self) -> dict:
+        """What plan.toml says of it: rules between columns, and values that stand for others ("" = flagged only)."""
+        rules = [{"lhs": [self.names[rule.lhs]], "rhs": self.names[rhs], "confidence": round(rule.confidence, 4)}
+                 for rhs, rules in sorted(self.rules.items()) for rule in rules
+                 if rule.lhs < len(self.names) and (rule.lhs, rhs) not in self.given]
+        rules += [{"lhs": [self.names[place] for place in (self.joined[lhs - len(self.names)] if lhs >= len(self.names)
+                                                           else [lhs])], "rhs": self.names[rhs]}
+                  for lhs, rhs in sorted(self.given)]
+        repairs = [{"column": self.names[place], "before": before, "after": after or "", "rule": rule,
+                    "confidence": confidence}
+                   for place, found in sorted(self.repairs.items()) for before, (after, rule, confidence) in
+                   found.items()]
+        return ({"rule": rules} if rules else {}) | ({"repair": repairs} if repairs else {})
+
 
 def estimate_bytes(rows: int, columns: int, row_bytes: float) -> float:
     """What a rank holds while it learns of a table: the sample as text, its dictionaries, codes of all its cells."""
@@ -57,13 +71,15 @@ def estimate_bytes(rows: int, columns: int, row_bytes: float) -> float:
     return 5 * min(SAMPLE_BYTES, rows * row_bytes) + sampled * columns * 30 + 10e6
 
 
-def mend(stage, tables, plans: list[list[ColumnPlan]], steps, given: list[dict], min_confidence: float) -> list[Tally]:
+def mend(stage, tables, plans: list[list[ColumnPlan]], steps, given: list[dict], min_confidence: float,
+         said: list[dict | None]) -> tuple[list[Tally], list[Known]]:
     """Collective: finds wrong cells and rewrites the working tables; the changes of chunk i are piece 3 i + 1.
 
-    given: rules {"table", "lhs": [names], "rhs"}. Messages: the sampled rows and what was learnt, to every rank.
+    given: rules {"table", "lhs": [names], "rhs"}. said: per table what a plan says, None without one. Returns the
+    changes and what was learnt. Messages: the sampled rows and what was learnt, to every rank.
     """
     mine = [[rule for rule in given if rule.get("table", table.title) == table.title] for table in tables]
-    known = [learn(stage, table, columns, steps, rules) for table, columns, rules in zip(tables, plans, mine)]
+    known = [learn(stage, *rest, steps) for rest in zip(tables, plans, mine, said)]
     tallies = [Tally() for _ in tables]
 
     def work(task):
@@ -90,13 +106,18 @@ def mend(stage, tables, plans: list[list[ColumnPlan]], steps, given: list[dict],
     stage.queue.run(tasks, work, name="cells judged")
     for tally in tallies:
         tally.merge(stage.world)
-    return tallies
+    return tallies, known
 
 
 # -- learning --------------------------------------------------------------------------------------------------------
 
-def learn(stage, table, plans: list[ColumnPlan], steps, given: list[dict]) -> Known:
-    """Collective: what the sampled rows of a table tell."""
+def learn(stage, table, plans: list[ColumnPlan], given: list[dict], said: dict | None, steps) -> Known:
+    """Collective: what the sampled rows of a table tell; with a plan, only the rules and repairs it names.
+
+    Rules of a plan without a confidence are as those that are given.
+    """
+    planned = None if said is None else said.get("rule", [])
+    given = given + [rule for rule in planned or [] if "confidence" not in rule]
     known = Known([column.name for column in table.columns])
     if table.rows < LEAST_ROWS or not {"rules", "typos"} & set(steps):
         return known
@@ -104,12 +125,16 @@ def learn(stage, table, plans: list[ColumnPlan], steps, given: list[dict]) -> Kn
     counts = [np.bincount(column, minlength=len(values)) for column, values in zip(codes, known.values)]
     open_ = [place for place, plan in enumerate(plans) if not plan.key and not _names_things(plan.name)]
     if "typos" in steps:
-        _learn_typos(stage, known, counts, plans, open_)
+        if said is None:
+            _learn_typos(stage, known, counts, plans, open_)
+        for entry in (said or {}).get("repair", []):
+            known.repairs.setdefault(known.names.index(entry["column"]), {})[entry["before"]] = (
+                entry["after"] or None, entry["rule"], float(entry["confidence"]))
         codes = [_mended(known, place, column) for place, column in enumerate(codes)]
     if "rules" in steps:
         measured = {place for place, plan in enumerate(plans) if plan.kind in ("decimal", "integer", "date")
                     or _is_dated(known.values[place])}
-        _learn_rules(stage, known, codes, counts, open_, measured)
+        _learn_rules(stage, known, codes, counts, open_, measured, planned)
     return known
 
 
@@ -188,13 +213,14 @@ def _mended(known: Known, place: int, codes: np.ndarray) -> np.ndarray:
     """Codes of a column after its repairs (a value that is new keeps the old code)."""
     translation = np.arange(len(known.values[place]))
     for wrong, (right, _, _) in known.repairs.get(place, {}).items():
-        if right in known.inverse[place]:
+        if wrong in known.inverse[place] and right in known.inverse[place]:
             translation[known.inverse[place][wrong]] = known.inverse[place][right]
     return translation[codes]
 
 
-def _learn_rules(stage, known: Known, codes, counts, open_, measured: set[int]) -> None:
+def _learn_rules(stage, known: Known, codes, counts, open_, measured: set[int], planned) -> None:
     """Collective: the rules between columns. Numbers and dates determine each other by accident: no such rules."""
+    chosen = None if planned is None else {(*rule["lhs"], rule["rhs"]) for rule in planned}
     rows = len(codes[0])
     distinct = [int(np.count_nonzero(number)) for number in counts]
     left = [place for place in range(len(codes)) if 1 < distinct[place] <= 0.5 * rows]
@@ -205,7 +231,9 @@ def _learn_rules(stage, known: Known, codes, counts, open_, measured: set[int]) 
 
     def rules_for(rhs: int, wanted=None):
         able = [lhs for lhs in left if lhs != rhs and not _holds(known, lhs, rhs) and (
-            (lhs, rhs) in known.given or not {lhs, rhs} <= measured)]
+            (lhs, rhs) in known.given or not {lhs, rhs} <= measured) and (
+            (lhs, rhs) in known.given or chosen is None or (lhs < len(known.names)
+            and (known.names[lhs], known.names[rhs]) in chosen))]
         found = [dependencies.mine(lhs, rhs, codes[lhs], codes[rhs], 0, 0) for lhs in able
                  if wanted is None or lhs in wanted]
         return [rule for rule in found if rule is not None]

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import tomli_w
 
-from mpiedge.cleaning import duplicates, impute, mend, predict, working
+from mpiedge.cleaning import duplicates, impute, mend, predict, replay, working
 from mpiedge.cleaning.finish import write_clean
 from mpiedge.cleaning.reading import BLOCK_BYTES
 from mpiedge.cleaning.references import find_references
@@ -56,8 +56,11 @@ def memory_plan(stage, sources, steps) -> dict[str, float]:
     return {"tables": max(needs)} if max(needs) > sum(items.values()) else items
 
 
-def look(stage, sources, args) -> tuple[list[Survey], list[list[ColumnPlan]]]:
-    """Collective: surveys every table and decides on every column. Raises UsageError for --id or --source not found."""
+def look(stage, sources, args, given_plan) -> tuple[list[Survey], list[list[ColumnPlan]]]:
+    """Collective: surveys every table and decides on every column, or does as a plan says. Raises UsageError.
+
+    It is raised on every rank for --id or --source not found.
+    """
     for flag, name in (("--id", args.id), ("--source", args.source)):
         if name and not any(name in source.structure.names for source in sources):
             error = UsageError(f"{flag} {name}", "no table has this column",
@@ -73,18 +76,22 @@ def look(stage, sources, args) -> tuple[list[Survey], list[list[ColumnPlan]]]:
             key = name == given if given else is_key(name, summary)
             columns.append(decide(name, summary, key, "formats" in args.steps) if "types" in args.steps else
                            ColumnPlan(name, key=key, missing=summary.empty, distinct=round(summary.distinct)))
-        plans.append(columns)
+        said = replay.of_table(given_plan, source.name, source.structure.names)
+        plans.append(replay.columns_as_planned(said, columns, found.columns))
     return surveys, plans
 
 
-def put_right(stage, sources, surveys, plans, args):
+def put_right(stage, sources, surveys, plans, args, given_plan):
     """Collective: writes the working tables; returns (tables, fills of blanks per table, tallies of the changes)."""
     samples = [impute.canonical_sample(*pair) for pair in zip(plans, surveys)]
     wanted = "impute" in args.steps
-    pairs = [impute.find_determinants(columns, sample, found.rows) if wanted else []
-             for columns, sample, found in zip(plans, samples, surveys)]
+    said = [given_plan.get("tables", {}).get(source.name) for source in sources]
+    pairs = [[] if not wanted else replay.determinants(table, columns) if table is not None else
+             impute.find_determinants(columns, sample, found.rows)
+             for columns, sample, found, table in zip(plans, samples, surveys, said)]
     tables, tallies, counts = working.write_working(stage, sources, surveys, plans, pairs)
-    fills = [impute.plan_fills(*group) if wanted else [] for group in zip(plans, surveys, samples, counts)]
+    fills = [replay.fills_as_planned(table, group[0], impute.plan_fills(*group)) if wanted else []
+             for table, group in zip(said, zip(plans, surveys, samples, counts))]
     for found in surveys:
         found.sample.clear()
     return tables, fills, tallies
@@ -101,12 +108,18 @@ def learn_fills(stage, tables, plans, surveys, fills) -> None:
         mine[:] = [fill for fill in mine if fill.lookups or fill.value or fill.model]
 
 
-def mend_cells(stage, tables, plans, tallies, args) -> None:
-    """Collective: wrong cells of the working tables are put right or flagged; the tallies grow by that."""
+def mend_cells(stage, tables, plans, tallies, args, given_plan) -> list:
+    """Collective: wrong cells of the working tables are put right or flagged; the tallies grow by that.
+
+    Returns what was learnt of each table.
+    """
     given = on_root(stage.world, lambda: {"rules": mend.read_rules(args.rules) if args.rules else []})["rules"]
-    for tally, found in zip(tallies, mend.mend(stage, tables, plans, args.steps, given, args.min_confidence)):
+    said = [given_plan.get("tables", {}).get(table.title) for table in tables]
+    more, known = mend.mend(stage, tables, plans, args.steps, given, args.min_confidence, said)
+    for tally, found in zip(tallies, more):
         tally.counts.update(found.counts)
         tally.examples.update(found.examples)
+    return known
 
 
 def merge_rows(stage, tables, plans, surveys, args, answers):
@@ -137,11 +150,12 @@ def write(stage, sources, surveys, plans, resolutions, fills, tallies, args) -> 
     return {"tables": tables, "files": files, "tallies": tallies}
 
 
-def manifest(stage, sources, surveys, plans, references, resolutions, fills, outcome, args) -> dict:
+def manifest(stage, sources, surveys, plans, references, resolutions, fills, outcome, known,
+             args) -> dict:
     """Collective: writes plan.toml; returns what `Stage.commit` needs."""
     stage.access.write_text("clean/plan.toml", tomli_w.dumps({
-        "steps": list(args.steps),
-        "tables": {source.name: describe_plan(*rest) for source, *rest in zip(sources, sources, plans, fills)}}))
+        "steps": list(args.steps), "min_confidence": args.min_confidence,
+        "tables": {source.name: describe_plan(*rest) for source, *rest in zip(sources, sources, plans, fills, known)}}))
     by_place = [[plan.name for plan in columns] for columns in plans]
     summary = {"tables": {}, "references": [
         {"lhs": [f"{sources[ref.table].name}.{by_place[ref.table][ref.column]}"],
@@ -165,13 +179,14 @@ def manifest(stage, sources, surveys, plans, references, resolutions, fills, out
                        "exhaustive": args.exhaustive}}
 
 
-def describe_plan(source, plans, fills) -> dict:
+def describe_plan(source, plans, fills, known) -> dict:
     """What plan.toml says of a table."""
     dialect = source.structure.dialect
     plan = {"encoding": source.encoding, "delimiter": dialect.delimiter, "quote": dialect.quotechar,
             "escape": dialect.escapechar or "", "header": dialect.header,
             "preamble_lines": len(source.structure.preamble), "notes": source.structure.notes,
             "columns": [column.to_toml() for column in plans]}
+    plan |= known.to_toml()
     if fills:
         plan["fill"] = [describe_fill(plans, fill) for fill in fills]
     return plan

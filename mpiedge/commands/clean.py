@@ -32,11 +32,13 @@ def build_parser():
                       "(default: found by its name and values)")
     page.add_argument("--source", metavar="COLUMN", help="the column that says which source a row is from: a row of "
                       "one source matches at most one row of another")
-    page.add_argument("--steps", metavar="STEPS", type=parse_steps, default=STEPS,
+    page.add_argument("--steps", metavar="STEPS", type=parse_steps,
                       help=f"steps to take, separated by commas (default: {','.join(STEPS)})")
     page.add_argument("--rules", metavar="FILE", help="rules that hold between columns: fds.jsonl of mpiedge-profile, "
                       "or TOML with [[rule]] lhs = [...] rhs = ... (default: those found in the table)")
-    page.add_argument("--min-confidence", metavar="P", type=float, default=0.8, help="wrong cells that are less sure "
+    page.add_argument("--plan", metavar="FILE", help="do what the plan.toml of another run says, edited or not, "
+                      "instead of deciding anew")
+    page.add_argument("--min-confidence", metavar="P", type=float, help="wrong cells that are less sure "
                       "than this are flagged in TABLE.changes.csv, not changed (default: 0.8)")
     page.add_argument("--keep-duplicates", action="store_true", help="find duplicates, but keep all rows")
     page.add_argument("--review", action="store_true", help="write review.csv: pairs of rows that only a person can "
@@ -61,9 +63,12 @@ def parse_steps(text: str) -> tuple[str, ...]:
 
 def run(args, world):
     """Collective: the stage, from CSV files to the committed tables."""
-    from mpiedge.cleaning import pipeline, reading, report, review
+    from mpiedge.cleaning import pipeline, reading, replay, report, review
     from mpiedge.stage import Stage
 
+    plan = replay.read_plan(world, args.plan, STEPS)
+    args.steps = args.steps or tuple(step for step in STEPS if step in plan.get("steps", STEPS))
+    args.min_confidence = plan.get("min_confidence", 0.8) if args.min_confidence is None else args.min_confidence
     stage = Stage(world, args, "clean")
     paths = args.tables or pipeline.demo_tables(stage)
     with stage:
@@ -77,14 +82,14 @@ def run(args, world):
             stage.plan(**budget)
             stage.access.remove("clean")
         with stage.phase("survey"):
-            surveys, plans = pipeline.look(stage, sources, args)
+            surveys, plans = pipeline.look(stage, sources, args, plan)
         if args.dry_run:
             report.decisions(stage, sources, surveys, plans)
             return
         with stage.phase("formats"):
-            tables, fills, tallies = pipeline.put_right(stage, sources, surveys, plans, args)
+            tables, fills, tallies = pipeline.put_right(stage, sources, surveys, plans, args, plan)
         with stage.phase("cells"):
-            pipeline.mend_cells(stage, tables, plans, tallies, args)
+            known = pipeline.mend_cells(stage, tables, plans, tallies, args, plan)
             pipeline.learn_fills(stage, tables, plans, surveys, fills)
         with stage.phase("duplicates"):
             references, resolutions = pipeline.merge_rows(stage, tables, plans, surveys, args,
@@ -93,7 +98,8 @@ def run(args, world):
         with stage.phase("write"):
             outcome = pipeline.write(stage, sources, surveys, plans, resolutions, fills, tallies, args)
         outcome["files"] += reviewed
-        stage.commit(**pipeline.manifest(stage, sources, surveys, plans, references, resolutions, fills, outcome, args))
+        stage.commit(**pipeline.manifest(stage, sources, surveys, plans, references, resolutions, fills, outcome, known,
+                                         args))
         report.results(stage, sources, surveys, plans, references, resolutions, outcome)
 
 

@@ -1,0 +1,112 @@
+"""A plan.toml read back: what it says of columns, rules and blanks is done instead of what would be decided anew."""
+
+from dataclasses import asdict, replace
+
+from mpiedge.cleaning.mend import load_toml
+from mpiedge.cleaning.types import ColumnPlan
+from mpiedge.errors import InputError
+from mpiedge.runtime.root import on_root
+
+FACTS = ("name", "missing", "unreadable", "distinct")
+"""Of a column what is counted, not decided."""
+KINDS = ("text", "integer", "decimal", "date", "boolean")
+SHAPES = {"columns": ("name",), "fill": ("column", "look_up_by", "predict", "value"), "rule": ("lhs", "rhs"),
+          "repair": ("column", "before", "after", "rule", "confidence")}
+
+
+def read_plan(world, path: str | None, steps: tuple[str, ...]) -> dict:
+    """Collective: the plan of a file, {} without one. Raises InputError for what is no plan; steps: those there are."""
+    return on_root(world, lambda: _read(path, steps)) if path else {}
+
+
+def _read(path: str, steps: tuple[str, ...]) -> dict:
+    try:
+        with open(path, encoding="utf-8") as file:
+            plan = load_toml(file.read())
+        _check(plan, steps)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(path, f"is no plan ({' '.join(str(error).split())[:100]})",
+                         "Take the plan.toml of a run and change values in it") from error
+    return plan
+
+
+def _check(plan: dict, steps: tuple[str, ...]) -> None:
+    unknown = set(plan.get("steps", [])) - set(steps)
+    if unknown or not plan["tables"]:
+        raise ValueError(f"no step {', '.join(sorted(map(str, unknown)))}" if unknown else "no tables")
+    if not isinstance(plan.get("min_confidence", 0.8), (int, float)):
+        raise ValueError("min_confidence is no number")
+    plain = asdict(ColumnPlan("", day_first=False, unit=""))
+    for name, table in plan["tables"].items():
+        for part, fields in SHAPES.items():
+            for entry in table.get(part, []):
+                lost = [key for key in fields if key not in entry]
+                if lost:
+                    raise ValueError(f"table {name}: a {part} entry without {lost[0]}")
+        for entry in table.get("columns", []):
+            for key, value in entry.items():
+                if key not in plain or type(value) is not type(plain[key]):
+                    raise ValueError(f"column {entry['name']}: {key} cannot be {value!r}")
+            if entry.get("kind", "text") not in KINDS:
+                raise ValueError(f"column {entry['name']}: no kind {entry['kind']}")
+        if not all(isinstance(rule["lhs"], list) and isinstance(rule["rhs"], str) for rule in table.get("rule", [])):
+            raise ValueError(f"table {name}: a rule needs a list lhs and a column rhs")
+        if not all(isinstance(value, str) for entry in table.get("repair", []) for value in
+                   [entry["column"], entry["before"], entry["after"], entry["rule"], str(float(entry["confidence"]))]):
+            raise ValueError(f"table {name}: a repair entry that is not text")
+        if not all(isinstance(value, str) for fill in table.get("fill", []) for value in
+                   [fill["column"], fill["value"], *fill["look_up_by"]]):
+            raise ValueError(f"table {name}: a fill entry that is not text")
+
+
+def of_table(plan: dict, name: str, columns: list[str]) -> dict | None:
+    """What the plan says of a table, None where it says nothing. Raises InputError for columns that are not there."""
+    table = plan.get("tables", {}).get(name)
+    if table is None:
+        return None
+    named = [entry["name"] for entry in table.get("columns", [])]
+    named += [name for fill in table.get("fill", []) for name in (fill["column"], *fill["look_up_by"])]
+    named += [entry["column"] for entry in table.get("repair", [])]
+    strange = [column for column in named if column not in columns]
+    if strange:
+        error = InputError("plan", f"table {name} has no column {strange[0]}", "Take a plan of the same tables")
+        error.everywhere = True
+        raise error
+    return table
+
+
+def columns_as_planned(table: dict | None, plans: list[ColumnPlan], summaries) -> list[ColumnPlan]:
+    """The plans of the columns, decided by the plan where it speaks of them."""
+    wanted = {entry["name"]: entry for entry in (table or {}).get("columns", [])}
+    found = []
+    for plan, summary in zip(plans, summaries):
+        if plan.name not in wanted:
+            found.append(plan)
+            continue
+        said = {key: value for key, value in wanted[plan.name].items() if key not in FACTS}
+        new = replace(ColumnPlan(plan.name), **said)
+        new.distinct = plan.distinct
+        new.missing = summary.empty + sum(summary.nulls[word] for word in new.null_words)
+        new.unreadable = plan.unreadable if new.kind == plan.kind else summary.filled * (new.kind != "text")
+        found.append(new)
+    return found
+
+
+def determinants(table: dict, plans: list[ColumnPlan]) -> list[tuple[int, int]]:
+    """The pairs (determinant, column to fill) of a plan."""
+    places = {plan.name: place for place, plan in enumerate(plans)}
+    return [(places[name], places[fill["column"]]) for fill in table.get("fill", []) for name in fill["look_up_by"]]
+
+
+def fills_as_planned(table: dict | None, plans: list[ColumnPlan], fills: list) -> list:
+    """The fills that a plan leaves, with its usual values."""
+    if table is None:
+        return fills
+    wanted = {entry["column"]: entry for entry in table.get("fill", [])}
+    kept = [fill for fill in fills if plans[fill.column].name in wanted]
+    for fill in kept:
+        said = wanted[plans[fill.column].name]
+        fill.predict = bool(said["predict"])
+        if said["value"] != fill.value:
+            fill.value, fill.rule, fill.confidence = said["value"], "as planned" if said["value"] else "", 0.5
+    return kept

@@ -124,3 +124,19 @@ def test_plan_read_back(shops, tmp_path, capfd):
         with pytest.raises(SystemExit) as end:
             clean.main([str(shops), "--run", str(tmp_path / "bad"), "--plan", str(edited)])
         assert end.value.code == 3 and capfd.readouterr().err.count("\n") == 1, damaged
+
+
+def test_undo(shops, tmp_path):
+    """All rules undone give the input back; one rule undone changes only its own cells."""
+    _, changes = cleaned(shops, tmp_path / "run")
+    run = tmp_path / "run/clean"
+    for rules in ({changes[0][2]}, {change[2] for change in changes}):
+        assert clean.main(["--run", str(tmp_path / "run"), "--undo", ",".join(rules), "-q"]) == 0
+        found, now, old = (list(csv.reader(path.read_text().splitlines())) for path in
+                           (run / "shops.undone.csv", run / "shops.csv", shops))
+        expected = [list(row) for row in now]
+        for row, column, rule, before, _, _ in changes:
+            if rule in rules:
+                expected[int(row) + 1][now[0].index(column)] = before
+        assert found == expected and found != now
+    assert found == old

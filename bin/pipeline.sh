@@ -14,3 +14,4 @@ mpirun -hostfile "$hostfile" mpiedge-clean "$@" --run "$run"        # raw tables
 mpirun -hostfile "$hostfile" mpiedge-profile --run "$run"           # keys, functional and inclusion dependencies
 mpirun -hostfile "$hostfile" mpiedge-train --run "$run" --label "$label"  # the graph along them, a trained network
 mpirun -hostfile "$hostfile" mpiedge-predict --run "$run" "$first"  # a prediction for every row of the first table
+mpiedge-report "$run"                                                 # one page that shows all of it

@@ -101,7 +101,7 @@ def _search(stage, texts, values, grams, budget: int, limits, sources) -> list[d
     """Collective: neighbours of all queries on every rank, a message per query block in order."""
     documents = len(values)
     tasks = [(start,) for start in range(0, documents, QUERY_BLOCK)]
-    results = []
+    merged: list[dict] = []
     for first, last, entries in _groups(stage, texts, values, grams, budget):
         index = Index((cosine.vectors(texts, values[block:min(block + INDEX_BLOCK, last)], grams, budget)
                        for block in range(first, last, INDEX_BLOCK)), len(grams.idf), INDEX_BLOCK, first, last - first,
@@ -125,12 +125,13 @@ def _search(stage, texts, values, grams, budget: int, limits, sources) -> list[d
             message = {"counts": counts, "neighbours": neighbours}
             return message if single and budget else {**message, "scores": scores}
 
-        results.append(stage.queue.run(tasks, work, name="candidates"))
+        results = stage.queue.run(tasks, work, name="candidates")
         del index, work
-    gathered = []
-    while results:
-        gathered.append([message for _, message in stage.queue.gather(results.pop(0))])
-    return gathered[0] if len(gathered) == 1 else [_merge_groups(parts, *limits[:2]) for parts in zip(*gathered)]
+        found = [message for _, message in stage.queue.gather(results)]
+        # Group by group, so that one list of neighbours is held, not one for each group. What is dropped early would be
+        # dropped at the end too: the best score only grows, and a neighbour's place only falls.
+        merged = [_merge_groups(parts, *limits[:2]) for parts in zip(merged, found)] if merged else found
+    return merged
 
 
 def _groups(stage, texts, values, grams, budget: int) -> list[tuple[int, int, int]]:

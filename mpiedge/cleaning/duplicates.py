@@ -21,6 +21,7 @@ from mpiedge.cleaning.room import MAPPED_BYTES
 from mpiedge.cleaning.scoring import Scorer, chance_levels, compare_candidates, gather_pairs, joined
 from mpiedge.cleaning.similarity import Comparison
 from mpiedge.cleaning.versions import find_versions
+from mpiedge.runtime import resources
 
 REVIEW_FLOOR = 0.1  # probability from which a pair is listed
 REVIEW_WEIGHT = float(np.log(REVIEW_FLOOR / (1 - REVIEW_FLOOR)))
@@ -67,6 +68,7 @@ def find_duplicates(stage, table, *, id_column: str | None = None, source_column
     read(chunk, columns). id_column is never looked at. The result is the same on every rank, and for any number of
     ranks and any memory. exhaustive: no gram is too frequent for the search of candidates.
     """
+    resources.return_freed()  # what the steps before took: the search sizes its index by what is left
     names = [column.name for column in table.columns if column.name not in (id_column, source_column)]
     with stage.phase("read records", "io"):
         records, sources, digests = read_records(stage, table, names, source_column)

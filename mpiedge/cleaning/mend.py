@@ -106,6 +106,8 @@ def mend(stage, tables, plans: list[list[ColumnPlan]], steps, given: list[dict],
     stage.queue.run(tasks, work, name="cells judged")
     for tally in tallies:
         tally.merge(stage.world)
+    for found in known:  # the dictionaries have served; duplicates need the room
+        found.values, found.inverse = [], []
     return tallies, known
 
 

@@ -12,7 +12,7 @@ from rapidfuzz.distance import JaroWinkler
 
 from mpiedge.cleaning.candidates import PAIR_BLOCK, find_candidates
 from mpiedge.cleaning.clusters import cluster
-from mpiedge.cleaning.scoring import gather_pairs
+from mpiedge.cleaning.scoring import Judged, gather_pairs
 from mpiedge.cleaning.versions import find_versions
 from mpiedge.kernels import cosine
 from mpiedge.kernels.cosine import UNIT
@@ -94,12 +94,11 @@ def _partners(stage, vocabulary: list[str]):
     return start, np.ascontiguousarray(pair[:, 1]), strength
 
 
-class WordScorer:
+class WordScorer(Judged):
     """Match weight of positions by one column: 4 ln(z / (1 - z)), z the mean of cosine and coverage."""
 
     def __init__(self, texts, values, grams, words: Words):
         self.texts, self.values, self.grams, self.words = texts, values, grams, words
-        self.versions = self.answers = self.rows = None
 
     def weigh(self, a, b, cosines) -> np.ndarray:
         """Local: float32 weights of pairs with these cosines."""
@@ -118,13 +117,6 @@ class WordScorer:
         weight = np.concatenate(parts)
         self.judge(weight, a, b)
         return weight
-
-    def judge(self, weight, a, b) -> None:
-        """Local: takes or gives the weight of pairs of positions that are versions or were answered, in place."""
-        if self.versions is not None:
-            self.versions.veto(weight, self.rows[a], self.rows[b])
-        if self.answers is not None:
-            self.answers.judge(weight, a, b)
 
 
 def find(stage, records, rows, exhaustive: bool, review: float, told_by_numbers: bool = True, answers=None):

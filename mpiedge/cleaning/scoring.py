@@ -9,13 +9,29 @@ from mpiedge.kernels import cosine
 from mpiedge.kernels.cosine import UNIT
 
 
-class Scorer:
+class Judged:
+    """A scorer that also heeds what is known of single pairs: versions of a thing, and answers; None without any.
+
+    rows: the rows of the table by position.
+    """
+
+    versions = answers = rows = None
+
+    def judge(self, weight, a, b) -> None:
+        """Local: takes or gives the weight of pairs of positions that are versions or were answered, in place."""
+        if self.versions is not None:
+            self.versions.veto(weight, self.rows[a], self.rows[b])
+        if self.answers is not None:
+            self.answers.judge(weight, a, b)
+
+
+class Scorer(Judged):
     """Match weight of any pair of positions: column evidence and whole-record cosine, held down by the twin class."""
 
     def __init__(self, comparison, rows, grams):
         self.comparison, self.rows, self.grams = comparison, rows, grams
         self.values = comparison.records.values_of(rows)
-        self.weights = self.twins = self.versions = self.answers = None
+        self.weights = self.twins = None
 
     def weigh(self, levels, cosines) -> np.ndarray:
         """Local: float32 weights of pairs with these levels and cosines."""
@@ -36,13 +52,6 @@ class Scorer:
         weight = self.weigh(levels, np.concatenate(parts))
         self.judge(weight, a, b)
         return weight
-
-    def judge(self, weight, a, b) -> None:
-        """Local: takes or gives the weight of pairs of positions that are versions or were answered, in place."""
-        if self.versions is not None:
-            self.versions.veto(weight, self.rows[a], self.rows[b])
-        if self.answers is not None:
-            self.answers.judge(weight, a, b)
 
 
 def compare_candidates(stage, comparison, rows, candidates) -> dict[int, np.ndarray]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mpiedge.cleaning.gram_rows import GramRows, make_rows
 from mpiedge.kernels import cosine
 from mpiedge.kernels.cosine import GRAMS, UNIT, WHOLE_VALUES, WORD_PAIRS, Grams, Index, weigh_grams
 from mpiedge.runtime import resources
@@ -29,11 +30,13 @@ INDEX_BLOCK, QUERY_BLOCK, PAIR_BLOCK = 32_768, 512, 16_384
 INDEX_SHARE = 0.75  # of the budget, full with what is there already and the index
 SLICE_S = 0.05
 SEGMENT, SEGMENTS = 2048, 64
+TILE = 1 << 17
 
 
 @dataclass
 class Candidates:
-    """Pairs of positions a < b in `rows`, sorted; cosine int32 (UNIT = 1); the same on every rank."""
+    """Pairs of positions a < b in `rows`, each once, ordered by `_in_tiles`; cosine int32 (UNIT = 1); the same on every
+    rank."""
 
     a: np.ndarray
     b: np.ndarray
@@ -77,12 +80,13 @@ def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: 
         searched = weighed(FEATURE_BITS, GRAMS | WORD_PAIRS | WHOLE_VALUES)
     most = neighbours_per_record(documents)
     limits = (min(LEAST, most), most, int((FEATURE_FLOOR if bounded else FLOOR) * UNIT))
+    rows_of_grams = make_rows(stage, texts, values, searched, BUDGET if bounded else 0, records.room)
     records.room.give_back()
-    found = _search(stage, texts, values, searched, BUDGET if bounded else 0, limits, sources)
+    found = _search(stage, rows_of_grams, searched, bounded, limits, sources, records.room)
     summary = {"neighbours": list(limits[:2]), "grams_in_use": len(searched.idf),
                "bounded": f"each record's rarest features up to {BUDGET:,} visits" if bounded else "no"}
-    del searched
-    a, b, score = _union(found, documents, with_scores=not bounded)
+    del searched, rows_of_grams
+    a, b, score = _in_tiles(*_union(found, documents, with_scores=not bounded))
     del found
     if bounded:
         score = pair_cosines(stage, texts, values, a, b, grams)
@@ -97,33 +101,32 @@ def neighbours_per_record(documents: int) -> int:
     return int(np.clip(min(max(SMALL_PAIRS // documents, 25), PAIRS // documents), FEWEST, MOST))
 
 
-def _search(stage, texts, values, grams, budget: int, limits, sources) -> list[dict]:
+def _search(stage, rows: GramRows, grams, bounded: bool, limits, sources, room) -> list[dict]:
     """Collective: neighbours of all queries on every rank, a message per query block in order."""
-    documents = len(values)
+    documents = len(rows)
     tasks = [(start,) for start in range(0, documents, QUERY_BLOCK)]
     merged: list[dict] = []
-    for first, last, entries in _groups(stage, texts, values, grams, budget):
-        index = Index((cosine.vectors(texts, values[block:min(block + INDEX_BLOCK, last)], grams, budget)
-                       for block in range(first, last, INDEX_BLOCK)), len(grams.idf), INDEX_BLOCK, first, last - first,
-                      entries)
-
+    for first, last in _groups(stage, rows, grams):
+        index = Index((rows.block(block, min(block + INDEX_BLOCK, last)) for block in range(first, last, INDEX_BLOCK)),
+                      len(grams.idf), INDEX_BLOCK, first, last - first, rows.entries(first, last))
+        room.give_back()
         single = last - first == documents  # with a budget scores serve only to merge groups
 
         def work(task, index=index, single=single):
             (start,) = task
             stop, step, parts = min(start + QUERY_BLOCK, documents), 32, []
+            room.relax()
             while start < stop:
                 began = time.perf_counter()
                 queries = np.arange(start, min(start + step, stop))
-                rows = cosine.vectors(texts, values[queries], grams, budget)
-                parts.append(index.search(rows, queries, *limits, None if sources is None else sources[queries],
-                                          sources))
+                parts.append(index.search(rows.block(start, min(start + step, stop)), queries, *limits,
+                                          None if sources is None else sources[queries], sources))
                 start += step
                 step = int(np.clip(step * SLICE_S / (time.perf_counter() - began + 1e-6), 8, QUERY_BLOCK))
                 yield
             counts, neighbours, scores = (np.concatenate(part) for part in zip(*parts))
             message = {"counts": counts, "neighbours": neighbours}
-            return message if single and budget else {**message, "scores": scores}
+            return message if single and bounded else {**message, "scores": scores}
 
         results = stage.queue.run(tasks, work, name="candidates")
         del index, work
@@ -134,21 +137,18 @@ def _search(stage, texts, values, grams, budget: int, limits, sources) -> list[d
     return merged
 
 
-def _groups(stage, texts, values, grams, budget: int) -> list[tuple[int, int, int]]:
+def _groups(stage, rows: GramRows, grams) -> list[tuple[int, int]]:
     """Collective: ranges of documents whose postings fit the memory of every rank beside what is there already.
 
-    Returns (first, last, most postings) of each. How many groups there are changes no result.
+    How many there are changes no result.
     """
-    documents = len(values)
-    sample = np.linspace(0, documents - 1, min(documents, 256)).astype(np.int64)
-    entries = len(cosine.vectors(texts, values[sample], grams, budget)[1]) / max(len(sample), 1)
+    documents = len(rows)
+    entries = rows.entries(0, documents) / max(documents, 1)
     block_bytes = 4 * len(grams.idf) + 4 * entries * min(INDEX_BLOCK, max(documents, 1))
-    building_bytes = 10 * entries * min(INDEX_BLOCK, max(documents, 1))
-    room = max(INDEX_SHARE * stage.budget_bytes - resources.current_rss_bytes() - building_bytes, 0)
+    room = max(INDEX_SHARE * stage.budget_bytes - resources.current_rss_bytes(), 0)
     room = float(stage.world.min(np.array([room]))[0])
     step = max(int(room // max(block_bytes, 1)), 1) * INDEX_BLOCK
-    total = int(grams.frequency.sum(dtype=np.int64))
-    return [(start, min(start + step, documents), total) for start in range(0, documents, step)]
+    return [(start, min(start + step, documents)) for start in range(0, documents, step)]
 
 
 def _merge_groups(parts: tuple[dict, ...], least: int, most: int) -> dict:
@@ -190,6 +190,12 @@ def _union(found: list[dict], documents: int, with_scores: bool):
                       scores[here[chosen]] if with_scores else empty))
     del low, high, scores
     return tuple(np.concatenate(column) for column in zip(*parts))
+
+
+def _in_tiles(a, b, score):
+    """Pairs ordered by tiles of TILE x TILE records: what is compared in a while lies in few pages of memory."""
+    order = np.lexsort((a // TILE, b // TILE))
+    return a[order], b[order], score[order] if len(score) else score
 
 
 def pair_cosines(stage, texts, values, a, b, grams: Grams) -> np.ndarray:

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpiedge.errors import UsageError
-from mpiedge.profiling import interest, metanome
+from mpiedge.kernels import bits
+from mpiedge.kernels.lines import lines, lines_plain
+from mpiedge.profiling import interest, metanome, output
 from mpiedge.profiling.output import columns_of, fd_lines, sorted_sets
 from mpiedge.profiling.validate import parse_dependency, verify
 
@@ -46,20 +48,52 @@ def test_small_sets_come_first_in_the_order_of_the_table():
     """By size, then columns in table order, then right-hand side; over several words of columns."""
     sets = [columns for size in range(3) for columns in combinations([0, 1, 5, 63, 64, 70], size)]
     shuffled = np.random.default_rng(1).permutation(len(sets))
-    bits = np.zeros((len(sets), 2), np.uint64)
+    masks = np.zeros((len(sets), 2), np.uint64)
     for row, index in enumerate(shuffled):
         for column in sets[index]:
-            bits[row, column // 64] |= np.uint64(1 << (column % 64))
-    order = sorted_sets(bits, np.arange(len(sets)))
-    assert columns_of(bits[order]) == [list(columns) for columns in sets]
+            masks[row, column // 64] |= np.uint64(1 << (column % 64))
+    order = sorted_sets(masks, np.arange(len(sets)))
+    assert columns_of(masks[order]) == [list(columns) for columns in sets]
     assert sorted_sets(np.zeros((2, 1), np.uint64), np.array([1, 0])).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("most", [None, 1 << 19])
+def test_long_lists_are_sorted_piece_by_piece(monkeypatch, tmp_path, most):
+    """In memory or in files, 2**16 sets of two words with ties come in the order of a sort of all of them."""
+    monkeypatch.setattr(output, "SORTED", 1 << 12)
+    rng = np.random.default_rng(0)
+    lhs = rng.integers(0, 1 << 63, (1 << 16, 2)).astype(np.uint64)
+    lhs[:, 0] &= np.uint64(0x8000000000000035)
+    lhs[:, 1] &= np.uint64(3)
+    rhs, g3 = rng.integers(0, 128, len(lhs)).astype(np.int32), rng.random(len(lhs))
+    order, room = sorted_sets(lhs, rhs), output.Room(most, tmp_path)
+    found = output.in_order(lhs, rhs, g3, room)
+    for array, plain in zip(found, (lhs, rhs, g3)):
+        assert np.array_equal(array, plain[order])
+    assert room.held <= (most or 0)
+    assert output.in_order(lhs, rhs, None, room)[2] is None
 
 
 def test_lines_are_json_with_any_names():
     """Quotes and letters of any script in the names of columns."""
     text = fd_lines("t", ['a"b', "é", "c"], np.array([[3], [0]], np.uint64), np.array([2, 0]))
-    assert text == ('{"table": "t", "lhs": ["a\\"b", "é"], "rhs": "c", "g3": 0.0}\n'
-                    '{"table": "t", "lhs": [], "rhs": "a\\"b", "g3": 0.0}\n')
+    assert text.decode() == ('{"table": "t", "lhs": ["a\\"b", "é"], "rhs": "c", "g3": 0.0}\n'
+                             '{"table": "t", "lhs": [], "rhs": "a\\"b", "g3": 0.0}\n')
+
+
+@given(st.integers(1, 130).flatmap(lambda width: st.tuples(
+    st.lists(st.text(max_size=3), min_size=width, max_size=width),
+    st.lists(st.tuples(st.sets(st.integers(0, width - 1), max_size=5), st.integers(0, width - 1), st.integers(0, 1)),
+             max_size=5))), st.booleans())
+@settings(deadline=None)
+def test_lines_equal_the_plain_version(case, chosen):
+    """Sets of any width, with and without a choice of middles and ends."""
+    names, rows = [name.encode() for name in case[0]], case[1]
+    sets = np.array([bits.mask_of(columns, len(names)) for columns, *_ in rows], np.uint64)
+    sets = sets.reshape(-1, bits.words_for(len(names)))
+    choice = [np.array([row[place] for row in rows], int) if chosen else None for place in (1, 2)]
+    arguments = (sets, names, b"[", b", ", names, [b"]", b"}\n"], *choice)
+    assert lines(*arguments) == lines_plain(*arguments)
 
 
 def test_keys_and_constants_are_not_interesting():
@@ -101,6 +135,6 @@ def test_the_form_of_metanome():
     numbering = metanome.Numbering([("one", ["a", "b\tc"]), ("two", ["x.y", "z"])])
     assert numbering.head() == ("# TABLES\none\t1\ntwo\t2\n# COLUMN\n1.a\t1\n1.b c\t2\n2.x.y\t3\n2.z\t4\n"
                                 "# RESULTS\n")
-    assert numbering.fd_lines(1, np.array([[1], [0]], np.uint64), np.array([1, 0])) == "3->4\n->3\n"
-    assert numbering.ucc_lines(0, np.array([[3]], np.uint64)) == "1,2\n"
+    assert numbering.fd_lines(1, np.array([[1], [0]], np.uint64), np.array([1, 0])) == b"3->4\n->3\n"
+    assert numbering.ucc_lines(0, np.array([[3]], np.uint64)) == b"1,2\n"
     assert numbering.ind_lines([([(0, 0), (0, 1)], [(1, 1), (1, 0)])]) == "1,2[=4,3\n"

@@ -23,6 +23,7 @@ it. The enumeration may be cut short as well: what it has emitted are minimal hi
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -31,7 +32,10 @@ from mpiedge.profiling.anytime import State, Stop
 from mpiedge.profiling.buckets import open_table
 from mpiedge.profiling.evidence import TableEvidence, group_or
 from mpiedge.profiling.hitting import Enumerator
+from mpiedge.profiling.room import Room
 
+SLICE = 1 << 17  # candidates looked at together
+MOST_OPEN = 1 << 20  # of them are settled in a round, about
 ALL_PAIRS = 1 << 21  # compare all pairs at once up to this many, times the square of the columns / 16
 
 
@@ -72,7 +76,7 @@ class Dependencies:
 
 def discover_fds(codes: list[np.ndarray], *, world=None, queue=None, max_lhs: int | None = None,
                  progress=None, deadline=None, state: State | None = None,
-                 budget_bytes: float | None = None) -> Dependencies:
+                 budget_bytes: float | None = None, room: Room | None = None) -> Dependencies:
     """Collective: all minimal functional dependencies of one table (Local when world and queue are None).
 
     codes: one array (rows,) of dictionary codes per column, identical on every rank; equal codes mean equal values.
@@ -80,10 +84,11 @@ def discover_fds(codes: list[np.ndarray], *, world=None, queue=None, max_lhs: in
     difference sets, function () -> State of what is known) before each round. deadline: seconds from now, or a function
     () -> bool asked on each rank: end early with what is certain by then (given on every rank or on none). state: what
     an earlier search of this table left, the same on every rank. budget_bytes: what this rank may use beside the codes
-    (which may be mapped from files); a table that needs more is searched in parts. A table without rows has constant
-    columns only. A result that is not partial is the same at any number of ranks and any budget.
+    (which may be mapped from files); a table that needs more is searched in parts. room: where long lists of candidates
+    and dependencies lie. A table without rows has constant columns only. A result that is not partial is the same at
+    any number of ranks and any budget.
     """
-    stop = Stop(deadline, world, queue)
+    stop, room = Stop(deadline, world, queue), room or Room()
     sent = world.bytes_sent if world is not None else 0
     table = open_table(codes, budget_bytes, world, queue, stop, limited=max_lhs is not None)
     enumerator = Enumerator(max_lhs, stop)
@@ -95,8 +100,7 @@ def discover_fds(codes: list[np.ndarray], *, world=None, queue=None, max_lhs: in
         keep = certain(table, left, right)
         left, right = left[keep], right[keep]
     if table.constant:
-        at = np.searchsorted(right, table.constant)
-        left, right = np.insert(left, at, 0, axis=0), np.insert(right, at, table.constant)
+        left, right = with_constants(left, right, table.constant, room)
     work = {"rounds": rounds, "evidence": table.evidence.count, "closed": len(table.closed),
             "bytes_sent": world.bytes_sent - sent if world is not None else 0}
     return Dependencies(left, right, table.columns, table.rows, table.sets, table.use, table.constant,
@@ -125,7 +129,7 @@ def search(table: TableEvidence, enumerate_candidates, nothing: tuple, progress=
         candidates = enumerate_candidates()
         if table.stop.agreed():
             break
-        open_left, open_right = uncertain(table, *candidates)
+        open_left, open_right = uncertain(table, *candidates, MOST_OPEN)
         if progress is not None:
             progress(rounds, len(open_left), len(table.sets), table.state)
         if not len(open_left):
@@ -135,15 +139,31 @@ def search(table: TableEvidence, enumerate_candidates, nothing: tuple, progress=
     return candidates, rounds
 
 
-def uncertain(table: TableEvidence, left: np.ndarray, right: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def uncertain(table: TableEvidence, left: np.ndarray, right: np.ndarray | None,
+              most: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Local: the column sets of candidates that are not certain yet, each with its open right-hand sides (k, words).
 
-    right: their right-hand sides (k,), or None: all columns are, as of keys."""
+    right: their right-hand sides (k,), or None: all columns are, as of keys. most: about as many are enough."""
     if len(table.closed) and not table.closed[0].any():
         return left[:0], left[:0]
+    lefts, todos, count = [left[:0]], [left[:0]], 0
+    for begin in range(0, len(left), SLICE):
+        part = slice(begin, begin + SLICE)
+        open_left, todo = _uncertain(table, left[part], right if right is None else right[part])
+        lefts.append(open_left)
+        todos.append(todo)
+        count += len(open_left)
+        if most is not None and count >= most:
+            break
+    return group_or(np.concatenate(lefts), np.concatenate(todos))
+
+
+def _uncertain(table: TableEvidence, left: np.ndarray, right: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     if len(table.closed):
         keep = ~hitting.covered(left, table.closed)
         left, right = left[keep], right if right is None else right[keep]
+    if not len(left):
+        return left, left
     values = np.zeros((len(left) + len(table.checked_left), 2, table.words), np.uint64)
     if right is None:
         values[: len(left), 0] = bits.mask_of(table.active, table.columns)
@@ -156,10 +176,25 @@ def uncertain(table: TableEvidence, left: np.ndarray, right: np.ndarray | None) 
     return left[keep], todo[keep]
 
 
+def with_constants(left: np.ndarray, right: np.ndarray, constant: list[int], room: Room):
+    """Local: the dependencies with those of constant columns, {} -> A, in their places."""
+    count = len(right) + len(constant)
+    every = room.empty((count, left.shape[1]), np.uint64), room.empty(count, np.int32)
+    edges = [0, *np.searchsorted(right, constant).tolist(), len(right)]
+    for number, (begin, end) in enumerate(pairwise(edges)):
+        place = slice(begin + number, end + number)
+        every[0][place], every[1][place] = left[begin:end], right[begin:end]
+        if number < len(constant):
+            every[0][end + number], every[1][end + number] = 0, constant[number]
+    return every
+
+
 def certain(table: TableEvidence, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Local: which candidates are certain, bool (k,)."""
     doubtful = {one.tobytes(): todo for one, todo in zip(*uncertain(table, left, right))}
     result = np.ones(len(left), bool)
+    if not doubtful:
+        return result
     for i, (one, column) in enumerate(zip(left, right.tolist())):
         todo = doubtful.get(one.tobytes())
         result[i] = todo is None or not int(todo[column >> 6]) >> (column & 63) & 1

@@ -11,12 +11,17 @@ from mpiedge.profiling.approximate import discover_approximate, most_removals
 from mpiedge.profiling.encode import EncodedTable, codes_bytes
 from mpiedge.profiling.inds import discover_inds, discover_partial
 from mpiedge.profiling.nary import Side, discover_nary
-from mpiedge.profiling.output import sorted_sets
+from mpiedge.profiling.needs import estimate_bytes
+from mpiedge.profiling.output import in_order, sorted_sets
 from mpiedge.profiling.pause import FILE, Searches
+from mpiedge.profiling.room import Room
 from mpiedge.profiling.validate import Verdict
 from mpiedge.runtime import resources
 
 EXACT = "exact"
+LEAST_ROOM = 4 << 20
+"""Bytes that lists may take in memory where a search needs all of it."""
+
 RANKED = 20
 """Dependencies in ranked.csv without --top."""
 
@@ -45,7 +50,7 @@ class Found:
     fds, uccs: per table, uccs as sets; inds: (left, right, coverage) with lists of (table, column) on both sides;
     ind_columns: up to how many columns they are complete; verdicts: per table that has the columns, (table, lhs
     columns, rhs column, Verdict). partial: the search for dependencies and keys was ended early; searches: what it
-    knows, to go on with.
+    knows, to go on with; room: where long lists lie.
     """
 
     fds: list[FoundFds] | None = None
@@ -55,6 +60,7 @@ class Found:
     verdicts: list[tuple[EncodedTable, list[int], int, Verdict]] | None = None
     partial: bool = False
     searches: Searches | None = None
+    room: Room | None = None
 
 
 def discover(stage, tables: list[EncodedTable], wanted: set[str], args, interruption) -> Found:
@@ -75,6 +81,7 @@ def find_sets(stage, tables: list[EncodedTable], wanted: set[str], args, interru
     if searches.resumed:
         stage.say(f"resume  the search goes on from {stage.run / FILE}")
     found.fds, found.uccs = [] if "fd" in wanted else None, [] if "ucc" in wanted else None
+    found.room = room_for_lists(stage, tables)
     with interruption:
         for table in tables:
             limit = most_removals(args.error, table.rows)
@@ -86,6 +93,19 @@ def find_sets(stage, tables: list[EncodedTable], wanted: set[str], args, interru
         raise KeyboardInterrupt  # it came when all was found already
 
 
+def room_for_lists(stage, tables: list[EncodedTable]) -> Room:
+    """Collective: lists of candidates and dependencies take the memory that no search needs; the rest is in scratch."""
+    searching = max((estimate_bytes(table.rows, [column.distinct for column in table.columns],
+                                    node_ranks=stage.world.node_size) for table in tables), default=0)
+    return Room(max(LEAST_ROOM, free_bytes(stage, tables) - searching), stage.access.scratch_here)
+
+
+def free_bytes(stage, tables: list[EncodedTable]) -> float:
+    """Local: what this rank may take beside the codes and what it holds."""
+    held = codes_bytes(stage.world, tables) + resources.current_rss_bytes(stage.world.node_size)
+    return stage.budget_bytes - held
+
+
 def find_approximate(stage, table: EncodedTable, limit: int, args, interruption, found: Found) -> None:
     """Collective: the dependencies of a table with g3 <= args.error, at most `limit` rows removed."""
     kind = f"error-{limit}"
@@ -95,23 +115,22 @@ def find_approximate(stage, table: EncodedTable, limit: int, args, interruption,
         progress=Rounds(stage, table, kind, "largest sets above the limit", found.searches).tell)
     found.searches.put(kind, table, result.state)
     end_early(found, result.partial)
-    found.fds.append(ranked(stage, table, result, result.g3, args))
+    found.fds.append(ranked(stage, table, result, result.g3, args, found.room))
 
 
 def find_exact(stage, tables: list[EncodedTable], table: EncodedTable, with_fds: bool, args, interruption,
                found: Found) -> None:
     """Collective: the dependencies of a table, if asked for, and its keys; one of them is."""
     known = found.searches.get(EXACT, table)
-    held_bytes = codes_bytes(stage.world, tables) + resources.current_rss_bytes(stage.world.node_size)
     common = {"world": stage.world, "queue": stage.queue, "deadline": interruption,
-              "budget_bytes": stage.budget_bytes - held_bytes,
+              "budget_bytes": free_bytes(stage, tables),
               "progress": Rounds(stage, table, EXACT, "minimal difference sets", found.searches).tell,
               "state": None if known is None else State.from_arrays(known)}
     if with_fds:
-        result = fds.discover_fds(table.codes, max_lhs=args.max_lhs, **common)
+        result = fds.discover_fds(table.codes, max_lhs=args.max_lhs, room=found.room, **common)
         found.searches.put(EXACT, table, result.state)
         end_early(found, result.partial)
-        found.fds.append(ranked(stage, table, result, None, args))
+        found.fds.append(ranked(stage, table, result, None, args, found.room))
     if found.uccs is not None:
         if with_fds:
             keys = uccs.discover_uccs(result, world=stage.world, queue=stage.queue)
@@ -150,11 +169,10 @@ class Rounds:
             self._searches.save_now_and_then(self._kind, self._table, state)
 
 
-def ranked(stage, table: EncodedTable, result, g3: np.ndarray | None, args) -> FoundFds:
+def ranked(stage, table: EncodedTable, result, g3: np.ndarray | None, args, room: Room) -> FoundFds:
     """Collective: dependencies in output order with their ranking: of all with --top, else of the smallest left-hand
     sides."""
-    order = sorted_sets(result.lhs, result.rhs)
-    lhs, rhs, g3 = result.lhs[order], result.rhs[order], None if g3 is None else g3[order]
+    lhs, rhs, g3 = in_order(result.lhs, result.rhs, g3, room)
     missing = [None if args.null_unequal else column.missing for column in table.columns]  # unequal ones never agree
     best = interest.rank(lhs, rhs, g3, table.codes, missing, RANKED if args.top is None else args.top,
                          args.top is not None and not result.partial, stage.world, stage.queue)

@@ -85,7 +85,7 @@ def variety(codes: list[np.ndarray]) -> np.ndarray:
 
 def _promising(lhs, rhs, codes, many: int) -> np.ndarray:
     """Local: the dependencies that look best in a sample of the rows, among the first of up to three columns."""
-    sizes = bits.sizes(lhs)
+    sizes = bits.sizes(lhs[: 20 * MOST_SETS + len(codes)])  # small sets come first, of no column once per column
     head = np.flatnonzero((sizes > 0) & (sizes <= WIDEST))[: 20 * MOST_SETS]
     if not len(head):
         return head

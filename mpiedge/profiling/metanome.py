@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mpiedge.profiling.output import columns_of
+from mpiedge.kernels.lines import lines
 
 FD, IND = "->", "[="
 
@@ -16,30 +16,28 @@ class Numbering:
 
     def head(self) -> str:
         """Local: what stands above the results. Tabs and line ends in names become spaces: the form has no quoting."""
-        lines = ["# TABLES"]
-        lines += [f"{_plain(table)}\t{number}" for number, (table, _) in enumerate(self.tables, start=1)]
-        lines.append("# COLUMN")
-        lines += [f"{table}.{_plain(name)}\t{self.column(table - 1, place)}"
-                  for table, (_, names) in enumerate(self.tables, start=1) for place, name in enumerate(names)]
-        return "\n".join([*lines, "# RESULTS\n"])
+        text = ["# TABLES"]
+        text += [f"{_plain(table)}\t{number}" for number, (table, _) in enumerate(self.tables, start=1)]
+        text.append("# COLUMN")
+        text += [f"{table}.{_plain(name)}\t{self.column(table - 1, place)}"
+                 for table, (_, names) in enumerate(self.tables, start=1) for place, name in enumerate(names)]
+        return "\n".join([*text, "# RESULTS\n"])
 
     def column(self, table: int, place: int) -> int:
         """Local: the number of a column of a table, both counted from 0."""
         return self._before[table] + place + 1
 
-    def sets(self, table: int, lhs: np.ndarray) -> list[str]:
-        """Local: column sets (k, words) as lists of numbers."""
-        shift = self._before[table] + 1
-        return [",".join([str(column + shift) for column in columns]) for columns in columns_of(lhs)]
-
-    def fd_lines(self, table: int, lhs: np.ndarray, rhs: np.ndarray) -> str:
+    def fd_lines(self, table: int, lhs: np.ndarray, rhs: np.ndarray) -> bytes:
         """Local: functional dependencies, in the order given."""
-        shift = self._before[table] + 1
-        return "".join([f"{left}{FD}{right + shift}\n" for left, right in zip(self.sets(table, lhs), rhs.tolist())])
+        numbers = self._numbers(table)
+        return lines(lhs, numbers, b"", b",", [b"%b%b\n" % (FD.encode(), number) for number in numbers], [b""], rhs)
 
-    def ucc_lines(self, table: int, sets: np.ndarray) -> str:
+    def ucc_lines(self, table: int, sets: np.ndarray) -> bytes:
         """Local: unique column combinations, in the order given."""
-        return "".join([f"{one}\n" for one in self.sets(table, sets)])
+        return lines(sets, self._numbers(table), b"", b",", [b"\n"], [b""])
+
+    def _numbers(self, table: int) -> list[bytes]:
+        return [b"%d" % self.column(table, place) for place in range(len(self.tables[table][1]))]
 
     def ind_lines(self, inclusions) -> str:
         """Local: inclusion dependencies, given as pairs of lists of (table, place)."""

@@ -1,16 +1,27 @@
-"""Dependencies as sorted lines of JSON, built fast enough for hundreds of thousands of them."""
+"""Dependencies as sorted lines of JSON, some thousands at a time: there may be millions."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 
+from mpiedge.kernels import bits
+from mpiedge.kernels.lines import lines
+from mpiedge.profiling.room import Room
+from mpiedge.runtime.shared import leave_to_kernel
+
 LINES_PER_PIECE = 20000
+SORTED = 1 << 17
+"""Dependencies sorted at once."""
+
+REVERSED = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)[:, ::-1], axis=1)[:, 0]
+"""Bytes with their bits the other way round."""
 
 
-def sorted_sets(bits: np.ndarray, rhs: np.ndarray | None = None) -> np.ndarray:
+def sorted_sets(sets: np.ndarray, rhs: np.ndarray | None = None) -> np.ndarray:
     """Local: the order of column sets (uint64 words, column 0 the lowest bit): small sets first, then by their columns
     in table order, then by right-hand side."""
-    flags = _flags(bits)
+    flags = _flags(sets)
     size = flags.sum(axis=1)
     first_column_highest = np.packbits(flags, axis=1, bitorder="big").view(">u8")
     keys = [] if rhs is None else [rhs]
@@ -18,15 +29,50 @@ def sorted_sets(bits: np.ndarray, rhs: np.ndarray | None = None) -> np.ndarray:
     return np.lexsort([*keys, size])
 
 
-def _flags(bits: np.ndarray) -> np.ndarray:
-    words = np.ascontiguousarray(bits, dtype="<u8")
+def in_order(lhs: np.ndarray, rhs: np.ndarray, g3: np.ndarray | None, room: Room):
+    """Local: dependencies in the order of `sorted_sets`; long lists are sorted piece by piece, each of the pieces being
+    those whose sizes and first columns lie between two bounds."""
+    if len(rhs) <= SORTED:
+        order = sorted_sets(lhs, rhs)
+        return lhs[order], rhs[order], None if g3 is None else g3[order]
+    slices = [slice(begin, begin + SORTED) for begin in range(0, len(rhs), SORTED)]
+    heads = room.empty(len(rhs), np.uint32)
+    for part in slices:
+        heads[part] = bits.sizes(lhs[part]).astype(np.uint32) << 16 | _first_columns(lhs[part])
+    bounds = room.keep(heads.copy())
+    bounds.sort()
+    bounds = np.unique(bounds[::SORTED]).tolist()
+    columns = [(array, room.empty(array.shape, array.dtype)) for array in (lhs, rhs, g3) if array is not None]
+    filled = 0
+    for low, high in pairwise([*bounds, 1 << 32]):
+        chosen = [np.flatnonzero((heads[part] >= low) & (heads[part] < high)) + part.start for part in slices]
+        chosen = np.concatenate(chosen)
+        chosen = chosen[sorted_sets(lhs[chosen], rhs[chosen])]
+        for array, ordered in columns:
+            ordered[filled : filled + len(chosen)] = array[chosen]
+        filled += len(chosen)
+    result = [ordered for _, ordered in columns]
+    for ordered in result:
+        leave_to_kernel(ordered)
+    return *result, *[None] * (g3 is None)
+
+
+def _first_columns(lhs: np.ndarray) -> np.ndarray:
+    """Local: the first 16 columns of each set as a number, smaller for sets whose first columns come earlier."""
+    flags = np.ascontiguousarray(lhs[:, 0] & np.uint64(0xFFFF)).astype("<u2").view(np.uint8).reshape(-1, 2)
+    reversed_ = REVERSED[flags].astype(np.uint32)
+    return 0xFFFF - (reversed_[:, 0] << 8 | reversed_[:, 1])
+
+
+def _flags(sets: np.ndarray) -> np.ndarray:
+    words = np.ascontiguousarray(sets, dtype="<u8")
     return np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")
 
 
-def columns_of(bits: np.ndarray) -> list[list[int]]:
+def columns_of(sets: np.ndarray) -> list[list[int]]:
     """Local: the columns of each set, ascending."""
-    rows, columns = np.nonzero(_flags(bits))
-    ends = np.cumsum(np.bincount(rows, minlength=len(bits))).tolist()
+    rows, columns = np.nonzero(_flags(sets))
+    ends = np.cumsum(np.bincount(rows, minlength=len(sets))).tolist()
     columns = columns.tolist()
     return [columns[begin:end] for begin, end in zip([0, *ends], ends)]
 
@@ -35,21 +81,19 @@ def _quoted(name: str) -> str:
     return json.dumps(name, ensure_ascii=False)
 
 
-def fd_lines(table: str, names: list[str], lhs: np.ndarray, rhs: np.ndarray, g3: np.ndarray | None = None) -> str:
+def fd_lines(table: str, names: list[str], lhs: np.ndarray, rhs: np.ndarray, g3: np.ndarray | None = None) -> bytes:
     """Local: functional dependencies as lines of fds.jsonl, in the order given; g3: of each, None for 0."""
-    quoted = [_quoted(name) for name in names]
-    head = f'{{"table": {_quoted(table)}, "lhs": ['
-    tails = [f'], "rhs": {name}, "g3": ' for name in quoted]
-    errors = ["0.0}\n"] * len(rhs) if g3 is None else [f"{value!r}}}\n" for value in g3.tolist()]
-    return "".join([head + ", ".join([quoted[column] for column in columns]) + tails[right] + error
-                    for columns, right, error in zip(columns_of(lhs), rhs.tolist(), errors)])
+    quoted = [_quoted(name).encode() for name in names]
+    errors, which = ([0.0], None) if g3 is None else np.unique(g3, return_inverse=True)
+    return lines(lhs, quoted, f'{{"table": {_quoted(table)}, "lhs": ['.encode(), b", ",
+                 [b'], "rhs": %b, "g3": ' % name for name in quoted],
+                 [f"{float(error)!r}}}\n".encode() for error in errors], rhs, which)
 
 
-def ucc_lines(table: str, names: list[str], sets: np.ndarray) -> str:
+def ucc_lines(table: str, names: list[str], sets: np.ndarray) -> bytes:
     """Local: unique column combinations as lines of uccs.jsonl, in the order given."""
-    quoted = [_quoted(name) for name in names]
-    head = f'{{"table": {_quoted(table)}, "columns": ['
-    return "".join([head + ", ".join([quoted[column] for column in columns]) + "]}\n" for columns in columns_of(sets)])
+    return lines(sets, [_quoted(name).encode() for name in names],
+                 f'{{"table": {_quoted(table)}, "columns": ['.encode(), b", ", [b"]}\n"], [b""])
 
 
 def ind_lines(inclusions: list[tuple[list[str], list[str], float]]) -> str:
@@ -63,8 +107,8 @@ def ind_lines(inclusions: list[tuple[list[str], list[str], float]]) -> str:
     return "".join(lines)
 
 
-def write_lines(stage, relative: str, items: list[int], lines, head: str = "") -> None:
-    """Collective: writes a file of lines; `lines(table, slice)` gives the text of some of a table's items, on any rank.
+def write_lines(stage, relative: str, items: list[int], text_of, head: str = "") -> None:
+    """Collective: writes a file of lines; `text_of(table, slice)` gives the bytes of some of a table's items.
 
     items: how many each table has. head: what stands above the lines. 20,000 lines are one queue task.
     """
@@ -72,8 +116,8 @@ def write_lines(stage, relative: str, items: list[int], lines, head: str = "") -
     index = {piece: number for number, piece in enumerate(pieces)}
 
     def work(task):
-        text = lines(task[0], slice(task[1], min(task[1] + LINES_PER_PIECE, items[task[0]])))
-        stage.access.write_piece(relative, index[task], text.encode())
+        text = text_of(task[0], slice(task[1], min(task[1] + LINES_PER_PIECE, items[task[0]])))
+        stage.access.write_piece(relative, index[task], text)
 
     stage.queue.run(pieces, work, name="write")
     stage.access.join_pieces(relative, len(pieces), head.encode())

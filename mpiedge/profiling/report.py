@@ -131,7 +131,7 @@ def summary(tables: list[EncodedTable], found: Found) -> dict:
         entry: dict = {"rows": table.rows, "columns": len(table.names)}
         if found.fds is not None:
             one = found.fds[index]
-            entry |= {"fds": len(one), "fds_empty_lhs": int((~one.lhs.any(axis=1)).sum())}
+            entry |= {"fds": len(one), "fds_empty_lhs": int((~one.lhs[: len(table.names)].any(axis=1)).sum())}
         if found.uccs is not None:
             entry["uccs"] = len(found.uccs[index])
         entries[table.name] = entry

@@ -37,6 +37,19 @@ def shared_array(world, shape, dtype, *, folder=None) -> np.ndarray:
     return np.frombuffer(mapped, dtype, count).reshape(shape)
 
 
+def file_array(shape, dtype, folder) -> np.ndarray:
+    """Local: an array of zeros in a mapped file of `folder`, without a name. Raises EnvironmentProblem."""
+    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            os.posix_fallocate(file.fileno(), 0, size)  # a page without room would kill the process
+            mapped = mmap.mmap(file.fileno(), size)
+    except OSError as error:
+        raise _no_room(folder, error) from error
+    return np.frombuffer(mapped, dtype).reshape(shape)
+
+
 def stored(array: np.ndarray, folder) -> np.ndarray:
     """Local: a copy of the array in a mapped file of `folder`, without a name; the array itself where that is None.
 
@@ -51,9 +64,13 @@ def stored(array: np.ndarray, folder) -> np.ndarray:
             file.flush()
             mapped = mmap.mmap(file.fileno(), array.nbytes)
     except OSError as error:
-        raise EnvironmentProblem(folder, error.strerror or str(error),
-                                 "Free space or choose another folder with --scratch") from error
+        raise _no_room(folder, error) from error
     return np.frombuffer(mapped, array.dtype).reshape(array.shape)
+
+
+def _no_room(folder, error: OSError) -> EnvironmentProblem:
+    return EnvironmentProblem(folder, error.strerror or str(error),
+                              "Free space or choose another folder with --scratch")
 
 
 def leave_to_kernel(array: np.ndarray) -> None:

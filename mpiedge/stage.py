@@ -21,6 +21,7 @@ from mpiedge.runtime.queue import Queue
 from mpiedge.runtime.root import on_root
 from mpiedge.runtime.telemetry import Timings, to_csv
 from mpiedge.runtime.trace import Trace, join
+from mpiedge.store import decisions
 from mpiedge.store.access import Access
 from mpiedge.store.joint import forget_joint, write_joint
 from mpiedge.store.layout import MANIFEST, TIMINGS, TRACE
@@ -40,6 +41,9 @@ from mpiedge.store.tables import Column, Table
 MEGABYTE = 1e6
 DEFAULT_SHARE = 0.7  # of the memory that is free, without --memory
 LARGEST_BUDGET = 1 << 62
+SWAPPED = 50e6
+"""Bytes moved to and from swap while a stage ran that are worth a word."""
+
 
 
 class Stage:
@@ -66,6 +70,7 @@ class Stage:
         self.planned_bytes = None
         self._read: dict[str, str] = {}  # stage -> checksum of its manifest, on rank 0
         self._lock = None
+        self._swapped_bytes = resources.swapped_bytes()
 
     def __enter__(self) -> "Stage":
         hosts = [message["host"] for message in self.world.allgather({"host": self.world.host})]
@@ -83,6 +88,7 @@ class Stage:
 
     def __exit__(self, kind, error, trace) -> None:
         if kind is None:
+            self._tell_swapping()
             rows = self.timings.rows()
             events = self.timings.trace.gather(self.world, self.name) if self.timings.trace else []
             on_root(self.world, lambda: self._end(rows, events))
@@ -113,6 +119,14 @@ class Stage:
             path = self.run / TRACE
             earlier = path.read_text("utf-8") if path.exists() else ""
             write_atomic(path, join(earlier, events).encode())
+
+    def _tell_swapping(self) -> None:
+        """Collective: a row of decisions.csv for each host that swapped meanwhile, whoever on it made it do so."""
+        moved = resources.swapped_bytes() - self._swapped_bytes if self.world.node_rank == 0 else 0
+        told = self.world.gather([{"host": self.world.host, "bytes": moved}]) or []
+        for host in (host for hosts in told for host in hosts if host["bytes"] > SWAPPED):
+            decisions.append(self.run, stage=self.name, host=host["host"],
+                             saw=f"swapped {resources.format_size(host['bytes'])} in and out", did="nothing")
 
     # -- what people read ----------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,30 @@ def mpirun():
         return run_group(words, timeout_s=timeout_s, env=environment, cwd=cwd)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory):
+    """A small demo data set."""
+    from mpiedge.demo.generate import write_demo
+
+    folder = tmp_path_factory.mktemp("demo")
+    write_demo(folder, 400, seed=7)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def runs(demo, tmp_path_factory, mpirun):
+    """(ranks, access) -> run folder of clean, profile and train without dropout; one job for each number of ranks."""
+    folders = {}
+    for ranks in (1, 2, 3, 4):
+        folder, ways = tmp_path_factory.mktemp(f"runs-{ranks}"), ("shared", "served")
+        done = mpirun(ranks, sys.executable, PROJECT / "tests/programs/pipeline.py", demo, folder, "20", *ways)
+        assert done.returncode == 0, f"{ranks} ranks: {done.stdout[-3000:]}{done.stderr}"
+        folders |= {(ranks, access): folder / access for access in ways}
+    yield folders
+    for run in folders.values():
+        shutil.rmtree(run)
 
 
 @pytest.fixture(scope="session")

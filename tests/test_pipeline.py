@@ -3,39 +3,9 @@
 import hashlib
 import json
 import shutil
-import sys
-from pathlib import Path
 
 import h5py
 import numpy as np
-import pytest
-
-ROWS, EPOCHS = "400", "20"
-RANKS, ACCESSES = (1, 2, 3, 4), ("shared", "served")
-PROGRAM = Path(__file__).parent / "programs/pipeline.py"
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory, mpirun):
-    """A small demo data set."""
-    folder = tmp_path_factory.mktemp("demo")
-    done = mpirun(1, "mpiedge-demo", "--rows", ROWS, "--seed", "7", "--out", str(folder))
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
-@pytest.fixture(scope="module")
-def runs(demo, tmp_path_factory, mpirun):
-    """Run folders of clean, profile and train without dropout, one for each way; one job for each number of ranks."""
-    folders = {}
-    for ranks in RANKS:
-        folder = tmp_path_factory.mktemp(f"runs-{ranks}")
-        done = mpirun(ranks, sys.executable, PROGRAM, demo, folder, EPOCHS, *ACCESSES)
-        assert done.returncode == 0, f"{ranks} ranks: {done.stdout[-3000:]}{done.stderr}"
-        folders |= {(ranks, access): folder / access for access in ACCESSES}
-    yield folders
-    for run in folders.values():
-        shutil.rmtree(run)
 
 
 def test_a_stage_built_on_an_older_one_is_refused(runs, tmp_path, demo, mpirun):

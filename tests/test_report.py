@@ -112,7 +112,7 @@ def test_whole_run(tmp_path):
     cells = [value for value in page.words if value.strip()]
     at = cells.index("share found")
     assert cells[at + 1 : at + 9] == ["B", "1", "1", "0.50", "cell", "0", "1", "1.00"]
-    assert page.tags.count("svg") == 1 + 3 + 2 + 2 and page.tags.count("details") >= 6
+    assert page.tags.count("svg") == 1 + 1 + 1 + 3 + 2 + 2 and page.tags.count("details") >= 6
 
 
 def test_page_stands_alone(tmp_path):
@@ -209,6 +209,34 @@ def test_plots():
     drawn = plots.curves("t", [1.0, 2.0, 3.0], {"loss": [1.0, float("nan"), None], "other": [None] * 3}, "epoch")
     assert drawn.count("polyline") == 1 and "nan" not in drawn
     assert plots.curves("t", [], {}, "epoch") == ""
+
+
+def test_alerts_of_heat_and_swap(tmp_path):
+    """Epochs that become slower and a host that swapped are named, each with a remedy; steady epochs are not."""
+    make(tmp_path)
+
+    def told(slow):
+        write(tmp_path / "metrics.csv", ["epoch", "train_loss", "wall_s"],
+              [[epoch, 1.0, slow if epoch > 60 else 0.5] for epoch in range(1, 101)])
+        return "\n".join(Page(build(tmp_path)).words)
+
+    assert "the last epochs took" not in told(0.6)
+    write(tmp_path / "decisions.csv", ["stage", "host", "saw"], [["clean", "pi4-3", "swapped 120 MB in and out"]])
+    words = told(1.0)
+    assert "the last epochs took 2.0 times" in words and "mpiedge-doctor" in words
+    assert "clean: pi4-3 swapped 120 MB in and out. Use fewer ranks" in words
+
+
+def test_compression_and_steals(tmp_path):
+    """The ratio of the gradients' compression, and for each rank the tasks it took from others."""
+    make(tmp_path)
+    dump(tmp_path / "train/summary.json", {"compress": "int8", "gradient_bytes_plain": 4000,
+                                           "gradient_bytes_sent": 1000})
+    rows = [row("clean", rank, "compute", 0.0, 1.0, tasks_done=5 + rank, tasks_stolen=2 * rank) for rank in range(2)]
+    (tmp_path / "timings.csv").write_text(to_csv(rows))
+    words = "\n".join(Page(build(tmp_path)).words)
+    assert "compression int8: 1.0 kB sent, where 4.0 kB would have gone uncompressed, a ratio of 4.0" in words
+    assert "5 (0 stolen)" in words and "6 (2 stolen)" in words
 
 
 def test_no_run_is_one_line(tmp_path, capsys, monkeypatch):

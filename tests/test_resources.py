@@ -131,3 +131,11 @@ def test_affinity_is_widened_under_a_launcher(mpirun):
     assert after == len(os.sched_getaffinity(0))
     kept = mpirun(1, "--bind-to", "core", sys.executable, "-c", script, env={"MPIEDGE_AFFINITY": "keep"})
     assert kept.stdout.split() == [str(before), str(before)]
+
+
+def test_swapped_bytes(tmp_path):
+    """Pages moved to and from swap are counted together; a host that does not say has none."""
+    assert resources.swapped_bytes(tmp_path) == 0
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/vmstat").write_text("pgpgin 7\npswpin 2\npswpout 3\n")
+    assert resources.swapped_bytes(tmp_path) == 5 * mmap.PAGESIZE

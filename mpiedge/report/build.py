@@ -32,7 +32,7 @@ def build(run: Run, power: Power) -> str:
         fit("Model", findings.training(run)),
         fit("Time of the ranks", overview.timeline(run, figures), MOST_TIMELINE_BYTES),
         overview.memory(run, figures),
-        overview.traffic(figures),
+        overview.traffic(run, figures),
         overview.energy(run, figures, energies, power),
         decisions(run),
         provenance(run),

@@ -11,10 +11,13 @@ from mpiedge.report.html import folded, section, table, text
 from mpiedge.report.read import LONGEST_FIELD, METRICS, Run, read_json, read_lines, read_table
 
 MOST_TABLES, MOST_ROWS, MOST_COLUMNS, EXAMPLES, MOST_CLASSES = 10, 30, 100, 3, 20
+DRAWN = 12
+"""Dependencies in the graph; the table has more."""
+
 MOST_CHANGES = 200_000
 """Lines of changes.csv that are searched for examples."""
 
-LONGEST_CELL = 80
+LONGEST_CELL, LONGEST_SIDE = 80, 32
 
 
 def short(value) -> str:
@@ -76,13 +79,21 @@ def profile(run: Run) -> str:
     fds, number = read_lines(folder / "fds.jsonl", MOST_ROWS)
     if ranked:
         rows = [(short(row.get("table")), short(f"{_words(row.get('lhs'))} → {row.get('rhs')}"), row.get("g3"),
-                 row.get("redundant_rows"), row.get("score")) for row in ranked]
-        parts.append(table(("table", "dependency", "g3", "rows told by others", "score"), rows,
-                           f"Functional dependencies: the {len(rows)} most telling of {number:,}"))
-    elif fds:
+                 row.get("redundant_rows"), _digits(row.get("score"))) for row in ranked]
+        heads = ("table", "dependency", "g3", "rows told by others", "score")
+    else:
         rows = [(short(fd.get("table")), short(f"{_words(fd.get('lhs'))} → {fd.get('rhs')}"), fd.get("g3"))
                 for fd in fds]
-        parts.append(table(("table", "dependency", "g3"), rows, f"Functional dependencies: {len(rows)} of {number:,}"))
+        heads = ("table", "dependency", "g3")
+    if rows:
+        best = (ranked or fds)[:DRAWN]
+        several = len({str(row.get("table")) for row in best}) > 1
+        drawn = [tuple(_side(row.get("table") if several else "", _words(row.get(name))) for name in ("lhs", "rhs"))
+                 for row in best]
+        told = f"the {len(drawn)} most telling" if ranked else f"the first {len(drawn)}"
+        parts.append(f"<h3>Functional dependencies: {told} of {number:,}</h3>"
+                     + plots.arrows("Functional dependencies: columns that determine others", drawn)
+                     + folded(f"{len(rows)} of them in numbers", table(heads, rows)))
     keys, number = read_lines(folder / "uccs.jsonl", MOST_ROWS)
     if keys:
         parts.append(folded(f"Keys: {len(keys)} of {number:,}", table(("table", "columns"), [
@@ -100,6 +111,17 @@ def _column(column: dict) -> tuple:
     frequent = f"{short(first.get('value'))} ({first.get('count')})" if first else ""
     return (short(column.get("name")), column.get("type"), column.get("rows"), column.get("nulls"),
             column.get("distinct"), "yes" if column.get("unique") else "", frequent)
+
+
+def _side(name, columns: str) -> str:
+    """One side of a dependency in the graph."""
+    words = f"{name}: {columns}" if name else columns
+    return words if len(words) <= LONGEST_SIDE else words[: LONGEST_SIDE - 1] + "…"
+
+
+def _digits(cell) -> str:
+    number = _number(cell)
+    return "" if number is None else f"{number:.3g}"
 
 
 def _words(names) -> str:

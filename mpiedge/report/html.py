@@ -1,32 +1,53 @@
 """Pieces of a self-contained HTML page: no scripts, nothing from the network, every text escaped."""
 
 import html
+import re
 
 STYLE = """\
 :root { color-scheme: light dark; --line: #8888; --soft: #8882; }
+* { box-sizing: border-box; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2rem; border-bottom: 1px solid var(--line); }
+h1 { font-size: 1.5rem; } h3 { font-size: 1rem; margin: 1.5rem 0 .3rem; }
+h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid var(--line); }
+p { max-width: 50rem; }
+.wide { overflow-x: auto; }
 table { border-collapse: collapse; margin: .5rem 0; font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { text-align: left; padding: .2rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+th { vertical-align: bottom; }
+th, td { overflow-wrap: normal; } .long { overflow-wrap: anywhere; }
+.number { text-align: right; } td.number { white-space: nowrap; }
 caption { text-align: left; padding: .2rem 0; }
 .plot { overflow-x: auto; }
-.plot svg { width: 100%; min-width: 34rem; height: auto; display: block; color: inherit; }
+.plot svg { width: 100%; height: auto; display: block; color: inherit; }
 .verdict { font-size: 1.15rem; border-left: .3rem solid currentColor; padding-left: .8rem; }
-ul.alerts li { margin: .3rem 0; } code, pre { font-size: .9rem; background: var(--soft); white-space: pre-wrap; }
-pre { padding: .6rem; } summary { cursor: pointer; } footer { margin-top: 3rem; font-size: .85rem; }
-@media (max-width: 640px) {
-  thead { position: absolute; left: -100vw; } table, tbody, tr { display: block; }
-  tr { border: 1px solid var(--line); margin: .5rem 0; }
-  td { display: flex; gap: 1rem; justify-content: space-between; border-bottom: 0; }
-  td::before { content: attr(data-label); font-weight: 600; flex: none; max-width: 45%; } td > * { min-width: 0; }
+ul.alerts li { margin: .3rem 0; max-width: 50rem; }
+code, pre { font-size: .9rem; background: var(--soft); white-space: pre-wrap; } pre { padding: .6rem; }
+summary { cursor: pointer; padding: .15rem 0; } footer { margin-top: 3rem; font-size: .85rem; }
+@media screen and (max-width: 640px) {
+  .cards thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  .cards, .cards tbody, .cards tr { display: block; }
+  .cards tr { border: 1px solid var(--line); border-radius: .3rem; margin: .5rem 0; padding: .2rem 0; }
+  .cards td { display: flex; gap: 1rem; justify-content: space-between; border-bottom: 0; padding: .1rem .6rem; }
+  .cards td::before { content: attr(data-label); flex: none; max-width: 45%; opacity: .75; }
+  .cards td:first-child { font-weight: 600; }
+  .cards td > * { min-width: 0; overflow-wrap: anywhere; text-align: right; white-space: normal; }
 }
 @media print {
-  body { max-width: none; font-size: 11px; }
+  body { max-width: none; font-size: 11px; padding: 0; }
+  .wide, .plot { overflow: visible; } .plot svg { min-width: 0 !important; }
   details > * { display: block; }
   details::details-content { content-visibility: visible; display: block; height: auto; }
-  h2, tr { break-after: avoid; }
+  h2, h3, summary { break-after: avoid; } tr, .plot { break-inside: avoid; }
 }
 """
+
+LONGEST_WORD = 24
+"""Longer words may be broken anywhere in a cell; others never are."""
+
+PHONE_SIGNS, SIGNS_BETWEEN = 44, 2.6
+"""What fits beside each other on a phone; the space between two columns in the same unit."""
+
+NUMBER = re.compile(r"[-~]?[\d,]*\.?\d+(e[-+]?\d+)?( ?(%|s|[kMGT]?B|J|W))?|-?")
 
 
 def page(title: str, body: str) -> str:
@@ -46,13 +67,36 @@ def text(value) -> str:
 
 
 def table(heads, rows, caption: str = "") -> str:
-    """Local: a table that folds into cards on a phone; heads and cells are plain values."""
-    head = "".join(f"<th scope=\"col\">{text(word)}</th>" for word in heads)
+    """Local: a table; heads and cells are plain values. Columns of numbers stand to the right.
+
+    Where it is too wide for a phone, its rows become cards there.
+    """
+    heads, rows = [_word(head) for head in heads], [[_word(value) for value in row] for row in rows]
+    columns = [[row[place] for row in rows if place < len(row)] for place in range(len(heads))]
+    numbers = [all(NUMBER.fullmatch(cell) for cell in column) for column in columns]
+    width = sum(max([len(word) for word in head.split()] + [min(len(cell), LONGEST_WORD) for cell in column] + [0])
+                + SIGNS_BETWEEN for head, column in zip(heads, columns))
+    head = "".join(f'<th scope="col" class="{_kind(word, number)}">{text(word)}</th>'
+                   for word, number in zip(heads, numbers))
     body = "".join(
-        "<tr>" + "".join(f'<td data-label="{text(word)}"><span>{text(value)}</span></td>'
-                         for word, value in zip(heads, row)) + "</tr>\n" for row in rows)
+        "<tr>" + "".join(f'<td class="{_kind(cell, number)}" data-label="{text(word)}"><span>{text(cell)}</span></td>'
+                         for word, number, cell in zip(heads, numbers, row)) + "</tr>\n" for row in rows)
     above = f"<caption>{text(caption)}</caption>" if caption else ""
-    return f"<table>{above}<thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>\n"
+    form = "cards" if width > PHONE_SIGNS else "narrow"
+    return (f'<div class="wide"><table class="{form}">{above}<thead><tr>{head}</tr></thead><tbody>\n{body}</tbody>'
+            "</table></div>\n")
+
+
+def _word(value) -> str:
+    """A cell as text: whole numbers in groups of three digits, nothing for None."""
+    return "" if value is None else f"{value:,}" if type(value) is int else str(value)
+
+
+def _kind(cell: str, number: bool) -> str:
+    """The class of a cell."""
+    if number:
+        return "number"
+    return "long" if any(len(word) > LONGEST_WORD for word in cell.split()) else "text"
 
 
 def folded(summary: str, content: str) -> str:

@@ -1,11 +1,14 @@
 """How a run went: the verdict, what calls for attention, time, memory, traffic, steals and energy of its stages."""
 
+import contextlib
+import statistics
+
 from mpiedge.report import plots
 from mpiedge.report.answer import answer
 from mpiedge.report.energy import Energy, Power
 from mpiedge.report.figures import Figures
 from mpiedge.report.html import folded, section, table, text
-from mpiedge.report.read import Run
+from mpiedge.report.read import DECISIONS, METRICS, Run, read_table
 from mpiedge.runtime.resources import format_size
 from mpiedge.runtime.telemetry import KINDS
 
@@ -14,6 +17,8 @@ SHORT_S = 1.0
 """Stages that took less are too short to complain about their efficiency."""
 
 WAITING, BALANCE, FULL = 0.3, 0.8, 0.8
+DRIFT, LEAST_EPOCHS = 1.5, 40
+MOST_EPOCHS, MOST_DECISIONS = 100_000, 200
 
 
 def verdict(run: Run, figures: dict[str, Figures]) -> str:
@@ -77,6 +82,11 @@ def alerts(run: Run, figures: dict[str, Figures], energies: dict[str, Energy]) -
         if budget and told.peak_rss_mb and told.peak_rss_mb * 1e6 > FULL * budget:
             found.append(f"{stage}: peak memory is {told.peak_rss_mb * 1e6 / budget:.0%} of the budget. "
                          "Give more with --memory, or use more hosts.")
+    for row in read_table(run.folder / DECISIONS, MOST_DECISIONS) if run.folder else []:
+        if row.get("saw", "").startswith("swapped"):
+            found.append(f"{row.get('stage')}: {row.get('host')} {row.get('saw')}. Use fewer ranks there, or a smaller "
+                         "--memory.")
+    found += drift(run)
     if emulated(run):
         found.append("The hosts were emulated on one computer: no time here is one of real hosts.")
     if any(energy.method.startswith("estimated") and energy.joules is not None for energy in energies.values()):
@@ -86,6 +96,23 @@ def alerts(run: Run, figures: dict[str, Figures], energies: dict[str, Energy]) -
         found.append(f"{count(rejected, 'row')} of the input could not be read and are listed in clean/*.rejects.csv.")
     return section("Attention", '<ul class="alerts">', *(f"<li>{text(line)}</li>" for line in found), "</ul>"
                    ) if found else ""
+
+
+def drift(run: Run) -> list[str]:
+    """Local: whether the epochs of the training became slower, as they do on hosts that get hot."""
+    rows = read_table(run.folder / METRICS, MOST_EPOCHS) if run.folder else []
+    times = []
+    for row in rows[1:]:
+        with contextlib.suppress(KeyError, ValueError):
+            times.append(float(row["wall_s"]))
+    if len(times) < LEAST_EPOCHS:
+        return []
+    quarter = len(times) // 4
+    first, last = (statistics.median(part) for part in (times[:quarter], times[-quarter:]))
+    if first <= 0 or last < DRIFT * first:
+        return []
+    return [f"train: the last epochs took {last / first:.1f} times as long as the first: a host got hot, or it had "
+            "other work. mpiedge-doctor tells which."]
 
 
 def _tables(run: Run) -> list[dict]:
@@ -133,9 +160,9 @@ def timeline(run: Run, figures: dict[str, Figures]) -> str:
         parts.append(f"<h3>{text(stage)}</h3>\n{plots.gantt(f'{stage}: time of each rank', lanes)}{more}"
                      + folded(f"{stage}: numbers of each rank", table(heads, rows))
                      + folded(f"{stage}: its phases", phases(run.rows[stage], told.ranks)))
-    note = (f"{plots.MEANING}. A phase that was entered many times is one bar at its first start, as long as all its "
-            "calls together; bars that would overlap stand one after the other.")
-    return section("Time of the ranks", f"<p>{text(note)}</p>", *parts) if parts else ""
+    note = ("A phase that was entered many times is one bar at its first start, as long as all its calls together; "
+            "bars that would overlap stand one after the other. Where there is no bar, the time belongs to no phase.")
+    return section("Time of the ranks", plots.legend(), f"<p>{text(note)}</p>", *parts) if parts else ""
 
 
 def phases(rows: list[dict], ranks: int) -> str:
@@ -172,19 +199,47 @@ def memory(run: Run, figures: dict[str, Figures]) -> str:
     limit = least / 1e6 if least and least / 1e6 < 20 * max(known.values()) else None
     numbers = [(stage, f"{peak:.1f}", f"{budgets[stage] / 1e6:.0f}" if budgets[stage] else "not recorded",
                 f"{peak * 1e6 / budgets[stage]:.0%}" if budgets[stage] else "-") for stage, peak in known.items()]
-    return section("Memory", plots.bars("Largest peak of any rank", rows, limit, "budget of a rank"),
+    told = "" if limit or not least else (f"<p>The budget of a rank, {format_size(least)}, is far beyond: more than "
+                                          f"{int(least / 1e6 / max(known.values()))} times the largest peak.</p>")
+    return section("Memory", plots.bars("Largest peak of any rank", rows, limit, "budget of a rank"), told,
                    folded("numbers", table(("stage", "peak of a rank, MB", "budget of a rank, MB", "share"), numbers)))
 
 
-def traffic(figures: dict[str, Figures]) -> str:
-    """Local: what the ranks sent and stole."""
+def traffic(run: Run, figures: dict[str, Figures]) -> str:
+    """Local: what the ranks sent, how far gradients were compressed, and the tasks that idle ranks took from others."""
     rows = [(stage, float(told.bytes_sent), format_size(told.bytes_sent)) for stage, told in figures.items()
             if told.bytes_sent]
     if not rows:
         return ""
     numbers = [(stage, told.bytes_sent, told.tasks_done, told.tasks_stolen) for stage, told in figures.items()]
-    return section("Traffic and steals", plots.bars("Sent by all ranks inside phases", rows),
-                   folded("numbers", table(("stage", "bytes sent", "tasks done", "tasks stolen"), numbers)))
+    return section("Traffic and steals", plots.bars("Sent by all ranks inside phases", rows), compression(run),
+                   folded("numbers", table(("stage", "bytes sent", "tasks done", "tasks stolen"), numbers)),
+                   *(steals(stage, run.rows[stage]) for stage, told in figures.items() if told.tasks_stolen))
+
+
+def compression(run: Run) -> str:
+    """Local: a sentence on the gradients of the training; empty where nothing is known of them."""
+    summary = run.summaries.get("train") or {}
+    plain, sent = summary.get("gradient_bytes_plain"), summary.get("gradient_bytes_sent")
+    if not (isinstance(plain, int) and isinstance(sent, int) and sent > 0):
+        return ""
+    return (f"<p>Gradients of the training, compression {text(summary.get('compress'))}: {format_size(sent)} sent, "
+            f"where {format_size(plain)} would have gone uncompressed, a ratio of {plain / sent:.1f}.</p>\n")
+
+
+def steals(stage: str, rows: list[dict]) -> str:
+    """Local: for each rank of a stage the tasks it did, and how many of them it had stolen."""
+    told = {}
+    for row in rows:
+        done, stolen, host = told.get(row["rank"], (0, 0, ""))
+        told[row["rank"]] = (done + (row["tasks_done"] or 0), stolen + (row["tasks_stolen"] or 0),
+                             host or row["host"] or "")
+    told = dict(sorted(told.items())[:MOST_RANKS])
+    drawn = [(f"{rank} {host}"[:18], float(done), f"{done:,} ({stolen:,} stolen)")
+             for rank, (done, stolen, host) in told.items()]
+    return (f"<h3>{text(stage)}: tasks of each rank</h3>" + plots.bars(f"{stage}: tasks done by each rank", drawn)
+            + folded(f"{stage}: numbers of the tasks", table(("rank", "host", "tasks done", "stolen"), [
+                (rank, host, done, stolen) for rank, (done, stolen, host) in told.items()])))
 
 
 def energy(run: Run, figures: dict[str, Figures], energies: dict[str, Energy], power: Power) -> str:

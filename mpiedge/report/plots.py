@@ -4,7 +4,14 @@ import math
 
 from mpiedge.report.html import text
 
-WIDTH, LEFT, BAR = 720, 120, 14
+WIDTH, NARROW, LEFT, BAR = 720, 480, 120, 14
+"""The narrow ones fit a phone; the Gantt charts, which do not, are scrolled there."""
+
+LEAST_REM, MOST_REM = 0.046, 0.078
+"""For a unit of a plot's width: below the one letters are too small, beyond the other larger than the text around."""
+
+LETTER = 7.2
+"""More than the width of most letters."""
 DASHES = ("", "6 3", "2 2", "8 3 2 3")
 PATTERNS = {
     "compute": '<rect width="6" height="6" fill="currentColor" opacity=".75"/>',
@@ -13,7 +20,6 @@ PATTERNS = {
     "wait": '<circle cx="3" cy="3" r="1" fill="currentColor"/>',
     "idle": "",
 }
-MEANING = "compute: filled, communicate: slanted lines, io: level lines, wait: dots, idle: empty"
 MOST_POINTS = 400
 
 
@@ -24,8 +30,9 @@ def patterns() -> str:
     return (f'<svg width="0" height="0" style="position:absolute" aria-hidden="true"><defs>{inside}</defs></svg>\n')
 
 
-def _svg(height: float, title: str, inside: str) -> str:
-    return (f'<div class="plot"><svg viewBox="0 0 {WIDTH} {height:g}" role="img" font-size="11" fill="currentColor" '
+def _svg(height: float, title: str, inside: str, width: float = WIDTH) -> str:
+    return (f'<div class="plot"><svg viewBox="0 0 {width:g} {height:g}" role="img" font-size="11" fill="currentColor" '
+            f'style="min-width:{width * LEAST_REM:.1f}rem;max-width:{width * MOST_REM:.1f}rem" '
             f'font-family="system-ui, sans-serif"><title>{text(title)}</title>\n{inside}</svg></div>\n')
 
 
@@ -64,10 +71,47 @@ def gantt(title: str, lanes: list[tuple[str, list[tuple[float, float, str]]]]) -
     return _svg(bottom + 18, title, "".join(drawn))
 
 
+def legend() -> str:
+    """Local: what the patterns of the Gantt charts mean."""
+    drawn = []
+    for place, kind in enumerate(PATTERNS):
+        drawn.append(f'<rect x="{LEFT + place * 120}" y="2" width="26" height="{BAR}" fill="url(#kind-{kind})" '
+                     'stroke="currentColor" stroke-width=".6"/>\n')
+        drawn.append(_label(LEFT + place * 120 + 32, BAR - 1, kind))
+    return _svg(BAR + 6, "Patterns of the bars: filled is compute, slanted lines communicate, dots wait, level lines "
+                "io, empty idle", "".join(drawn))
+
+
+def arrows(title: str, links: list[tuple[str, str]]) -> str:
+    """Local: a graph of (from, to): the sources on the left, the targets on the right, each name once a side.
+
+    Targets stand at the mean height of their sources, so that few lines cross.
+    """
+    lefts = list(dict.fromkeys(left for left, _ in links))
+    heights: dict[str, list[int]] = {}
+    for left, right in links:
+        heights.setdefault(right, []).append(lefts.index(left))
+    rights = sorted(heights, key=lambda name: sum(heights[name]) / len(heights[name]))
+    middle = LETTER * max(map(len, lefts)) + 6
+    end = middle + 130
+    row, width = 22, end + 12 + LETTER * max(map(len, rights))
+    bottom = row * max(len(lefts), len(rights)) + 8
+    at = {0: {name: (place + .5) * bottom / len(lefts) for place, name in enumerate(lefts)},
+          1: {name: (place + .5) * bottom / len(rights) for place, name in enumerate(rights)}}
+    drawn = [_label(middle - 6, y + 4, name, "end") for name, y in at[0].items()]
+    drawn += [_label(end + 12, y + 4, name) for name, y in at[1].items()]
+    for left, right in links:
+        a, b = at[0][left], at[1][right]
+        drawn.append(f'<path d="M{middle} {a:.1f}C{middle + 60} {a:.1f} {end - 70} {b:.1f} {end - 6} {b:.1f}" '
+                     'fill="none" stroke="currentColor" opacity=".7"/>\n')
+    drawn += [f'<path d="M{end - 7} {y - 4:.1f}L{end + 2} {y:.1f}L{end - 7} {y + 4:.1f}z"/>\n' for y in at[1].values()]
+    return _svg(bottom, title, "".join(drawn), width)
+
+
 def bars(title: str, rows: list[tuple[str, float, str]], limit: float | None = None, limit_name: str = "") -> str:
     """Local: one bar for each (label, value, words beside it), and a line at the limit."""
     most = max([value for _, value, _ in rows] + [limit or 0.0]) or 1.0
-    scale = (WIDTH - LEFT - 150) / most
+    scale = (NARROW - LEFT - 110) / most
     drawn, bottom = [], 4 + len(rows) * (BAR + 6)
     for place, (name, value, words) in enumerate(rows):
         y = 4 + place * (BAR + 6)
@@ -78,7 +122,7 @@ def bars(title: str, rows: list[tuple[str, float, str]], limit: float | None = N
         x = LEFT + limit * scale
         drawn.append(f'<path d="M{x:.1f} 0V{bottom}" stroke="currentColor" stroke-dasharray="4 3"/>\n')
         drawn.append(_label(x, bottom + 12, limit_name, "end"))
-    return _svg(bottom + (18 if limit else 2), title, "".join(drawn))
+    return _svg(bottom + (18 if limit else 2), title, "".join(drawn), NARROW)
 
 
 def curves(title: str, across: list[float], lines: dict[str, list[float | None]], x_name: str) -> str:
@@ -86,7 +130,7 @@ def curves(title: str, across: list[float], lines: dict[str, list[float | None]]
     values = [value for line in lines.values() for value in line if value is not None and math.isfinite(value)]
     if not values or not across:
         return ""
-    height, right = 220, WIDTH - 130
+    height, right = 200, NARROW - 115
     top, low, last = max(values) or 1.0, min(0.0, *values), max(across) or 1.0
     drawn = []
     for value in ticks(top):
@@ -111,4 +155,4 @@ def curves(title: str, across: list[float], lines: dict[str, list[float | None]]
             y += 12
         taken.append(y)
         drawn.append(_label(right + 8, y, f"{name} {'- -' if dash else '—'}"))
-    return _svg(height, title, "".join(drawn))
+    return _svg(height, title, "".join(drawn), NARROW)

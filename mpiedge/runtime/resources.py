@@ -105,6 +105,15 @@ def _statistic(path: Path, name: str) -> int:
     return 0
 
 
+def swapped_bytes(files: Path = Path("/")) -> int:
+    """Local: what this host has moved to and from swap since it started, in bytes; 0 where it does not say."""
+    names = ("pswpin", "pswpout")
+    with contextlib.suppress(OSError, ValueError):
+        counts = dict(line.split() for line in (files / "proc/vmstat").read_text().splitlines())
+        return sum(int(counts[name]) for name in names if name in counts) * resource.getpagesize()
+    return 0
+
+
 def current_rss_bytes(sharing: int = 1) -> int:
     """Local: resident memory of this process now, in bytes; `sharing` ranks each count their part of shared memory.
 

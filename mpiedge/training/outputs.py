@@ -70,7 +70,9 @@ def summary(stage, layout: Layout, trainer: Trainer, quality: dict, began_s: flo
 
     Messages: a sum and a maximum.
     """
-    sums = stage.world.sum(np.array([time.process_time(), stage.world.bytes_sent], np.float64))
+    reduce = trainer.reduce
+    sums = stage.world.sum(np.array([time.process_time(), stage.world.bytes_sent, reduce.plain_bytes,
+                                     reduce.sent_bytes], np.float64))
     state, settings = trainer.state, layout.settings
     return {
         "model": settings.model,
@@ -88,9 +90,9 @@ def summary(stage, layout: Layout, trainer: Trainer, quality: dict, began_s: flo
         "weight_decay": settings.weight_decay,
         "dropout": settings.dropout,
         "partition": layout.method,
-        "compress": trainer.reduce.compressor.name,
+        "compress": reduce.compressor.name,
         "halo": stage.args.halo,
-        "exact": trainer.reduce.compressor.lossless and (stage.args.halo == "fp32" or not trainer.model.norm),
+        "exact": reduce.compressor.lossless and (stage.args.halo == "fp32" or not trainer.model.norm),
         "cut_edges": layout.cut_edges,
         "halo_copies": int(layout.rank_rows[:, 1].sum()),
         "epochs": state.epoch,
@@ -101,6 +103,8 @@ def summary(stage, layout: Layout, trainer: Trainer, quality: dict, began_s: flo
         "cpu_s": round(float(sums[0]), 3),
         "train_wall_s": round(sum(row[-2] for row in state.history), 3),
         "bytes_sent": int(sums[1]),
+        "gradient_bytes_plain": int(sums[2]),
+        "gradient_bytes_sent": int(sums[3]),
         "peak_rss_mb": round(stage.peak_bytes() / 1e6, 1),
     }
 

@@ -25,6 +25,7 @@ from mpiedge.store import decisions
 from mpiedge.store.access import Access
 from mpiedge.store.joint import forget_joint, write_joint
 from mpiedge.store.layout import MANIFEST, TIMINGS, TRACE
+from mpiedge.store.ledger import Ledger, left_by
 from mpiedge.store.parts import write_atomic
 from mpiedge.store.run import (
     choose_run,
@@ -97,6 +98,8 @@ class Stage:
                 self._append_timings(self.timings.local_rows())
             if self.world.is_root:
                 self.access.drop_scratch()
+                if not left_by(self.run, self.name):
+                    self.access.drop_unfinished()
         if self._lock:
             self._lock.close()
 
@@ -105,6 +108,8 @@ class Stage:
         heartbeat.check_fence(self.run)
         self._lock = lock_run(self.run)
         self.access.drop_scratch()
+        if not left_by(self.run, self.name):
+            self.access.drop_unfinished()
         drop_temporaries(self.run, self.name)
         if self._lock.tell() == 0:
             self._lock.write(to_csv([]))
@@ -114,6 +119,7 @@ class Stage:
     def _end(self, rows: list[dict], events: list[dict]) -> None:
         """Local, on rank 0."""
         self.access.drop_scratch()
+        self.access.drop_unfinished()
         self._append_timings(rows)
         if events:
             path = self.run / TRACE
@@ -127,6 +133,16 @@ class Stage:
         for host in (host for hosts in told for host in hosts if host["bytes"] > SWAPPED):
             decisions.append(self.run, stage=self.name, host=host["host"],
                              saw=f"swapped {resources.format_size(host['bytes'])} in and out", did="nothing")
+
+    def go_on(self, inputs: list[str | None]) -> None:
+        """Collective, after `plan`: from here on finished tasks are kept, and those of an earlier attempt count.
+
+        inputs: the user's files that shape the result, None for one that was not given. With other inputs or flags than
+        in the earlier attempt, and without one, the stage's folder is emptied.
+        """
+        self.queue.ledger = Ledger(self.world, self.access, self.name, self.args, [path for path in inputs if path])
+        if self.queue.ledger.resumed:
+            self.say("resume  an earlier attempt was not finished: what it has done is not done again")
 
     # -- what people read ----------------------------------------------------------------------------------------
 

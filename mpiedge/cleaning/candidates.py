@@ -128,7 +128,7 @@ def _search(stage, rows: GramRows, grams, bounded: bool, limits, sources, room) 
             message = {"counts": counts, "neighbours": neighbours}
             return message if single and bounded else {**message, "scores": scores}
 
-        results = stage.queue.run(tasks, work, name="candidates")
+        results = stage.queue.run(tasks, work, name="candidates", kept=f"candidates {first} {last} {documents}")
         del index, work
         found = [message for _, message in stage.queue.gather(results)]
         # Group by group, so that one list of neighbours is held, not one for each group. What is dropped early would be
@@ -210,7 +210,7 @@ def pair_cosines(stage, texts, values, a, b, grams: Grams) -> np.ndarray:
         return {"scale": np.concatenate(parts)}
 
     tasks = [(start,) for start in range(0, len(values), 4096)]
-    results = stage.queue.gather(stage.queue.run(tasks, measure, name="lengths"))
+    results = stage.queue.gather(stage.queue.run(tasks, measure, name="lengths", kept="lengths"))
     scales = np.concatenate([np.zeros(0), *(message["scale"] for _, message in results)])
 
     def work(task):
@@ -223,5 +223,5 @@ def pair_cosines(stage, texts, values, a, b, grams: Grams) -> np.ndarray:
         return {"cosine": np.concatenate(parts)}
 
     tasks = [(start,) for start in range(0, len(a), PAIR_BLOCK)]
-    results = stage.queue.gather(stage.queue.run(tasks, work, name="cosines"))
+    results = stage.queue.gather(stage.queue.run(tasks, work, name="cosines", kept="cosines"))
     return np.concatenate([np.zeros(0, np.int32), *(message["cosine"] for _, message in results)])

@@ -129,7 +129,7 @@ def cluster(stage, a, b, weight, cut: float, records: int, score, floor: float):
 
     tasks = [(number,) for number in range(len(batch) - 1)]
     pairs = size.astype(np.float64) * (size - 1) / 2
-    results = stage.queue.run(tasks, work, name="clusters",
+    results = stage.queue.run(tasks, work, name="clusters", kept="clusters",
                               cost=lambda task: float(pairs[batch[task[0]]:batch[task[0] + 1]].sum()))
     completed = []
     for (number,), message in stage.queue.gather(results):

@@ -59,18 +59,24 @@ def write_clean(stage, sources: list[Source], surveys: list[Survey], plans: list
                     for row, column, rule, value, confidence in impute.apply(fills[table], rows, names)]
         yield
         listed = sorted(((int(numbers[kept[place]]), *rest) for place, *rest in changes), key=lambda change: change[0])
+        tally = Tally()
         for row, key, rule, before, after, _ in listed:
-            tallies[table].add(row, key, rule, before, after)
+            tally.add(row, key, rule, before, after)
         stage.access.write_piece(changes_file(name), 3 * chunk + 2, csv_lines(listed))
         stage.access.write_piece(f"clean/{name}.clusters.csv", chunk,
                                  csv_lines(zip(numbers.tolist(), surveys[table].number_of(cluster).tolist())))
         stage.access.write_piece(f"clean/{name}.csv", chunk, csv_lines(zip(*rows)))
         yield
         typed = [formats.canonical(plan, values) for plan, values in zip(plans[table], rows)]
-        return stage.access.write_part(stage.name, name, chunk, to_arrays(columns[table], as_arrays(names, typed)))
+        part = stage.access.write_part(stage.name, name, chunk, to_arrays(columns[table], as_arrays(names, typed)))
+        return {"part": part, "tally": tally.to_message()}
+
+    def take(task, message):
+        tallies[task[0]].absorb(message["tally"])
+        return message["part"]
 
     tasks = [(table, chunk) for table, found in enumerate(resolutions) for chunk in range(len(found.table.chunk_rows))]
-    parts = stage.queue.gather(stage.queue.run(tasks, work, name="clean rows"))
+    parts = stage.queue.gather(stage.queue.run(tasks, work, name="clean rows", kept="rows", take=take))
     _write_pairs(stage, sources, surveys, resolutions)
     for tally in tallies:
         tally.merge(stage.world)

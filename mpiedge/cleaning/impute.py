@@ -114,12 +114,20 @@ class PairCounts:
 
     def merge(self, world) -> None:
         """Collective: afterwards every rank has the counts of all. Messages: this rank's counts to every rank."""
-        message = [[[key, value, number] for (key, value), number in counts.items()] for counts in self.counts]
+        message = self.to_message()
         self.counts = [Counter() for _ in self.pairs]
         for other in world.allgather(message):
-            for counts, entries in zip(self.counts, other):
-                for key, value, number in entries:
-                    counts[key, value] += number
+            self.absorb(other)
+
+    def to_message(self) -> list:
+        """All there is, for `absorb`."""
+        return [[[key, value, number] for (key, value), number in counts.items()] for counts in self.counts]
+
+    def absorb(self, message: list) -> None:
+        """Local: counts in what another one says."""
+        for counts, entries in zip(self.counts, message):
+            for key, value, number in entries:
+                counts[key, value] += number
 
     def lookup(self, pair: int) -> dict[str, tuple[str, float]]:
         """Determinant value -> (value, confidence) where at least two rows and nine in ten agree."""

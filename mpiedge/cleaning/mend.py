@@ -14,7 +14,7 @@ import numpy as np
 from mpiedge.cleaning import dependencies, typos
 from mpiedge.cleaning.changes import csv_lines
 from mpiedge.cleaning.types import ID_NAMES, ColumnPlan, words_of
-from mpiedge.cleaning.working import Tally, WorkingTable, changes_file, sample_rows, sampled_column
+from mpiedge.cleaning.working import Tally, WorkingTable, changes_file, mended_name, sample_rows, sampled_column
 from mpiedge.errors import InputError
 
 SAMPLE_BYTES = 8_000_000
@@ -87,7 +87,7 @@ def mend(stage, tables, plans: list[list[ColumnPlan]], steps, given: list[dict],
         found, source = known[table], tables[table]
         if found.says_nothing:
             stage.access.write_piece(changes_file(source.title), 3 * chunk + 1, b"")
-            return
+            return {"tally": [], "mended": False}
         cells = source.read(chunk)
         columns = [cells[column.name].tolist() for column in source.columns]
         yield
@@ -95,15 +95,25 @@ def mend(stage, tables, plans: list[list[ColumnPlan]], steps, given: list[dict],
         numbers = source.numbers(chunk)
         listed = [(int(numbers[row]), found.names[column], rule, before, after, confidence)
                   for row, column, rule, before, after, confidence in changes]
+        tally = Tally()
         for row, column, rule, before, after, _ in listed:
-            tallies[table].add(row, column, rule, before, after)
+            tally.add(row, column, rule, before, after)
         stage.access.write_piece(changes_file(source.title), 3 * chunk + 1, csv_lines(listed))
         yield
         if listed:
-            stage.access.write_part(stage.name, source.name, chunk, WorkingTable.arrays(columns))
+            stage.access.write_part(stage.access.unfinished, mended_name(source.name), chunk,
+                                    WorkingTable.arrays(columns))
+        return {"tally": tally.to_message(), "mended": bool(listed)}
+
+    def take(task, message):
+        tallies[task[0]].absorb(message["tally"])
+        return message["mended"]
 
     tasks = [(table, chunk) for table, source in enumerate(tables) for chunk in range(len(source.chunk_rows))]
-    stage.queue.run(tasks, work, name="cells judged")
+    done = stage.queue.run(tasks, work, name="cells judged", kept="cells", take=take)
+    for (table, chunk), is_mended in stage.queue.gather(done):
+        if is_mended:
+            tables[table].mended.add(chunk)
     for tally in tallies:
         tally.merge(stage.world)
     for found in known:  # the dictionaries have served; duplicates need the room
@@ -183,7 +193,8 @@ def _learn_typos(stage, known: Known, counts, plans, open_) -> None:
         return _pack(typos.find_repairs(known.values[place], counts[place], plans[place].kind == "text"))
 
     def gather(work, places) -> dict[int, typos.Repairs]:
-        done = stage.queue.gather(stage.queue.run([(place,) for place in places], work, name="values judged"))
+        done = stage.queue.gather(stage.queue.run([(place,) for place in places], work, name="values judged",
+                                                    kept="values"))
         return {task[0]: _unpack(result) for task, result in done if result["wrong"]}
 
     known.repairs = gather(work, [place for place in open_ if len(known.values[place]) > 2])
@@ -255,7 +266,7 @@ def _learn_rules(stage, known: Known, codes, counts, open_, measured: set[int], 
         return {"lhs": [rule.lhs for rule in rules], "used": used,
                 "excused": dependencies.excused([row for row, *_ in found], every, rhs)}
 
-    done = stage.queue.gather(stage.queue.run([(rhs,) for rhs in right], work, name="rules mined"))
+    done = stage.queue.gather(stage.queue.run([(rhs,) for rhs in right], work, name="rules mined", kept="rules"))
     for task, result in sorted(done, key=lambda pair: pair[0]):
         if result is not None:
             rhs = task[0]

@@ -81,7 +81,8 @@ def _partners(stage, vocabulary: list[str]):
         return {"pair": flat[:, :2].astype(np.int32), "strength": flat[:, 2].astype(np.float32)}
 
     tasks = [(start,) for start in range(0, len(vocabulary), TILE)]
-    results = [message for _, message in stage.queue.gather(stage.queue.run(tasks, work, name="words"))]
+    results = [message for _, message in stage.queue.gather(stage.queue.run(tasks, work, name="words",
+                                                                            kept="words"))]
     own = np.arange(len(vocabulary), dtype=np.int32)
     pair = np.concatenate([np.stack([own, own], axis=1), *(message["pair"] for message in results)])
     strength = np.concatenate([np.ones(len(own), np.float32), *(message["strength"] for message in results)])
@@ -139,7 +140,8 @@ def find(stage, records, rows, exhaustive: bool, review: float, told_by_numbers:
                 yield
             return np.concatenate(parts)
 
-        done = stage.queue.run([(start,) for start in range(0, len(a), PAIR_BLOCK)], work, name="comparisons")
+        done = stage.queue.run([(start,) for start in range(0, len(a), PAIR_BLOCK)], work, name="comparisons",
+                               kept="weights")
         weight = gather_pairs(stage, {start: part for (start,), part in done}, np.float32)
     with stage.phase("cluster"):
         found = _cluster(stage, a, b, weight, len(rows), scorer, review)

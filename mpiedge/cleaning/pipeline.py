@@ -133,11 +133,9 @@ def merge_rows(stage, tables, plans, surveys, args, answers):
 
 
 def write(stage, sources, surveys, plans, resolutions, fills, tallies, args) -> dict:
-    """Collective: writes the clean tables and drops the working ones; returns what was written and changed."""
+    """Collective: writes the clean tables; returns what was written and changed."""
     tables, files, more = write_clean(stage, sources, surveys, plans, resolutions, fills, args.keep_duplicates,
                                        tuple(args.steps) == ("structure",))
-    for source in sources:
-        stage.access.remove("clean", working.working_name(source.name))
     for tally, later in zip(tallies, more):
         tally.counts.update(later.counts)
         tally.examples.update(later.examples)

@@ -132,7 +132,7 @@ def read_records(stage, table, names: list[str], source_column: str | None):
                 message.update({f"source_{key}": array for key, array in _encode(cells[source_column], str).items()})
             return message
 
-        results = stage.queue.run(chunks, work, name="reading records")
+        results = stage.queue.run(chunks, work, name="reading records", kept=f"records {first} {step}")
         if first == 0:
             digests = [(int(starts[chunk]), message.pop("digest")) for (chunk,), message in results]
             if source_column is not None:

@@ -63,7 +63,8 @@ def compare_candidates(stage, comparison, rows, candidates) -> dict[int, np.ndar
         return {"levels": levels}
 
     tasks = [(start,) for start in range(0, len(candidates.a), PAIR_BLOCK)]
-    return {start: message["levels"] for (start,), message in stage.queue.run(tasks, work, name="comparisons")}
+    done = stage.queue.run(tasks, work, name="comparisons", kept="levels")
+    return {start: message["levels"] for (start,), message in done}
 
 
 def joined(levels: dict[int, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -11,6 +11,7 @@ from mpiedge.cleaning.types import ColumnSummary, mix
 SAMPLE_ROWS = 2048
 WIDEST_SAMPLED_CELL = 200
 COLUMNS_PER_SLICE = 4
+ZERO = np.zeros(1, dtype=np.int64)
 
 
 @dataclass
@@ -68,7 +69,7 @@ def survey(stage, sources: list[Source]) -> list[Survey]:
 
     def work(task):
         table, index = task
-        source, found = sources[table], mine[table]
+        source, found = sources[table], Survey([ColumnSummary() for _ in sources[table].structure.names], ZERO, ZERO)
         rows = source.rows(stage.access, index)
         yield
         columns = list(zip(*rows.cells)) or [()] * source.structure.width
@@ -76,16 +77,21 @@ def survey(stage, sources: list[Source]) -> list[Survey]:
             summary.add(cells)
             if number % COLUMNS_PER_SLICE == COLUMNS_PER_SLICE - 1:
                 yield
-        found.kept_rows[index], found.total_rows[index] = len(rows.cells), rows.total
-        found.rejects += len(rows.rejects)
-        found.repairs += len(rows.repairs)
-        _sample(found, index, rows.cells)
+        found.rejects, found.repairs = len(rows.rejects), len(rows.repairs)
+        found.sample = _sample(mine[table].sample, index, rows.cells)
         places = np.asarray(rows.places, dtype=np.int64)
         missing = np.setdiff1d(np.arange(rows.total), places)
-        return {"rejected": np.searchsorted(places, missing)}
+        return {"survey": found.to_message(), "rows": [len(rows.cells), rows.total],
+                "rejected": np.searchsorted(places, missing)}
+
+    def take(task, message):
+        table, index = task
+        mine[table].merge(Survey.from_message(message["survey"]))
+        mine[table].kept_rows[index], mine[table].total_rows[index] = message["rows"]
+        return {"rejected": message["rejected"]}
 
     tasks = [(table, index) for table, source in enumerate(sources) for index in range(len(source.ranges))]
-    done = stage.queue.run(tasks, work, name="rows surveyed")
+    done = stage.queue.run(tasks, work, name="rows surveyed", kept="survey", take=take)
     rejected = stage.queue.gather([(task, result) for task, result in done if len(result["rejected"])])
     result = [_empty(source) for source in sources]
     for message in stage.world.allgather([found.to_message() for found in mine]):
@@ -104,10 +110,10 @@ def _empty(source: Source) -> Survey:
                   np.zeros(ranges, dtype=np.int64))
 
 
-def _sample(found: Survey, index: int, rows: list[list[str]]) -> None:
+def _sample(known: list, index: int, rows: list[list[str]]) -> list[tuple[int, list[str]]]:
+    """The rows of a range that may be among the smallest keys of all, given some that are known."""
     keys = (mix(np.arange(len(rows), dtype=np.uint64) + np.uint64(index << 32)) >> np.uint64(1)).astype(np.int64)
-    limit = found.sample[-1][0] if len(found.sample) == SAMPLE_ROWS else np.iinfo(np.int64).max
-    chosen = [(int(keys[place]), [cell[:WIDEST_SAMPLED_CELL] for cell in rows[place]])
+    limit = known[-1][0] if len(known) == SAMPLE_ROWS else np.iinfo(np.int64).max
+    return [(int(keys[place]), [cell[:WIDEST_SAMPLED_CELL] for cell in rows[place]])
               for place in np.flatnonzero(keys < limit).tolist()]
-    found.sample = heapq.nsmallest(SAMPLE_ROWS, found.sample + chosen)
 

@@ -34,13 +34,21 @@ class Tally:
 
     def merge(self, world) -> None:
         """Collective: afterwards every rank has the counts of all."""
-        message = [[*key, number, self.examples[key]] for key, number in self.counts.items()]
+        message = self.to_message()
         self.counts, self.examples = Counter(), {}
         for other in world.allgather(message):
-            for column, rule, number, examples in other:
-                self.counts[column, rule] += number
-                known = self.examples.get((column, rule), [])
-                self.examples[column, rule] = sorted(known + [tuple(entry) for entry in examples])[:EXAMPLES]
+            self.absorb(other)
+
+    def to_message(self) -> list:
+        """All there is, for `absorb`."""
+        return [[*key, number, self.examples[key]] for key, number in self.counts.items()]
+
+    def absorb(self, message: list) -> None:
+        """Local: counts in what another tally says."""
+        for column, rule, number, examples in message:
+            self.counts[column, rule] += number
+            known = self.examples.get((column, rule), [])
+            self.examples[column, rule] = sorted(known + [tuple(entry) for entry in examples])[:EXAMPLES]
 
     def by_rule(self) -> dict[str, int]:
         """Rule -> changes, all columns together, sorted by rule."""
@@ -54,20 +62,23 @@ class WorkingTable:
     """A table whose chunks are kept as one string of bytes per column, cells divided by NUL (which no cell holds).
 
     Read like `store.tables.Table`; every column is text. title: the name of the table it works on. numbers: the
-    numbers in the input of a chunk's rows. text_bytes: about how much text it holds.
+    numbers in the input of a chunk's rows. text_bytes: about how much text it holds. mended: chunks of which there is a
+    second version that counts; the first stays, so that a later attempt finds all as it was written.
     """
 
-    def __init__(self, access, stage: str, name: str, columns: list[str], chunk_rows: list[int], *, title: str = "",
-                 numbers=None, text_bytes: int = 0):
+    def __init__(self, access, name: str, columns: list[str], chunk_rows: list[int], *, title: str = "", numbers=None,
+                 text_bytes: int = 0):
         self.title, self.numbers, self.text_bytes = title, numbers, text_bytes
         self.name, self.columns = name, [Column(column, "text") for column in columns]
         self.chunk_rows, self.rows = chunk_rows, sum(chunk_rows)
-        self._access, self._stage = access, stage
+        self.mended: set[int] = set()
+        self._access = access
         self._places = {column: place for place, column in enumerate(columns)}
 
     def read(self, chunk: int, columns: list[str] | None = None) -> dict[str, np.ndarray]:
         """Local: cells of one chunk as object arrays of str, "" = missing; belongs inside `queue.run`."""
-        part = self._access.read_part(self._stage, self.name, chunk)
+        name = mended_name(self.name) if chunk in self.mended else self.name
+        part = self._access.read_part(self._access.unfinished, name, chunk)
         text, ends = memoryview(np.ascontiguousarray(part["text"])), part["ends"].tolist()
         names = [column.name for column in self.columns] if columns is None else columns
         cells = {}
@@ -153,21 +164,27 @@ def write_working(stage, sources: list[Source], surveys: list[Survey], plans: li
                         for row, rule, before, after, confidence in found]
             if place % COLUMNS_PER_SLICE == COLUMNS_PER_SLICE - 1:
                 yield
+        tally, count = Tally(), PairCounts(pairs[table])
         for row, column, rule, before, after, _ in changes:
-            tallies[table].add(row, column, rule, before, after)
-        counts[table].add(columns)
+            tally.add(row, column, rule, before, after)
+        count.add(columns)
         changes.sort(key=lambda change: change[0])
         stage.access.write_piece(changes_file(source.name), 3 * index, csv_lines(changes))
         stage.access.write_piece(rejects_file(source.name), index, csv_lines(rows.rejects))
         yield
-        stage.access.write_part(stage.name, working_name(source.name), index, WorkingTable.arrays(columns))
+        stage.access.write_part(stage.access.unfinished, working_name(source.name), index, WorkingTable.arrays(columns))
+        return {"tally": tally.to_message(), "pairs": count.to_message()}
+
+    def take(task, message):
+        tallies[task[0]].absorb(message["tally"])
+        counts[task[0]].absorb(message["pairs"])
 
     tasks = [(table, index) for table, source in enumerate(sources) for index in range(len(source.ranges))]
-    stage.queue.run(tasks, work, name="formats put right")
+    stage.queue.run(tasks, work, name="formats put right", kept="formats", take=take)
     for tally, count in zip(tallies, counts):
         tally.merge(stage.world)
         count.merge(stage.world)
-    tables = [WorkingTable(stage.access, stage.name, working_name(source.name), source.structure.names,
+    tables = [WorkingTable(stage.access, working_name(source.name), source.structure.names,
                            survey.kept_rows.tolist(), title=source.name, numbers=_numbers(survey),
                            text_bytes=source.file.size) for source, survey in zip(sources, surveys)]
     return tables, tallies, counts
@@ -182,6 +199,11 @@ def _numbers(survey: Survey):
 def working_name(table: str) -> str:
     """The name of the working table of a table."""
     return f"{table}.working"
+
+
+def mended_name(working: str) -> str:
+    """The name under which the chunks of a working table lie that were mended."""
+    return f"{working}.mended"
 
 
 def as_arrays(names: list[str], columns: list[list[str]]) -> dict[str, np.ndarray]:

@@ -18,7 +18,8 @@ follow. Keys are never changed. Without tables, the demo data is cleaned.
 
 Written to RUN/clean, for each table: TABLE.csv (clean), TABLE.changes.csv (every changed cell), TABLE.rejects.csv,
 TABLE.clusters.csv and TABLE.pairs.csv (duplicates); besides plan.toml (what was decided; --plan does it
-again, edited or not) and summary.json."""
+again, edited or not) and summary.json. A clean that was stopped goes on from its finished tasks when the same line is
+run again."""
 
 EXAMPLES = """\
 mpiedge-clean people.csv --run results/people
@@ -88,7 +89,7 @@ def run(args, world):
             report.memory(stage, budget)
         else:
             stage.plan(**budget)
-            stage.access.remove("clean")
+            stage.go_on([*paths, args.plan, args.rules, args.labels])
         with stage.phase("survey"):
             surveys, plans = pipeline.look(stage, sources, args, plan)
         if args.dry_run:

@@ -39,6 +39,7 @@ class Queue:
         self.world, self.mail, self.timings, self._progress = world, mail, timings, progress
         self.speeds = np.ones(world.size)
         self.tasks_done = self.tasks_stolen = self.steal_requests = 0
+        self.ledger = None  # a store.ledger.Ledger where the stage goes on from earlier attempts
         self._run_number = 0
         self._tasks: deque = deque()
         self._move_s = FIRST_MOVE_S
@@ -55,17 +56,27 @@ class Queue:
 
     # ---- running -------------------------------------------------------------------------------------------------
 
-    def run(self, tasks, work, *, cost=None, split=None, steal=True, name="tasks") -> list:
+    def run(self, tasks, work, *, cost=None, split=None, steal=True, name="tasks", kept=None, take=None) -> list:
         """Collective: computes all tasks; returns this rank's (task, result) pairs, unsorted.
 
         tasks: distinct tuples of ints of one length, the same list on every rank. work(task) returns the result, or is
         a generator that yields every 50-100 ms of compute (None, or a list of child tasks for this rank's queue) and
         returns the result. cost(task): its weight, 1 by default; zero and negative count as very small. split(task)
         returns two tasks that replace it, or None: lets a rank with one large waiting task share it.
-        steal=False computes the first share only (for comparison).
+        steal=False computes the first share only (for comparison). kept: a name under which the ledger keeps the
+        results, which are messages, of tasks without children that say and write all they bring about; a later attempt
+        computes the other tasks only. take(task, result): called on the rank that has a result, computed or recalled;
+        what it returns is the result.
         """
         cost = cost or _one
         tasks = [tuple(task) for task in tasks]
+        take = take or _same
+        call, finished, recalled = None, (), ()
+        if kept is not None and self.ledger is not None:
+            call = self.ledger.name_call(kept)
+            finished, recalled = self.ledger.recall(call, tasks)
+            tasks = [task for task in tasks if task not in finished]
+        results = [(task, take(task, result)) for task, result in recalled]
         shares = share(np.array([_weight(cost(task)) for task in tasks]), self.speeds)
         self._run_number += 1
         run = self._run = _Run(self.world.size, tasks, cost, split)
@@ -75,7 +86,6 @@ class Queue:
         if self._progress and self.world.is_root:
             run.bar = self._progress(len(tasks), name)
         waves = _Waves(self.world, self.mail.comm)
-        results = []
         self._running = True
         while self._tasks or self._find_work(run, waves, steal):
             task = self._tasks.popleft()
@@ -83,7 +93,10 @@ class Queue:
             run.load -= run.running
             self.mail.poll()
             started = time.perf_counter()
-            results.append((task, self._compute(run, work, task)))
+            result = self._compute(run, work, task)
+            if call:
+                self.ledger.note(call, task, result)
+            results.append((task, take(task, result)))
             run.busy_s += time.perf_counter() - started
             run.finish(task)
             self._tell(run)
@@ -361,6 +374,10 @@ def share(weights: np.ndarray, speeds: np.ndarray) -> np.ndarray:
 
 def _one(task) -> float:
     return 1.0
+
+
+def _same(task, result):
+    return result
 
 
 def _weight(cost) -> float:

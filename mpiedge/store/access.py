@@ -10,6 +10,7 @@ Collective ones.
 
 import contextlib
 import gzip
+import hashlib
 import os
 import re
 import secrets
@@ -21,10 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mpiedge.errors import EnvironmentProblem, InputError, StoreError, UsageError
+from mpiedge.errors import InputError, StoreError, UsageError
 from mpiedge.runtime.root import on_root
-from mpiedge.store.layout import part_file
-from mpiedge.store.parts import build_image, describe, read_image, sync_folder, write_atomic
+from mpiedge.store.layout import UNFINISHED, part_file
+from mpiedge.store.parts import build_image, describe, no_room, read_image, sync_folder, write_atomic
 from mpiedge.store.run import open_input, read_text_file
 
 COPY_BYTES = 1 << 20
@@ -47,7 +48,8 @@ class InputFile:
 class Access:
     """Reads and writes the run folder `run` on behalf of this rank.
 
-    scratch: a folder of this run that rank 0 sees; scratch_here: one that this rank sees.
+    scratch: a folder of this run that rank 0 sees; scratch_here: one that this rank sees. unfinished, written: see
+    store/ledger.py.
     """
 
     def __init__(self, world, mail, run: Path, scratch: str | None = None):
@@ -57,7 +59,9 @@ class Access:
         self.mode = self._find_mode()
         self.sees_run = self.mode == "shared" or world.is_root
         self.scratch_here = self.scratch if self.sees_run else Path(scratch or tempfile.gettempdir())
-        for kind in ("bytes", "part", "write"):
+        self.unfinished = UNFINISHED  # where working parts and pieces lie, in the run folder
+        self.written: list[tuple[str, int, str]] | None = None  # a list: path, bytes and SHA-256 of what is written
+        for kind in ("bytes", "part", "write", "append"):
             mail.handle(f"access.{kind}", getattr(self, f"_serve_{kind}"))
 
     def _own_scratch(self, folder: str) -> Path:
@@ -129,8 +133,7 @@ class Access:
                                          "Unpack it yourself if you trust it")
                     file.write(block)
         except OSError as error:
-            raise EnvironmentProblem(target, error.strerror or str(error),
-                                     "Free space or choose another folder with --scratch") from error
+            raise no_room(target, written, error, "--scratch") from error
         if written == 0:
             raise InputError(path, "the file is empty", "Give a CSV with a header line and rows")
         return {"path": str(target), "size": written, "modified_ns": target.stat().st_mtime_ns}
@@ -143,9 +146,14 @@ class Access:
             raise InputError(path, f"cannot be unpacked ({error})", "Check the gzip file with gzip -t") from error
 
     def drop_scratch(self) -> None:
-        """Local, on a rank that sees the run: removes what was unpacked or written in pieces."""
+        """Local, on a rank that sees the run: removes what was unpacked."""
         for folder in {self.scratch, self.run / ".scratch"}:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def drop_unfinished(self) -> None:
+        """Local, on a rank that sees the run: removes working parts, pieces, and what a next attempt would go on from.
+        """
+        shutil.rmtree(self.run / UNFINISHED, ignore_errors=True)
 
     def visible_everywhere(self, path: str, size: int) -> bool:
         """Collective: whether every rank can open a file of rank 0 itself."""
@@ -195,9 +203,27 @@ class Access:
         self._write(self._piece(relative, index), data, durable=False)
 
     def _piece(self, relative: str, index: int) -> str:
-        return f".scratch/{relative}/{index:06d}"
+        return f"{self.unfinished}/{relative}/{index:06d}"
+
+    def append(self, relative: str, data: bytes) -> None:
+        """Local: adds to the end of a file of this rank; served, without waiting for rank 0."""
+        if self.sees_run:
+            self._add(relative, data)
+        else:
+            self.mail.send(0, "access.append", {"path": relative, "data": np.frombuffer(data, dtype=np.uint8)})
+
+    def _add(self, relative: str, data: bytes) -> None:
+        path = self.run / relative
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "ab") as file:
+                file.write(data)
+        except OSError as error:
+            raise no_room(path, len(data), error) from error
 
     def _write(self, relative: str, data: bytes, durable: bool = True) -> None:
+        if self.written is not None:
+            self.written.append((relative, len(data), hashlib.sha256(data).hexdigest()))
         if self.sees_run:
             write_atomic(self.run / relative, data, durable)
         else:
@@ -216,6 +242,9 @@ class Access:
         except OSError as error:
             raise StoreError(self.run / message["path"], f"cannot be read ({error.strerror})",
                              "Run the stage that wrote it again") from error
+
+    def _serve_append(self, source: int, message: dict) -> None:
+        self._add(message["path"], np.asarray(message["data"], dtype=np.uint8).tobytes())
 
     def _serve_write(self, source: int, message: dict) -> dict:
         data = np.asarray(message["data"], dtype=np.uint8).tobytes()
@@ -241,10 +270,11 @@ class Access:
                 os.replace(temporary, target)
                 sync_folder(target.parent)
             except OSError as error:
-                temporary.unlink(missing_ok=True)
-                raise EnvironmentProblem(target, error.strerror or str(error),
-                                         "Free space or choose another --run folder") from error
-            shutil.rmtree(self.run / f".scratch/{relative}", ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+                size = sum((self.run / self._piece(relative, index)).stat().st_size for index in range(count))
+                raise no_room(target, len(head) + size, error) from error
+
         on_root(self.world, join)
 
     def write_text(self, relative: str, text: str) -> None:

@@ -10,6 +10,8 @@ JOINT_FILE = "store.h5"
 RUN_FILE = "run.json"
 TIMINGS = "timings.csv"
 TRACE = "trace.json"
+UNFINISHED = ".unfinished"
+"""Folder of what a stage has done and not committed, see store/ledger.py."""
 KINDS = ("text", "integer", "decimal", "date", "boolean")
 TEXT_KINDS = ("text", "date", "boolean")
 WIDEST_FIXED_TEXT = 1024

@@ -94,8 +94,13 @@ def write_atomic(path: Path, data: bytes, durable: bool = True) -> None:
             temporary.unlink(missing_ok=True)
         if not isinstance(error, OSError):
             raise
-        cause = error.strerror or str(error)
-        raise EnvironmentProblem(path, cause, "Free space or choose another --run folder") from error
+        raise no_room(path, len(data), error) from error
+
+
+def no_room(path: Path, size: int, error: OSError, flag: str = "--run") -> EnvironmentProblem:
+    """The error of a file of `size` bytes that could not be written."""
+    cause = f"{size:,} bytes could not be written ({error.strerror or error})"
+    return EnvironmentProblem(path, cause, f"Free space or choose another folder with {flag}")
 
 
 def sync_folder(folder: Path) -> None:

@@ -5,13 +5,18 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mpiedge.cleaning import reading
 from mpiedge.commands import clean
 from mpiedge.demo.generate import write_demo
+from mpiedge.errors import Stopped
 from mpiedge.runtime.root import on_root
 from mpiedge.runtime.world import World
+from mpiedge.stage import Stage
+from mpiedge.store.layout import UNFINISHED
+from mpiedge.store.ledger import PREFIX, Ledger
 
 ROWS, BLOCK_BYTES = 300, 8192
 
@@ -62,13 +67,38 @@ def test_same_bytes_as_one_rank(world, demo, alone, shared_tmp_path, monkeypatch
     assert len([name for name in found if name.startswith("part-papers-")]) > 4
 
 
-def test_rows_add_up_and_references_follow(world, demo, shared_tmp_path, monkeypatch):
-    """Rows in = rows out + merged + rejected, and every citation names a paper that is still there."""
-    monkeypatch.setattr(reading, "BLOCK_BYTES", BLOCK_BYTES)
-    run(world, demo, shared_tmp_path)
-    world.barrier()
+@pytest.fixture(scope="module")
+def finished_later(world, demo, tmp_path_factory):
+    """A run folder whose stage was cut off before the end, with a record altered and a piece lost, and was run again:
+    exactly what was missing has been computed anew."""
+    folder = Path(on_root(world, lambda: str(tmp_path_factory.mktemp("cut"))))
+    computed = []
+    note = Ledger.note
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MPIEDGE_ACCESS", "served" if world.size == 3 else "shared")
+        patch.setattr(reading, "BLOCK_BYTES", BLOCK_BYTES)
+        patch.setattr(Ledger, "note", lambda ledger, *rest: computed.append(rest[:2]) or note(ledger, *rest))
+        with pytest.MonkeyPatch.context() as cut:
+            cut.setattr(Stage, "commit", stop)
+            with pytest.raises(Stopped):
+                run(world, demo, folder)
+        every = int(world.sum(np.array([len(computed)]))[0])
+        computed.clear()
+        kept = on_root(world, lambda: damage(folder / UNFINISHED))
+        run(world, demo, folder)
+        assert int(world.sum(np.array([len(computed)]))[0]) == every - kept
+    return folder
 
-    clean_folder = shared_tmp_path / "clean"
+
+def test_a_next_attempt_does_the_rest(world, alone, finished_later):
+    """After an attempt that was cut off and its continuation every byte is that of one undisturbed rank."""
+    assert on_root(world, lambda: digests(finished_later)) == alone
+    assert on_root(world, lambda: (finished_later / UNFINISHED).exists()) is False
+
+
+def test_rows_add_up_and_references_follow(world, demo, finished_later):
+    """Rows in = rows out + merged + rejected, and every citation names a paper that is still there."""
+    clean_folder = finished_later / "clean"
 
     def read(path: Path) -> list[dict]:
         with open(path, encoding="utf-8", newline="") as file:
@@ -85,3 +115,32 @@ def test_rows_add_up_and_references_follow(world, demo, shared_tmp_path, monkeyp
         return sorted(truth ^ {row["line"] for row in read(clean_folder / "papers.rejects.csv")})
 
     assert on_root(world, check) == []
+
+
+def stop(*_, **__):
+    """Raises, on every rank, what ends a job without a commit."""
+    error = Stopped("test", "is cut off here")
+    error.everywhere = True
+    raise error
+
+
+def damage(folder: Path) -> int:
+    """Cuts every file of records in the middle of one, alters a record, removes a piece; how many records stay."""
+    stay = 0
+    for number, path in enumerate(sorted(folder.glob("*/*.records"))):
+        data, starts, heads = path.read_bytes(), [0], []
+        while starts[-1] < len(data):
+            head, body, _ = PREFIX.unpack_from(data, starts[-1])
+            first = starts[-1] + PREFIX.size
+            heads.append(data[first : first + head])
+            starts.append(first + head + body)
+        whole = len(heads) * 3 // 4
+        cut = bytearray(data[: starts[whole] + 50])
+        good = [b"papers.changes.csv/000000" not in head for head in heads[:whole]]
+        if number == 0:
+            cut[starts[whole // 2] - 1] ^= 1
+            good[whole // 2 - 1] = False
+        path.write_bytes(cut)
+        stay += sum(good)
+    next(folder.glob("*/clean/papers.changes.csv/000000")).unlink()
+    return stay

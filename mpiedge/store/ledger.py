@@ -1,0 +1,177 @@
+"""What an unfinished stage has done so far, so that its next attempt goes on from there instead of beginning anew.
+
+    RUN/.unfinished/index.json      what the stage was started with (as a digest), and its attempts
+    RUN/.unfinished/DIGEST/         working parts, pieces of text files, and one file of records per attempt and rank
+
+A record holds the result of one finished task and the checksums of the files the task wrote, and has a checksum itself.
+A record counts when that agrees, and all its files are there as they were written; else the task is computed again.
+
+Fencing. An attempt begins by sealing those before it: rank 0 notes how long their files are at this moment, and nobody
+reads beyond. So a rank that was given up and wakes can add nothing to what counts: its records come too late, and the
+files it writes lie in a folder whose name says what they were made from, so they are the same whoever writes them.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from mpiedge import __version__
+from mpiedge.runtime import heartbeat
+from mpiedge.runtime.root import on_root
+from mpiedge.runtime.wire import WireError, pack, unpack
+from mpiedge.store.layout import UNFINISHED
+from mpiedge.store.run import write_json
+
+INDEX = f"{UNFINISHED}/index.json"
+PREFIX = struct.Struct("<IQ32s")
+"""Of a record: bytes of the head (JSON: key, task, files), bytes of the packed result, SHA-256 of both."""
+LARGEST_HEAD = 1 << 20
+SHAPE_NOTHING = frozenset(("run", "memory", "threads", "scratch", "progress", "trace", "verbose", "quiet", "dry_run"))
+
+
+@dataclass(frozen=True)
+class Record:
+    """Where in a file of records the result of a task lies, and which files the task wrote: (path, bytes, SHA-256)."""
+
+    path: str
+    start: int
+    head_bytes: int
+    body_bytes: int
+    checksum: bytes
+    files: tuple[tuple[str, int, str], ...]
+
+
+class Ledger:
+    """The finished tasks of one stage: those of earlier attempts are recalled, those of this one are noted.
+
+    resumed: whether earlier attempts left something.
+    """
+
+    def __init__(self, world, access, stage: str, args, inputs: list[str]):
+        """Collective: goes on from an earlier attempt with the same flags and the same inputs, else begins anew.
+
+        inputs: paths of the user's files, which rank 0 sees; they are the same while size and times of change are.
+        """
+        self._world, self._access = world, access
+        self._calls: dict[str, int] = {}
+        found = on_root(world, lambda: _begin(access.run, stage, args, inputs))
+        self.resumed = found["resumed"]
+        access.unfinished = f"{UNFINISHED}/{found['digest'][:16]}"
+        access.written = []
+        self._own = f"{access.unfinished}/{found['attempt']}-{world.rank}.records"
+        self._records: dict[str, dict[tuple, Record]] = {}
+        for name, size in found["sealed"].items() if access.sees_run else ():
+            self._scan(f"{access.unfinished}/{name}", size)
+
+    def name_call(self, key: str) -> str:
+        """Local: tells repeated runs with one key apart: they come in the same order in every attempt."""
+        self._calls[key] = self._calls.get(key, 0) + 1
+        return f"{key} {self._calls[key]}"
+
+    def recall(self, call: str, tasks: list[tuple]) -> tuple[set[tuple], list[tuple]]:
+        """Collective: which of the tasks are finished, and the (task, result) that this rank has in its care.
+
+        Shared: each rank checks and takes an equal part of the finished tasks; served: rank 0 takes all.
+        """
+        self._access.written = []
+        if not self.resumed:
+            return set(), []
+        known = self._records.pop(call, {})
+        wanted = [task for task in tasks if task in known]
+        if self._access.mode == "shared":
+            wanted = wanted[self._world.rank :: self._world.size]
+        mine = [(task, result) for task in wanted for result in self._read(known[task])]
+        numbers = {task: number for number, task in enumerate(tasks)}
+        own = np.array([numbers[task] for task, _ in mine], np.int64)
+        found = np.concatenate([message["found"] for message in self._world.allgather({"found": own})])
+        return {tasks[number] for number in found.tolist()}, mine
+
+    def note(self, call: str, task: tuple, result) -> None:
+        """Local, when a task is finished: its result, for attempts to come."""
+        files, self._access.written = self._access.written, []
+        head = json.dumps([call, task, files], separators=(",", ":")).encode()
+        body = pack(result).tobytes()
+        checksum = hashlib.sha256(head + body).digest()
+        self._access.append(self._own, PREFIX.pack(len(head), len(body), checksum) + head + body)
+
+    def _scan(self, path: str, size: int) -> None:
+        """Local: learns where the records of a file are; ends at the first that is cut or cannot be read."""
+        try:
+            with open(self._access.run / path, "rb") as file:
+                start = 0
+                while start + PREFIX.size <= size:
+                    head_bytes, body_bytes, checksum = PREFIX.unpack(file.read(PREFIX.size))
+                    start += PREFIX.size
+                    if head_bytes > LARGEST_HEAD or start + head_bytes + body_bytes > size:
+                        return
+                    call, task, files = json.loads(file.read(head_bytes))
+                    files = tuple((str(name), int(length), str(mark)) for name, length, mark in files)
+                    record = Record(path, start, head_bytes, body_bytes, checksum, files)
+                    self._records.setdefault(call, {})[tuple(task)] = record
+                    start += head_bytes + body_bytes
+                    file.seek(start)
+        except (OSError, ValueError, TypeError, struct.error):
+            return
+
+    def _read(self, record: Record) -> list:
+        """Local: [result], or [] when the record or a file of the task is not as it was written."""
+        try:
+            with open(self._access.run / record.path, "rb") as file:
+                file.seek(record.start)
+                data = file.read(record.head_bytes + record.body_bytes)
+            if hashlib.sha256(data).digest() != record.checksum:
+                return []
+            for name, length, checksum in record.files:
+                content = (self._access.run / name).read_bytes()
+                if len(content) != length or hashlib.sha256(content).hexdigest() != checksum:
+                    return []
+            return [unpack(bytearray(data[record.head_bytes :]))]
+        except (OSError, WireError):
+            return []
+
+
+def _begin(run, stage: str, args, inputs: list[str]) -> dict:
+    """Local, on rank 0: seals the attempts before this one, or clears what they left when it was of other work."""
+    digest = _digest(stage, args, inputs)
+    attempts: dict = {}
+    try:
+        index = json.loads((run / INDEX).read_bytes())
+        if index["digest"] == digest:
+            attempts = dict(index["attempts"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    folder = run / UNFINISHED / digest[:16]
+    if not attempts:
+        shutil.rmtree(run / UNFINISHED, ignore_errors=True)
+        shutil.rmtree(run / stage, ignore_errors=True)
+    for name, sizes in attempts.items():
+        if sizes is None:
+            attempts[name] = {path.name: path.stat().st_size for path in sorted(folder.glob(f"{name}-*.records"))}
+    attempt = heartbeat.job() or secrets.token_hex(6)
+    write_json(run / INDEX, {"stage": stage, "digest": digest, "attempts": {**attempts, attempt: None}})
+    sealed = {name: size for sizes in attempts.values() for name, size in sizes.items()}
+    return {"digest": digest, "attempt": attempt, "sealed": sealed, "resumed": bool(attempts)}
+
+
+def _digest(stage: str, args, inputs: list[str]) -> str:
+    """Local: what must agree for the work of an earlier attempt to count."""
+    flags = {name: value for name, value in sorted(vars(args).items()) if name not in SHAPE_NOTHING}
+    found = {}
+    for path in inputs:
+        about = os.stat(path)
+        found[path] = [about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns]
+    return hashlib.sha256(json.dumps([__version__, stage, flags, found], default=str).encode()).hexdigest()
+
+
+def left_by(run, stage: str) -> bool:
+    """Local: whether an unfinished attempt of this stage has left something to go on from."""
+    try:
+        return json.loads((run / INDEX).read_bytes())["stage"] == stage
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

@@ -1,5 +1,6 @@
-"""The environment of the programs under test."""
+"""The environment of the programs under test, and the maker of their pages."""
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -26,3 +27,11 @@ def launch_environment(changes: dict[str, str] | None = None) -> dict[str, str]:
     kept["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), kept.get("PATH", "")))
     kept["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROJECT), kept.get("PYTHONPATH"))))
     return {**kept, **QUIET_MPI, **(changes or {})}
+
+
+def load_pages():
+    """docs/pages.py as a module."""
+    spec = importlib.util.spec_from_file_location("pages", PROJECT / "docs/pages.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,39 +1,18 @@
 """The documentation says what the programs are: pages from the parsers, command lines that parse, links that lead."""
 
-import importlib.util
 import re
 import shlex
 from pathlib import Path
 
 import pytest
+from launching import load_pages
 
 ROOT = Path(__file__).parent.parent
 GUIDES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PROMPTS = ("$ ", "# ")
 
 
-def load_pages():
-    """docs/pages.py as a module."""
-    spec = importlib.util.spec_from_file_location("pages", ROOT / "docs/pages.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 pages = load_pages()
-
-
-@pytest.mark.parametrize("program", pages.programs())
-def test_pages_are_those_of_the_parsers(program):
-    """docs/programs has a page for each program, as `make docs` writes it now."""
-    written = (ROOT / f"docs/programs/mpiedge-{program}.md").read_text("utf-8")
-    assert written == pages.page(program), "run `make docs`"
-
-
-def test_no_page_without_program():
-    """A program that is gone leaves no page."""
-    assert sorted(path.stem for path in (ROOT / "docs/programs").iterdir()) == sorted(
-        f"mpiedge-{program}" for program in pages.programs())
 
 
 def command_lines(path):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from launching import load_pages
 
 ROOT = Path(__file__).parent.parent
 PROGRAMS = re.findall(r'"(\w+)"', re.search(r"programs = \((.+?)\)", (ROOT / "setup.py").read_text())[1])
@@ -72,6 +73,19 @@ def test_manual_names_every_flag(program):
     assert documented - common_flags() == flags(program) - common_flags()
     titles = re.findall(r"^### (.+)$", page, re.M)
     assert titles == ["SYNOPSIS", "OPTIONS", "FILES", "EXIT CODES", "EXAMPLES"]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_pages_are_those_of_the_parsers(program):
+    """docs/programs has a page for each program, as `make docs` writes it now."""
+    written = (ROOT / f"docs/programs/mpiedge-{program}.md").read_text("utf-8")
+    assert written == load_pages().page(program), "run `make docs` (python docs/pages.py)"
+
+
+def test_no_page_without_program():
+    """A program that is gone leaves no page."""
+    assert sorted(path.stem for path in (ROOT / "docs/programs").iterdir()) == sorted(
+        f"mpiedge-{program}" for program in PROGRAMS)
 
 
 def test_manual_names_the_common_flags():

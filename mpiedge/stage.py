@@ -21,7 +21,7 @@ from mpiedge.runtime.queue import Queue
 from mpiedge.runtime.root import on_root
 from mpiedge.runtime.telemetry import Timings, to_csv
 from mpiedge.runtime.trace import Trace, join
-from mpiedge.store import decisions
+from mpiedge.store import decisions, host_profile
 from mpiedge.store.access import Access
 from mpiedge.store.joint import forget_joint, write_joint
 from mpiedge.store.layout import MANIFEST, TIMINGS, TRACE
@@ -85,6 +85,9 @@ class Stage:
                  "mpiedge": __version__, "python": platform.python_version(), "numpy": np.__version__,
                  "h5py": h5py.__version__, "mpi": library}
         on_root(self.world, lambda: self._begin(about))
+        speeds = on_root(self.world, lambda: host_profile.speeds(self.run, hosts))
+        if speeds:  # of mpiedge-doctor; without it the queue learns them in its first run
+            self.queue.speeds[:] = speeds
         return self
 
     def __exit__(self, kind, error, trace) -> None:

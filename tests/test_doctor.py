@@ -2,12 +2,12 @@
 
 import copy
 import json
-from pathlib import Path
 
 import pytest
 
+from mpiedge.store import host_profile
 from mpiedge.supervise import host_facts
-from mpiedge.supervise.doctor import BREAKS, NOTES, WARNS, examine
+from mpiedge.supervise.doctor import BREAKS, NOTES, WARNS, examine, profile
 
 HEALTHY = {
     "machine": "aarch64", "processor": "Pi", "library": "Open MPI v5.0.11", "launcher": "Open MPI 5.0.11", "torch": "",
@@ -103,7 +103,9 @@ def test_facts_of_a_raspberry_pi(tmp_path):
 
 def test_two_ranks(mpirun, tmp_path):
     """Under mpirun: facts, a measured link, a shared folder; nothing is left in it."""
-    done = mpirun(2, "python", "-m", "mpiedge.commands.doctor", "--json", "--run", tmp_path)
+    run = tmp_path / "run"
+    run.mkdir()
+    done = mpirun(2, "python", "-m", "mpiedge.commands.doctor", "--json", "--run", run)
     found = json.loads(done.stdout)
     broken = [finding for finding in found["findings"] if finding["level"] == "break"]
     assert done.returncode == (3 if broken else 0), done.stderr
@@ -111,4 +113,39 @@ def test_two_ranks(mpirun, tmp_path):
     assert found["job"]["sees"] == [True, True] and len(found["job"]["speeds"]) == 2
     link = found["job"]["links"][0]
     assert 0 < link["latency_s"] < 1 and link["bytes_per_s"] > 1e6 and abs(link["clock_s"]) < 1
-    assert list(Path(tmp_path).iterdir()) == []
+    assert list(run.iterdir()) == []
+    kept = json.loads((tmp_path / "hosts.json").read_text())[found["hosts"][0]["host"]]
+    assert kept["ranks"] == 2 and kept["speed"] > 0 and kept["bytes_per_s"] == link["bytes_per_s"]
+
+
+def test_profile_of_the_hosts(tmp_path):
+    """hosts.json keeps speeds by host, newer ones replace older; ranks get theirs with mean 1, if all are known."""
+    run = tmp_path / "run"
+    assert host_profile.speeds(run, ["pi4-0"]) is None
+    hosts, job = cluster()
+    job["speeds"][2]["speed"] = job["speeds"][3]["speed"] = 300.0
+    host_profile.update(run, {"old": {"speed": 7.0}, "pi4-0": {"speed": 1.0}})
+    host_profile.update(run, profile(hosts, job))
+    assert host_profile.read(run)["pi4-1"] | {"latency_s": 0} == {
+        "speed": 300.0, "ranks": 2, "cores": 4, "machine": "aarch64", "memory_bytes": 4e9, "latency_s": 0,
+        "bytes_per_s": 1e8}
+    assert host_profile.speeds(run, ["pi4-0", "pi4-0", "pi4-1", "pi4-1"]) == [0.5, 0.5, 1.5, 1.5]
+    assert host_profile.speeds(run, ["pi4-0", "new"]) is None
+    for damaged in ('{"pi4-0": {"speed": -1}}', '{"pi4-0": {"speed": "x"}}', '{"pi4-0": 3}', "[", "[1]"):
+        host_profile.path(run).write_text(damaged)
+        assert host_profile.speeds(run, ["pi4-0"]) is None
+
+
+def test_a_stage_starts_from_the_profile(tmp_path, world, monkeypatch):
+    """The queue of a stage begins with the speeds of hosts.json; a host that is not in it leaves all equal."""
+    import argparse
+
+    from mpiedge.stage import Stage
+
+    args = argparse.Namespace(run=str(tmp_path / "run"), seed=0, memory=None, scratch=None, trace=False, quiet=True,
+                              verbose=False, progress=0)
+    asked = []
+    monkeypatch.setattr(host_profile, "speeds", lambda run, hosts: asked.append((run, hosts)) or [2.5] * len(hosts))
+    with Stage(world, args, "clean") as stage:
+        assert list(stage.queue.speeds) == [2.5] * world.size
+    assert asked == [(tmp_path / "run", [world.host])]

@@ -10,8 +10,9 @@ DESCRIPTION = """\
 Run it alone for this host, and under the mpirun line of the job for all of them. Checks the launcher against the MPI
 library, versions on all hosts, torch (in a child process, before MPI starts), memory, swap, disk, cores against slots,
 governor, throttling, heat, clocks, addresses and links (latency and bandwidth from rank 0 to each host), whether the
-run folder is shared, locked and closed to others, and how fast the hosts are. Exit code 3 when something would break
-a run; hosts that cannot reach each other end it after some minutes."""
+run folder is shared, locked and closed to others, and how fast the hosts are. What it measured is kept in hosts.json in
+the folder of the runs: the first shares of later runs are dealt out by these speeds. Exit code 3 when something would
+break a run; hosts that cannot reach each other end it after some minutes."""
 
 EXAMPLES = """\
 mpiedge-doctor
@@ -59,6 +60,7 @@ def run(args, world) -> None:
     from mpiedge.errors import EnvironmentProblem
     from mpiedge.runtime import launcher
     from mpiedge.runtime.resources import format_size
+    from mpiedge.runtime.root import on_root
     from mpiedge.store.run import RESULTS
     from mpiedge.supervise import doctor, host_facts, links
 
@@ -78,6 +80,7 @@ def run(args, world) -> None:
     job = {"library": facts["library"], "launched": launcher.launched(), "size": world.size,
            "size_hint": launcher.size_hint(), "links": measured, "sees": sees, "speeds": speeds}
     findings = doctor.examine(hosts, world.bcast(job if world.is_root else None))
+    kept = on_root(world, lambda: keep_profile(folder if args.run else folder / "run", hosts, job))
     broken = [finding for finding in findings if finding.level == doctor.BREAKS]
     warned = [finding for finding in findings if finding.level == doctor.WARNS]
     if world.is_root and args.json:
@@ -91,11 +94,24 @@ def run(args, world) -> None:
         for finding in findings:
             remedy = f". {finding.remedy}" if finding.remedy else ""
             print(f"{finding.level:7} {finding.check}: {finding.text}{remedy}")
+        print(f"files   {kept}" if kept else "files   none: the measures could not be kept")
         print(f"done    would break a run: {len(broken)}, warnings: {len(warned)}")
     if broken:
         error = EnvironmentProblem(broken[0].check, broken[0].text, broken[0].remedy)
         error.everywhere = True
         raise error
+
+
+def keep_profile(run, hosts: list[dict], job: dict) -> str | None:
+    """Local: writes what later runs may start from; the path, or None where it cannot be written."""
+    from mpiedge.errors import MpiedgeError
+    from mpiedge.store import host_profile
+    from mpiedge.supervise import doctor
+
+    try:
+        return str(host_profile.update(run, doctor.profile(hosts, job)))
+    except (OSError, MpiedgeError):
+        return None
 
 
 def main(argv: list[str] | None = None) -> int:

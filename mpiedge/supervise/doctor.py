@@ -170,6 +170,20 @@ def _host(host: dict):
                           f"btl_tcp_if_exclude lo,{entry['interface']} ...")
 
 
+def profile(hosts: list[dict], job: dict) -> dict[str, dict]:
+    """Local: host -> what hosts.json keeps of it: mean speed of its ranks, cores, memory, the link to rank 0."""
+    links = {link["host"]: link for link in job["links"]}
+    found = {}
+    for host in hosts:
+        name = host["host"]
+        own = [entry["speed"] for entry in job["speeds"] if entry["host"] == name]
+        link = links.get(name, {})
+        found[name] = {"speed": statistics.fmean(own), "ranks": len(own), "cores": host["cores"],
+                       "machine": host["machine"], "memory_bytes": host["memory_bytes"],
+                       "latency_s": link.get("latency_s"), "bytes_per_s": link.get("bytes_per_s")}
+    return found
+
+
 def _speed(speeds: list[dict]):
     by_host: dict[str, list[float]] = {}
     for entry in speeds:

@@ -144,6 +144,8 @@ def test_partitions_hold_the_rows_that_agree(seed, rows, limits):
             node = partition.refine(node, codes[used], sizes[used])
             assert clusters_of(plain) == clusters_of(node)
             assert plain.pairs == node.pairs
+    at_once = partition.refine_by_all(partition.single(codes[0], sizes[0]), codes[1:])
+    assert clusters_of(at_once) == expected and at_once.pairs == node.pairs
 
 
 @given(sizes=st.lists(st.integers(2, 300), max_size=12), most=st.integers(1, 5000))

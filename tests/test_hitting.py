@@ -48,11 +48,22 @@ def test_hitting_sets_match_their_definition(seed, columns, count, shift, larges
         members = [frozenset(v - shift for v in one) for one in bits.members(found, columns + shift)]
         assert len(members) == len(set(members))
         assert set(members) == expected
-    for find in (lambda branch: hitting.minimal_hitting_sets(masks, largest, budget, branch),
-                 lambda branch: hitting.minimal_hitting_sets_plain(masks, largest, branch)):
-        parts = [drain(find(branch))[0] for branch in range(hitting.branches(masks))]
-        members = [frozenset(v - shift for v in one) for one in bits.members(np.concatenate(parts), columns + shift)]
-        assert sorted(map(sorted, members)) == sorted(map(sorted, expected))
+    parts, tasks = [], [()]
+    while tasks:  # every branch that a search leaves to others is searched by itself
+        search = hitting.minimal_hitting_sets(masks, largest, budget, tasks.pop(), cut=True)
+        while True:
+            try:
+                tasks += next(search)
+            except StopIteration as end:
+                parts.append(end.value)
+                break
+    members = [frozenset(v - shift for v in one) for one in bits.members(np.concatenate(parts), columns + shift)]
+    assert sorted(map(sorted, members)) == sorted(map(sorted, expected))
+    for path in [(a,) for a in range(columns)] + [(0, a) for a in range(columns)]:
+        found = [bits.unique(drain(search)[0]) for search in (
+            hitting.minimal_hitting_sets(masks, largest, budget, path),
+            hitting.minimal_hitting_sets_plain(masks, largest, path))]
+        assert np.array_equal(*found)
 
 
 def test_long_searches_pause():
@@ -78,6 +89,20 @@ def test_minimal_evidence_matches_its_definition(seed, columns, count):
     for sets, use in (hitting.minimal_evidence(masks), hitting.minimal_evidence_plain(bits.unique(masks))):
         got = dict(zip(map(frozenset, bits.members(sets, columns)), map(frozenset, bits.members(use, columns))))
         assert got == expected
+
+
+@given(seed=st.integers(0, 2**32), columns=st.sampled_from([3, 64, 65, 200]), count=st.integers(0, 300))
+@settings(max_examples=40, deadline=None)
+def test_sets_are_sorted_and_told_apart(seed, columns, count):
+    """Both orders of sets are those of the plain version, equal sets included; absent finds what is not known."""
+    rng = np.random.default_rng(seed)
+    masks = bits.pack(rng.random((count, columns)) < rng.choice([0.0, 0.05, 0.5, 1.0], (count, 1)))
+    masks = masks[rng.integers(0, max(count, 1), count)]
+    for by_columns in (False, True):
+        assert np.array_equal(bits.order(masks, by_columns), bits.order_plain(masks, by_columns))
+    some, known = (bits.unique(masks[rng.random(count) < 0.6]) for _ in range(2))
+    there = {one.tobytes() for one in known}
+    assert bits.absent(some, known).tolist() == [one.tobytes() not in there for one in some]
 
 
 @given(seed=st.integers(0, 2**32), columns=st.sampled_from([6, 80]))

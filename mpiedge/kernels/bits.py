@@ -1,8 +1,21 @@
 """Sets of columns as rows of 64-bit words (bit c of the row = column c), and the ways in and out of them."""
 
+import ctypes
 from itertools import pairwise
 
 import numpy as np
+
+from mpiedge.kernels import native
+
+
+def _declare(library):
+    address, size, narrow = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
+    library.bits_order.restype = None
+    library.bits_order.argtypes = [address, size] + [narrow] * 2 + [address] * 3
+    return library
+
+
+_library = _declare(native.library) if native.library is not None else None
 
 
 def words_for(columns: int) -> int:
@@ -60,9 +73,25 @@ def first_of_equals(masks: np.ndarray) -> np.ndarray:
     return first
 
 
-def order(masks: np.ndarray) -> np.ndarray:
-    """Local: the permutation that sorts masks by size, then by value (last word most significant)."""
-    return np.lexsort((*masks.T, sizes(masks)))
+def order(masks: np.ndarray, by_columns: bool = False) -> np.ndarray:
+    """Local: the permutation that sorts masks by size, then by value (last word most significant) or, with
+    `by_columns`, by their ascending columns; equal masks stay in their order."""
+    if _library is None:
+        return order_plain(masks, by_columns)
+    masks = np.ascontiguousarray(masks, np.uint64)
+    starts, items = np.zeros(64 * masks.shape[1] + 3, np.int64), np.empty((2 * len(masks), 2), np.uint64)
+    result = np.empty(len(masks), np.int64)
+    _library.bits_order(masks.ctypes.data, *masks.shape, int(by_columns), starts.ctypes.data, items.ctypes.data,
+                        result.ctypes.data)
+    return result
+
+
+def order_plain(masks: np.ndarray, by_columns: bool = False) -> np.ndarray:
+    """Local: the plain version of `order`."""
+    keys = masks.T
+    if by_columns:
+        keys = np.packbits(~unpack(masks, 64 * masks.shape[1]), axis=1).T[::-1]
+    return np.lexsort((*keys, sizes(masks)))
 
 
 def unique(masks: np.ndarray) -> np.ndarray:
@@ -71,3 +100,12 @@ def unique(masks: np.ndarray) -> np.ndarray:
         return masks.copy()
     masks = masks[order(masks)]
     return masks[first_of_equals(masks)]
+
+
+def absent(masks: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Local: which of the distinct masks are none of the distinct `known` ones, bool (k,)."""
+    together = np.concatenate([known, masks])
+    at = order(together)
+    new = np.empty(len(together), bool)
+    new[at] = first_of_equals(together[at])
+    return new[len(known) :]

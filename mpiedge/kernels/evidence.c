@@ -37,30 +37,8 @@ static int grow_slots(evidence *e) {
     return 1;
 }
 
-void evidence_insert(evidence *e, const uint64_t *key) {
-    int W = e->key_words;
-    if (e->bitmap) {
-        uint32_t bit = 1u << (key[0] & 31), *word = e->bitmap + (key[0] >> 5);
-        if (*word & bit) return;
-        *word |= bit;
-    } else {
-        uint64_t h = hash_key(key, W), any = 0;
-        memcpy(e->cache + (h >> (64 - CACHE_BITS)) * W, key, (size_t)W * 8);
-        for (int w = 0; w < W; w++) any |= key[w];
-        if (!any) return;                                      /* duplicate rows differ nowhere: no evidence */
-        int64_t at = (int64_t)(h >> 20) & e->slot_mask;
-        for (;; at = (at + 1) & e->slot_mask) {
-            uint64_t *slot = e->slots + at * W, used = 0, other = 0;
-            for (int w = 0; w < W; w++) used |= slot[w], other |= slot[w] ^ key[w];
-            if (!other) return;
-            if (!used) break;
-        }
-        memcpy(e->slots + at * W, key, (size_t)W * 8);
-        if ((e->count + 1) * 2 > e->slot_mask && !grow_slots(e)) {
-            e->failed = 1;
-            return;
-        }
-    }
+/* Append a key that is new, in the columns of the caller's table. */
+static void append(evidence *e, const uint64_t *key) {
     if (e->count == e->capacity) {
         int64_t capacity = e->capacity * 2;
         uint64_t *masks = realloc(e->masks, (size_t)(capacity * e->words) * 8);
@@ -73,11 +51,55 @@ void evidence_insert(evidence *e, const uint64_t *key) {
     }
     uint64_t *mask = e->masks + e->count++ * e->words;
     memset(mask, 0, (size_t)e->words * 8);
-    for (int w = 0; w < W; w++)
+    if (e->spread) {
+        for (int byte = 0; byte < 8; byte++) mask[0] |= e->spread[byte * 256 + (key[0] >> 8 * byte & 255)];
+        return;
+    }
+    for (int w = 0; w < e->key_words; w++)
         for (uint64_t bits = key[w]; bits; bits &= bits - 1) {
             int32_t c = e->original[w * 64 + __builtin_ctzll(bits)];
             mask[c >> 6] |= 1ULL << (c & 63);
         }
+}
+
+INLINE void remember(evidence *e, const uint64_t *key, int W) {
+    int64_t at = (int64_t)(hash_key(key, W) >> 20) & e->slot_mask;
+    for (;; at = (at + 1) & e->slot_mask) {
+        uint64_t *slot = e->slots + at * W, used = 0, other = 0;
+        for (int w = 0; w < W; w++) used |= slot[w], other |= slot[w] ^ key[w];
+        if (!other) return;
+        if (!used) break;
+    }
+    memcpy(e->slots + at * W, key, (size_t)W * 8);
+    if ((e->count + 1) * 2 > e->slot_mask && !grow_slots(e)) e->failed = 1;
+    append(e, key);
+}
+
+void evidence_settle(evidence *e) {
+    const int W = e->key_words;
+    for (int32_t i = 0; i < e->waiting_count; i++) {
+        if (W == 1) remember(e, e->waiting + i, 1);
+        else remember(e, e->waiting + i * W, W);
+    }
+    e->waiting_count = 0;
+}
+
+/* Looking up a key in the hash set waits for memory: a few keys are looked up together. */
+void evidence_insert(evidence *e, const uint64_t *key) {
+    const int W = e->key_words;
+    if (e->bitmap) {
+        uint32_t bit = 1u << (key[0] & 31), *word = e->bitmap + (key[0] >> 5);
+        if (*word & bit) return;
+        *word |= bit;
+        append(e, key);
+        return;
+    }
+    uint64_t h = hash_key(key, W), any = 0;
+    for (int w = 0; w < W; w++) any |= e->cache[(h >> (64 - CACHE_BITS)) * (uint64_t)W + (uint64_t)w] = key[w];
+    if (!any) return;                                          /* duplicate rows differ nowhere: no evidence */
+    __builtin_prefetch(e->slots + ((int64_t)(h >> 20) & e->slot_mask) * W);
+    memcpy(e->waiting + e->waiting_count * W, key, (size_t)W * 8);
+    if (++e->waiting_count == WAITING) evidence_settle(e);
 }
 
 /* ---- life ---- */
@@ -115,14 +137,19 @@ evidence *evidence_new(int64_t rows, int32_t columns, int32_t words, const int32
         e->cache = calloc((size_t)e->key_words << CACHE_BITS, 8);
         e->slots = calloc((size_t)e->key_words * 4096, 8);
         e->slot_mask = 4095;
+        e->waiting = malloc((size_t)e->key_words * WAITING * 8);
     }
+    if (words == 1) e->spread = calloc(8 * 256, 8);
     e->failed = !e->original || !e->position || !e->masks || !e->buffer;
-    e->failed |= !e->bitmap && (!e->cache || !e->slots);
+    e->failed |= !e->bitmap && (!e->cache || !e->slots || !e->waiting);
+    e->failed |= words == 1 && !e->spread;
     if (e->failed) return e;
     for (int32_t c = 0; c < words * 64; c++) e->position[c] = -1;
     for (int32_t t = 0; t < columns; t++) {
         e->original[t] = original[t];
         e->position[original[t]] = t;
+        for (int32_t byte = 0; byte < 256 && e->spread; byte++)
+            if (byte >> (t & 7) & 1) e->spread[t / 8 * 256 + byte] |= 1ULL << original[t];
     }
     return e;
 }
@@ -138,7 +165,8 @@ void evidence_place(evidence *e, uint8_t *tile) {
 
 void evidence_free(evidence *e) {
     if (!e) return;
-    void *parts[] = {e->original, e->position, e->masks, e->own_tile, e->buffer, e->bitmap, e->cache, e->slots, e};
+    void *parts[] = {e->original, e->position, e->masks, e->own_tile, e->buffer, e->bitmap, e->cache, e->slots,
+                     e->waiting,  e->spread,   e};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) free(parts[i]);
 }
 
@@ -197,5 +225,6 @@ void evidence_add(evidence *e, const uint64_t *masks, int64_t n) {
             }
         evidence_insert(e, key);
     }
+    evidence_settle(e);
 }
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #define CACHE_BITS 14        /* of the direct-mapped cache of keys */
+#define WAITING 16           /* keys that are looked up together */
 #define MAX_WORDS 64         /* 64-bit words of a set of columns, at most */
 #define INLINE static inline __attribute__((always_inline))
 
@@ -29,6 +30,9 @@ typedef struct evidence {
     uint64_t *cache;         /* more: direct-mapped keys in front of the hash set */
     uint64_t *slots;         /* open addressing, key_words per slot, an all-zero key marks an empty slot */
     int64_t slot_mask;
+    uint64_t *waiting;       /* keys that are not in the cache and are to be looked up */
+    int32_t waiting_count;
+    uint64_t *spread;        /* masks of one word: the columns of each value of each byte of a key */
     uint64_t *masks;         /* what was seen, in order, `words` each */
     int64_t count, capacity;
     int32_t failed;          /* memory ran out; the results are not to be used */
@@ -43,8 +47,12 @@ INLINE uint64_t hash_key(const uint64_t *key, int words) {
     return h * 0xD6E8FEB86659FD93ULL;
 }
 
-/* The slow path of seeing a key: remember it and, if it is new, append its mask (in the caller's column numbers). */
+/* The slow path of seeing a key: remember it, at the next call of `evidence_settle` at the latest, and, if it is new,
+ * append its mask (in the caller's column numbers). */
 void evidence_insert(evidence *e, const uint64_t *key);
+
+/* Look up the keys that wait for it; whoever inserts calls it at the end. */
+void evidence_settle(evidence *e);
 
 /* All pairs of rows in the same cluster whose later member stands at a position in [first, last). */
 void evidence_pairs(evidence *e, const int32_t *rows, const int32_t *starts, int64_t clusters, int64_t first,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MOST_CUTS 8          /* levels at which a search can be cut */
 #define INLINE static inline __attribute__((always_inline))
 
 /* On x86-64 Linux the loader picks the version for the processor at hand (popcnt, AVX2). */
@@ -14,39 +15,90 @@
 
 /* ---- minimal difference sets ----
  *
- * A set d with A in d is of no use for the right-hand side A when another set k with A in k lies inside d. So with U =
- * the union of all k strictly inside d, d is minimal exactly for d \ U. It is enough to look at kept k: a set dropped
- * inside d is covered by kept ones inside it (induction over the size). Sets come in ascending size, no duplicates. */
+ * A set d with A in d is of no use for the right-hand side A when another set k with A in k lies inside d; it is enough
+ * to look at those k that are minimal for A (induction over the size). Sets come in ascending size, no duplicates. The
+ * minimal ones are listed for each A; a set found inside d covers all its columns, so few lists are gone through, and
+ * it moves towards the front of its list, as the next sets are much like d. */
 
-INLINE int64_t minimise_as(const uint64_t *sets, int W, int64_t from, int64_t to, uint64_t *kept, uint64_t *use,
-                           int64_t count) {
-    for (int64_t i = from; i < to; i++) {
-        const uint64_t *d = sets + i * W;
-        uint64_t u[64] = {0}, missing = 1;
-        for (int64_t k = 0; k < count && missing; k += 32) {
-            int64_t end = k + 32 < count ? k + 32 : count;
-            for (int64_t j = k; j < end; j++) {
-                const uint64_t *s = kept + j * W;
-                uint64_t outside = 0;
-                for (int w = 0; w < W; w++) outside |= s[w] & ~d[w];
-                uint64_t take = outside ? 0 : ~0ULL;
-                for (int w = 0; w < W; w++) u[w] |= s[w] & take;
+typedef struct {
+    uint64_t *sets;
+    int64_t count, capacity;
+} list;
+
+static int list_add(list *l, const uint64_t *set, int W) {
+    if (l->count == l->capacity) {
+        int64_t larger = l->capacity * 2 + 16;
+        uint64_t *grown = realloc(l->sets, (size_t)(larger * W) * 8);
+        if (!grown) return 0;
+        l->sets = grown;
+        l->capacity = larger;
+    }
+    memcpy(l->sets + l->count++ * W, set, (size_t)W * 8);
+    return 1;
+}
+
+/* The number of the first set of the list that lies inside d, or how many there are. */
+INLINE int64_t find_inside(const list *l, const uint64_t *d, int W) {
+    int64_t at = 0;
+    for (; at < l->count; at++) {
+        uint64_t outside = 0;
+        for (int w = 0; w < W; w++) outside |= l->sets[at * W + w] & ~d[w];
+        if (!outside) break;
+    }
+    return at;
+}
+
+/* Puts into `use` the columns for which d is minimal; returns whether there are any. */
+INLINE int minimal_for(list *lists, const uint64_t *d, uint64_t *use, int W) {
+    uint64_t open[64], any = 0;
+    for (int w = 0; w < W; w++) open[w] = d[w], use[w] = 0;
+    for (int w = 0; w < W; w++)
+        while (open[w]) {
+            uint64_t bit = open[w] & -open[w];
+            list *l = lists + w * 64 + __builtin_ctzll(bit);
+            int64_t at = find_inside(l, d, W);
+            if (at == l->count) {
+                use[w] |= bit, open[w] &= ~bit, any = 1;
+                continue;
             }
-            missing = 0;
-            for (int w = 0; w < W; w++) missing |= d[w] & ~u[w];
+            uint64_t *found = l->sets + at * W, *ahead = l->sets + at / 2 * W;
+            for (int x = 0; x < W; x++) {
+                uint64_t set = found[x];
+                open[x] &= ~set;
+                found[x] = ahead[x], ahead[x] = set;
+            }
         }
-        if (!missing) continue;
-        for (int w = 0; w < W; w++) kept[count * W + w] = d[w], use[count * W + w] = d[w] & ~u[w];
+    return any != 0;
+}
+
+static int list_by_use(list *lists, const uint64_t *set, const uint64_t *use, int W) {
+    for (int w = 0; w < W; w++)
+        for (uint64_t left = use[w]; left; left &= left - 1)
+            if (!list_add(lists + w * 64 + __builtin_ctzll(left), set, W)) return 0;
+    return 1;
+}
+
+INLINE int64_t minimise_as(const uint64_t *sets, int W, int64_t n, uint64_t *kept, uint64_t *use, list *lists) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (!minimal_for(lists, sets + i * W, use + count * W, W)) continue;
+        memcpy(kept + count * W, sets + i * W, (size_t)W * 8);
+        if (!list_by_use(lists, kept + count * W, use + count * W, W)) return -1;
         count++;
     }
     return count;
 }
 
-/* Process sets [from, to); kept and use hold `count` sets so far, returns the new count. */
-PER_PROCESSOR int64_t hitting_minimise(const uint64_t *sets, int32_t words, int64_t from, int64_t to, uint64_t *kept,
-                                       uint64_t *use, int64_t count) {
-    if (words == 1) return minimise_as(sets, 1, from, to, kept, use, count);
-    return minimise_as(sets, words, from, to, kept, use, count);
+/* kept and use: room for n sets; returns how many are kept, -1 without memory. */
+PER_PROCESSOR int64_t hitting_minimise(const uint64_t *sets, int32_t words, int64_t n, uint64_t *kept, uint64_t *use) {
+    list *lists = calloc((size_t)words * 64, sizeof(list));
+    int64_t count = -1;
+    if (!lists) return -1;
+    if (words == 1) count = minimise_as(sets, 1, n, kept, use, lists);
+    else count = minimise_as(sets, words, n, kept, use, lists);
+    for (int32_t c = 0; c < words * 64; c++) free(lists[c].sets);
+    free(lists);
+    return count;
 }
 
 /* covered[i] = 1 where one of the closed sets lies inside set i. */
@@ -74,6 +126,7 @@ typedef struct {
     uint64_t *candidates;    /* vertices that may still be chosen below */
     uint64_t *branch;        /* vertices to try here */
     int32_t vertex;          /* the vertex being tried here */
+    int32_t number;          /* and its number among all that were to be tried here */
 } level;
 
 typedef struct hitting {
@@ -83,6 +136,7 @@ typedef struct hitting {
     uint64_t *incidence;     /* vertex -> bitset of the edges that hold it */
     level *levels;
     int32_t allocated, top;  /* top: -1 finished, else the level to go on with */
+    int32_t path[MOST_CUTS], path_length;                      /* number of the one vertex to try at the first levels */
     uint64_t *sets;
     int64_t count, capacity;
     int32_t failed;
@@ -127,16 +181,20 @@ INLINE int choose(hitting *h, level *l, int W) {
         l->branch[w] = h->edge[edge * W + w] & l->candidates[w];
         l->candidates[w] &= ~l->branch[w];
     }
+    l->number = -1;
     return 1;
 }
 
-/* edges: n x words, none empty, none inside another; largest: size limit of a hitting set; only: -1, or the number of
- * the one branch below the root to follow (each minimal hitting set is found in exactly one). */
-hitting *hitting_new(const uint64_t *edges, int64_t n, int32_t words, int32_t largest, int32_t only) {
+/* edges: n x words, none empty, none inside another; largest: size limit of a hitting set; path: follow only the vertex
+ * of this number at each of the first levels. Each minimal hitting set is found in exactly one of the branches. */
+hitting *hitting_new(const uint64_t *edges, int64_t n, int32_t words, int32_t largest, const int32_t *path,
+                     int32_t path_length) {
     hitting *h = calloc(1, sizeof *h);
     if (!h) return NULL;
     h->edges = n, h->words = words, h->edge_words = (int32_t)((n + 63) / 64), h->vertices = words * 64;
     h->largest = largest < h->vertices ? largest : h->vertices;
+    h->path_length = path_length < MOST_CUTS ? path_length : MOST_CUTS;
+    for (int32_t d = 0; d < h->path_length; d++) h->path[d] = path[d];
     h->edge = malloc((size_t)(n * words + 1) * 8);
     h->incidence = calloc((size_t)h->vertices * (size_t)(h->edge_words + 1), 8);
     h->levels = calloc((size_t)h->vertices + 1, sizeof(level));
@@ -164,16 +222,6 @@ hitting *hitting_new(const uint64_t *edges, int64_t n, int32_t words, int32_t la
         h->top = -1;
     } else if (h->largest < 1 || !choose(h, l, words)) {
         h->top = -1;
-    } else if (only >= 0) {
-        uint64_t kept = 0;                                     /* vertices before it are free again, those after not */
-        for (int w = 0; w < words; w++)
-            for (uint64_t bits = l->branch[w]; bits; bits &= bits - 1) {
-                uint64_t bit = bits & -bits;
-                if (only > 0) l->candidates[w] |= bit;
-                if (only-- != 0) l->branch[w] &= ~bit;
-                else kept = 1;
-            }
-        if (!kept) h->top = -1;
     }
     return h;
 }
@@ -209,6 +257,9 @@ INLINE int64_t run_as(hitting *h, int64_t budget, int E, int W) {
         int v = w * 64 + __builtin_ctzll(l->branch[w]);
         l->branch[w] &= l->branch[w] - 1;
         l->vertex = v;
+        l->number++;
+        int wanted = d < h->path_length ? h->path[d] : l->number;
+        if (l->number > wanted) continue;
         if (d + 1 >= h->allocated && !add_level(h)) {
             h->failed = 1;
             return -1;
@@ -226,6 +277,10 @@ INLINE int64_t run_as(hitting *h, int64_t budget, int E, int W) {
             minimal = any != 0;
         }
         if (!minimal) continue;                                /* nor can v join any superset: it is not given back */
+        if (l->number < wanted) {                              /* searched elsewhere; here it is free again */
+            l->candidates[v >> 6] |= 1ULL << (v & 63);
+            continue;
+        }
         uint64_t left = 0;
         for (int x = 0; x < E; x++) {
             next->critical[(int64_t)d * E + x] = l->uncovered[x] & in[x];
@@ -254,6 +309,23 @@ PER_PROCESSOR int32_t hitting_run(hitting *h, int64_t budget) {
     if (h->words == 2) return (int32_t)run_as(h, budget, h->edge_words, 2);
     if (h->words == 4) return (int32_t)run_as(h, budget, h->edge_words, 4);
     return (int32_t)run_as(h, budget, h->edge_words, h->words);
+}
+
+/* Leave all other branches to others, at the first level that has any: path: the numbers of the vertices tried above it,
+ * range: the numbers [range[0], range[1]) left to others there. Returns the level, -1 when there is nothing to leave. */
+int32_t hitting_cut(hitting *h, int32_t *path, int32_t *range) {
+    for (int32_t d = 0; d <= h->top && d < MOST_CUTS; d++) {
+        level *l = h->levels + d;
+        int32_t left = 0;
+        for (int32_t w = 0; w < h->words; w++) left += __builtin_popcountll(l->branch[w]);
+        if (left && d >= h->path_length) {
+            range[0] = l->number + 1, range[1] = l->number + 1 + left;
+            memset(l->branch, 0, (size_t)h->words * 8);
+            return d;
+        }
+        path[d] = l->number;
+    }
+    return -1;
 }
 
 int64_t hitting_count(const hitting *h) { return h->count; }

@@ -6,16 +6,18 @@ import numpy as np
 
 from mpiedge.kernels import bits, native
 
-SLICE = 1 << 14
+MOST_CUTS = 8
+"""Levels of a search at which it can be cut into branches."""
 
 
 def _declare(library):
     address, size, narrow = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
     signatures = {
-        "minimise": (size, [address, narrow, size, size, address, address, size]),
+        "minimise": (size, [address, narrow, size, address, address]),
         "covered": (None, [address, size, narrow, address, size, address]),
-        "new": (address, [address, size, narrow, narrow, narrow]),
+        "new": (address, [address, size, narrow, narrow, address, narrow]),
         "run": (narrow, [address, size]),
+        "cut": (narrow, [address, address, address]),
         "count": (size, [address]),
         "sets": (address, [address]),
         "failed": (narrow, [address]),
@@ -36,15 +38,15 @@ def minimal_evidence(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     masks: (k, words) uint64. Returns (sets, use), both (m, words), sorted by size and value of the set; bit A of use[i]
     is set where no other set that holds column A lies inside set i.
     """
-    masks = bits.unique(masks)
     if _library is None:
-        return minimal_evidence_plain(masks)
+        return minimal_evidence_plain(bits.unique(masks))
+    masks = masks[np.argsort(bits.sizes(masks).astype(np.uint16), kind="stable")]
     kept, use = np.empty_like(masks), np.empty_like(masks)
-    count, words = 0, masks.shape[1]
-    for start in range(0, len(masks), SLICE):
-        count = _library.hitting_minimise(masks.ctypes.data, words, start, min(start + SLICE, len(masks)),
-                                          kept.ctypes.data, use.ctypes.data, count)
-    return kept[:count].copy(), use[:count].copy()
+    count = _library.hitting_minimise(masks.ctypes.data, masks.shape[1], len(masks), kept.ctypes.data, use.ctypes.data)
+    if count < 0:
+        raise MemoryError("no memory for the minimal difference sets")
+    at = bits.order(kept[:count])
+    return kept[at], use[at]
 
 
 def minimal_evidence_plain(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -73,26 +75,22 @@ def covered(sets: np.ndarray, closed: np.ndarray) -> np.ndarray:
     return result.view(bool)
 
 
-def branches(edges: np.ndarray) -> int:
-    """Local: into how many branches the search for hitting sets of `edges` can be cut."""
-    return int(bits.sizes(edges).min()) if len(edges) else 1
-
-
-def minimal_hitting_sets(edges: np.ndarray, largest: int | None = None, budget: int = 1 << 17, branch: int = -1,
-                         stop=None):
-    """Local: a generator that yields None about every 50 ms and returns all minimal hitting sets of `edges`.
+def minimal_hitting_sets(edges: np.ndarray, largest: int | None = None, budget: int = 1 << 17, path: tuple = (),
+                         stop=None, cut: bool = False):
+    """Local: a generator that yields about every 50 ms and returns all minimal hitting sets of `edges`.
 
     edges: (k, words) uint64, none empty, none inside another. largest: leave out hitting sets with more members.
-    stop: a function () -> bool; when it says so after a slice, return what was found by then.
-    branch: follow only one of the `branches(edges)` of the search, 0 and up; each hitting set is found in exactly one.
+    stop: a function () -> bool; when it says so after a slice, return what was found by then. path: search one branch
+    only; cut: after every slice leave other branches to be searched elsewhere: yields a list of their paths (of at most
+    MOST_CUTS numbers). Each hitting set is found in exactly one branch.
     Returns (m, words) uint64, unsorted: the minimal hitting sets of the hypergraph (Murakami & Uno 2014).
     """
     words = edges.shape[1]
     largest = 64 * words if largest is None else largest
     if _library is None:
-        return (yield from minimal_hitting_sets_plain(edges, largest, branch, stop))
-    edges = np.ascontiguousarray(edges)
-    handle = _library.hitting_new(edges.ctypes.data, len(edges), words, largest, branch)
+        return (yield from minimal_hitting_sets_plain(edges, largest, path, stop))
+    edges, numbers = np.ascontiguousarray(edges), np.array(path, np.int32)
+    handle = _library.hitting_new(edges.ctypes.data, len(edges), words, largest, numbers.ctypes.data, len(numbers))
     try:
         if not handle or _library.hitting_failed(handle):
             raise MemoryError("no memory for the enumeration of hitting sets")
@@ -101,7 +99,7 @@ def minimal_hitting_sets(edges: np.ndarray, largest: int | None = None, budget: 
                 raise MemoryError("no memory for the enumeration of hitting sets")
             if stop is not None and stop():
                 break
-            yield None
+            yield _cut(handle) if cut else []
         count = _library.hitting_count(handle)
         if not count:
             return np.empty((0, words), np.uint64)
@@ -111,8 +109,14 @@ def minimal_hitting_sets(edges: np.ndarray, largest: int | None = None, budget: 
         _library.hitting_free(handle)
 
 
-def minimal_hitting_sets_plain(edges: np.ndarray, largest: int, only: int = -1, stop=None):
-    """Local: the plain version of `minimal_hitting_sets`, on whole numbers as sets."""
+def _cut(handle) -> list[tuple[int, ...]]:
+    path, ends = np.empty(MOST_CUTS, np.int32), np.empty(2, np.int32)
+    depth = _library.hitting_cut(handle, path.ctypes.data, ends.ctypes.data)
+    return [(*path[:depth].tolist(), number) for number in range(*ends.tolist())] if depth >= 0 else []
+
+
+def minimal_hitting_sets_plain(edges: np.ndarray, largest: int, path: tuple = (), stop=None):
+    """Local: the plain version of `minimal_hitting_sets`, on whole numbers as sets; it leaves no branches to others."""
     words = edges.shape[1]
     sets = [sum(int(word) << (64 * i) for i, word in enumerate(edge)) for edge in edges]
     found, steps, ended = [], 0, False
@@ -131,16 +135,17 @@ def minimal_hitting_sets_plain(edges: np.ndarray, largest: int, only: int = -1, 
             vertex = branch & -branch
             branch ^= vertex
             number += 1
-            if not chosen and only >= 0 and number != only:
-                candidates |= vertex
-                continue
+            wanted = path[len(critical)] if len(critical) < len(path) else number
             kept = [[edge for edge in own if not edge & vertex] for own in critical]
-            if not all(kept):
+            if number > wanted or not all(kept):
+                continue
+            if number < wanted:
+                candidates |= vertex
                 continue
             steps += 1
             if steps % 1024 == 0:
                 ended = ended or (stop is not None and stop())
-                yield None
+                yield []
             if ended:
                 return
             own = [edge for edge in uncovered if edge & vertex]
@@ -150,6 +155,6 @@ def minimal_hitting_sets_plain(edges: np.ndarray, largest: int, only: int = -1, 
 
     for _ in descend(0, sets, [], (1 << (64 * words)) - 1):
         if not ended:
-            yield None
+            yield []
     low = (1 << 64) - 1
     return np.array([[one >> (64 * i) & low for i in range(words)] for one in found], np.uint64).reshape(-1, words)

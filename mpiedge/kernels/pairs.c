@@ -239,6 +239,7 @@ INLINE void star_as(evidence *e, const int32_t *rows, const int32_t *starts, int
 void evidence_pair(evidence *e, int64_t i, int64_t j) {
     uint64_t any[MAX_WORDS] = {0};
     scan_any(e, e->tile + i * e->width, e->tile + j * e->width, NULL, 1, any, 0);
+    evidence_settle(e);
 }
 
 INLINE uint32_t code_at(const void *codes, int itemsize, int64_t row) {
@@ -264,6 +265,7 @@ INLINE void window_as(evidence *e, const void *codes, int32_t itemsize, int32_t 
 void evidence_window(evidence *e, const void *codes, int32_t itemsize, int32_t *latest, int64_t start, int64_t stop) {
 #define WINDOW(vectors, planes) window_as(e, codes, itemsize, latest, start, stop, vectors, planes)
     DISPATCH(WINDOW)
+    evidence_settle(e);
 }
 
 void evidence_pairs(evidence *e, const int32_t *rows, const int32_t *starts, int64_t clusters, int64_t first,
@@ -276,12 +278,14 @@ void evidence_pairs(evidence *e, const int32_t *rows, const int32_t *starts, int
     }
 #define PAIRS(vectors, planes) pairs_as(e, rows, starts, low, clusters, first, last, vectors, planes)
     DISPATCH(PAIRS)
+    evidence_settle(e);
 }
 
 void evidence_star(evidence *e, const int32_t *rows, const int32_t *starts, int64_t clusters, uint64_t *violated) {
     uint64_t any[MAX_WORDS] = {0};
 #define STAR(vectors, planes) star_as(e, rows, starts, clusters, any, vectors, planes)
     DISPATCH(STAR)
+    evidence_settle(e);
     for (int w = 0; w < e->key_words; w++)
         for (uint64_t bits = any[w]; bits; bits &= bits - 1) {
             int32_t c = e->original[w * 64 + __builtin_ctzll(bits)];

@@ -136,12 +136,24 @@ def refine(partition: Partition, codes: np.ndarray, cardinality: int) -> Partiti
     return Partition(rows_out[:kept].copy(), starts_out[: clusters + 1].copy(), int(pairs[0]))
 
 
+def refine_by_all(partition: Partition, codes: list[np.ndarray]) -> Partition:
+    """Local: split every cluster by several more columns at once, for a few rows; clusters come in another order."""
+    cluster = np.repeat(np.arange(len(partition.starts) - 1), np.diff(partition.starts))
+    cells = np.stack([cluster, *[column[partition.rows] for column in codes]])
+    return _regrouped(partition.rows, np.unique(cells, axis=1, return_inverse=True)[1].ravel())
+
+
 def refine_plain(partition: Partition, codes: np.ndarray) -> Partition:
     """Local: the plain version of `refine`; clusters come in another order."""
     rows, starts, _ = partition
     cluster = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    _, group, sizes = np.unique(cluster * (int(codes.max(initial=0)) + 1) + codes[rows].astype(np.int64),
-                                return_inverse=True, return_counts=True)
+    cells = cluster * (int(codes.max(initial=0)) + 1) + codes[rows].astype(np.int64)
+    return _regrouped(rows, np.unique(cells, return_inverse=True)[1])
+
+
+def _regrouped(rows: np.ndarray, group: np.ndarray) -> Partition:
+    """Local: the clusters of at least two rows that have the same number."""
+    sizes = np.bincount(group)
     keep = sizes[group] > 1
     rows = rows[keep][np.argsort(group[keep], kind="stable")]
     sizes = sizes[sizes > 1].astype(np.int64)

@@ -163,8 +163,7 @@ class TableEvidence:
         empty = np.empty((0, self.words), np.uint64)
         closed, left, safe, undone = (empty if array is None else array for array in (closed, left, safe, undone))
         if world is not None:
-            known = {row.tobytes() for row in self._common}
-            fresh = self.sets[[row.tobytes() not in known for row in self.sets]]
+            fresh = self.sets[bits.absent(self.sets, self._common)]
             messages = world.allgather({"fresh": fresh, "closed": closed, "left": left, "safe": safe, "undone": undone})
             fresh, closed, left, safe, undone = (
                 np.concatenate([np.asarray(message[name], np.uint64).reshape(-1, self.words) for message in messages])

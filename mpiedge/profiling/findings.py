@@ -172,11 +172,12 @@ class Rounds:
 def ranked(stage, table: EncodedTable, result, g3: np.ndarray | None, args, room: Room) -> FoundFds:
     """Collective: dependencies in output order with their ranking: of all with --top, else of the smallest left-hand
     sides."""
-    lhs, rhs, g3 = in_order(result.lhs, result.rhs, g3, room)
-    missing = [None if args.null_unequal else column.missing for column in table.columns]  # unequal ones never agree
-    best = interest.rank(lhs, rhs, g3, table.codes, missing, RANKED if args.top is None else args.top,
-                         args.top is not None and not result.partial, stage.world, stage.queue)
-    return FoundFds(lhs, rhs, g3, best)
+    with stage.phase("rank"):
+        lhs, rhs, g3 = in_order(result.lhs, result.rhs, g3, room)
+        missing = [None if args.null_unequal else column.missing for column in table.columns]  # unequal: never agree
+        best = interest.rank(lhs, rhs, g3, table.codes, missing, RANKED if args.top is None else args.top,
+                             args.top is not None and not result.partial, stage.world, stage.queue)
+        return FoundFds(lhs, rhs, g3, best)
 
 
 def find_inds(stage, tables: list[EncodedTable], args) -> tuple[list, int]:

@@ -1,14 +1,19 @@
-"""Candidates: the minimal hitting sets of the difference sets of each right-hand side, shared over the ranks."""
+"""Candidates: the minimal hitting sets of the difference sets of each right-hand side, shared over the ranks.
+
+A task (root, path...) is the search of one right-hand side, or the branch of it at the end of a path of numbers. A
+long search leaves its other branches to be searched as tasks of their own, so ranks without work find some.
+"""
 
 import numpy as np
 
 from mpiedge.kernels import bits, hitting
 from mpiedge.profiling.anytime import Stop
-from mpiedge.profiling.evidence import alone
+from mpiedge.profiling.evidence import SHARE_NS, alone
 
 FIRST_STEPS = 1 << 11  # search steps of a right-hand side made at a time before the rest is shared
-FIRST_SLICES = 32  # so many steps are made by every rank, before it is clear that sharing pays
-STEPS = 1 << 17
+FIRST_SLICES = 16  # so many steps are made by every rank, before it is clear that sharing pays
+STEPS = 1 << 16  # made at a time afterwards; then other branches are left to others
+EDGE_NS = 2500.0  # of a search, for each difference set to hit: measured on wide tables
 
 
 def edges_for(sets: np.ndarray, use: np.ndarray, right: int) -> np.ndarray:
@@ -28,73 +33,105 @@ class Enumerator:
 
     def __init__(self, max_lhs: int | None = None, stop: Stop | None = None, brief: bool = False):
         self.max_lhs, self.stop, self.brief = max_lhs, stop or Stop(), brief
-        self._edges, self._found, self._sharing = {}, {}, False
+        self._known, self._found = None, {}
 
     def run(self, sets: np.ndarray, use: np.ndarray, rights: list[int], world=None, queue=None):
         """Collective: all candidates: (left (k, words) uint64, right (k,) int32), by right, size and value of left.
 
-        Every rank makes the first steps, which are enough for most tables; what is not finished by then is shared on
-        the queue by right-hand sides, and its candidates are exchanged.
+        sets, use: distinct difference sets, every time in the same order, with the right-hand sides each is for. Where
+        it is little work every rank makes the first steps; what is not finished then is shared on the queue.
         """
-        searches = {}
-        for right in rights:
-            edges = edges_for(sets, use, right)
-            if right in self._edges and np.array_equal(edges, self._edges[right]):
-                continue
-            self._edges[right] = edges
-            searches[right] = hitting.minimal_hitting_sets(edges, self.max_lhs, FIRST_STEPS, stop=self._ends)
-        slices = 0
-        for right, search in list(searches.items()):
+        changed = set(rights)
+        if self._known is not None:
+            changed &= set(np.flatnonzero(bits.unpack(changes(*self._known, sets, use)[None], 64 * sets.shape[1])[0]))
+        self._known = sets, use
+        sizes = bits.unpack(use, 64 * sets.shape[1]).sum(axis=0)
+        search = Search(lambda right: edges_for(sets, use, right), sizes, self.max_lhs, self.stop, self.brief)
+        self._found |= search.run([right for right in rights if right in changed], queue)
+        lefts = [self._found[right] for right in rights]
+        right = np.repeat(np.array(rights, np.int32), [len(left) for left in lefts])
+        return np.concatenate([*lefts, np.empty((0, sets.shape[1]), np.uint64)]), right
+
+
+def changes(old_sets, old_use, sets, use) -> np.ndarray:
+    """Local: the right-hand sides, as a mask, that have other difference sets than before."""
+    new, gone = bits.absent(sets, old_sets), bits.absent(old_sets, sets)
+    return np.bitwise_or.reduce(np.concatenate([use[new], old_use[gone], use[~new] ^ old_use[~gone]]), axis=0)
+
+
+def enumerate_one(edges: np.ndarray, largest: int | None, world=None, queue=None, stop: Stop | None = None,
+                  brief: bool = False) -> np.ndarray:
+    """Collective: the minimal hitting sets of one hypergraph, (k, words), sorted; stop, brief: as of `Enumerator`."""
+    return Search(lambda _: edges, [len(edges)], largest, stop or Stop(), brief).run([0], queue)[0]
+
+
+class Search:
+    """The minimal hitting sets of several hypergraphs, the roots: edges_of(root), with sizes[root] edges."""
+
+    def __init__(self, edges_of, sizes, largest: int | None, stop: Stop, brief: bool):
+        self.edges_of, self.sizes, self.largest, self.stop, self.brief = edges_of, sizes, largest, stop, brief
+
+    def run(self, roots: list[int], queue) -> dict[int, np.ndarray]:
+        """Collective: the hitting sets of each root, sorted; without a queue Local."""
+        if queue is not None and not self.brief and sum(map(self.cost_ns, zip(roots))) >= SHARE_NS:
+            return self._shared(roots, queue)
+        found, waiting = self._first_steps(roots)
+        return found | (self._shared(waiting, queue) if waiting else {})
+
+    def cost_ns(self, task: tuple) -> float:
+        """Local: the estimated work of a task, the less the longer its path is."""
+        return EDGE_NS * self.sizes[task[0]] / (1 << sum(number >= 0 for number in task[1:]))
+
+    def _first_steps(self, roots: list[int]) -> tuple[dict[int, np.ndarray], list[int]]:
+        """Local: the hitting sets of the roots that do not take long, and the other roots.
+
+        Not ended before the searches are shared: all ranks must agree on which were finished."""
+        found, waiting, slices = {}, [], 0
+        for root in roots:
+            search = hitting.minimal_hitting_sets(self.edges_of(root), self.largest, FIRST_STEPS,
+                                                  stop=lambda: self.brief)
             while self.brief or slices < FIRST_SLICES:
                 slices += 1
                 try:
                     next(search)
                 except StopIteration as end:
-                    self._found[right] = end.value[bits.order(end.value)]
-                    del searches[right]
+                    found[root] = end.value[bits.order(end.value)]
                     break
-        if searches:
-            self._finish(searches, world, queue)
-        lefts = [self._found[right] for right in rights]
-        right = np.repeat(np.array(rights, np.int32), [len(left) for left in lefts])
-        return np.concatenate([*lefts, np.empty((0, sets.shape[1]), np.uint64)]), right
+            else:
+                waiting.append(root)
+        return found, waiting
 
-    def _ends(self) -> bool:
-        # Not before the searches are shared: all ranks must agree on which were finished in the first steps.
-        return self.brief or (self._sharing and self.stop.tell())
-
-    def _finish(self, searches: dict, world, queue):
+    def _shared(self, roots: list[int], queue) -> dict[int, np.ndarray]:
         def work(task):
-            left = yield from searches[task[0]]
-            return {"left": left[bits.order(left)]}
+            path = tuple(number for number in task[1:] if number >= 0)
+            search = hitting.minimal_hitting_sets(self.edges_of(task[0]), self.largest, STEPS, path, self.stop.tell,
+                                                  cut=True)
+            while True:
+                try:
+                    branches = next(search)
+                except StopIteration as end:
+                    return {"left": end.value[bits.order(end.value)]}
+                yield [padded(task[0], *branch) for branch in branches]
 
-        tasks = [(right,) for right in searches]
-        self._sharing = True
+        tasks = [padded(root) for root in roots]
         if queue is None:
             results = alone(tasks, work)
         else:
-            results = queue.gather(queue.run(tasks, work, name="enumerate"))
-        self._sharing = False
-        for (right,), message in results:
-            self._found[right] = np.asarray(message["left"], np.uint64)
+            results = queue.gather(queue.run(tasks, work, cost=self.cost_ns, name="enumerate"))
+        parts: dict[int, list[np.ndarray]] = {root: [] for root in roots}
+        for task, message in results:
+            parts[task[0]].append(np.asarray(message["left"], np.uint64))
+        return {root: merged(own) for root, own in parts.items()}
 
 
-def enumerate_one(edges: np.ndarray, largest: int | None, world=None, queue=None, stop: Stop | None = None,
-                  brief: bool = False) -> np.ndarray:
-    """Collective: the minimal hitting sets of one hypergraph, (k, words); a long search is shared by its branches.
+def padded(*numbers: int) -> tuple[int, ...]:
+    """Local: a task: a root and its path, of one length whatever the length of the path."""
+    return (*numbers, *[-1] * (1 + hitting.MOST_CUTS - len(numbers)))
 
-    stop, brief: as of `Enumerator`."""
-    stop = stop or Stop()
-    search = hitting.minimal_hitting_sets(edges, largest, FIRST_STEPS, stop=lambda: brief)
-    try:
-        next(search)
-    except StopIteration as end:
-        return end.value
 
-    def work(task):
-        found = yield from hitting.minimal_hitting_sets(edges, largest, STEPS, task[0], stop=stop.tell)
-        return {"found": found}
-
-    tasks = [(branch,) for branch in range(hitting.branches(edges))]
-    results = alone(tasks, work) if queue is None else queue.gather(queue.run(tasks, work, name="keys"))
-    return np.concatenate([np.asarray(message["found"], np.uint64) for _, message in results])
+def merged(parts: list[np.ndarray]) -> np.ndarray:
+    """Local: the sets of several sorted arrays, sorted."""
+    if len(parts) == 1:
+        return parts[0]
+    together = np.concatenate(parts)
+    return together[bits.order(together)]

@@ -21,12 +21,10 @@ REVERSED = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], ax
 def sorted_sets(sets: np.ndarray, rhs: np.ndarray | None = None) -> np.ndarray:
     """Local: the order of column sets (uint64 words, column 0 the lowest bit): small sets first, then by their columns
     in table order, then by right-hand side."""
-    flags = _flags(sets)
-    size = flags.sum(axis=1)
-    first_column_highest = np.packbits(flags, axis=1, bitorder="big").view(">u8")
-    keys = [] if rhs is None else [rhs]
-    keys += [~first_column_highest[:, word] for word in reversed(range(first_column_highest.shape[1]))]
-    return np.lexsort([*keys, size])
+    if rhs is None:
+        return bits.order(sets, by_columns=True)
+    by_right = np.argsort(rhs, kind="stable")
+    return by_right[bits.order(sets[by_right], by_columns=True)]
 
 
 def in_order(lhs: np.ndarray, rhs: np.ndarray, g3: np.ndarray | None, room: Room):

@@ -22,6 +22,7 @@ FEW_PAIRS = 1 << 15  # to sample in a search that keeps few difference sets
 NEW_PAIR_NS = 100.0  # of a pair whose difference set is new, with all that it leads to
 SLICE_NS = 4e7
 TASK_ROWS = 1 << 17
+FEW_ROWS = 256  # whose columns are compared all at once
 DUPLICATE_SHARE = 8  # drop duplicate rows when they are at least one in so many
 WALK, PAIRS = 0, 1
 
@@ -65,9 +66,13 @@ class WholeTable(TableEvidence):
         if any(self.pairs[column] == 0 for column in self.active):
             return False
         groups = partition.single(self.codes[int(self.by_rank[0])], self.cardinality[int(self.by_rank[0])])
-        for column in self.by_rank[1:].tolist():
+        for place, column in enumerate(self.by_rank[1:].tolist(), start=1):
             if not len(groups.rows):
                 return False
+            if len(groups.rows) <= FEW_ROWS:
+                left = self.by_rank[place:].tolist()
+                groups = partition.refine_by_all(groups, [self.codes[column] for column in left])
+                break
             groups = partition.refine(groups, self.codes[column], self.cardinality[column])
         if (len(groups.rows) - len(groups.starts) + 1) * DUPLICATE_SHARE >= self.rows:
             keep = np.ones(self.rows, bool)

@@ -141,7 +141,7 @@ class World:
         lengths = self._lengths(mine.size)
         if lengths.sum() <= TOGETHER_BYTES:
             together = self.space(lengths.sum())
-            self.comm.Allgatherv(mine, [together, lengths])
+            self.wait(self.comm.Iallgatherv(mine, [together, lengths]))
             self._count(mine.size * (self.size - 1), lengths.sum() - mine.size)
             return [unpack(part) for part in _cut(together, lengths)]
         messages = []
@@ -288,9 +288,8 @@ class World:
     # ---- helpers ---------------------------------------------------------------------------------------------------
 
     def _lengths(self, length: int) -> np.ndarray:
-        self.barrier()
-        lengths = np.empty(self.size, np.int64)
-        self.comm.Allgather(np.array([length], np.int64), lengths)
+        mine, lengths = np.array([length], np.int64), np.empty(self.size, np.int64)
+        self.wait(self.comm.Iallgather(mine, lengths))
         return lengths
 
     def space(self, length: int) -> np.ndarray:

@@ -28,6 +28,7 @@ def share_all(patch):
     patch.setattr(whole, "SHARE_CELLS", 0)
     patch.setattr(hitting, "FIRST_STEPS", 4)
     patch.setattr(hitting, "FIRST_SLICES", 3)
+    patch.setattr(hitting, "STEPS", 4)
     patch.setattr(whole, "TASK_PAIRS", 50)
 
 

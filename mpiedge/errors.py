@@ -42,6 +42,10 @@ class MemoryPlanError(MpiedgeError):
     exit_code = 4
 
 
+class PoisonTask(MpiedgeError):
+    """A task that has ended its rank again and again; everything else is done."""
+
+
 class Stopped(MpiedgeError):
     """The run was asked to stop and its work is saved: run it again to go on."""
 

@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 
+from mpiedge.errors import PoisonTask
 from mpiedge.runtime.mail import Mail
 from mpiedge.runtime.queue import Queue
 from mpiedge.store.access import Access
@@ -99,3 +100,42 @@ def test_nothing_of_a_fenced_attempt_counts(world, tmp_path):
     fenced.run(TASKS[5:], lambda task: {"square": np.array([-1])})
     last = Attempt(world, tmp_path)
     assert last.run() == [0, 1, 4, 9, 16, 25] and last.computed == TASKS[3:]
+
+
+def test_a_poison_task_is_set_aside(world, tmp_path, monkeypatch):
+    """A task in which the rank dies is tried once more after all others, and set aside after three times: all others
+    are done then, and the error names it. Another attempt tries it anew."""
+    class Crash(BaseException):
+        pass
+
+    def dying(attempt):
+        def work(task):
+            if task == (2,):
+                raise Crash
+            return attempt.work(task)
+        return work
+
+    monkeypatch.setattr(Ledger, "release", lambda *_: None)  # a process that dies says nothing
+    done = []
+    for _ in range(3):
+        attempt = Attempt(world, tmp_path)
+        with pytest.raises(Crash):
+            attempt.run(work=dying(attempt))
+        done.append(attempt.computed)
+    assert done == [TASKS[:2], TASKS[3:], []]
+    for error in (PoisonTask, Crash):
+        attempt = Attempt(world, tmp_path)
+        with pytest.raises(error) as caught:
+            attempt.run(work=dying(attempt))
+        assert error is Crash or "tasks, task 2: its rank died in it 3 times" in str(caught.value)
+    last = Attempt(world, tmp_path)
+    assert last.run() == [0, 1, 4, 9, 16, 25] and last.computed == [(2,)]
+
+
+def test_an_error_that_is_told_is_no_crash(world, tmp_path):
+    """A task that ends with an exception is not set aside, however often."""
+    for _ in range(4):
+        attempt = Attempt(world, tmp_path)
+        with pytest.raises(ZeroDivisionError):
+            attempt.run(work=lambda task: 1 // 0)
+    assert attempt.run() == [0, 1, 4, 9, 16, 25]

@@ -71,12 +71,23 @@ class Queue:
         cost = cost or _one
         tasks = [tuple(task) for task in tasks]
         take = take or _same
-        call, finished, recalled = None, (), ()
-        if kept is not None and self.ledger is not None:
-            call = self.ledger.name_call(kept)
-            finished, recalled = self.ledger.recall(call, tasks)
-            tasks = [task for task in tasks if task not in finished]
+        if kept is None or self.ledger is None:
+            return self._share_out(tasks, _Steps(work, take), cost, split, steal, name)
+        steps = _Steps(work, take, self.ledger, self.ledger.name_call(kept))
+        finished, recalled = self.ledger.recall(steps.call, tasks)
         results = [(task, take(task, result)) for task, result in recalled]
+        tasks = [task for task in tasks if task not in finished]
+        doubtful, poison = self.ledger.in_doubt(steps.call, tasks)
+        results += self._share_out([task for task in tasks if task not in {*doubtful, *poison}], steps, cost, split,
+                                   steal, name)
+        for task in doubtful:
+            results += self._share_out([task], steps, cost, split, steal, name)
+        if poison:
+            self.ledger.give_up(name, poison[0])
+        return results
+
+    def _share_out(self, tasks, steps, cost, split, steal: bool, name: str) -> list:
+        """Collective: computes all tasks; this rank's (task, result) pairs."""
         shares = share(np.array([_weight(cost(task)) for task in tasks]), self.speeds)
         self._run_number += 1
         run = self._run = _Run(self.world.size, tasks, cost, split)
@@ -86,6 +97,7 @@ class Queue:
         if self._progress and self.world.is_root:
             run.bar = self._progress(len(tasks), name)
         waves = _Waves(self.world, self.mail.comm)
+        results = []
         self._running = True
         while self._tasks or self._find_work(run, waves, steal):
             task = self._tasks.popleft()
@@ -93,10 +105,12 @@ class Queue:
             run.load -= run.running
             self.mail.poll()
             started = time.perf_counter()
-            result = self._compute(run, work, task)
-            if call:
-                self.ledger.note(call, task, result)
-            results.append((task, take(task, result)))
+            try:
+                result = self._compute(run, steps.begin, task)
+            except BaseException:
+                steps.fail(task)
+                raise
+            results.append((task, steps.finish(task, result)))
             run.busy_s += time.perf_counter() - started
             run.finish(task)
             self._tell(run)
@@ -265,6 +279,27 @@ class Queue:
     def gather_root(self, results: list) -> list:
         """Collective: the (task, result) pairs of all ranks on rank 0, sorted by task; an empty list elsewhere."""
         return _merge(self.world.gather(_packed(results)) or [])
+
+
+class _Steps:
+    """What is done for a task: claimed, computed, kept, taken; call: its name in the ledger."""
+
+    def __init__(self, work, take, ledger=None, call: str = ""):
+        self.work, self.take, self.ledger, self.call = work, take, ledger, call
+
+    def begin(self, task):
+        if self.ledger:
+            self.ledger.claim(self.call, task)
+        return self.work(task)
+
+    def fail(self, task):
+        if self.ledger:
+            self.ledger.release(self.call, task)
+
+    def finish(self, task, result):
+        if self.ledger:
+            self.ledger.note(self.call, task, result)
+        return self.take(task, result)
 
 
 class _Run:

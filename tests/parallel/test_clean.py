@@ -125,7 +125,7 @@ def stop(*_, **__):
 
 
 def damage(folder: Path) -> int:
-    """Cuts every file of records in the middle of one, alters a record, removes a piece; how many records stay."""
+    """Cuts every file of records in the middle of one, alters a record, removes a piece; how many results stay."""
     stay = 0
     for number, path in enumerate(sorted(folder.glob("*/*.records"))):
         data, starts, heads = path.read_bytes(), [0], []
@@ -136,11 +136,13 @@ def damage(folder: Path) -> int:
             starts.append(first + head + body)
         whole = len(heads) * 3 // 4
         cut = bytearray(data[: starts[whole] + 50])
-        good = [b"papers.changes.csv/000000" not in head for head in heads[:whole]]
+        results = [place for place, head in enumerate(heads[:whole]) if not head.endswith(b"null]")]
+        good = {place for place in results if b"papers.changes.csv/000000" not in heads[place]}
         if number == 0:
-            cut[starts[whole // 2] - 1] ^= 1
-            good[whole // 2 - 1] = False
+            altered = results[len(results) // 2]
+            cut[starts[altered + 1] - 1] ^= 1
+            good.discard(altered)
         path.write_bytes(cut)
-        stay += sum(good)
+        stay += len(good)
     next(folder.glob("*/clean/papers.changes.csv/000000")).unlink()
     return stay

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import platform
 import shlex
 import sys
@@ -324,8 +325,14 @@ class Stage:
         on_root(self.world, forget)
 
     def _append_timings(self, rows: list[dict]) -> None:
-        with open(self.run / TIMINGS, "a", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(to_csv(rows, header=False))
+        path = self.run / TIMINGS
+        size = path.stat().st_size
+        try:
+            with open(path, "a", newline="", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(to_csv(rows, header=False))
+        except OSError:
+            os.truncate(path, size)  # no half row on a full disk
+            raise
 
 
 def _checksum(path: Path) -> str | None:

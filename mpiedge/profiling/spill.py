@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mpiedge.errors import EnvironmentProblem
+from mpiedge.store.parts import no_room
 
 
 class Piece(NamedTuple):
@@ -38,8 +39,7 @@ class Spill:
                 written = os.pwrite(self._file.fileno(), data, self.nbytes)
                 data, self.nbytes = data[written:], self.nbytes + written
         except OSError as error:
-            raise EnvironmentProblem(self.folder, error.strerror or str(error),
-                                     "Free space or choose another folder with --scratch") from error
+            raise no_room(self.folder, array.nbytes, error, "--scratch") from error
         return piece
 
     def read(self, piece: Piece, start: int = 0, stop: int | None = None) -> np.ndarray:

@@ -46,7 +46,7 @@ def file_array(shape, dtype, folder) -> np.ndarray:
             os.posix_fallocate(file.fileno(), 0, size)  # a page without room would kill the process
             mapped = mmap.mmap(file.fileno(), size)
     except OSError as error:
-        raise _no_room(folder, error) from error
+        raise _no_room(folder, size, error) from error
     return np.frombuffer(mapped, dtype).reshape(shape)
 
 
@@ -64,12 +64,12 @@ def stored(array: np.ndarray, folder) -> np.ndarray:
             file.flush()
             mapped = mmap.mmap(file.fileno(), array.nbytes)
     except OSError as error:
-        raise _no_room(folder, error) from error
+        raise _no_room(folder, array.nbytes, error) from error
     return np.frombuffer(mapped, array.dtype).reshape(array.shape)
 
 
-def _no_room(folder, error: OSError) -> EnvironmentProblem:
-    return EnvironmentProblem(folder, error.strerror or str(error),
+def _no_room(folder, size: int, error: OSError) -> EnvironmentProblem:
+    return EnvironmentProblem(folder, f"there is no place for {size:,} bytes ({error.strerror or error})",
                               "Free space or choose another folder with --scratch")
 
 

@@ -258,12 +258,16 @@ class Access:
         def join():
             target = self.run / relative
             temporary = target.with_name(f".{target.name}.tmp")
+            pieces = [self.run / self._piece(relative, index) for index in range(count)]
+            gone = next((piece for piece in pieces if not piece.exists()), None)
+            if gone:
+                raise StoreError(gone, "was removed while the stage was at work", "Run the same line again")
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with open(temporary, "wb") as file:
                     file.write(head)
-                    for index in range(count):
-                        with open(self.run / self._piece(relative, index), "rb") as piece:
+                    for path in pieces:
+                        with open(path, "rb") as piece:
                             shutil.copyfileobj(piece, file, COPY_BYTES)
                     file.flush()
                     os.fsync(file.fileno())
@@ -272,8 +276,8 @@ class Access:
             except OSError as error:
                 with contextlib.suppress(OSError):
                     temporary.unlink(missing_ok=True)
-                size = sum((self.run / self._piece(relative, index)).stat().st_size for index in range(count))
-                raise no_room(target, len(head) + size, error) from error
+                size = len(head) + sum(os.path.getsize(path) for path in pieces if path.exists())
+                raise no_room(target, size, error) from error
 
         on_root(self.world, join)
 

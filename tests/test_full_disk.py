@@ -1,0 +1,84 @@
+"""A disk that is full, read-only or gone: one clear error, nothing half written, and on from there with room."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from mpiedge.cleaning import reading
+from mpiedge.commands import clean
+from mpiedge.demo.generate import write_demo
+from mpiedge.errors import EnvironmentProblem, StoreError
+from mpiedge.store.ledger import Ledger
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """A small demo table."""
+    folder = tmp_path_factory.mktemp("demo")
+    write_demo(str(folder), 300, 5)
+    return folder
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of its own with too little room; `remount` changes it."""
+    if os.geteuid():
+        pytest.skip("mounting a disk needs root")
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(tmp_path)], capture_output=True)
+    if done.returncode:
+        pytest.skip("nothing can be mounted here")
+    yield tmp_path
+    subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+
+
+def remount(disk, options: str) -> None:
+    """Other room, or no writing."""
+    subprocess.run(["mount", "-o", f"remount,{options}", str(disk)], check=True)
+
+
+def run(world, demo, folder) -> int:
+    """Cleans the formats of a table; how many tasks were computed."""
+    computed = []
+    note = Ledger.note
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "BLOCK_BYTES", 8192)
+        patch.setattr(Ledger, "note", lambda *rest: computed.append(rest[1:3]) or note(*rest))
+        clean.run(clean.build_parser().parse_args(
+            [str(demo / "papers.csv"), "--run", str(folder), "-q", "--steps", "structure,types,formats"]), world)
+    return len(computed)
+
+
+def digests(folder) -> dict[str, str]:
+    """Checksum of each file of the stage."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder / "clean").iterdir()}
+
+
+def test_a_full_disk(world, demo, disk, tmp_path_factory):
+    """The error has path and bytes, no half file and no manifest is there. A disk that is read-only is told at once.
+    With room, what was done is not done again."""
+    good = tmp_path_factory.mktemp("good")
+    every = run(world, demo, good)
+    with pytest.raises(EnvironmentProblem, match=r"/run/.*: [\d,]+ bytes could not be written \(No space left"):
+        run(world, demo, disk / "run")
+    names = [path.name for path in disk.rglob("*")]
+    assert "manifest.json" not in names and not any(name.endswith(".tmp") for name in names)
+    remount(disk, "ro")
+    with pytest.raises(EnvironmentProblem, match=r"/run: Read-only file system"):
+        run(world, demo, disk / "run")
+    remount(disk, "rw,size=32m")
+    assert 0 < run(world, demo, disk / "run") < every
+    assert digests(disk / "run") == digests(good)
+
+
+def test_a_run_folder_that_is_removed(world, demo, tmp_path, monkeypatch):
+    """What was in it is missed in one line, and the same line again makes all of it anew."""
+    claim, begun = Ledger.claim, []
+    monkeypatch.setattr(Ledger, "claim", lambda *rest: claim(*rest) or begun.append(1) or len(begun) != 20 or
+                        shutil.rmtree(tmp_path / "run"))
+    with pytest.raises((StoreError, EnvironmentProblem), match=str(tmp_path)):
+        run(world, demo, tmp_path / "run")
+    assert run(world, demo, tmp_path / "run")
+    assert (tmp_path / "run/clean/manifest.json").exists()

@@ -8,6 +8,7 @@ from tables import MemoryStage, MemoryTable, OneRank, people
 
 from mpiedge.cleaning.candidates import _merge_groups, find_candidates
 from mpiedge.cleaning.exact import first_equal_rows
+from mpiedge.cleaning.recall import estimate_recall
 from mpiedge.cleaning.records import normalise, read_records, row_digests
 from mpiedge.kernels import cosine
 from mpiedge.kernels.cosine import GRAMS, UNIT, WHOLE_VALUES, WORD_PAIRS, Index, Texts, weigh_grams
@@ -107,6 +108,23 @@ def test_large_tables_keep_their_duplicates(stage, monkeypatch):
     entity = np.array(entity)
     assert candidates.summary["bounded"] != "no"
     assert (entity[candidates.a] == entity[candidates.b]).sum() >= 0.99 * 400
+
+
+def test_recall_is_the_share_of_all_matches(stage):
+    """In a small table, where every record is looked at, the share is that of the true pairs among the candidates."""
+    names, rows, entity = people(150, 1)
+    records, _, _ = read_records(stage, MemoryTable(names, rows), names, None)
+    everyone, entity = np.arange(records.rows), np.array(entity)
+    candidates = find_candidates(stage, records, everyone)
+    lost = np.flatnonzero(entity[candidates.a] == entity[candidates.b])[::3]
+    candidates.a, candidates.b = np.delete(candidates.a, lost), np.delete(candidates.b, lost)
+
+    def scorer(a, b):
+        yield
+        return np.where(entity[a] == entity[b], 1.0, -1.0)
+
+    assert estimate_recall(stage, records, everyone, candidates, scorer, 0.0) == {
+        "records": 300, "matches": 150, "share": 0.6667}
 
 
 def test_candidates_between_sources_only(stage):

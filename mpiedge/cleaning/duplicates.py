@@ -16,6 +16,7 @@ from mpiedge.cleaning.candidates import (
 from mpiedge.cleaning.clusters import cluster
 from mpiedge.cleaning.exact import first_equal_rows
 from mpiedge.cleaning.matching import dependence_discount, fit, logistic, prevalence_cut
+from mpiedge.cleaning.recall import estimate_recall
 from mpiedge.cleaning.records import read_records
 from mpiedge.cleaning.room import MAPPED_BYTES
 from mpiedge.cleaning.scoring import Scorer, chance_levels, compare_candidates, gather_pairs, joined
@@ -214,7 +215,9 @@ def _attempt(stage, records, rows, exhaustive: bool, last: bool, reading: Readin
             label, completed, facts = _clusters(stage, candidates, weight, cut, len(rows), scorer)
             gone = links[label[candidates.a[links]] != label[candidates.b[links]]]
             questions.append(_question("alike but for numbers", candidates, gone))
-    summary = {**candidates.summary, **facts, "one_column": False,
+    with stage.phase("recall"):
+        recall = estimate_recall(stage, records, rows, candidates, scorer, cut)
+    summary = {**candidates.summary, **facts, "one_column": False, "candidate_recall": recall,
                "discount": {name: round(float(v), 4) for name, v in zip(records.names, discount)},
                "twin_columns": [] if check is None or check.ratio is None else
                [records.names[column] for column in check.columns],

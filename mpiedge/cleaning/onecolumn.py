@@ -12,6 +12,7 @@ from rapidfuzz.distance import JaroWinkler
 
 from mpiedge.cleaning.candidates import PAIR_BLOCK, find_candidates
 from mpiedge.cleaning.clusters import cluster
+from mpiedge.cleaning.recall import estimate_recall
 from mpiedge.cleaning.scoring import Judged, gather_pairs
 from mpiedge.cleaning.versions import find_versions
 from mpiedge.kernels import cosine
@@ -152,7 +153,10 @@ def find(stage, records, rows, exhaustive: bool, review: float, told_by_numbers:
             scorer.judge(weight, a, b)
             found = _cluster(stage, a, b, weight, len(rows), scorer, review)
     label, completed, cut, facts = found
-    return label, candidates, weight, completed, cut, {**facts, "versions": scorer.versions is not None}
+    with stage.phase("recall"):
+        recall = estimate_recall(stage, records, rows, candidates, scorer, cut)
+    return label, candidates, weight, completed, cut, {**facts, "versions": scorer.versions is not None,
+                                                       "candidate_recall": recall}
 
 
 def _cluster(stage, a, b, weight, records: int, scorer, review: float):

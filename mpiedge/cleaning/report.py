@@ -86,6 +86,7 @@ def _table(stage, source, found, plans, resolution, tally, rows_out: int) -> Non
         what = "like another one" if resolution.how == "similar" else "equal to another one"
         stage.say(f"        {count(resolution.duplicates, 'row')} {what}"
                   f"{' (kept)' if kept else ' merged into it'}: see {source.name}.clusters.csv")
+    _searched(stage, resolution.summary)
     by_rule: dict[str, list] = {}
     for (column, rule), number in tally.counts.items():
         by_rule.setdefault(rule, []).append((-number, column))
@@ -98,11 +99,20 @@ def _table(stage, source, found, plans, resolution, tally, rows_out: int) -> Non
         stage.say(f"        {total:>9,} {rule:28} {where}: {examples}".replace(" : ", ": "))
 
 
+def _searched(stage, summary: dict) -> None:
+    """How many pairs were compared, and how many matches may have been missed by that."""
+    recall = summary.get("candidate_recall") or {}
+    if recall.get("share") is not None:
+        pairs, matches = count(summary["candidates"], "pair"), count(recall["matches"], "match", "matches")
+        stage.say(f"        {pairs} compared; {100 * recall['share']:.1f} % of the {matches} of "
+                  f"{count(recall['records'], 'record')} compared with all others are among them")
+
+
 def _short(text: str) -> str:
     shown = " ".join(text.split())
     return repr(shown if len(shown) <= WIDEST_EXAMPLE else shown[:WIDEST_EXAMPLE - 1] + "…")
 
 
-def count(number: int, thing: str) -> str:
-    """ "1 row", "5,000 rows"."""
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")
+def count(number: int, thing: str, things: str = "") -> str:
+    """ "1 row", "5,000 rows", "2 matches"."""
+    return f"{number:,} {thing if number == 1 else things or thing + 's'}"

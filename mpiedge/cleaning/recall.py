@@ -1,0 +1,71 @@
+"""How much the search of candidates may have missed: some records are compared with all others in all their grams."""
+
+import numpy as np
+
+from mpiedge.kernels import cosine
+from mpiedge.kernels.cosine import UNIT, Index
+
+SAMPLE = 1000
+NEAREST = 20  # of each record looked at
+FLOOR = 0.3
+BLOCK, SLICE, PAIRS = 4096, 512, 2048
+
+
+def estimate_recall(stage, records, rows: np.ndarray, candidates, scorer, cut: float) -> dict:
+    """Collective: of the pairs above the cut that evenly spaced records have, the share among the candidates.
+
+    A pair below FLOOR is taken for no match, and of each record only the nearest are weighed. Returns JSON-able facts:
+    records looked at, their matches, and the share of these found (None without a match). Messages: the near pairs and
+    their weights to every rank.
+    """
+    sample = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE)).astype(np.int64))
+    a, b = near_pairs(stage, records.texts, records.values_of(rows), candidates.grams, sample)
+
+    def work(task):
+        chosen = slice(task[0], task[0] + PAIRS)
+        weight = yield from scorer(a[chosen], b[chosen])
+        return {"match": weight > cut}
+
+    done = stage.queue.run([(start,) for start in range(0, len(a), PAIRS)], work, name="recall")
+    match = np.concatenate([np.zeros(0, bool), *(message["match"] for _, message in stage.queue.gather(done))])
+    asked = a[match].astype(np.int64) * len(rows) + b[match]
+    found = np.isin(asked, candidates.a.astype(np.int64) * len(rows) + candidates.b)
+    share = round(float(found.mean()), 4) if len(found) else None
+    return {"records": len(sample), "matches": len(found), "share": share}
+
+
+def near_pairs(stage, texts, values, grams, sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Collective: the nearest documents of each one in the sample, as pairs a < b (int32), each once, sorted."""
+    rows = cosine.vectors(texts, values[sample], grams)
+    index = Index([rows], len(grams.idf), len(sample), 0, len(sample), len(rows[1]))
+
+    def work(task):
+        parts = []
+        for start in range(task[0], min(task[0] + BLOCK, len(values)), SLICE):
+            queries = np.arange(start, min(start + SLICE, len(values)))
+            place = np.minimum(np.searchsorted(sample, queries), len(sample) - 1)
+            counts, found, scores = index.search(cosine.vectors(texts, values[queries], grams),
+                                                 np.where(sample[place] == queries, place, -1), len(sample),
+                                                 len(sample), int(FLOOR * UNIT))
+            parts.append(_nearest(found, np.repeat(queries, counts), scores))
+            yield
+        return dict(zip(("record", "other", "score"), _nearest(*(np.concatenate(part) for part in zip(*parts)))))
+
+    done = stage.queue.run([(start,) for start in range(0, len(values), BLOCK)], work, name="nearest of a sample")
+    found = [message for _, message in stage.queue.gather(done)]
+    if not found:
+        return np.zeros(0, np.int32), np.zeros(0, np.int32)
+    record, other, _ = _nearest(*(np.concatenate([part[key] for part in found])
+                                  for key in ("record", "other", "score")))
+    low, high = np.minimum(sample[record], other), np.maximum(sample[record], other)
+    key = np.unique(low * len(values) + high)
+    return (key // len(values)).astype(np.int32), (key % len(values)).astype(np.int32)
+
+
+def _nearest(record, other, score):
+    """Local: of each record the NEAREST with the highest scores, ties by number."""
+    order = np.lexsort((other, -score, record))
+    record, other, score = record[order], other[order], score[order]
+    start = np.searchsorted(record, record, side="left")
+    kept = np.arange(len(record)) - start < NEAREST
+    return record[kept], other[kept], score[kept]

@@ -80,6 +80,7 @@ def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: 
         searched = weighed(FEATURE_BITS, GRAMS | WORD_PAIRS | WHOLE_VALUES)
     most = neighbours_per_record(documents)
     limits = (min(LEAST, most), most, int((FEATURE_FLOOR if bounded else FLOOR) * UNIT))
+    resources.return_freed()
     rows_of_grams = make_rows(stage, texts, values, searched, BUDGET if bounded else 0, records.room)
     records.room.give_back()
     found = _search(stage, rows_of_grams, searched, bounded, limits, sources, records.room)

@@ -69,6 +69,7 @@ def find_duplicates(stage, table, *, id_column: str | None = None, source_column
     read(chunk, columns). id_column is never looked at. The result is the same on every rank, and for any number of
     ranks and any memory. exhaustive: no gram is too frequent for the search of candidates.
     """
+    resources.map_large_blocks()
     resources.return_freed()  # what the steps before took: the search sizes its index by what is left
     names = [column.name for column in table.columns if column.name not in (id_column, source_column)]
     with stage.phase("read records", "io"):

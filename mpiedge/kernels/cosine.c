@@ -13,6 +13,8 @@
 #define WHOLE_VALUES 4
 #define ONE 32768.0
 #define LARGEST_TF 64
+#define NEAR 4
+#define FAR 12
 
 typedef struct {
     int64_t room, used; /* room: a power of two above twice the entries; used: entries in order of first appearance */
@@ -337,6 +339,12 @@ int64_t mpiedge_cosine_search(const int64_t *indptr, const uint32_t *query_grams
             int64_t hits = 0, base = first_document + b * block;
             for (int64_t e = indptr[q]; e < indptr[q + 1]; e++) {
                 uint32_t gram = query_grams[e], weight = query_weights[e];
+                /* Where postings begin is rarely in the cache: ask for it some grams ahead, then for the postings. */
+                if (e + FAR < indptr[q + 1]) __builtin_prefetch(start + query_grams[e + FAR]);
+                if (e + NEAR < indptr[q + 1]) {
+                    __builtin_prefetch(posting_document + start[query_grams[e + NEAR]]);
+                    __builtin_prefetch(posting_weight + start[query_grams[e + NEAR]]);
+                }
                 for (uint32_t p = start[gram]; p < start[gram + 1]; p++) {
                     uint32_t document = posting_document[p];
                     touched[hits] = (uint16_t)document;

@@ -13,6 +13,7 @@ ONE = 32768  # a weight of 1
 UNIT = 1 << 30  # a cosine of 1
 TF_WEIGHT = np.concatenate([[0.0], 1.0 + np.log(np.arange(1, 64))])
 WORD = (1 << 64) - 1
+PIECE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,15 @@ class Grams:
 def weigh_grams(frequency: np.ndarray, documents: int, size: int, bits: int, features: int, least: int = 0,
                 most: float = np.inf) -> Grams:
     """Local: Grams from document frequencies (2^bits,): idf 1 + ln((1 + N) / (1 + df)) of grams in least..most."""
-    in_use = np.flatnonzero((frequency >= max(least, 1)) & (frequency <= most))
-    number = np.full(len(frequency), -1, np.int32)
-    number[in_use] = np.arange(len(in_use), dtype=np.int32)
+    in_use = (frequency >= max(least, 1)) & (frequency <= most)
+    number = np.cumsum(in_use, dtype=np.int32)
+    number -= 1
+    number[~in_use] = -1
     frequency = frequency[in_use]
-    return Grams(size, bits, features, number, (1.0 + np.log((1 + documents) / (1 + frequency))).astype(np.float32),
-                 frequency)
+    idf = np.empty(len(frequency), np.float32)
+    for start in range(0, len(idf), PIECE):  # not at once: doubles of all of them would take several times the room
+        idf[start:start + PIECE] = 1.0 + np.log((1 + documents) / (1 + frequency[start:start + PIECE]))
+    return Grams(size, bits, features, number, idf, frequency)
 
 
 def _declare(library):

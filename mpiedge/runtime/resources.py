@@ -18,6 +18,7 @@ LAUNCHERS = {"prted", "prterun", "prte", "mpirun", "mpiexec", "orted", "orterun"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 GROUP_FILES_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 GROUP_FILES_2 = ("memory.max", "memory.current", "inactive_file")
+M_MMAP_THRESHOLD = -3  # of mallopt
 UNLIMITED = 1 << 60  # control groups write "no limit" as a number close to 2^63
 
 
@@ -132,6 +133,15 @@ def return_freed() -> None:
     """Local: gives the memory that was freed, and that the allocator keeps, back to the system (glibc only)."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def map_large_blocks() -> None:
+    """Local: from now on freed blocks of a megabyte and more go back to the system at once (glibc only).
+
+    Its allocator would otherwise keep blocks of up to 32 MB for reuse once it has seen some that were freed.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
 
 
 def peak_rss_bytes() -> int:

@@ -87,7 +87,7 @@ class Stage:
                  "h5py": h5py.__version__, "mpi": library}
         on_root(self.world, lambda: self._begin(about))
         speeds = on_root(self.world, lambda: host_profile.speeds(self.run, hosts))
-        if speeds:  # of mpiedge-doctor; without it the queue learns them in its first run
+        if speeds and self.queue.stealing:  # of mpiedge-doctor; without it the queue learns them in its first run
             self.queue.speeds[:] = speeds
         return self
 

@@ -13,6 +13,7 @@ nor repeats messages; so nothing is lost and nothing computed twice.
 """
 
 import itertools
+import os
 import time
 from collections import deque
 from types import GeneratorType
@@ -22,13 +23,15 @@ import numpy as np
 FIRST_MOVE_S = 0.0005  # guess of what handing a task over costs the victim, replaced by measurements
 FIRST_PROBE_S, LONGEST_PROBE_S = 0.001, 0.05  # pause between refused steal requests, doubled each time
 NEWS_S = 1.0
+STEALING = "MPIEDGE_STEAL"
 
 
 class Queue:
     """The work-stealing queue of one rank; one object serves any number of runs, one after the other.
 
     speeds: relative speed of each rank, from the runs so far (all equal at first); the first share of a run is weighted
-    by it. tasks_done, tasks_stolen, steal_requests: totals of this rank over all runs (also given to `timings`).
+    by it. stealing: off by MPIEDGE_STEAL=0, then all shares are equal and final, to see what stealing brings.
+    tasks_done, tasks_stolen, steal_requests: totals of this rank over all runs (also given to `timings`).
     """
 
     def __init__(self, world, mail, timings=None, progress=None):
@@ -38,6 +41,7 @@ class Queue:
         """
         self.world, self.mail, self.timings, self._progress = world, mail, timings, progress
         self.speeds = np.ones(world.size)
+        self.stealing = os.environ.get(STEALING) != "0"
         self.tasks_done = self.tasks_stolen = self.steal_requests = 0
         self.ledger = None  # a store.ledger.Ledger where the stage goes on from earlier attempts
         self._run_number = 0
@@ -68,7 +72,7 @@ class Queue:
         computes the other tasks only. take(task, result): called on the rank that has a result, computed or recalled;
         what it returns is the result.
         """
-        cost = cost or _one
+        cost, steal = cost or _one, steal and self.stealing
         tasks = [tuple(task) for task in tasks]
         take = take or _same
         if kept is None or self.ledger is None:
@@ -178,7 +182,7 @@ class Queue:
     def _learn(self, finished_cost: np.ndarray, busy_s: np.ndarray) -> None:
         """Local: new relative speeds, half old and half measured; ranks that computed for under 10 ms keep theirs."""
         known = (busy_s > 0.01) & (finished_cost > 0)
-        if np.count_nonzero(known) < 2:
+        if not self.stealing or np.count_nonzero(known) < 2:
             return
         rates = finished_cost[known] / busy_s[known]
         rates *= self.speeds[known].mean() / rates.mean()

@@ -189,6 +189,20 @@ def test_the_first_share_follows_the_speeds(world):
         assert counts[-1] < 0.6 * counts[0]
 
 
+def test_without_stealing_the_first_shares_stay(world, monkeypatch):
+    """MPIEDGE_STEAL=0: equal shares however slow a rank is, in every run, and nothing is asked for or learnt."""
+    monkeypatch.setenv("MPIEDGE_STEAL", "0")
+    queue = Queue(world, Mail(world))
+
+    def work(task):
+        time.sleep(0.002 if world.rank else 0.02)
+        return 0
+
+    for _ in range(2):
+        assert len(queue.run([(n,) for n in range(4 * world.size)], work)) == 4
+    assert queue.tasks_stolen == queue.steal_requests == 0 and list(queue.speeds) == [1.0] * world.size
+
+
 def test_counters_and_idle_time(world):
     """Tasks done add up, and what a rank waited for work is a row of kind idle."""
     timings = Timings(world, "test")

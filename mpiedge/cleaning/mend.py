@@ -7,12 +7,17 @@ What is learnt of a column is a map of wrong values (`typos`), and of pairs of c
 import json
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import numpy as np
 
-from mpiedge.cleaning import dependencies, typos
+from mpiedge.cleaning import dependencies, noise, typos
 from mpiedge.cleaning.changes import csv_lines
+from mpiedge.cleaning.known import Known, judge_chunk
+from mpiedge.cleaning.leaks import find_leaks
+from mpiedge.cleaning.marks import find_marks
+from mpiedge.cleaning.sequences import Sequence, find_sequence
+from mpiedge.cleaning.spelling import Repairs
 from mpiedge.cleaning.types import ID_NAMES, ColumnPlan, words_of
 from mpiedge.cleaning.working import Tally, WorkingTable, changes_file, mended_name, sample_rows, sampled_column
 from mpiedge.errors import InputError
@@ -25,44 +30,6 @@ MOST_PAIRS = 10_000
 those that are given are tried."""
 MOST_DISTINCT = 0.9
 DAY = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?(?!\d)|\d\d?[-/.]\d\d?[-/.]\d{2,4}(?!\d)")
-
-
-@dataclass
-class Known:
-    """What was learnt of a table.
-
-    names: its columns; joined: further ones, the columns whose cells stand side by side for a rule that was given.
-    values, inverse: per column the dictionary and its inverse. repairs: per column. rules: rhs -> rules; excused: rhs
-    -> (column, code) where exceptions are legitimate; given: (lhs, rhs) of the rules that were given.
-    """
-
-    names: list[str]
-    joined: list[list[int]] = field(default_factory=list)
-    values: list[list[str]] = field(default_factory=list)
-    inverse: list[dict[str, int]] = field(default_factory=list)
-    repairs: dict[int, typos.Repairs] = field(default_factory=dict)
-    rules: dict[int, list] = field(default_factory=dict)
-    excused: dict[int, list] = field(default_factory=dict)
-    given: set[tuple[int, int]] = field(default_factory=set)
-
-    @property
-    def says_nothing(self) -> bool:
-        """Whether no cell can change."""
-        return not self.rules and not any(self.repairs.values())
-
-    def to_toml(self) -> dict:
-        """What plan.toml says of it: rules between columns, and values that stand for others ("" = flagged only)."""
-        rules = [{"lhs": [self.names[rule.lhs]], "rhs": self.names[rhs], "confidence": round(rule.confidence, 4)}
-                 for rhs, rules in sorted(self.rules.items()) for rule in rules
-                 if rule.lhs < len(self.names) and (rule.lhs, rhs) not in self.given]
-        rules += [{"lhs": [self.names[place] for place in (self.joined[lhs - len(self.names)] if lhs >= len(self.names)
-                                                           else [lhs])], "rhs": self.names[rhs]}
-                  for lhs, rhs in sorted(self.given)]
-        repairs = [{"column": self.names[place], "before": before, "after": after or "", "rule": rule,
-                    "confidence": confidence}
-                   for place, found in sorted(self.repairs.items()) for before, (after, rule, confidence) in
-                   found.items()]
-        return ({"rule": rules} if rules else {}) | ({"repair": repairs} if repairs else {})
 
 
 def estimate_bytes(rows: int, columns: int, row_bytes: float) -> float:
@@ -91,8 +58,8 @@ def mend(stage, tables, plans: list[list[ColumnPlan]], steps, given: list[dict],
         cells = source.read(chunk)
         columns = [cells[column.name].tolist() for column in source.columns]
         yield
-        changes = judge_chunk(found, columns, min_confidence)
         numbers = source.numbers(chunk)
+        changes = judge_chunk(found, columns, numbers, min_confidence)
         listed = [(int(numbers[row]), found.names[column], rule, before, after, confidence)
                   for row, column, rule, before, after, confidence in changes]
         tally = Tally()
@@ -133,10 +100,13 @@ def learn(stage, table, plans: list[ColumnPlan], given: list[dict], said: dict |
     known = Known([column.name for column in table.columns])
     if table.rows < LEAST_ROWS or not {"rules", "typos"} & set(steps):
         return known
-    codes = _sample(stage, table, known, given)
-    counts = [np.bincount(column, minlength=len(values)) for column, values in zip(codes, known.values)]
+    codes, numbers = _sample(stage, table, known, given)
     open_ = [place for place, plan in enumerate(plans) if not plan.key and not _names_things(plan.name)]
+    known.keys = {place for place, plan in enumerate(plans) if plan.key}
     if "typos" in steps:
+        wanted = None if said is None else {(entry["column"], entry["by"]) for entry in said.get("mend", [])}
+        codes = _learn_marks(stage, known, codes, numbers, plans, open_, wanted)
+        counts = [np.bincount(column, minlength=len(values)) for column, values in zip(codes, known.values)]
         if said is None:
             _learn_typos(stage, known, counts, plans, open_)
         for entry in (said or {}).get("repair", []):
@@ -144,10 +114,48 @@ def learn(stage, table, plans: list[ColumnPlan], given: list[dict], said: dict |
                 entry["after"] or None, entry["rule"], float(entry["confidence"]))
         codes = [_mended(known, place, column) for place, column in enumerate(codes)]
     if "rules" in steps:
+        counts = [np.bincount(column, minlength=len(values)) for column, values in zip(codes, known.values)]
         measured = {place for place, plan in enumerate(plans) if plan.kind in ("decimal", "integer", "date")
                     or _is_dated(known.values[place])}
         _learn_rules(stage, known, codes, counts, open_, measured, planned)
     return known
+
+
+def _learn_marks(stage, known: Known, codes, numbers: np.ndarray, plans, open_, wanted) -> list[np.ndarray]:
+    """Collective: marks, cells run together and sequences; returns the codes of the sampled rows without them.
+
+    wanted: (column, by) of a plan, None without one.
+    """
+    def may(place: int, by: str) -> bool:
+        return wanted is None or (known.names[place], by) in wanted
+
+    columns = range(len(known.names))
+    counts = [np.bincount(codes[place], minlength=len(known.values[place])) for place in columns]
+    found = find_marks(known.values, counts, open_)
+    known.marks.tails = {place: mark for place, mark in found.tails.items() if may(place, "mark")}
+    known.marks.doubled = {place for place in found.doubled if may(place, "doubled quote")}
+    cells = [[known.values[place][code] for code in codes[place].tolist()] for place in columns]
+    known.leaks = [leak for leak in find_leaks(cells, [place for place in open_ if plans[place].kind == "text"])
+                   if may(leak.of, "run together")]
+
+    def work(task):
+        (place,) = task
+        found = find_sequence(cells[place], numbers, plans[place].day_first)
+        return found and found.to_message()
+
+    able = [place for place in columns if may(place, "sequence")]
+    done = stage.queue.gather(stage.queue.run([(place,) for place in able], work, name="sequences looked for",
+                                              kept="sequences"))
+    known.sequences = {task[0]: Sequence(**message) for task, message in sorted(done, key=lambda pair: pair[0])
+                       if message}
+    if known.says_nothing:
+        return codes
+    judge_chunk(replace(known, rules={}, repairs={}), cells, numbers, 0.0)
+    for place, column in enumerate(cells):
+        if place in known.marks.tails or place in known.marks.doubled or place in known.sequences or any(
+                place in (leak.of, leak.into) for leak in known.leaks):
+            codes[place] = known.encode(place, column)
+    return codes
 
 
 def _names_things(column: str) -> bool:
@@ -161,8 +169,9 @@ def _is_dated(values: list[str]) -> bool:
     return sum(bool(DAY.match(value)) for value in some) > 0.8 * len(some)
 
 
-def _sample(stage, table, known: Known, given: list[dict]) -> list[np.ndarray]:
-    """Collective: fills names, values and inverse of `known`; returns the codes of the sampled rows per column."""
+def _sample(stage, table, known: Known, given: list[dict]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Collective: fills values and inverse of `known`; returns the codes of the sampled rows per column, their numbers.
+    """
     for rule in given:
         places = [known.names.index(name) for name in rule["lhs"] if name in known.names]
         if rule["rhs"] not in known.names or len(places) != len(rule["lhs"]):
@@ -180,11 +189,10 @@ def _sample(stage, table, known: Known, given: list[dict]) -> list[np.ndarray]:
             whole = [[known.values[at][code] for code in codes[at].tolist()] for at in
                      known.joined[place - len(table.columns)]]
             cells = ["\x1f".join(row) if all(row) else "" for row in zip(*whole)]
-        inverse: dict[str, int] = {"": 0}
-        codes.append(np.fromiter((inverse.setdefault(cell, len(inverse)) for cell in cells), np.int64, len(cells)))
-        known.values.append(list(inverse))
-        known.inverse.append(inverse)
-    return codes
+        known.values.append([])
+        known.inverse.append({})
+        codes.append(known.encode(place, cells))
+    return codes, np.concatenate([np.zeros(0, np.int64), *(part["numbers"] for part in parts)])
 
 
 def _learn_typos(stage, known: Known, counts, plans, open_) -> None:
@@ -192,32 +200,32 @@ def _learn_typos(stage, known: Known, counts, plans, open_) -> None:
         (place,) = task
         return _pack(typos.find_repairs(known.values[place], counts[place], plans[place].kind == "text"))
 
-    def gather(work, places) -> dict[int, typos.Repairs]:
+    def gather(work, places, kept) -> dict[int, Repairs]:
         done = stage.queue.gather(stage.queue.run([(place,) for place in places], work, name="values judged",
-                                                    kept="values"))
+                                                    kept=kept))
         return {task[0]: _unpack(result) for task, result in done if result["wrong"]}
 
-    known.repairs = gather(work, [place for place in open_ if len(known.values[place]) > 2])
-    sign = typos.noise_character([found for _, found in sorted(known.repairs.items())])
+    known.repairs = gather(work, [place for place in open_ if len(known.values[place]) > 2], "values")
+    sign = noise.noise_character([found for _, found in sorted(known.repairs.items())])
     if sign:
         def again(task):
             (place,) = task
-            return _pack(typos.with_wildcard(known.values[place], counts[place], sign, known.repairs.get(place, {})))
+            return _pack(noise.with_wildcard(known.values[place], counts[place], sign, known.repairs.get(place, {})))
 
-        for place, found in gather(again, open_).items():
+        for place, found in gather(again, open_, "wildcards").items():
             known.repairs[place] = {**known.repairs.get(place, {}), **found}
         for found in known.repairs.values():
             for value in [value for value, (_, rule, _) in found.items() if rule == "pattern" and sign in value]:
                 found[value] = (None, "flag: noise character", 0.6)
 
 
-def _pack(repairs: typos.Repairs) -> dict:
+def _pack(repairs: Repairs) -> dict:
     return {"wrong": list(repairs), "right": [right for right, _, _ in repairs.values()],
             "rule": [rule for _, rule, _ in repairs.values()],
             "confidence": [confidence for _, _, confidence in repairs.values()]}
 
 
-def _unpack(message: dict) -> typos.Repairs:
+def _unpack(message: dict) -> Repairs:
     return {wrong: (right, rule, confidence) for wrong, right, rule, confidence in zip(
         message["wrong"], message["right"], message["rule"], message["confidence"])}
 
@@ -277,50 +285,6 @@ def _learn_rules(stage, known: Known, codes, counts, open_, measured: set[int], 
 def _holds(known: Known, lhs: int, rhs: int) -> bool:
     """Whether a joined column holds the rhs itself."""
     return lhs >= len(known.names) and rhs in known.joined[lhs - len(known.names)]
-
-
-# -- putting right ---------------------------------------------------------------------------------------------------
-
-def judge_chunk(known: Known, columns: list[list[str]], min_confidence: float) -> list[tuple]:
-    """Local: changes the columns in place; returns (row, column, rule, before, after, confidence), in order of rows.
-
-    A cell that is only flagged has its old value as `after`.
-    """
-    changes = {}
-    for place, repairs in sorted(known.repairs.items()):
-        cells = columns[place]
-        for row, cell in enumerate(cells):
-            if cell in repairs:
-                right, rule, confidence = repairs[cell]
-                sure = right is not None and confidence >= min_confidence
-                rule = rule if sure or rule.startswith("flag") else f"flag: {rule}"
-                changes[row, place] = (rule, cell, right if sure else cell, confidence)
-                if sure:
-                    cells[row] = right
-    if known.rules:
-        whole = columns + [["\x1f".join(row) for row in zip(*(columns[at] for at in places))]
-                           for places in known.joined]
-        used = {rule.lhs for rules in known.rules.values() for rule in rules} | set(known.rules)
-        used |= {column for pairs in known.excused.values() for column, _ in pairs}
-        codes = {place: np.fromiter((known.inverse[place].get(cell, -1) for cell in whole[place]), np.int64,
-                                    len(columns[0])) for place in used}
-        for rhs, rules in sorted(known.rules.items()):
-            given = any((rule.lhs, rhs) in known.given for rule in rules)
-            for row, code, confidence, lhs in dependencies.judge(rules, codes, known.values[rhs], given):
-                if any(codes[column][row] == value for column, value in known.excused[rhs]):
-                    continue
-                before, after = columns[rhs][row], known.values[rhs][code]
-                name = known.names[lhs] if lhs < len(known.names) else "+".join(
-                    known.names[at] for at in known.joined[lhs - len(known.names)])
-                rule = f"rule: {name} -> {known.names[rhs]}"
-                sure = confidence >= min_confidence
-                old = changes.get((row, rhs))
-                first = old[1] if old else before
-                changes[row, rhs] = (rule if sure else f"flag: {rule}", first, after if sure else before, confidence)
-                if sure:
-                    columns[rhs][row] = after
-    return [(row, place, *change) for (row, place), change in sorted(changes.items())
-            if change[0].startswith("flag") or change[1] != change[2]]
 
 
 def read_rules(path: str) -> list[dict]:

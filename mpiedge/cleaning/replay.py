@@ -11,7 +11,7 @@ FACTS = ("name", "missing", "unreadable", "distinct")
 """Of a column what is counted, not decided."""
 KINDS = ("text", "integer", "decimal", "date", "boolean")
 SHAPES = {"columns": ("name",), "fill": ("column", "look_up_by", "predict", "value"), "rule": ("lhs", "rhs"),
-          "repair": ("column", "before", "after", "rule", "confidence")}
+          "mend": ("column", "by"), "repair": ("column", "before", "after", "rule", "confidence")}
 
 
 def read_plan(world, path: str | None, steps: tuple[str, ...]) -> dict:

@@ -22,7 +22,7 @@ MOST_VALUES = 1000
 SKETCH = 512
 READABLE_NULLS = ("nan", "-nan")
 """Null words that every reader of numbers knows: they stay as they are."""
-QUANTITY = re.compile(r"([+-]?\d+(?:\.\d+)?) *(%|[A-Za-z][A-Za-z]+[A-Za-z. ]*|)")
+QUANTITY = re.compile(r"([+-]?\d+(?:\.\d+)?) *(%|[A-Za-z][A-Za-z]+[A-Za-z. -]*|)")
 QUANTITY_SHARE, UNIT_COVER, RARE_UNIT, MOST_APART = 0.9, 0.95, 0.01, 4.0
 WORD = re.compile(r"[^\W\d_]{3}")
 WIDEST_INTEGER = 18                 # digits that always fit int64

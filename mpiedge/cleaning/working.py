@@ -106,7 +106,7 @@ class WorkingTable:
 def sample_rows(stage, table: WorkingTable, share: float) -> list[dict[str, np.ndarray]]:
     """Collective: about this share of a table's rows, chosen by hashes of their places, as parts for `sampled_column`.
 
-    Messages: the rows, to every rank.
+    Messages: the rows and their numbers in the input, to every rank.
     """
     first = np.cumsum([0, *table.chunk_rows])
     limit = np.uint64(int(share * 2**32))
@@ -117,7 +117,7 @@ def sample_rows(stage, table: WorkingTable, share: float) -> list[dict[str, np.n
         picked = np.flatnonzero(mix(places) >> np.uint64(32) <= limit)
         cells = table.read(chunk)
         return WorkingTable.arrays([cells[column.name][picked].tolist() for column in table.columns]) | {
-            "rows": np.array([len(picked)])}
+            "rows": np.array([len(picked)]), "numbers": table.numbers(chunk)[picked]}
 
     done = stage.queue.gather(stage.queue.run([(chunk,) for chunk in range(len(table.chunk_rows))], work,
                                               name="rows learnt from"))

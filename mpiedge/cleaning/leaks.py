@@ -1,0 +1,59 @@
+"""Cells run together: a value that belongs into the next column stands at the end of another one, and its own is blank.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+LEAST_BLANK, LEAST_SHARE, MOST_ELSEWHERE = 5, 0.5, 0.02
+MOST_VALUES = 1000
+
+
+@dataclass
+class Leak:
+    """Cells of column `of` that end with a value of column `into`, which is blank there. domain: its values."""
+
+    of: int
+    into: int
+    domain: frozenset[str]
+    confidence: float
+
+    def judge(self, cells: list[str], blanks: list[str]) -> list[tuple[int, str, str]]:
+        """Local: [(row, what stays, what goes into the other column)]."""
+        found = []
+        for row, (cell, other) in enumerate(zip(cells, blanks)):
+            if not other:
+                rest, end = split(cell)
+                if rest and end in self.domain:
+                    found.append((row, rest, end))
+        return found
+
+
+def split(cell: str) -> tuple[str, str]:
+    """A cell without its last word, and that word."""
+    rest, _, end = cell.rpartition(" ")
+    return rest.rstrip(" ,;"), end
+
+
+def find_leaks(columns: list[list[str]], text: list[int]) -> list[Leak]:
+    """Local: the leaks between columns (their sampled cells); text: those that may be one side of it."""
+    rows = len(columns[0]) if columns else 0
+    blank = {place: np.array([not cell for cell in columns[place]], bool) for place in text}
+    ends = {place: np.array([split(cell)[1] if " " in cell else "" for cell in columns[place]], object)
+            for place in text}
+    found = []
+    for into in text:
+        number = int(blank[into].sum())
+        domain = frozenset(columns[into]) - {""}
+        if not LEAST_BLANK <= number < rows or not 1 < len(domain) <= min(MOST_VALUES, 0.5 * (rows - number)):
+            continue
+        for of in text:
+            if of == into:
+                continue
+            fits = np.fromiter((end in domain for end in ends[of]), bool, rows)
+            there, elsewhere = int(fits[blank[into]].sum()), int(fits[~blank[into]].sum())
+            if (there >= max(LEAST_BLANK, LEAST_SHARE * number)
+                    and elsewhere <= MOST_ELSEWHERE * (rows - number)):
+                doubt = elsewhere / (rows - number) * number / there + 0.02
+                found.append(Leak(of, into, domain, round(1 - doubt, 3)))
+    return found

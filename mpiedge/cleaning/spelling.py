@@ -1,0 +1,183 @@
+"""Misspelt values of a column: rare ones an edit away from a far commoner one, where chance does not explain that.
+
+How sure a repair is follows from counts. The values that occur often are right and show how often two right values of
+this column are an edit of this kind apart, as states and sizes are; so many of the rare ones are right as well. Only
+where far more rare values lie near a common one than that, they are misspelt.
+"""
+
+from collections import Counter, defaultdict
+
+import numpy as np
+from rapidfuzz import process
+from rapidfuzz.distance import OSA, Levenshtein
+
+TIMES, TIMES_FAR, TIMES_LONG = 4, 8, 2
+LEAST_FREQUENT, LEAST_FREQUENT_LONG = 3, 2
+LONG, SHORT, FAR_FROM = 10, 3, 7
+"""Letters of a value from which on a smaller majority is enough, below which all is doubtful, and from which on two
+edits count."""
+MOST_ALIKE_SHORT = 0.6
+FAR_COMMONER = 50
+MOST_OF_ONE_EDIT = 5
+"""Values with the very same edit, from which on it is no slip."""
+STRENGTH = 4.0
+LEAST_SURE, LEAST_SURE_TIE = 0.65, 0.85
+DOUBT = {"swap": 0.06, "indel": 0.1, "replace": 0.2, "two": 0.3}
+FOREIGN_DOUBT, SHORT_DOUBT = 0.06, 0.5
+LEAST_HIT, LEAST_HIT_SHORT = 0.06, 0.4
+MOST_FREQUENT = 1500
+MOST_PAIRS = 30_000_000
+TILE = 500
+
+Repairs = dict[str, tuple[str | None, str, float]]
+"""Wrong value -> (right value, rule, confidence); None: the value is only flagged."""
+
+
+def misspelt(values: list[str], counts: np.ndarray) -> Repairs:
+    """Local: the misspelt values among the distinct values of a column ("" = blank), given how often each occurs."""
+    number = dict(zip(values, counts.tolist()))
+    frequent = sorted((value for value in values if value and number[value] >= (
+        LEAST_FREQUENT_LONG if len(value) >= LONG else LEAST_FREQUENT)), key=lambda value: (-number[value], value))
+    most = max((number[value] for value in frequent), default=0)
+    rare = [value for value in values if value and number[value] * TIMES_LONG <= most]
+    if not frequent or not rare or len(frequent) * len(rare) > MOST_PAIRS:
+        return {}
+    pairs = _without_systems(_scattered(_near(rare, frequent, number), number))
+    right = [value for value in frequent if value not in pairs][:MOST_FREQUENT]
+    alphabet = set("".join(right))
+    usual = _kinds_between(right, alphabet)
+    known = set(right)
+    alone = [value for value in rare if value not in known]
+    sound = sum(value not in pairs for value in alone)
+    seen = Counter(_kind(value, found[0][1], alphabet) for value, found in pairs.items())
+    repairs: Repairs = {}
+    for value, found in pairs.items():
+        distance, best = found[0]
+        kind = _kind(value, best, alphabet)
+        if kind[0] == "digits" or (len(best) <= SHORT and kind[0] not in ("swap", "indel")):
+            continue   # codes differ by a letter
+        share = min(1.0, (usual[kind] + (0.25 if len(right) > 1 else 0)) / max(1, len(right)))
+        expected = share * max(sound / (1.001 - share) if share < 0.9 else 0, share * len(alone))
+        doubt = _doubt(kind, len(best))
+        sure = 1 - (doubt * STRENGTH + expected) / (seen[kind] + STRENGTH)
+        if sure < LEAST_SURE:
+            continue
+        tie = any(other[0] == distance and number[other[1]] * 2 >= number[best] for other in found[1:])
+        if tie and sure < LEAST_SURE_TIE:
+            continue
+        repairs[value] = (None, "flag: near two values", 0.7) if tie else (best, "typo", round(min(0.98, sure), 3))
+    short = {value for value in repairs if len(pairs[value][0][1]) <= SHORT}
+    few = [value for value in alone if number[value] < LEAST_FREQUENT or value in pairs]
+    if len(short) < LEAST_HIT_SHORT * sum(len(value) <= SHORT + 2 for value in few):
+        repairs = {value: repair for value, repair in repairs.items() if value not in short}
+    return repairs if len(repairs) >= LEAST_HIT * len(few) else {}
+
+
+def _near(rare: list[str], frequent: list[str], number: dict[str, int]) -> dict[str, list[tuple[int, str]]]:
+    """Rare value -> (distance, common value), the nearest and commonest first."""
+    found = {}
+    for start in range(0, len(rare), TILE):
+        tile = process.cdist(rare[start:start + TILE], frequent, scorer=OSA.distance, score_cutoff=2, dtype=np.uint8)
+        for place, row in enumerate(tile):
+            value = rare[start + place]
+            near = [(int(row[at]), frequent[at]) for at in np.flatnonzero((row <= 2) & (row > 0))]
+            near = [(distance, other) for distance, other in near
+                    if number[other] >= number[value] * _times(distance, other) and (
+                        distance == 1 or min(len(value), len(other)) >= FAR_FROM)]
+            if near:
+                found[value] = sorted(near, key=lambda pair: (pair[0], -number[pair[1]], pair[1]))
+    return found
+
+
+def _times(distance: int, other: str) -> int:
+    return TIMES_FAR if distance == 2 else TIMES_LONG if len(other) >= LONG else TIMES
+
+
+def _scattered(pairs, number):
+    """Pairs without the values that are too frequent to be one slip of many."""
+    slips = defaultdict(int)
+    for value, found in pairs.items():
+        slips[found[0][1]] += number[value]
+    return {value: found for value, found in pairs.items()
+            if number[value] <= max(2, slips[found[0][1]] * _most_alike(len(found[0][1])),
+                                     number[found[0][1]] / FAR_COMMONER)}
+
+
+def _most_alike(letters: int) -> float:
+    """Share of the slips of a value that one of them may have: the longer a word, the more there are."""
+    return MOST_ALIKE_SHORT if letters <= SHORT else 1.2 / (letters - 1)
+
+
+def _without_systems(pairs):
+    """Pairs without those whose edit, letter for letter, is that of many others: `ak_1` and `al_1`."""
+    edits = {value: _edit(value, found[0][1])[1:] for value, found in pairs.items()}
+    of_right = defaultdict(set)
+    for value, edit in edits.items():
+        of_right[edit].add(pairs[value][0][1])
+    return {value: found for value, found in pairs.items()
+            if len(of_right[edits[value]]) < max(MOST_OF_ONE_EDIT, 0.1 * len(pairs))}
+
+
+def _kinds_between(right: list[str], alphabet: set[str]) -> Counter:
+    """Kind of edit -> how many of these values have another one that far away."""
+    kinds: Counter = Counter()
+    for start in range(0, len(right), TILE):
+        tile = process.cdist(right[start:start + TILE], right, scorer=OSA.distance, score_cutoff=2, dtype=np.uint8)
+        for place, row in enumerate(tile):
+            one = right[start + place]
+            mine = {_kind(one, right[at], alphabet) for at in np.flatnonzero((row <= 2) & (row > 0)).tolist()
+                    if row[at] == 1 or min(len(one), len(right[at])) >= FAR_FROM}
+            kinds.update(mine)
+    return kinds
+
+
+def _kind(value: str, right: str, alphabet: set[str]) -> tuple:
+    """What lies between two values: operation, classes of the characters, whether the word is short."""
+    start, mine, other = _edit(value, right)
+    if any(map(str.isdigit, mine + other)):
+        return ("digits",)
+    short = len(_word_at(right, start)) <= SHORT
+    if len(mine) == len(other) == 2 and mine == other[::-1]:
+        return ("swap", short)
+    if len(mine) > 1 or len(other) > 1:
+        edits = sorted({(edit.tag == "replace") for edit in Levenshtein.editops(value, right)})
+        return ("two", tuple(edits), short)
+    if mine.lower() == other.lower():
+        return ("case", short)
+    if mine and mine not in alphabet and not (other and short):
+        return ("indel" if not other else "replace", "foreign", short)
+    classes = tuple(sorted(_class(sign) for sign in (mine, other) if sign))
+    return ("indel" if not mine or not other else "replace", classes, short)
+
+
+def _edit(value: str, right: str) -> tuple[int, str, str]:
+    """Where two values begin to differ, and what stands there in each."""
+    start = 0
+    while start < min(len(value), len(right)) and value[start] == right[start]:
+        start += 1
+    stop = 0
+    while stop < min(len(value), len(right)) - start and value[-1 - stop] == right[-1 - stop]:
+        stop += 1
+    mine, other = value[start:len(value) - stop], right[start:len(right) - stop]
+    return start, mine, other
+
+
+def _word_at(text: str, place: int) -> str:
+    start = stop = min(place, len(text) - 1)
+    while start > 0 and text[start - 1].isalnum():
+        start -= 1
+    while stop < len(text) and text[stop].isalnum():
+        stop += 1
+    return text[start:stop]
+
+
+def _class(sign: str) -> str:
+    return "a" if sign.isalpha() else sign
+
+
+def _doubt(kind: tuple, letters: int) -> float:
+    """How often a repair of this kind is wrong when nothing else is known."""
+    if letters <= SHORT:
+        return SHORT_DOUBT
+    doubt = FOREIGN_DOUBT if "foreign" in kind else DOUBT.get(kind[0], 0.3)
+    return doubt * (0.5 if letters >= LONG else 1.0 if letters > 5 else 1.5)

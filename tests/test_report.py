@@ -198,6 +198,14 @@ def test_energy_of_a_run(tmp_path):
     assert cells[at - 1 : at + 5] == [f"{joules:.1f}", "estimated", f"{joules / 3.6e6 * 480:.3f}", f"{joules / 5:.1f}",
                                       f"{joules / 2:.3g}", "epoch"]
     assert "top500-benchmark" in words and "Energy is estimated" in words and "emulated" not in words
+    assert "whole run" not in words
+    both = [dict(found, stage=stage) for stage in ("profile", "train") for found in rows]
+    (tmp_path / "timings.csv").write_text(to_csv(both))
+    cells = [word for word in "\n".join(Page(build(tmp_path)).words).splitlines() if word.strip()]
+    at = cells.index("whole run")
+    assert cells[at + 1 : at + 5] == [f"{2 * joules:.1f}", "estimated", f"{2 * joules / 3.6e6 * 480:.3f}",
+                                      f"{joules / 5:.1f}"]
+    assert cells[cells.index("FD") - 1] == f"{joules / 7:.3g}"
     (tmp_path / "timings.csv").write_text(to_csv([dict(found, stage="train", cluster="emulated-pi") for found in rows]))
     words = "\n".join(Page(build(tmp_path)).words)
     assert "1 emulated host" in words and "estimated for emulated hosts" in words

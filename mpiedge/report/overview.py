@@ -247,6 +247,11 @@ def energy(run: Run, figures: dict[str, Figures], energies: dict[str, Energy], p
     rows = [(stage, f"{found.joules:.1f}", found.method, f"{power.grams(found.joules):.3f}",
              f"{found.joules / figures[stage].elapsed_s:.1f}", *_each(run, stage, found.joules))
             for stage, found in energies.items() if found.joules is not None and figures[stage].elapsed_s > 0]
+    known = [(figures[stage].elapsed_s, found) for stage, found in energies.items() if found.joules is not None]
+    if len(known) > 1 and len(known) == len(energies):
+        joules, seconds = sum(found.joules for _, found in known), sum(elapsed for elapsed, _ in known)
+        rows.append(("whole run", f"{joules:.1f}", " + ".join(dict.fromkeys(found.method for _, found in known)),
+                     f"{power.grams(joules):.3f}", f"{joules / seconds:.1f}" if seconds > 0 else "", "", ""))
     unknown = sorted({host for found in energies.values() for host in found.unknown})
     notes = [f"{power.grams_per_kwh:g} g CO2e per kWh ({power.grid_source})."] if rows else []
     notes += sorted({source for found in energies.values() if found.joules is not None for source in found.sources})

@@ -17,6 +17,9 @@ from mpiedge.runtime.shared import leave_to_kernel, shared_array, stored
 PASS_BYTES = 16 << 20
 """Strings a rank sends in one exchange, by default."""
 
+TOGETHER_BYTES = 1 << 20
+"""Columns with fewer strings are sent together, to save messages; the fewer, the less is held twice."""
+
 OWNER_BITS = np.uint64(0xFFFFF)
 """Bits of a hash that choose its owner; the hash tables use the bits above."""
 
@@ -89,7 +92,7 @@ def merge(world, local: LocalTable, null_unequal: bool = False, keep_values: boo
     """
     layout = _Layout(world, local)
     encoded: list[EncodedColumn] = []
-    for columns in _together(layout.string_bytes, pass_bytes):
+    for columns in _together(layout.string_bytes, min(pass_bytes, TOGETHER_BYTES)):
         passes = _passes(max(layout.string_bytes[column] for column in columns), pass_bytes)
         if world.size == 1 and not any(local.columns[column].generations for column in columns):
             passes = 1

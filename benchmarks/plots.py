@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+DRAWN = ("compare", "rows", "columns", "ranks", "quotas")
+
 
 def draw(what: str, found: list[dict], path: Path) -> None:
     """Bars for `compare`, a curve over the growing figure for the others."""

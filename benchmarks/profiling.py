@@ -5,6 +5,8 @@
     python benchmarks/profiling.py columns --table T.csv    the first 8, 16, 24 ... columns of a table
     python benchmarks/profiling.py ranks                    one table at 1, 2 and 4 ranks
     python benchmarks/profiling.py quotas                   four ranks with 4 : 2 : 1 : 1 of the processor time
+    python benchmarks/profiling.py small --data DIR         whole commands on the small tables of DIR
+    python benchmarks/profiling.py limits --most ROWS       two ranks below real memory limits (Linux, as root)
 
 DIR holds CSV files and an expected.json: {file: {"delimiter", "header", "fds", "uccs"}}. Every program gets the same
 plain files without a header. Discovery is the step from the encoded table to the list in memory (Desbordante: execute
@@ -26,7 +28,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # here is a queue.py, which would hide the library's
 
-from benchmarks import measure, plots, quotas  # noqa: E402
+from benchmarks import limits, measure, plots, quotas, small  # noqa: E402
 from benchmarks.peers import ALGORITHMS  # noqa: E402
 
 FIELDS = ("table", "rows", "columns", "kind", "program", "runs", "discovery_cpu_s", "discovery_wall_s", "whole_cpu_s",
@@ -39,11 +41,11 @@ ENOUGH_S = 0.5
 def main():
     """Measure what was asked for."""
     page = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    page.add_argument("what", choices=["compare", "rows", "columns", "ranks", "quotas"])
+    page.add_argument("what", choices=list(WHAT))
     page.add_argument("--data", type=Path, default=Path("data"), help="folder with expected.json and its tables")
     page.add_argument("--table", help="compare: only tables with this in their name; else a CSV file")
     page.add_argument("--generated", type=int, default=300_000, help="compare: rows of the generated table, 0 for none")
-    page.add_argument("--most", type=int, default=1_000_000, help="rows: the largest table; ranks, quotas: its rows")
+    page.add_argument("--most", type=int, default=1_000_000, help="rows, limits: largest table; else its rows")
     page.add_argument("--limit", type=float, default=120, help="seconds after which a run is given up")
     page.add_argument("--repeats", type=int, default=5)
     page.add_argument("--quick", action="store_true", help="one run each, small tables")
@@ -54,13 +56,12 @@ def main():
         options.most = min(options.most, 60_000)
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        found = {"compare": compare, "rows": rows, "columns": columns, "ranks": ranks, "quotas": unequal}[options.what](
-            options, Path(scratch))  # fmt: skip
+        found = WHAT[options.what](options, Path(scratch))
     with open(options.out / f"profiling-{options.what}.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, list(found[0]), extrasaction="ignore")
         writer.writeheader()
         writer.writerows(found)
-    if importlib.util.find_spec("matplotlib"):
+    if importlib.util.find_spec("matplotlib") and options.what in plots.DRAWN:
         plots.draw(options.what, found, options.out / f"profiling-{options.what}.png")
 
 
@@ -258,6 +259,20 @@ def unequal(options, scratch: Path) -> list[dict]:
     """Four ranks under processor quotas against the sum of their speeds."""
     return quotas.compare(generate("lineitem", options.most, scratch), options.repeats)
 
+
+def brief(options, scratch: Path) -> list[dict]:
+    """Whole commands on small tables."""
+    return small.compare(options.data, options.repeats)
+
+
+def limited(options, scratch: Path) -> list[dict]:
+    """Long tables below real memory limits; --limit is for a run of a million rows."""
+    return limits.compare(lambda kind, count: generate(kind, count, scratch), options.most,
+                          options.limit * max(1.0, options.most / 1_000_000))
+
+
+WHAT = {"compare": compare, "rows": rows, "columns": columns, "ranks": ranks, "quotas": unequal, "small": brief,
+        "limits": limited}
 
 if __name__ == "__main__":
     main()

@@ -91,12 +91,12 @@ def discover_fds(codes: list[np.ndarray], *, world=None, queue=None, max_lhs: in
     stop, room = Stop(deadline, world, queue), room or Room()
     sent = world.bytes_sent if world is not None else 0
     table = open_table(codes, budget_bytes, world, queue, stop, limited=max_lhs is not None)
-    enumerator = Enumerator(max_lhs, stop)
+    enumerator = Enumerator(max_lhs, stop, room=room)
     empty = np.empty((0, table.words), np.uint64), np.empty(0, np.int32)
     (left, right), rounds = search(table, lambda: enumerator.run(table.sets, table.use, table.active, world, queue),
                                    empty, progress, state)
     if stop.reached:
-        left, right = Enumerator(max_lhs, brief=True).run(table.sets, table.use, table.active)
+        left, right = Enumerator(max_lhs, brief=True, room=room).run(table.sets, table.use, table.active)
         keep = certain(table, left, right)
         left, right = left[keep], right[keep]
     if table.constant:

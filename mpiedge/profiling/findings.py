@@ -12,7 +12,7 @@ from mpiedge.profiling.encode import EncodedTable, codes_bytes
 from mpiedge.profiling.inds import discover_inds, discover_partial
 from mpiedge.profiling.nary import Side, discover_nary
 from mpiedge.profiling.needs import estimate_bytes
-from mpiedge.profiling.output import in_order, sorted_sets
+from mpiedge.profiling.output import in_order
 from mpiedge.profiling.pause import FILE, Searches
 from mpiedge.profiling.room import Room
 from mpiedge.profiling.validate import Verdict
@@ -133,13 +133,13 @@ def find_exact(stage, tables: list[EncodedTable], table: EncodedTable, with_fds:
         found.fds.append(ranked(stage, table, result, None, args, found.room))
     if found.uccs is not None:
         if with_fds:
-            keys = uccs.discover_uccs(result, world=stage.world, queue=stage.queue)
+            keys = uccs.discover_uccs(result, world=stage.world, queue=stage.queue, room=found.room)
         else:
-            keys = uccs.discover_uccs(table.codes, max_size=args.max_lhs, **common)
+            keys = uccs.discover_uccs(table.codes, max_size=args.max_lhs, room=found.room, **common)
             if keys.state is not None:
                 found.searches.put(EXACT, table, keys.state)
             end_early(found, keys.partial)
-        found.uccs.append(keys[sorted_sets(keys)])
+        found.uccs.append(in_order(np.asarray(keys), None, None, found.room)[0])
 
 
 def end_early(found: Found, partial: bool) -> None:

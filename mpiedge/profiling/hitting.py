@@ -9,6 +9,7 @@ import numpy as np
 from mpiedge.kernels import bits, hitting
 from mpiedge.profiling.anytime import Stop
 from mpiedge.profiling.evidence import SHARE_NS, alone
+from mpiedge.profiling.room import Pile, Room, gather_sets, joined
 
 FIRST_STEPS = 1 << 11  # search steps of a right-hand side made at a time before the rest is shared
 FIRST_SLICES = 16  # so many steps are made by every rank, before it is clear that sharing pays
@@ -28,11 +29,12 @@ class Enumerator:
     """Left-hand sides per right-hand side, enumerated again only where the evidence changed.
 
     stop: asked between slices; a search that it ends leaves out some candidates. brief: leave out what the first steps
-    do not find, for the candidates at the end of a search that was ended early.
+    do not find, for the candidates at the end of a search that was ended early. room: where the candidates lie.
     """
 
-    def __init__(self, max_lhs: int | None = None, stop: Stop | None = None, brief: bool = False):
-        self.max_lhs, self.stop, self.brief = max_lhs, stop or Stop(), brief
+    def __init__(self, max_lhs: int | None = None, stop: Stop | None = None, brief: bool = False,
+                 room: Room | None = None):
+        self.max_lhs, self.stop, self.brief, self.room = max_lhs, stop or Stop(), brief, room or Room()
         self._known, self._found = None, {}
 
     def run(self, sets: np.ndarray, use: np.ndarray, rights: list[int], world=None, queue=None):
@@ -46,11 +48,14 @@ class Enumerator:
             changed &= set(np.flatnonzero(bits.unpack(changes(*self._known, sets, use)[None], 64 * sets.shape[1])[0]))
         self._known = sets, use
         sizes = bits.unpack(use, 64 * sets.shape[1]).sum(axis=0)
-        search = Search(lambda right: edges_for(sets, use, right), sizes, self.max_lhs, self.stop, self.brief)
+        search = Search(lambda right: edges_for(sets, use, right), sizes, self.max_lhs, self.stop, self.brief,
+                        self.room)
         self._found |= search.run([right for right in rights if right in changed], queue)
-        lefts = [self._found[right] for right in rights]
-        right = np.repeat(np.array(rights, np.int32), [len(left) for left in lefts])
-        return np.concatenate([*lefts, np.empty((0, sets.shape[1]), np.uint64)]), right
+        lefts = [self._found.pop(right) for right in rights]
+        right = self.room.keep(np.repeat(np.array(rights, np.int32), [len(left) for left in lefts]))
+        left, lefts = joined(lefts, sets.shape[1], self.room)
+        self._found |= dict(zip(rights, lefts))
+        return left, right
 
 
 def changes(old_sets, old_use, sets, use) -> np.ndarray:
@@ -60,16 +65,17 @@ def changes(old_sets, old_use, sets, use) -> np.ndarray:
 
 
 def enumerate_one(edges: np.ndarray, largest: int | None, world=None, queue=None, stop: Stop | None = None,
-                  brief: bool = False) -> np.ndarray:
-    """Collective: the minimal hitting sets of one hypergraph, (k, words), sorted; stop, brief: as of `Enumerator`."""
-    return Search(lambda _: edges, [len(edges)], largest, stop or Stop(), brief).run([0], queue)[0]
+                  brief: bool = False, room: Room | None = None) -> np.ndarray:
+    """Collective: the minimal hitting sets of one hypergraph, (k, words), sorted; the others: as of `Enumerator`."""
+    return Search(lambda _: edges, [len(edges)], largest, stop or Stop(), brief, room or Room()).run([0], queue)[0]
 
 
 class Search:
     """The minimal hitting sets of several hypergraphs, the roots: edges_of(root), with sizes[root] edges."""
 
-    def __init__(self, edges_of, sizes, largest: int | None, stop: Stop, brief: bool):
+    def __init__(self, edges_of, sizes, largest: int | None, stop: Stop, brief: bool, room: Room):
         self.edges_of, self.sizes, self.largest, self.stop, self.brief = edges_of, sizes, largest, stop, brief
+        self.room = room
 
     def run(self, roots: list[int], queue) -> dict[int, np.ndarray]:
         """Collective: the hitting sets of each root, sorted; without a queue Local."""
@@ -95,13 +101,16 @@ class Search:
                 try:
                     next(search)
                 except StopIteration as end:
-                    found[root] = end.value[bits.order(end.value)]
+                    found[root] = self.room.keep(end.value[bits.order(end.value)])
                     break
             else:
                 waiting.append(root)
         return found, waiting
 
     def _shared(self, roots: list[int], queue) -> dict[int, np.ndarray]:
+        words = self.edges_of(roots[0]).shape[1] if roots else 1
+        piles = {root: Pile(words, self.room) for root in roots}
+
         def work(task):
             path = tuple(number for number in task[1:] if number >= 0)
             search = hitting.minimal_hitting_sets(self.edges_of(task[0]), self.largest, STEPS, path, self.stop.tell,
@@ -110,28 +119,21 @@ class Search:
                 try:
                     branches = next(search)
                 except StopIteration as end:
-                    return {"left": end.value[bits.order(end.value)]}
+                    piles[task[0]].add(end.value)
+                    return
                 yield [padded(task[0], *branch) for branch in branches]
 
         tasks = [padded(root) for root in roots]
         if queue is None:
-            results = alone(tasks, work)
+            alone(tasks, work)
         else:
-            results = queue.gather(queue.run(tasks, work, cost=self.cost_ns, name="enumerate"))
-        parts: dict[int, list[np.ndarray]] = {root: [] for root in roots}
-        for task, message in results:
-            parts[task[0]].append(np.asarray(message["left"], np.uint64))
-        return {root: merged(own) for root, own in parts.items()}
+            queue.run(tasks, work, cost=self.cost_ns, name="enumerate")
+        found = gather_sets(None if queue is None else queue.world, list(piles.values()), words, self.room)
+        for sets in found:
+            sets[:] = sets[bits.order(sets)]
+        return dict(zip(roots, found))
 
 
 def padded(*numbers: int) -> tuple[int, ...]:
     """Local: a task: a root and its path, of one length whatever the length of the path."""
     return (*numbers, *[-1] * (1 + hitting.MOST_CUTS - len(numbers)))
-
-
-def merged(parts: list[np.ndarray]) -> np.ndarray:
-    """Local: the sets of several sorted arrays, sorted."""
-    if len(parts) == 1:
-        return parts[0]
-    together = np.concatenate(parts)
-    return together[bits.order(together)]

@@ -27,32 +27,32 @@ def sorted_sets(sets: np.ndarray, rhs: np.ndarray | None = None) -> np.ndarray:
     return by_right[bits.order(sets[by_right], by_columns=True)]
 
 
-def in_order(lhs: np.ndarray, rhs: np.ndarray, g3: np.ndarray | None, room: Room):
-    """Local: dependencies in the order of `sorted_sets`; long lists are sorted piece by piece, each of the pieces being
+def in_order(lhs: np.ndarray, rhs: np.ndarray | None, g3: np.ndarray | None, room: Room) -> list:
+    """Local: column sets, with or without right-hand sides and errors, in the order of `sorted_sets`; long lists are sorted piece by piece, each of the pieces being
     those whose sizes and first columns lie between two bounds."""
-    if len(rhs) <= SORTED:
+    if len(lhs) <= SORTED:
         order = sorted_sets(lhs, rhs)
-        return lhs[order], rhs[order], None if g3 is None else g3[order]
-    slices = [slice(begin, begin + SORTED) for begin in range(0, len(rhs), SORTED)]
-    heads = room.empty(len(rhs), np.uint32)
+        return [None if array is None else array[order] for array in (lhs, rhs, g3)]
+    slices = [slice(begin, begin + SORTED) for begin in range(0, len(lhs), SORTED)]
+    heads = room.empty(len(lhs), np.uint32)
     for part in slices:
         heads[part] = bits.sizes(lhs[part]).astype(np.uint32) << 16 | _first_columns(lhs[part])
     bounds = room.keep(heads.copy())
     bounds.sort()
     bounds = np.unique(bounds[::SORTED]).tolist()
-    columns = [(array, room.empty(array.shape, array.dtype)) for array in (lhs, rhs, g3) if array is not None]
+    result = [None if array is None else room.empty(array.shape, array.dtype) for array in (lhs, rhs, g3)]
     filled = 0
     for low, high in pairwise([*bounds, 1 << 32]):
         chosen = [np.flatnonzero((heads[part] >= low) & (heads[part] < high)) + part.start for part in slices]
         chosen = np.concatenate(chosen)
-        chosen = chosen[sorted_sets(lhs[chosen], rhs[chosen])]
-        for array, ordered in columns:
-            ordered[filled : filled + len(chosen)] = array[chosen]
+        chosen = chosen[sorted_sets(lhs[chosen], None if rhs is None else rhs[chosen])]
+        for array, ordered in zip((lhs, rhs, g3), result):
+            if array is not None:
+                ordered[filled : filled + len(chosen)] = array[chosen]
         filled += len(chosen)
-    result = [ordered for _, ordered in columns]
     for ordered in result:
         leave_to_kernel(ordered)
-    return *result, *[None] * (g3 is None)
+    return result
 
 
 def _first_columns(lhs: np.ndarray) -> np.ndarray:

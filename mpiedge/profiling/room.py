@@ -10,6 +10,12 @@ from mpiedge.runtime.shared import file_array, stored
 ALWAYS = 1 << 16
 """Arrays of so many bytes lie in memory whatever else does."""
 
+PASS_BYTES = 8 << 20
+"""Sets of all ranks in one exchange."""
+
+FIRST_SETS, MOST_SETS = 1 << 6, 1 << 17
+"""Sets that the first and the largest arrays of a pile have room for."""
+
 
 class Room:
     """Room for arrays of one rank.
@@ -42,3 +48,70 @@ class Room:
 
     def _leave(self, size: int) -> None:
         self.held -= size
+
+
+class Pile:
+    """Column sets (k, words) that come in lots of any size and lie in few arrays of a room."""
+
+    def __init__(self, words: int, room: Room):
+        self.words, self.room, self.count = words, room, 0
+        self._arrays: list[np.ndarray] = []
+        self._free = 0  # sets that the last array has room for
+
+    def add(self, sets: np.ndarray) -> None:
+        """Local: puts sets on the pile."""
+        while len(sets):
+            if not self._free:
+                self._free = min(max(len(sets), FIRST_SETS, self.count), MOST_SETS)
+                self._arrays.append(self.room.empty((self._free, self.words), np.uint64))
+            last = self._arrays[-1]
+            begin = len(last) - self._free
+            taken = min(self._free, len(sets))
+            last[begin : begin + taken] = sets[:taken]
+            sets, self._free, self.count = sets[taken:], self._free - taken, self.count + taken
+
+    def take(self, begin: int, end: int) -> np.ndarray:
+        """Local: sets [begin, end) in the order they came."""
+        parts, before = [np.empty((0, self.words), np.uint64)], 0
+        for array in self._arrays:
+            parts.append(array[max(begin - before, 0) : max(min(end, self.count) - before, 0)])
+            before += len(array)
+        return np.concatenate(parts)
+
+
+def gather_sets(world, piles: list[Pile], words: int, room: Room) -> list[np.ndarray]:
+    """Collective (Local when world is None): pile by pile the column sets (k, words) of all ranks, in some order.
+
+    Messages: how many sets each rank has (all-gather), then the sets, at most PASS_BYTES of all ranks at a time.
+    """
+    counts = np.array([[pile.count for pile in piles]], np.int64)
+    if world is not None:
+        counts = np.array([message["counts"] for message in world.allgather({"counts": counts[0]})], np.int64)
+    every = [room.empty((count, words), np.uint64) for count in counts.sum(axis=0).tolist()]
+    filled, ends = [0] * len(piles), counts.cumsum(axis=1)
+    share = max(1, PASS_BYTES // (8 * words * len(counts)))
+    for begin in range(0, int(ends.max(initial=0)), share):
+        own = 0 if world is None else world.rank
+        message = {"sets": np.concatenate([pile.take(*(np.clip([begin, begin + share], end - pile.count, end)
+                                                       - (end - pile.count)).tolist())
+                                           for pile, end in zip(piles, ends[own])])}
+        for rank, received in enumerate([message] if world is None else world.allgather(message)):
+            sets = np.asarray(received["sets"], np.uint64).reshape(-1, words)
+            for index, (count, end) in enumerate(zip(counts[rank].tolist(), ends[rank].tolist())):
+                low, high = (min(max(at, end - count), end) - begin for at in (begin, begin + share))
+                if high > low:
+                    every[index][filled[index] : filled[index] + high - low] = sets[low:high]
+                    filled[index] += high - low
+    return every
+
+
+def joined(parts: list[np.ndarray], words: int, room: Room) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Local: column sets one after another as one array, and the parts, of which `parts` lets go, as views of it."""
+    ends = np.cumsum([len(part) for part in parts], dtype=np.int64).tolist()
+    whole = room.empty((ends[-1] if ends else 0, words), np.uint64)
+    views = []
+    for index, (begin, end) in enumerate(zip([0, *ends], ends)):
+        whole[begin:end] = parts[index]
+        parts[index] = None
+        views.append(whole[begin:end])
+    return whole, views

@@ -8,6 +8,7 @@ from mpiedge.profiling.buckets import open_table
 from mpiedge.profiling.evidence import TableEvidence
 from mpiedge.profiling.fds import Dependencies, search, uncertain
 from mpiedge.profiling.hitting import enumerate_one
+from mpiedge.profiling.room import Room
 
 
 class Keys(np.ndarray):
@@ -23,7 +24,7 @@ class Keys(np.ndarray):
 
 def discover_uccs(source: Dependencies | list[np.ndarray], *, world=None, queue=None, max_size: int | None = None,
                   progress=None, deadline=None, state: State | None = None,
-                  budget_bytes: float | None = None) -> Keys:
+                  budget_bytes: float | None = None, room: Room | None = None) -> Keys:
     """Collective: all minimal column sets without two equal rows, (k, words) uint64, sorted by size and value.
 
     source: the dependencies of the table (nothing is compared again; those of a search ended early give no keys), or
@@ -44,16 +45,18 @@ def discover_uccs(source: Dependencies | list[np.ndarray], *, world=None, queue=
         if source.duplicates or source.partial:
             return result(np.empty((0, source.sets.shape[1]), np.uint64), source.partial, source.state)
         sizes = [size for size in (max_size, source.max_lhs) if size is not None]
-        return result(enumerate_one(minimal_edges(source), min(sizes, default=None), world, queue), False, source.state)
+        keys = enumerate_one(minimal_edges(source), min(sizes, default=None), world, queue, room=room)
+        return result(keys, False, source.state)
     stop = Stop(deadline, world, queue)
     table = open_table(source, budget_bytes, world, queue, stop, True, max_size is not None)
     if table.duplicates:
         return result(np.empty((0, table.words), np.uint64), stop.reached, table.state())
     nothing = np.zeros((1, table.words), np.uint64), None
-    (left, _), _ = search(table, lambda: (enumerate_one(minimal_edges(table), max_size, world, queue, stop), None),
+    (left, _), _ = search(table, lambda: (enumerate_one(minimal_edges(table), max_size, world, queue, stop,
+                                                     room=room), None),
                           nothing, progress, state)
     if stop.reached:
-        left = enumerate_one(minimal_edges(table), max_size, brief=True)
+        left = enumerate_one(minimal_edges(table), max_size, brief=True, room=room)
         doubtful = {one.tobytes() for one in uncertain(table, left, None)[0]}
         left = left[[one.tobytes() not in doubtful for one in left]]
     return result(left, stop.reached, table.state())
@@ -65,7 +68,7 @@ def minimal_edges(source: Dependencies | TableEvidence) -> np.ndarray:
 
 
 def result(sets: np.ndarray, partial: bool, state: State | None) -> Keys:
-    """Local: keys in order, with what is known about the search."""
-    keys = bits.unique(sets).view(Keys)
+    """Local: keys, in order already, with what is known about the search."""
+    keys = sets.view(Keys)
     keys.partial, keys.state = partial, state
     return keys

@@ -28,8 +28,8 @@ def sorted_sets(sets: np.ndarray, rhs: np.ndarray | None = None) -> np.ndarray:
 
 
 def in_order(lhs: np.ndarray, rhs: np.ndarray | None, g3: np.ndarray | None, room: Room) -> list:
-    """Local: column sets, with or without right-hand sides and errors, in the order of `sorted_sets`; long lists are sorted piece by piece, each of the pieces being
-    those whose sizes and first columns lie between two bounds."""
+    """Local: column sets, with or without right-hand sides and errors, in the order of `sorted_sets`; long lists
+    are sorted piece by piece, a piece being those whose sizes and first columns lie between two bounds."""
     if len(lhs) <= SORTED:
         order = sorted_sets(lhs, rhs)
         return [None if array is None else array[order] for array in (lhs, rhs, g3)]

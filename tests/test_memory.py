@@ -6,6 +6,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 from limits import memory_limit
 
@@ -57,3 +58,22 @@ def test_profiling_below_a_real_limit_gives_the_same(tmp_path, mpirun):
     for name in ("fds.jsonl", "uccs.jsonl", "inds.jsonl", "columns.json"):
         plenty, little = (tmp_path / memory / "profile" / name for memory in ("2GB", "120MB"))
         assert plenty.read_bytes() == little.read_bytes()
+
+
+def test_a_wall_of_dependencies_below_a_real_limit(tmp_path, mpirun):
+    """More than 250,000 dependencies of a small table, in lists that memory has no room for: two ranks in control
+    groups of 80 MB write the same files as one rank with plenty, and the files of the lists leave nothing behind."""
+    table = tmp_path / "wide.csv"
+    cells = np.random.default_rng(0).integers(0, 4, (150, 21))
+    lines = [[f"c{column}" for column in range(21)], *cells.tolist()]
+    table.write_text("".join(",".join(map(str, line)) + "\n" for line in lines))
+    for ranks, memory in ((0, "2GB"), (2, "76MB")):
+        with memory_limit(80_000_000, 2) if ranks else nullcontext([]) as limited:
+            done = mpirun(ranks, *limited, "mpiedge-profile", table, "--fd", "--ucc", "--run", tmp_path / memory,
+                          "--memory", memory, "--scratch", tmp_path / "scratch")
+        assert done.returncode == 0, done.stderr
+    plenty, little = (tmp_path / memory / "profile" for memory in ("2GB", "76MB"))
+    for name in ("fds.jsonl", "uccs.jsonl", "ranked.csv", "summary.json"):
+        assert (plenty / name).read_bytes() == (little / name).read_bytes()
+    assert (plenty / "fds.jsonl").read_bytes().count(b"\n") > 250_000
+    assert not [path for path in (tmp_path / "scratch").rglob("*") if path.is_file()]

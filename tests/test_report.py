@@ -11,6 +11,7 @@ from test_compare import row, times
 
 from mpiedge.commands import report as command
 from mpiedge.report import plots
+from mpiedge.report.build import again
 from mpiedge.runtime.telemetry import to_csv
 
 EVIL = "</td><script>alert(1)</script><img src=http://x/ onerror=\"go()\">'`\x00\x1b[2J\u202e" + "x" * 500
@@ -245,6 +246,14 @@ def test_compression_and_steals(tmp_path):
     words = "\n".join(Page(build(tmp_path)).words)
     assert "compression int8: 1.0 kB sent, where 4.0 kB would have gone uncompressed, a ratio of 4.0" in words
     assert "5 (0 stolen)" in words and "6 (2 stolen)" in words
+
+
+def test_line_to_run_it_again():
+    """The launcher names hosts and ranks in the form of its library; a program alone has none."""
+    about = {"argv": "/x/clean.py 'a b.csv'", "hosts": ["a", "a", "b"], "mpi": "Open MPI v5.0.11"}
+    assert again("clean", about) == "mpirun -host a:2,b:1 mpiedge-clean 'a b.csv'"
+    assert again("clean", about | {"mpi": "MPICH 5.0"}) == "mpirun -hosts a:2,b:1 mpiedge-clean 'a b.csv'"
+    assert again("clean", about | {"hosts": ["a"]}) == "mpiedge-clean 'a b.csv'"
 
 
 def test_no_run_is_one_line(tmp_path, capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """The page of a run, put together."""
 
 import shlex
+from collections import Counter
 
 from mpiedge import __version__
 from mpiedge.report import findings, overview, plots
@@ -71,7 +72,7 @@ def provenance(run: Run) -> str:
             lines.append(again(stage, about))
             hosts = about.get("hosts")
             names = list(dict.fromkeys(map(str, hosts))) if isinstance(hosts, list) else []
-            rows.append((stage, about.get("started", ""), findings.short(", ".join(names)),
+            rows.append((stage, str(about.get("started", ""))[:19].replace("T", " "), findings.short(", ".join(names)),
                          *(findings.short(about.get(name)) for name in VERSIONS)))
     if not rows:
         return ""
@@ -91,6 +92,16 @@ def again(stage: str, about: dict) -> str:
         words = shlex.split(str(about.get("argv", "")))
     except ValueError:
         words = []
+    return launcher(about) + shlex.join([f"mpiedge-{stage}", *words[1:]])
+
+
+def launcher(about: dict) -> str:
+    """Local: mpirun with the hosts and the ranks of each, in their order; nothing for a program that ran alone."""
     hosts = about.get("hosts")
-    ranks = len(hosts) if isinstance(hosts, list) else 1
-    return (f"mpirun -n {ranks} " if ranks > 1 else "") + shlex.join([f"mpiedge-{stage}", *words[1:]])
+    counts = Counter(map(str, hosts)) if isinstance(hosts, list) else Counter()
+    if counts.total() < 2:
+        return ""
+    if len(counts) == 1:
+        return f"mpirun -n {counts.total()} "
+    flag = "-hosts" if "mpich" in str(about.get("mpi")).lower() else "-host"
+    return shlex.join(["mpirun", flag, ",".join(f"{name}:{count}" for name, count in counts.items())]) + " "

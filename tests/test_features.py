@@ -146,6 +146,14 @@ def test_edge_table_is_found_by_inclusions():
     assert tables.edge_table(found[1:], columns, "papers", ["id"]) is None
 
 
+def test_determined_columns():
+    """Of columns that tell each other the first stays; what goes is told by one that stays; others are left alone."""
+    told = [{"lhs": [left], "rhs": right} for left, right in ("ab", "ba", "ac", "bc", "xd", "cd", "ad", "bd")]
+    assert tables.determined(told, list("abcde")) == {"b": "a", "c": "a", "d": "a"}
+    assert tables.determined(told, list("dcb")) == {"d": "b", "c": "b"}
+    assert tables.determined([], list("ab")) == {}
+
+
 def test_edges_are_matched_and_the_graph_assembled():
     """Edges name rows by the key that fits, unknown ends drop out, a split column gives the roles."""
     keys = {"code": ["9", "8", "7"], "id": ["a", "b", "c"]}

@@ -13,7 +13,7 @@ import pytest
 from graphs import planetoid_files
 from launching import launch_environment
 
-from mpiedge.commands import demo, predict, train
+from mpiedge.commands import clean, demo, predict, profile, train
 from mpiedge.errors import InputError, MemoryPlanError, StoreError, UsageError
 
 SUMMARY = {"model", "split", "seed", "ranks", "epochs", "best_epoch", "train_accuracy", "val_accuracy", "test_accuracy",
@@ -187,6 +187,22 @@ def test_clean_tables_shared_and_served(mpirun, tables, tmp_path):
         assert "edges cites (citing, cited -> id)" in done.stdout
         texts.append((run / "train/predictions.csv").read_text())
     assert texts[0] == texts[1] and texts[0].count("\n") == 151
+
+
+def test_determined_features_are_dropped_on_demand(world, tmp_path, capsys):
+    """A region told by the town goes when profile has found that; without profile the flag is refused."""
+    rows = [f"{row},t{row % 7},r{row % 7 // 3},{row * row % 11},{'ab'[row % 7 > 3]}" for row in range(70)]
+    (tmp_path / "people.csv").write_text("\n".join(["id,town,region,age,label", *rows]) + "\n")
+    run = ["--run", tmp_path / "run"]
+    line = [*run, "--label", "label", "--model", "mlp", "--epochs", 2, "--drop-determined"]
+    in_process(clean, world, tmp_path / "people.csv", "--steps", "structure,types", *run)
+    with pytest.raises(UsageError, match="there are no dependencies of people"):
+        in_process(train, world, *line)
+    in_process(profile, world, "--fd", *run)
+    capsys.readouterr()
+    in_process(train, world, *line)
+    said = capsys.readouterr().out
+    assert "dropped region (told by town)" in said and "region" not in said.split("features", 1)[1].splitlines()[0]
 
 
 def test_error_on_one_rank_is_one_line(mpirun, tmp_path):

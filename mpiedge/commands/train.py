@@ -37,6 +37,8 @@ def build_parser():
     data.add_argument("--nodes", metavar="TABLE", help="the table of nodes: a CSV file or a clean table of the run")
     data.add_argument("--edges", metavar="TABLE", help="the table of edges, whose first two columns name nodes")
     data.add_argument("--label", metavar="COLUMN", help="the column to predict (default: guessed and announced)")
+    data.add_argument("--drop-determined", action="store_true",
+                      help="leave out features that a single other column determines, as mpiedge-profile found")
     data.add_argument("--split", metavar="NAME",
                       help="planetoid, TRAIN/VAL/TEST in per cent (default 60/20/20), Kperclass (such as 20perclass), "
                       "or column:NAME: a column that says train, val or test (npz: the number of a mask)")

@@ -42,6 +42,21 @@ def key_columns(kinds: dict[str, str], found: Survey) -> list[str]:
     return [name for name in kinds if found.names_rows(name)]
 
 
+def determined(dependencies: list[dict], columns: list[str]) -> dict[str, str]:
+    """Local: columns that another one of `columns` determines, with that one; of two that tell each other the later.
+
+    dependencies: {"lhs": [column], "rhs": column}. What is kept still tells everything: a column that goes is
+    determined by one that stays, as dependencies of single columns are transitive.
+    """
+    told = {(entry["lhs"][0], entry["rhs"]) for entry in dependencies}
+    gone: dict[str, str] = {}
+    for name in reversed(columns):
+        by = next((other for other in columns if other != name and other not in gone and (other, name) in told), None)
+        if by is not None:
+            gone[name] = by
+    return {name: gone[name] for name in columns if name in gone}
+
+
 def edge_table(inclusions: list[dict], tables: dict[str, list[str]], nodes: str, keys: list[str]):
     """Local: (table, first column, second column, key) of the first table with two columns included in one key.
 

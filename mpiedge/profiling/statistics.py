@@ -244,6 +244,7 @@ def _column(column: dict, rows: int, kind: str | None, number: dict | None, patt
         "nulls": column["missing"],
         "distinct": column["distinct"],
         "unique": column["distinct"] == rows and rows > 0,
+        "error": 0.0,  # of distinct, quantiles and all other figures: nothing is sketched
         "entropy_bits": _figures(column["entropy"]),
     }
     if number is not None:

@@ -80,10 +80,16 @@ def open_tables(stage, args) -> Source:
     left_out = {label, split_column, *keys}
     candidates = {name: kind for name, kind in nodes.kinds.items() if name not in left_out}
 
+    told = _single_dependencies(stage, nodes) if args.drop_determined else []
+
     def decide() -> dict:
         if not found.present[label]:
             raise InputError(node_name, f"no row has a label in {label}", "Name the label column with --label")
         encoder = plan_encoder(candidates, found)
+        gone = tables.determined(told, list(encoder.kinds))
+        if gone:
+            stage.say(f"dropped {', '.join(f'{name} (told by {by})' for name, by in gone.items())}")
+            encoder = plan_encoder({name: kind for name, kind in candidates.items() if name not in gone}, found)
         if not encoder.columns:
             raise InputError(node_name, "no column can serve as a feature", "Give a table with text, numbers or dates")
         return encoder.to_message()
@@ -110,6 +116,21 @@ def open_tables(stage, args) -> Source:
 
     source.notes += on_root(stage.world, join)
     return source
+
+
+def _single_dependencies(stage, nodes) -> list[dict]:
+    """Collective: on rank 0 the exact dependencies between single columns of the node table that profile found."""
+    path = stage.run / "profile" / "fds.jsonl"
+    if isinstance(nodes, CsvRows) or not on_root(stage.world, path.exists):
+        raise _everywhere(UsageError("--drop-determined", f"there are no dependencies of {nodes.name} in {stage.run}",
+                                     "Run mpiedge-profile on the clean tables first"))
+    stage.manifest("profile")
+    if not stage.world.is_root:
+        return []
+    with open(path, encoding="utf-8") as file:
+        entries = (json.loads(line) for line in file)
+        return [entry for entry in entries
+                if entry["table"] == nodes.name and len(entry["lhs"]) == 1 and entry["g3"] == 0]
 
 
 def _known_tables(stage, args, source: Source) -> dict:

@@ -7,6 +7,7 @@
     python benchmarks/profiling.py quotas                   four ranks with 4 : 2 : 1 : 1 of the processor time
     python benchmarks/profiling.py small --data DIR         whole commands on the small tables of DIR
     python benchmarks/profiling.py limits --most ROWS       two ranks below real memory limits (Linux, as root)
+    python benchmarks/profiling.py hosts                    four emulated slow hosts without common memory
 
 DIR holds CSV files and an expected.json: {file: {"delimiter", "header", "fds", "uccs"}}. Every program gets the same
 plain files without a header. Discovery is the step from the encoded table to the list in memory (Desbordante: execute
@@ -28,7 +29,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # here is a queue.py, which would hide the library's
 
-from benchmarks import limits, measure, plots, quotas, small  # noqa: E402
+from benchmarks import hosts, limits, measure, plots, quotas, small  # noqa: E402
 from benchmarks.peers import ALGORITHMS  # noqa: E402
 
 FIELDS = ("table", "rows", "columns", "kind", "program", "runs", "discovery_cpu_s", "discovery_wall_s", "whole_cpu_s",
@@ -271,8 +272,13 @@ def limited(options, scratch: Path) -> list[dict]:
                           options.limit * max(1.0, options.most / 1_000_000))
 
 
+def slow(options, scratch: Path) -> list[dict]:
+    """One, two and four emulated slow hosts; each prepares all rows, so the table is one with much work for them."""
+    return hosts.compare(generate("planted", options.most, scratch), options.repeats)
+
+
 WHAT = {"compare": compare, "rows": rows, "columns": columns, "ranks": ranks, "quotas": unequal, "small": brief,
-        "limits": limited}
+        "limits": limited, "hosts": slow}
 
 if __name__ == "__main__":
     main()

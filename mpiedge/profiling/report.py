@@ -5,6 +5,8 @@ import io
 import json
 import time
 
+import numpy as np
+
 from mpiedge.errors import Stopped
 from mpiedge.profiling import interest, metanome, verification
 from mpiedge.profiling.correlations import correlate
@@ -12,6 +14,7 @@ from mpiedge.profiling.encode import EncodedTable
 from mpiedge.profiling.findings import Found, FoundFds
 from mpiedge.profiling.output import columns_of, fd_lines, ind_lines, ucc_lines, write_lines
 from mpiedge.profiling.statistics import describe_columns
+from mpiedge.runtime.resources import format_size
 
 SHOWN = 5
 MOST_SHOWN = 50
@@ -184,11 +187,28 @@ def tell(stage, tables: list[EncodedTable], found: Found, began_s: float) -> Non
         if not verdict.holds and stage.args.error:
             outcome += f", {'within' if verdict.g3 <= stage.args.error else 'above'} --error {stage.args.error:g}"
         stage.say(f"verify  {table.name}: {f'{lhs} ' if lhs else ''}-> {shown(table.names[right])}: {outcome}")
+    tell_shared(stage)
     wall_s, peak_mb = time.perf_counter() - began_s, stage.peak_bytes() / 1e6
     stage.say(f"done    {wall_s:.2f} s | peak memory {peak_mb:.0f} MB per rank | {stage.run}/{stage.name}")
     if found.verdicts is None and not found.partial:
         program = f"mpiedge-clean {' '.join(stage.args.tables)}" if stage.args.tables else "mpiedge-train"
         stage.say(f"next    {program} --run {stage.run}")
+
+
+def tell_shared(stage) -> None:
+    """Collective: what several ranks shared while they discovered, and what it cost, as a line of rank 0; nothing where
+    nothing was."""
+    if stage.world.size == 1:
+        return
+    phases = [phase for phase in stage.timings.phases.values() if phase.name == "discover"]
+    own = [[phase.tasks_done or 0, phase.tasks_stolen or 0, phase.bytes_sent or 0, 1e6 * phase.wall_s,
+            1e6 * phase.wall_s * (phase.kind in ("idle", "wait"))] for phase in phases]
+    sums = stage.world.sum(np.array(own, np.float64).sum(axis=0).astype(np.int64))
+    done, stolen, sent, wall_us, idle_us = sums.tolist()
+    if not done:  # so little work that every rank did all of it
+        return
+    stage.say(f"shared  {count(done, 'task')} of discovery, {stolen:,} stolen | {format_size(sent)} sent | "
+              f"idle {100 * idle_us / max(wall_us, 1):.0f} %")
 
 
 def shown(name: str) -> str:

@@ -15,12 +15,12 @@ from mpiedge.runtime.shared import shared_array
 
 BETA = 1.0  # weight of going on against exhausting pairs; measured flat between 0.1 and 10
 EXPAND_NS = 2e7  # nodes with more work below them are cut into their children
-TASK_PAIRS = 1 << 22
+TASK_PAIRS = 1 << 21
 FEW_COLUMNS = 65
 FEW_PAIR_NS = 1e4  # of a pair in a search that keeps few difference sets: each is compared with all kept
 FEW_PAIRS = 1 << 15  # to sample in a search that keeps few difference sets
 NEW_PAIR_NS = 100.0  # of a pair whose difference set is new, with all that it leads to
-SLICE_NS = 4e7
+SLICE_NS = 1e7  # thieves are answered between two slices
 TASK_ROWS = 1 << 17
 FEW_ROWS = 256  # whose columns are compared all at once
 DUPLICATE_SHARE = 8  # drop duplicate rows when they are at least one in so many
@@ -190,7 +190,8 @@ class Round:
             return self.table.task_pairs * PAIR_NS
         column = int(self.candidates.prefix(low, 1)[0])
         rows = self.table.clustered_rows[column]
-        return min(self.table.pairs[column] * PAIR_NS, (high - low) * rows * ROW_NS / depth) + rows * PAIR_NS
+        walk_ns = min(self.table.pairs[column] * PAIR_NS, (high - low) * rows * ROW_NS / depth)
+        return walk_ns + rows * ROW_NS * depth  # the partition of the node has to be made first
 
     def work(self, task: tuple):
         """Local: a generator that does one task and yields None between slices and lists of new tasks."""

@@ -119,7 +119,7 @@ class Search:
                 try:
                     branches = next(search)
                 except StopIteration as end:
-                    piles[task[0]].add(end.value)
+                    piles[task[0]].add(end.value[bits.order(end.value)])  # here, as then it is shared too
                     return
                 yield [padded(task[0], *branch) for branch in branches]
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from mpiedge.cleaning import dependencies, noise, typos
 from mpiedge.cleaning.changes import csv_lines
+from mpiedge.cleaning.defaults import find_defaults
 from mpiedge.cleaning.known import Known, judge_chunk
 from mpiedge.cleaning.leaks import find_leaks
 from mpiedge.cleaning.marks import find_marks
@@ -103,8 +104,8 @@ def learn(stage, table, plans: list[ColumnPlan], given: list[dict], said: dict |
     codes, numbers = _sample(stage, table, known, given)
     open_ = [place for place, plan in enumerate(plans) if not plan.key and not _names_things(plan.name)]
     known.keys = {place for place, plan in enumerate(plans) if plan.key}
+    wanted = None if said is None else {(entry["column"], entry["by"]) for entry in said.get("mend", [])}
     if "typos" in steps:
-        wanted = None if said is None else {(entry["column"], entry["by"]) for entry in said.get("mend", [])}
         codes = _learn_marks(stage, known, codes, numbers, plans, open_, wanted)
         counts = [np.bincount(column, minlength=len(values)) for column, values in zip(codes, known.values)]
         if said is None:
@@ -117,6 +118,11 @@ def learn(stage, table, plans: list[ColumnPlan], given: list[dict], said: dict |
         counts = [np.bincount(column, minlength=len(values)) for column, values in zip(codes, known.values)]
         measured = {place for place, plan in enumerate(plans) if plan.kind in ("decimal", "integer", "date")
                     or _is_dated(known.values[place])}
+        known.defaults = [found for found in find_defaults(codes[:len(known.names)], known.values, open_)
+                          if said is None or (known.names[found.column], "default") in wanted]
+        for found in known.defaults:   # it says nothing of the other columns
+            column = codes[found.column]
+            codes[found.column] = np.where(column == known.inverse[found.column][found.value], 0, column)
         _learn_rules(stage, known, codes, counts, open_, measured, planned)
     return known
 
@@ -160,7 +166,8 @@ def _learn_marks(stage, known: Known, codes, numbers: np.ndarray, plans, open_, 
 
 def _names_things(column: str) -> bool:
     """Whether a column is called an id or a key: such cells have no redundancy by which they could be judged."""
-    return bool(ID_NAMES & set(words_of(column))) or column.lower().endswith(("id", "key"))
+    name = column.partition("(")[0].strip()   # what stands in brackets is a unit or a type
+    return bool(ID_NAMES & set(words_of(name))) or name.lower().endswith(("id", "key"))
 
 
 def _is_dated(values: list[str]) -> bool:

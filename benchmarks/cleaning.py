@@ -150,6 +150,8 @@ def judge(changes, dirty, truth, sure, by_rule) -> set:
         if not column or column not in dirty[0]:
             continue
         at, place = int(row), dirty[0].index(column)
+        if at + 1 >= len(truth) or place >= min(len(truth[at + 1]), len(dirty[at + 1])):
+            continue   # no cell of the truth
         noted.add((at, place))
         wanted = truth[at + 1][place]
         kind = rule.split(":")[0] if not rule.startswith("flag") else rule

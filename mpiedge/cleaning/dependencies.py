@@ -15,6 +15,7 @@ LEAST_LIFT, WITHIN_BEST, EXACT_LIFT = 0.85, 0.15, 0.95
 OWN_SHARE, SUPPORT_TIMES = 0.05, 1.5
 EXPLAINED, LEAST_EXPLAINED_ROWS = 0.7, 3
 MOST_CHANGED = 0.5
+FEW, LARGE, CORROBORATED, DOUBTFUL = 5, 50, 3, 0.7
 MOST_RULES = 12
 """Rules for one column, the best ones."""
 
@@ -77,10 +78,12 @@ def best_rules(rules: list[Rule]) -> list[Rule]:
     return [rule for rule in rules if rule.lift >= rules[0].lift - WITHIN_BEST][:MOST_RULES]
 
 
-def judge(rules: list[Rule], codes: dict[int, np.ndarray], values: list[str], given: bool = False):
+def judge(rules: list[Rule], codes: dict[int, np.ndarray], values: list[str], given: bool = False,
+          blanks: bool = False):
     """Local: [(row, new code, confidence, lhs)] of the cells of one column that its rules vote down.
 
     codes: column -> codes of the rows, -1 for values never seen; values: the dictionary of the column judged.
+    given: the rules are those of a person; blanks: blank cells are wrong, not only missing.
     """
     if not rules:
         return []
@@ -88,7 +91,8 @@ def judge(rules: list[Rule], codes: dict[int, np.ndarray], values: list[str], gi
     verdicts = []
     for rule in rules:
         left = codes[rule.lhs]
-        known = (left >= 0) & (left < len(rule.top)) & (old > 0)   # a blank is not wrong, only missing
+        known = (left >= 0) & (left < len(rule.top)) & (
+            old >= (0 if blanks else 1))
         at = np.where(known, left, 0)
         own = np.where(known, rule.own_count(at, np.maximum(old, 0)), 0)
         size, top_count = rule.size[at], rule.top_count[at]
@@ -97,7 +101,7 @@ def judge(rules: list[Rule], codes: dict[int, np.ndarray], values: list[str], gi
             own - 1 <= max(OWN_SHARE, 1.5 * rule.error) * size)
         verdicts.append((told & (rule.top[at] == old), loses, rule.top[at], top_count, size))
     suspects = np.flatnonzero(np.any([loses for _, loses, *_ in verdicts], axis=0))
-    found = []
+    found, alone = [], {}
     for row in suspects.tolist():
         votes: dict[int, list[int]] = {}
         support = 0.0
@@ -120,8 +124,14 @@ def judge(rules: list[Rule], codes: dict[int, np.ndarray], values: list[str], gi
                     for number in numbers)
         doubt = max(0.01, doubt * (0.5 if len(numbers) > 1 else 1.0) * (0.5 if near else 1.0))
         chief = max(numbers, key=lambda number: (rules[number].lift, -rules[number].lhs))
+        if not near and not given and len(numbers) < CORROBORATED:
+            alone[row, best] = max(verdicts[number][3][row] for number in numbers)
         found.append((row, best, round(float(1 - doubt), 3), rules[chief].lhs))
-    return found
+    if len(alone) >= FEW or not alone:
+        return found
+    # Few cells that break a rule may be as they are: only where many rows speak against each it is changed.
+    return [(row, best, sure if alone.get((row, best), LARGE) >= LARGE else round(min(sure, DOUBTFUL), 3), lhs)
+            for row, best, sure, lhs in found]
 
 
 def excused(rows: list[int], codes: dict[int, np.ndarray], rhs: int) -> list[tuple[int, int]]:

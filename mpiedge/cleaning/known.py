@@ -141,7 +141,8 @@ def _obey_rules(known: Known, changes: Changes) -> None:
                                 len(columns[0])) for place in used}
     for rhs, rules in sorted(known.rules.items()):
         given = any((rule.lhs, rhs) in known.given for rule in rules)
-        for row, code, confidence, lhs in dependencies.judge(rules, codes, known.values[rhs], given):
+        for row, code, confidence, lhs in dependencies.judge(
+                rules, codes, known.values[rhs], given, "" in known.repairs.get(rhs, {})):
             if any(codes[column][row] == value for column, value in known.excused[rhs]):
                 continue
             name = known.names[lhs] if lhs < len(known.names) else "+".join(

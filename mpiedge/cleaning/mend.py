@@ -240,8 +240,8 @@ def _unpack(message: dict) -> Repairs:
 def _mended(known: Known, place: int, codes: np.ndarray) -> np.ndarray:
     """Codes of a column after its repairs (a value that is new keeps the old code)."""
     translation = np.arange(len(known.values[place]))
-    for wrong, (right, _, _) in known.repairs.get(place, {}).items():
-        if wrong in known.inverse[place] and right in known.inverse[place]:
+    for wrong, (right, rule, _) in known.repairs.get(place, {}).items():
+        if rule != "lost value" and wrong in known.inverse[place] and right in known.inverse[place]:
             translation[known.inverse[place][wrong]] = known.inverse[place][right]
     return translation[codes]
 
@@ -274,7 +274,8 @@ def _learn_rules(stage, known: Known, codes, counts, open_, measured: set[int], 
         else:
             rules = dependencies.best_rules([rule for rule in rules_for(rhs) if rule.lhs < len(known.names)])
         every = dict(enumerate(codes))
-        found = dependencies.judge(rules, every, known.values[rhs], bool(given)) if rules else []
+        found = dependencies.judge(rules, every, known.values[rhs], bool(given),
+                                   "" in known.repairs.get(rhs, {})) if rules else []
         if not found or len(found) > dependencies.MOST_CHANGED * rows:
             return None
         used = sorted({lhs for *_, lhs in found})

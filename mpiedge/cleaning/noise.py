@@ -12,7 +12,7 @@ CONSTANT_SHARE, SECOND_SHARE, LEAST_SCATTER = 0.70, 0.03, 4.0
 WILDCARD_KINDS = 5
 TIMES = 4
 _NUMBER = re.compile(r"[+-]?\d*[.,]?\d+(?:[eE][+-]?\d+)?")
-_WORDLESS = re.compile(r"[\W_]+")
+WORDLESS = re.compile(r"[\W_]+")
 
 
 def constant_with_noise(values, counts) -> Repairs:
@@ -28,7 +28,7 @@ def constant_with_noise(values, counts) -> Repairs:
     confidence = round(float(counts[top] / total), 3)
     return {value: (values[top], "constant with noise", max(confidence, 0.9))
             for value in values if value and value != values[top] and (
-                (number is not None and _number(value) is not None) or _WORDLESS.fullmatch(value)
+                (number is not None and _number(value) is not None) or WORDLESS.fullmatch(value)
                 or OSA.distance(value, values[top], score_cutoff=2) <= 2)}
 
 

@@ -3,11 +3,13 @@
 import re
 from collections import Counter
 
-from rapidfuzz.distance import Levenshtein
+from rapidfuzz import process
+from rapidfuzz.distance import OSA, Levenshtein
 
 from mpiedge.cleaning.spelling import Repairs
 
 SHAPE_SHARE, SHAPE_COVER, DIGIT_SHARE = 0.05, 0.7, 0.8
+RARE_SHAPE, MOST_BROKEN, LEAST_OFTEN = 0.01, 0.3, 4
 
 
 def broken_patterns(values, counts) -> Repairs:
@@ -22,19 +24,26 @@ def broken_patterns(values, counts) -> Repairs:
     usual = {shape for shape, number in shapes.items() if number >= SHAPE_SHARE * total}
     if not total or digits < DIGIT_SHARE * total or sum(shapes[shape] for shape in usual) < SHAPE_COVER * total:
         return {}
+    number_of = dict(zip(values, counts.tolist()))
+    sound = [value for value in values if number_of[value] >= LEAST_OFTEN and _shape(value) in usual]
+    broken = [value for value in values if value and number_of[value] <= 2 and _shape(value) not in usual
+              and shapes[_shape(value)] <= RARE_SHAPE * total]
+    if sum(map(number_of.get, broken)) > MOST_BROKEN * total:
+        return {}
     found: Repairs = {}
-    for value, number in zip(values, counts.tolist()):
-        shape = _shape(value)
-        if not value or shape in usual or shapes[shape] > 0.01 * total or number > 2:
+    for value in broken:
+        if min(Levenshtein.distance(_shape(value), other, score_cutoff=2) for other in usual) > 2:
             continue
-        if min(Levenshtein.distance(shape, other, score_cutoff=2) for other in usual) > 2:
-            continue
+        near = process.extract(value, sound, scorer=OSA.distance, score_cutoff=1, limit=2)
         ways = {value[:at] + value[at + 1:] for at, sign in enumerate(value)
                 if not sign.isdigit() and not _divides_number(value, at)}
         ways |= {value[:at] + value[at + 1] + value[at] + value[at + 2:] for at in range(len(value) - 1)}
         fitting = {way for way in ways if _shape(way) in usual}
-        found[value] = (fitting.pop(), "pattern", 0.9) if len(fitting) == 1 else (None, "flag: pattern", 0.6)
-    return found if len(found) <= 0.2 * len(values) else {}
+        if len(near) == 1:
+            found[value] = (near[0][0], "pattern", 0.95)
+        else:
+            found[value] = (fitting.pop(), "pattern", 0.9) if len(fitting) == 1 else (None, "flag: pattern", 0.7)
+    return found
 
 
 def _shape(value: str) -> str:

@@ -20,10 +20,10 @@ MOST_ALIKE_SHORT = 0.6
 FAR_COMMONER = 50
 MOST_OF_ONE_EDIT = 5
 """Values with the very same edit, from which on it is no slip."""
-STRENGTH = 4.0
+STRENGTH = 3.0
 LEAST_SURE, LEAST_SURE_TIE = 0.65, 0.85
 DOUBT = {"swap": 0.06, "indel": 0.1, "replace": 0.2, "two": 0.3}
-FOREIGN_DOUBT, SHORT_DOUBT = 0.06, 0.5
+FOREIGN_DOUBT, SHORT_DOUBT = 0.06, 0.3
 LEAST_HIT, LEAST_HIT_SHORT = 0.06, 0.4
 MOST_FREQUENT = 1500
 MOST_PAIRS = 30_000_000

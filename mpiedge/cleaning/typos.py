@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from mpiedge.cleaning.noise import constant_with_noise
+from mpiedge.cleaning.noise import WORDLESS, constant_with_noise
 from mpiedge.cleaning.patterns import broken_patterns
 from mpiedge.cleaning.spelling import Repairs, misspelt
 from mpiedge.cleaning.tokens import misspelt_words
 
 MOST_VALUES = 8000
 """Distinct values of a column in which rare spellings are looked for."""
+LEAST_WRONG, TIMES_WRONG, MOST_LOST = 5, 1.5, 0.15
 
 
 def find_repairs(values: list[str], counts: np.ndarray, is_text: bool) -> Repairs:
@@ -17,4 +18,21 @@ def find_repairs(values: list[str], counts: np.ndarray, is_text: bool) -> Repair
     if is_text and 1 < len(values) <= MOST_VALUES:
         for step in (misspelt, misspelt_words, broken_patterns):
             found = {**step(values, counts), **found}
-    return {value: repair for value, repair in found.items() if value and repair[0] != value}
+    found = {value: repair for value, repair in found.items() if value and repair[0] != value}
+    return {**lost(values, counts, found), **found} if is_text else found
+
+
+def lost(values: list[str], counts: np.ndarray, found: Repairs) -> Repairs:
+    """Blanks and cells without a letter or digit in a column that is full but for its misspelt cells: lost by the same
+    hand. The commonest value stands for them, as sure as it is common."""
+    number = dict(zip(values, counts.tolist()))
+    wrong = sum(number[value] for value, (right, _, _) in found.items() if right and value)
+    empty = [value for value in values if not WORDLESS.sub("", value)]
+    blank = sum(number[value] for value in empty)
+    total = int(counts.sum())
+    if wrong < LEAST_WRONG or not 0 < blank <= min(TIMES_WRONG * wrong, MOST_LOST * total):
+        return {}
+    right = {value: count for value, count in number.items() if value not in found and value not in empty}
+    top = min(right, key=lambda value: (-right[value], value), default=None)
+    sure = round(right[top] / sum(right.values()), 3) if top else 0.0
+    return {value: (top, "lost value", sure) if sure >= 0.5 else (None, "flag: lost value", 0.75) for value in empty}

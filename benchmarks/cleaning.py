@@ -138,6 +138,10 @@ def measure_repair(bench, data, arguments):
         print(f"{name:20} detection {detect[0]:.3f}/{detect[1]:.3f}/{detect[2]:.3f}   repair "
               f"{mend[0]:.3f}/{mend[1]:.3f}/{mend[2]:.3f}   sure {sure['right']}/{sure['all']}   "
               f"{bench.took():6.1f} s", flush=True)
+        steps = sorted(key[1] for key in sure if key[0] == "changes")
+        print("        right by confidence   " + "   ".join(
+            f"{step:.2f}: {sure['right', step] / sure['changes', step]:.2f} of {sure['changes', step]}"
+            for step in steps), flush=True)
         if arguments.show:
             for rule, counts in sorted(by_rule.items(), key=lambda item: -item[1]["all"]):
                 print(f"        {rule:50} {counts['all']:6} found {counts['wrong']:6} wrong {counts['right']:6} mended")
@@ -161,6 +165,10 @@ def judge(changes, dirty, truth, sure, by_rule) -> set:
         if float(confidence) >= 0.9 and before != after:
             sure["all"] += 1
             sure["right"] += after == wanted
+        if before != after:
+            step = min(int(float(confidence) * 20) / 20, 0.95)
+            sure["changes", step] += 1
+            sure["right", step] += after == wanted
     return noted
 
 

@@ -183,6 +183,11 @@ class _MergedColumn:
                 self.sent[owner].append(ids[ends[owner - 1] if owner else 0 : ends[owner]])
         return messages
 
+    def let_go(self) -> None:
+        """Local: the strings are on their way, all of them: the dictionary they came from is not held besides."""
+        if not self.direct:
+            self.local.dictionary = dictionary.new()
+
     def receive(self, messages: list[list[dict]]) -> dict:
         """Local: numbers the strings that came from every rank; says how many are new and which one is the empty."""
         if self.direct:
@@ -239,6 +244,8 @@ class _MergedColumn:
 def _exchange(world, merged: list[_MergedColumn], first: int, stop: int) -> None:
     """Collective: the strings of some buckets of some columns get their codes."""
     outgoing = [column.messages(world.size, first, stop) for column in merged]
+    for column in merged if stop - first == BUCKETS else []:
+        column.let_go()
     received = world.alltoall([{"columns": [messages[owner] for messages in outgoing]} for owner in range(world.size)])
     del outgoing
     fresh = world.allgather({"columns": [column.receive([message["columns"][index] for message in received])

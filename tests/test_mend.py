@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mpiedge.cleaning import dependencies, typos
-from mpiedge.commands import clean
+from mpiedge.commands import clean, profile
 
 
 def repairs_of(cells: list[str]) -> dict:
@@ -105,6 +105,15 @@ def test_rules_of_a_file(shops, tmp_path, capfd):
     with pytest.raises(SystemExit) as end:
         clean.main([str(shops), "--run", str(tmp_path / "bad"), "--rules", str(tmp_path / "none.jsonl")])
     assert end.value.code == 3 and "holds no rules" in capfd.readouterr().err
+
+
+def test_dependencies_that_profile_found_are_rules(shops, tmp_path):
+    """Dependencies with an error, as profile writes them, repair the cells that break them."""
+    assert profile.main([str(shops), "--fd", "--error", "0.01", "-q", "--run", str(tmp_path / "run")]) == 0
+    found = tmp_path / "run/profile/fds.jsonl"
+    assert '"lhs": ["zip"], "rhs": "city", "g3": 0.006' in found.read_text()
+    _, changes = cleaned(shops, tmp_path / "clean", "--rules", str(found), "--steps", "rules")
+    assert [change[:3:2] for change in changes] == [["7", "rule: zip -> city"], ["11", "rule: zip -> city"]]
 
 
 def test_plan_read_back(shops, tmp_path, capfd):

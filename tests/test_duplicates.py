@@ -62,6 +62,17 @@ def test_damaged_copies_are_found(stage):
     assert ((found.probability >= 0.1) & (found.probability <= 1)).all()
 
 
+def test_reasons_add_up_to_the_weight(stage):
+    """What the columns and the whole record add is, but for one constant, the log odds of each listed pair."""
+    names, rows, _ = people(300, 2)
+    found = search(stage, names[:3], [row[:3] for row in rows])
+    assert found.reason_names == [*found.summary["columns"], "whole record"]
+    known = ~np.isnan(found.reasons[:, 0]) & (found.probability < 1 - 1e-9)
+    assert np.isnan(found.reasons).all(axis=1).sum() == found.summary["equal_rows"] and known.sum() > 3
+    odds = np.log(found.probability[known] / (1 - found.probability[known]))
+    assert np.ptp(odds - found.reasons[known].sum(axis=1, dtype=np.float64)) < 1e-3
+
+
 def test_id_is_never_looked_at(stage):
     """Ids that are all the same or all different change nothing."""
     names, rows, _ = people(150, 1)

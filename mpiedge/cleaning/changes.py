@@ -6,7 +6,7 @@ import io
 CHANGES = ("row", "column", "rule", "before", "after", "confidence")
 REJECTS = ("line", "reason", "text")
 CLUSTERS = ("row", "cluster_id")
-PAIRS = ("row_a", "row_b", "probability")
+PAIRS = ("row_a", "row_b", "probability", "why")
 
 
 def csv_lines(rows) -> bytes:

@@ -19,7 +19,7 @@ from mpiedge.cleaning.matching import dependence_discount, fit, logistic, preval
 from mpiedge.cleaning.recall import estimate_recall
 from mpiedge.cleaning.records import read_records
 from mpiedge.cleaning.room import MAPPED_BYTES
-from mpiedge.cleaning.scoring import Scorer, chance_levels, compare_candidates, gather_pairs, joined
+from mpiedge.cleaning.scoring import Scorer, chance_levels, compare_candidates, explain, gather_pairs, joined
 from mpiedge.cleaning.similarity import Comparison
 from mpiedge.cleaning.versions import find_versions
 from mpiedge.runtime import resources
@@ -38,7 +38,8 @@ class Duplicates:
 
     cluster_id: int64 (rows,) smallest row number of the cluster; row_a < row_b (int64) and probability (float64): every
     pair scored at or above the review floor, sorted; equal rows are listed with the first of them only. summary: counts
-    and the self-check, JSON-able.
+    and the self-check, JSON-able. reasons: float32 (pairs, len(reason_names)), what each column and the whole record
+    add to the match weight of a pair (NaN: the rows are equal); None where weights are not made of columns.
     """
 
     cluster_id: np.ndarray
@@ -47,6 +48,8 @@ class Duplicates:
     probability: np.ndarray
     summary: dict = field(default_factory=dict)
     questions: list[tuple[str, np.ndarray, np.ndarray]] = field(default_factory=list)
+    reasons: np.ndarray | None = None
+    reason_names: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,10 @@ def find_duplicates(stage, table, *, id_column: str | None = None, source_column
     order = np.lexsort((b, a))
     summary["clusters"] = len(np.unique(cluster_id))
     questions = [(text, rows[one], rows[other]) for text, one, other in getattr(found, "questions", ())]
-    return Duplicates(cluster_id, a[order], b[order], probability[order], summary, questions)
+    reasons, reason_names = getattr(found, "reasons", None), getattr(found, "reason_names", [])
+    if reasons is not None:
+        reasons = np.concatenate([np.full((len(equal), reasons.shape[1]), np.nan, np.float32), reasons])[order]
+    return Duplicates(cluster_id, a[order], b[order], probability[order], summary, questions, reasons, reason_names)
 
 
 def estimate_bytes(rows: int, columns: int, mean_row_bytes: float, budget_bytes: int) -> int:
@@ -227,6 +233,8 @@ def _attempt(stage, records, rows, exhaustive: bool, last: bool, reading: Readin
                "twin_links": check.links if check is not None else 0}
     found = _listed(label, candidates, weight, completed, cut, len(rows), summary)
     found.questions += [question for question in questions if len(question[1])]
+    found.reasons = explain(stage, scorer, found.row_a, found.row_b)
+    found.reason_names = [*records.names, "whole record"]
     return found, [], []
 
 

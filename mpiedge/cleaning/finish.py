@@ -1,5 +1,7 @@
 """The last pass: merged rows leave, references follow, blanks are filled; the clean table goes to CSV and store."""
 
+from itertools import repeat
+
 import numpy as np
 
 from mpiedge.cleaning import formats, impute
@@ -13,6 +15,8 @@ from mpiedge.cleaning.working import Tally, as_arrays, changes_file, rejects_fil
 from mpiedge.store.tables import Column, to_arrays
 
 PAIRS_PER_PIECE = 100_000
+LEAST_TOLD = 0.05  # of weight
+EQUAL = "equal rows"
 REFERENCE_RULE, MERGE_RULE = "reference follows survivor", "merged from duplicates"
 
 
@@ -115,11 +119,26 @@ def _write_pairs(stage, sources, surveys, resolutions) -> None:
         found, survey = resolutions[table], surveys[table]
         chosen = slice(piece * PAIRS_PER_PIECE, (piece + 1) * PAIRS_PER_PIECE)
         rows = zip(survey.number_of(found.row_a[chosen]).tolist(), survey.number_of(found.row_b[chosen]).tolist(),
-                   (f"{probability:.6f}" for probability in found.probability[chosen].tolist()))
+                   (f"{probability:.6f}" for probability in found.probability[chosen].tolist()),
+                   _reasons(found, chosen))
         stage.access.write_piece(f"clean/{sources[table].name}.pairs.csv", piece, csv_lines(rows))
 
     stage.queue.run([(table, piece) for table, found in enumerate(resolutions)
                      for piece in range(-(-len(found.row_a) // PAIRS_PER_PIECE))], work, name="pairs")
+
+
+def _reasons(found: Resolution, chosen: slice):
+    """What each column adds to the match weight of each pair, the most telling first: "title +8.2; zip -1.3"."""
+    if found.reasons is None:
+        return repeat("")
+    return (_told(found.reason_names, row) for row in found.reasons[chosen].tolist())
+
+
+def _told(names: list[str], added: list[float]) -> str:
+    if added[0] != added[0]:
+        return EQUAL
+    listed = sorted(zip(added, names), key=lambda one: -abs(one[0]))
+    return "; ".join(f"{name} {weight:+.1f}" for weight, name in listed if abs(weight) >= LEAST_TOLD)
 
 
 def _join(stage, source: Source, names: list[str], chunks: int, pairs: int) -> list[str]:

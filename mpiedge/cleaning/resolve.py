@@ -31,6 +31,7 @@ class Resolution:
     table: as the rest of the work reads it (references redirected). cluster: int64 per row, the first row of its
     cluster. row_a, row_b, probability: the pairs scored. merged: row -> {column: (value, confidence)}, cells a
     surviving row takes over. how: "similar", "equal" or "none"; summary: what the search tells.
+    reasons and reason_names: as in `Duplicates`.
     """
 
     table: object
@@ -43,6 +44,8 @@ class Resolution:
     how: str = "none"
     summary: dict = field(default_factory=dict)
     questions: list[tuple[str, np.ndarray, np.ndarray]] = field(default_factory=list)
+    reasons: np.ndarray | None = None
+    reason_names: list[str] = field(default_factory=list)
 
     @property
     def duplicates(self) -> int:
@@ -118,7 +121,8 @@ def _similar_rows(stage, table, plans, source_column, exhaustive, merge, answers
     duplicates = find_duplicates(stage, view, id_column=keys[0] if keys else None, source_column=source,
                                  exhaustive=exhaustive, answers=answers)
     result = Resolution(table, duplicates.cluster_id, duplicates.row_a, duplicates.row_b, duplicates.probability,
-                        how="similar", summary=duplicates.summary, questions=duplicates.questions)
+                        how="similar", summary=duplicates.summary, questions=duplicates.questions,
+                        reasons=duplicates.reasons, reason_names=duplicates.reason_names)
     if merge and result.duplicates:
         result.merged = merge_clusters(stage, table, duplicates.cluster_id, [*keys, *([source] if source else [])])
     return result

@@ -3,10 +3,12 @@
 import numpy as np
 
 from mpiedge.cleaning.candidates import PAIR_BLOCK, pair_cosines
-from mpiedge.cleaning.matching import COSINE_WEIGHT, level_vectors, whole_record
+from mpiedge.cleaning.matching import COSINE_WEIGHT, MISSING_LEVEL, level_vectors, whole_record
 from mpiedge.cleaning.similarity import compare_random, random_pairs
 from mpiedge.kernels import cosine
 from mpiedge.kernels.cosine import UNIT
+
+EXPLAINED = 2048  # pairs a task
 
 
 class Judged:
@@ -52,6 +54,24 @@ class Scorer(Judged):
         weight = self.weigh(levels, np.concatenate(parts))
         self.judge(weight, a, b)
         return weight
+
+    def reasons(self, a, b):
+        """Local, a generator as the above: what each column and the whole record add, float32 (pairs, columns + 1)."""
+        levels = yield from self.comparison.all_levels(self.rows[a], self.rows[b])
+        added = [self.weights.ratio[column][np.minimum(row, MISSING_LEVEL)] for column, row in enumerate(levels)]
+        likeness = cosine.pairs(self.comparison.records.texts, self.values[a], self.values[b], self.grams)
+        return np.stack([*added, COSINE_WEIGHT * whole_record(likeness)], axis=1).astype(np.float32)
+
+
+def explain(stage, scorer: Scorer, a, b) -> np.ndarray:
+    """Collective: the reasons of pairs of positions on every rank. Messages: them, to every rank."""
+    def work(task):
+        chosen = slice(task[0], task[0] + EXPLAINED)
+        return {"reasons": (yield from scorer.reasons(a[chosen], b[chosen]))}
+
+    done = stage.queue.run([(start,) for start in range(0, len(a), EXPLAINED)], work, name="reasons")
+    empty = np.zeros((0, scorer.comparison.records.width + 1), np.float32)
+    return np.concatenate([empty, *(message["reasons"] for _, message in stage.queue.gather(done))])
 
 
 def compare_candidates(stage, comparison, rows, candidates) -> dict[int, np.ndarray]:

@@ -15,7 +15,8 @@ FIELDS = ("cluster_id", "row_a", "row_b", "probability")
 
 def search(stage, names, rows, chunk, **options):
     found = find_duplicates(stage, MemoryTable(names, rows, chunk), **options)
-    return found, (*(getattr(found, field).tobytes() for field in FIELDS), found.summary)
+    reasons = None if found.reasons is None else found.reasons.tobytes()
+    return found, (*(getattr(found, field).tobytes() for field in FIELDS), reasons, found.summary)
 
 
 @pytest.mark.parametrize("kind", ["people", "linkage", "one column", "equal rows", "three rows", "one row", "no row"])

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import h5py
@@ -245,6 +246,32 @@ def test_a_graph_in_chunks(world, mpirun, tmp_path, capsys):
     first, second = ([row[1:] for row in curve(tmp_path / name)] for name in ("one", "two"))
     np.testing.assert_allclose(np.array(first, float), np.array(second, float), atol=2e-4)
     assert not list((tmp_path / "two").glob(".scratch/*"))
+
+
+LIMITED = """
+import re, resource, sys
+import torch, mpiedge.training.session, mpiedge.training.stored
+torch.zeros(1, requires_grad=True).sum().backward()
+used = int(re.search(r"VmData:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
+resource.setrlimit(resource.RLIMIT_DATA, (used + 80_000_000,) * 2)
+from mpiedge.commands.train import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_graph_that_does_not_fit_is_trained_from_disk(world, tmp_path):
+    """With 80 MB beside the programs, a real limit, memory is too small for the graph and the plan takes the disk."""
+    in_process(demo, world, "--graph", "sbm", "--nodes", "80k", "--edges", "1M", "--out", tmp_path / "graph")
+    words = ["--graph", tmp_path / "graph", "--epochs", 1]
+    done = {}
+    for hold, budget in (("memory", "9GB"), ("auto", "350MB")):
+        line = [sys.executable, "-c", LIMITED, *words, "--run", tmp_path / hold, "--hold", hold, "--memory", budget]
+        done[hold] = subprocess.run([str(word) for word in line], capture_output=True, text=True,
+                                    env=launch_environment())  # fmt: skip
+    assert done["memory"].returncode and "out of memory" in done["memory"].stderr
+    assert done["auto"].returncode == 0, done["auto"].stderr
+    assert "disk    10 blocks" in done["auto"].stdout and "test acc" in done["auto"].stdout
+    assert json.loads((tmp_path / "auto/train/summary.json").read_text())["hold"] == "disk"
 
 
 def test_dry_run_changes_nothing(world, planetoid, tmp_path, capsys):

@@ -80,6 +80,9 @@ def build_parser():
     ranks.add_argument("--shares", type=_shares, default="auto", metavar="A,B,...",
                        help="how the work is dealt out: auto (by measured speed, within each rank's memory), equal, "
                        "or a number per rank, such as 4,2,1,1 (default auto)")
+    ranks.add_argument("--hold", choices=("auto", "memory", "disk"), default="auto",
+                       help="a graph in chunks: what holds it while training; auto: memory where it fits, else disk "
+                       "(default auto)")
     ranks.add_argument("--no-rebalance", action="store_true",
                        help="leave the parts as they are, also when a rank becomes slow")
     page.add_argument("--dry-run", action="store_true", help="print the plan and stop")

@@ -32,8 +32,12 @@ class Layered(torch.nn.Module):
         rows = self.first(inputs) + self.bias_1
         yield rows
         for layer in range(2, self.layers + 1):
-            rows = self.later(inputs, inputs.drop(torch.relu(rows)), layer) + getattr(self, f"bias_{layer}")
+            rows = self.outcome(inputs, rows, layer)
             yield rows
+
+    def outcome(self, inputs, rows: torch.Tensor, layer: int) -> torch.Tensor:
+        """Collective: the outcome of a layer after the first from that of the layer before."""
+        return self.later(inputs, inputs.drop(torch.relu(rows)), layer) + getattr(self, f"bias_{layer}")
 
     def forward(self, inputs) -> torch.Tensor:
         """Collective: class scores of the owned rows, float32 (n, classes)."""

@@ -103,6 +103,33 @@ def no_room(path: Path, size: int, error: OSError, flag: str = "--run") -> Envir
     return EnvironmentProblem(path, cause, f"Free space or choose another folder with {flag}")
 
 
+class GrowingFile:
+    """A file that is written piece by piece and is there, whole, only after `finish`; otherwise as `write_atomic`."""
+
+    def __init__(self, path: Path):
+        self.path, self.temporary = path, path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.temporary.unlink(missing_ok=True)
+
+    def add(self, data: bytes) -> None:
+        """Appends. Raises EnvironmentProblem."""
+        try:
+            with open(self.temporary, "ab") as file:
+                file.write(data)
+        except OSError as error:
+            self.temporary.unlink(missing_ok=True)
+            cause = error.strerror or str(error)
+            raise EnvironmentProblem(self.path, cause, "Free space or choose another --run folder") from error
+
+    def finish(self) -> None:
+        """Puts the file in its place."""
+        self.add(b"")
+        with open(self.temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(self.temporary, self.path)
+        sync_folder(self.path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)

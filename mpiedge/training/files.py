@@ -10,11 +10,12 @@ NEW_PREDICTIONS_FILE = "predict/predictions.csv"
 EPOCH_COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "wall_s", "bytes_sent")
 
 
-def predictions_csv(ids, labels, probabilities) -> str:
-    """Local: the text of a file of predictions: id, predicted, probability."""
+def predictions_csv(ids, labels, probabilities, header: bool = True) -> str:
+    """Local: the text of a file of predictions: id, predicted, probability; header: with the line of these names."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "predicted", "probability"])
+    if header:
+        writer.writerow(["id", "predicted", "probability"])
     writer.writerows((name, label, f"{value:.4f}") for name, label, value in zip(ids, labels, probabilities))
     return text.getvalue()
 

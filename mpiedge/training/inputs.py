@@ -61,7 +61,7 @@ class PartInputs:
 
     def project(self, weight: torch.Tensor) -> torch.Tensor:
         """Local: dropped features times weight, for the owned rows and the halo; ready for `gather_first`."""
-        return _Project.apply(weight, self, self._dropout(self.part.nodes))
+        return Project.apply(weight, self, self._dropout(self.part.nodes))
 
     def own(self, projected: torch.Tensor) -> torch.Tensor:
         """Local: the owned rows of what `project` gave."""
@@ -96,7 +96,7 @@ class PartInputs:
         return product(self.blocks.far, halo_rows, out, targets=self.blocks.boundary)
 
 
-class _Project(torch.autograd.Function):
+class Project(torch.autograd.Function):
     """X W for sparse X; the gradient for W is X transposed times the gradient, with the same entries dropped."""
 
     @staticmethod

@@ -6,7 +6,7 @@ labels lie. Every rank then takes the same optimiser step from the same numbers,
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -71,8 +71,7 @@ class Trainer:
         self.world, self.model, self.settings = world, model, settings
         self.reduce, self.phase = reduce, phase
         self.take(inputs)
-        own = np.array([len(self.rows[TRAIN]), len(self.rows[VALIDATION])], np.int64)
-        self.train_nodes, self.validation_nodes = (int(count) for count in world.sum(own))
+        self.train_nodes, self.validation_nodes = (int(count) for count in world.sum(self.labelled()))
         self.weights, self.gradient = flatten(model)
         decayed = model.weight_1.numel()  # the first layer only, as Kipf & Welling did; it comes first in `weights`
         self.optimiser = Adam(self.weights, settings.learning_rate, settings.weight_decay, decayed)
@@ -88,6 +87,10 @@ class Trainer:
         self.inputs, part = inputs, inputs.part
         self.rows = {role: np.flatnonzero(part.split == role) for role in (TRAIN, VALIDATION)}
         self.labels = np.ascontiguousarray(part.labels)
+
+    def labelled(self) -> np.ndarray:
+        """Local: the number of this rank's training and validation nodes, int64."""
+        return np.array([len(self.rows[TRAIN]), len(self.rows[VALIDATION])], np.int64)
 
     def restore(self, state: State) -> None:
         """Local: goes on from a checkpoint's state."""
@@ -145,6 +148,11 @@ class Trainer:
         """Local: whether early stopping ends the training here."""
         return self.validation_nodes > 0 and self.state.epoch - self.state.best_epoch >= self.settings.patience
 
+    def outcomes(self) -> Iterator[tuple]:
+        """Collective: yields parts with the class probabilities of their owned rows, float32 (n, classes), from the
+        best weights; equally many on every rank. Here it is one part."""
+        yield self.inputs.part, self.finish().numpy()
+
     def finish(self) -> torch.Tensor:
         """Collective: class probabilities of the owned rows with the best weights, float32 (n, classes)."""
         self.state.weights[:] = self.state.best_weights
@@ -159,7 +167,7 @@ class Trainer:
             scores = self.model(self.inputs.begin(self.settings.dropout, self.settings.seed, epoch))
             slope = np.zeros(scores.shape, np.float32)
             found = cross_entropy(scores.detach().numpy(), self.labels, self.rows[TRAIN], slope, 1 / self.train_nodes)
-            _Slope.apply(scores, slope).backward()  # also without own labels: others wait for our halo gradients
+            Slope.apply(scores, slope).backward()  # also without own labels: others wait for our halo gradients
             return np.array(found)
 
     def _wait_for_sums(self, sums: np.ndarray, with_gradient: bool) -> None:
@@ -193,7 +201,7 @@ class Trainer:
         state.history.append([float(value) for value in row])
 
 
-class _Slope(torch.autograd.Function):
+class Slope(torch.autograd.Function):
     """A number whose gradient for `scores` is `slope`. (Tensor.backward(slope) imports sympy: half a second, 15 MB.)"""
 
     @staticmethod

@@ -9,13 +9,14 @@ import torch
 
 from mpiedge.graph.build import TEST, TRAIN, VALIDATION
 from mpiedge.runtime.root import on_root
-from mpiedge.store.parts import build_image, write_atomic
+from mpiedge.store.parts import GrowingFile, build_image, write_atomic
 from mpiedge.training import metrics
 from mpiedge.training.files import METRICS_FILE, MODEL_FILE, PREDICTIONS_FILE, metrics_csv, predictions_csv
 from mpiedge.training.loop import Trainer
 from mpiedge.training.plan import Layout
 from mpiedge.training.sources import Source
 
+WINDOW = 1 << 18  # nodes whose predictions are written at a time
 ROLES = {"train": TRAIN, "val": VALIDATION, "test": TEST}
 
 
@@ -24,26 +25,21 @@ def write(stage, source: Source, layout: Layout, trainer: Trainer, began_s: floa
 
     Messages: counts of right and wrong (sums), every node's prediction to rank 0.
     """
-    part, classes = trainer.inputs.part, len(layout.classes)
-    probabilities = trainer.finish().numpy()
-    predicted = probabilities.argmax(axis=1)
-    quality = {}
-    for name, role in ROLES.items():
-        chosen = part.split == role
-        quality[name] = stage.world.sum(metrics.confusion(part.labels[chosen], predicted[chosen], classes))
-    owned = part.nodes[: part.owned]
-    own = {"nodes": owned, "predicted": predicted, "probability": probabilities[np.arange(len(owned)), predicted]}
-    gathered = stage.world.gather(own | (states(trainer) if source.encoder else {}))
-    areas = ranked(stage.world, part, probabilities) if classes == 2 else {}
+    classes, found = len(layout.classes), Found(layout.nodes, len(layout.classes))
+    with stage.phase("evaluate"):
+        for part, probabilities in trainer.outcomes():
+            found.add(part, probabilities)
+    quality = {name: stage.world.sum(counts) for name, counts in found.quality.items()}
+    areas = ranked(stage.world, found) if classes == 2 else {}
+    write_predictions(stage, source, layout, found)
+    gathered = stage.world.gather({"nodes": found.owned()} | states(trainer)) if source.encoder else None
 
     def write_files() -> None:
-        rows = {name: np.concatenate([message[name] for message in gathered]) for name in gathered[0]}
-        order = np.argsort(rows.pop("nodes"))
-        rows = {name: values[order] for name, values in rows.items()}
-        ids = range(layout.nodes) if source.graph is None else source.graph.ids
-        text = predictions_csv(ids, [layout.classes[code] for code in rows.pop("predicted")],
-                               rows.pop("probability"))
-        write_atomic(stage.run / PREDICTIONS_FILE, text.encode())
+        rows = {}
+        if gathered:
+            rows = {name: np.concatenate([message[name] for message in gathered]) for name in gathered[0]}
+            order = np.argsort(rows.pop("nodes"))
+            rows = {name: values[order] for name, values in rows.items()}
         write_atomic(stage.run / MODEL_FILE, model_image(source, layout, trainer, rows))
         write_atomic(stage.run / METRICS_FILE, metrics_csv(trainer.state.history).encode())
 
@@ -51,16 +47,62 @@ def write(stage, source: Source, layout: Layout, trainer: Trainer, began_s: floa
     return summary(stage, layout, trainer, quality, began_s) | areas, [MODEL_FILE, PREDICTIONS_FILE, METRICS_FILE]
 
 
-def ranked(world, part, probabilities: np.ndarray) -> dict:
+class Found:
+    """What this rank found out about its nodes. predicted: int16, probability: float32, by global number, 0 for nodes
+    of other ranks; quality: confusion matrices by role; scores: by role, for two classes: labels and probabilities."""
+
+    def __init__(self, nodes: int, classes: int):
+        self.predicted, self.probability = np.zeros(nodes, np.int16), np.zeros(nodes, np.float32)
+        self.quality = {name: np.zeros((classes, classes), np.int64) for name in ROLES}
+        self.scores: dict[str, list] = {name: [] for name in ROLES}
+
+    def add(self, part, probabilities: np.ndarray) -> None:
+        """Local: the next of this rank's parts."""
+        owned, best = part.nodes[: part.owned], probabilities.argmax(axis=1)
+        self.predicted[owned], self.probability[owned] = best, probabilities[np.arange(len(owned)), best]
+        for name, role in ROLES.items():
+            chosen = part.split == role
+            self.quality[name] += metrics.confusion(part.labels[chosen], best[chosen], len(self.quality[name]))
+            if len(self.quality[name]) == 2:
+                self.scores[name].append((part.labels[chosen], probabilities[chosen, 1]))
+
+    def owned(self) -> np.ndarray:
+        """Local: the numbers of this rank's nodes, ascending."""
+        return np.flatnonzero(self.probability)  # the probability of the best class is never 0
+
+
+def write_predictions(stage, source: Source, layout: Layout, found: Found) -> None:
+    """Collective: predictions.csv, a range of nodes at a time. Messages: sums over the ranks of each range."""
+    file = {}
+
+    def begin() -> None:
+        file["growing"] = GrowingFile(stage.run / PREDICTIONS_FILE)
+
+    on_root(stage.world, begin)
+    for first in range(0, layout.nodes, WINDOW):
+        window = slice(first, min(first + WINDOW, layout.nodes))
+        predicted = stage.world.sum(found.predicted[window].astype(np.int32))
+        probability = stage.world.sum(found.probability[window])
+
+        def append(window=window, predicted=predicted, probability=probability) -> None:
+            ids = range(window.start, window.stop) if source.graph is None else source.graph.ids[window]
+            labels = [layout.classes[code] for code in predicted]
+            file["growing"].add(predictions_csv(ids, labels, probability, header=not window.start).encode())
+
+        on_root(stage.world, append)
+    on_root(stage.world, lambda: file["growing"].finish())
+
+
+def ranked(world, found: Found) -> dict:
     """Collective: the areas under the ROC curve of validation and test, for two classes.
 
     Messages: labels and probabilities of those nodes to all ranks.
     """
     areas = {}
     for name in ("val", "test"):
-        chosen = part.split == ROLES[name]
-        found = world.allgather({"label": part.labels[chosen], "score": probabilities[chosen, 1]})
-        label, score = (np.concatenate([message[key] for message in found]) for key in ("label", "score"))
+        label, score = (np.concatenate(pieces) for pieces in zip(*found.scores[name]))
+        messages = world.allgather({"label": label, "score": score})
+        label, score = (np.concatenate([message[key] for message in messages]) for key in ("label", "score"))
         areas[f"{name}_roc_auc"] = metrics.roc_auc(label == 1, score)
     return areas
 
@@ -93,6 +135,7 @@ def summary(stage, layout: Layout, trainer: Trainer, quality: dict, began_s: flo
         "compress": reduce.compressor.name,
         "halo": stage.args.halo,
         "exact": reduce.compressor.lossless and (stage.args.halo == "fp32" or not trainer.model.norm),
+        "hold": "disk" if layout.tile else "memory",
         "cut_edges": layout.cut_edges,
         "halo_copies": int(layout.rank_rows[:, 1].sum()),
         "epochs": state.epoch,

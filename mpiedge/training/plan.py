@@ -28,7 +28,8 @@ FLOAT = 4
 class Layout:
     """Who holds what and what is trained. owner, split, neighbours: on rank 0 only; the rest on every rank.
 
-    rank_rows: owned nodes, halo copies, adjacency entries and feature entries of every rank, int64 (ranks, 4).
+    rank_rows: owned nodes, halo copies, adjacency entries and feature entries of every rank, int64 (ranks, 4). tile:
+    where the graph stays on disk, what is in memory at a time (see training/blocks.py).
     """
 
     settings: Settings
@@ -44,6 +45,7 @@ class Layout:
     rank_rows: np.ndarray
     shares: Shares
     config: dict
+    tile: object = None
     owner: np.ndarray | None = None
     split: np.ndarray | None = None
     neighbours: Adjacency | None = None
@@ -99,7 +101,7 @@ def choose_shares(stage, args, source: Source, facts: dict, given: bool = False)
     everything = np.array([[facts["nodes"], 0, adjacent, facts["entries"]]], np.int64)
     parts_to_come = {"method": "", "cut_edges": 0, "rank_rows": everything, "shares": None}
     items = memory(finish_layout(args, source, facts | parts_to_come), 0)
-    fixed = items["weights"] + items["torch"]
+    fixed = items["weights"] + items["torch"] + items["predictions"]
     work = adjacent + partition.NODE_WEIGHT * facts["nodes"]
     shares = settle(stage, "equal" if given else args.shares, work, sum(items.values()) - fixed, fixed)
     return replace(shares, why="") if given else shares
@@ -192,6 +194,8 @@ def weights(layout: Layout) -> int:
 
 def memory(layout: Layout, rank: int) -> dict[str, float]:
     """Local: bytes that a rank will hold, by item."""
+    if layout.tile:
+        return {"block": layout.tile.block_bytes, "spans": layout.tile.span_bytes} | fixed_memory(layout)
     owned, halo, adjacent, _ = layout.rank_rows[rank].tolist()
     wide, ahead = MODELS[layout.settings.model].side_by_side, MODELS[layout.settings.model].propagates
     items = {
@@ -200,11 +204,19 @@ def memory(layout: Layout, rank: int) -> dict[str, float]:
         "features": 5 * FLOAT * entering_entries(layout, rank) + 8 * (owned + halo + layout.columns),
         "propagation": 0 if not ahead else 3 * FLOAT * entering_entries(layout, rank) + 4096 * (owned + halo),
         "halo": 3 * FLOAT * halo * wide * sum(widths(layout)),
-        "weights": 8 * FLOAT * weights(layout),
         "activations": 8 * FLOAT * owned * wide * sum(widths(layout)),
-        "torch": 25e6,  # what torch's first backward pass allocates
+        **fixed_memory(layout),
     }
     return {name: size for name, size in items.items() if size}
+
+
+def fixed_memory(layout: Layout) -> dict[str, float]:
+    """Local: bytes that every rank holds whatever its share."""
+    return {
+        "weights": 8 * FLOAT * weights(layout),
+        "predictions": 6 * layout.nodes,
+        "torch": 25e6,  # what torch's first backward pass allocates
+    }
 
 
 def tell(stage, source: Source, layout: Layout, only: bool) -> None:
@@ -221,13 +233,17 @@ def tell(stage, source: Source, layout: Layout, only: bool) -> None:
               f"{len(layout.classes)} classes)")
     stage.say(f"split   {layout.split_name} ({counts['train']:,} train, {counts['val']:,} val, "
               f"{counts['test']:,} test)")
-    if stage.world.size > 1 and uses_graph(layout.settings.model):
+    if stage.world.size > 1 and uses_graph(layout.settings.model) and not layout.tile:
         halo = layout.rank_rows[:, 1].sum() / layout.nodes
         share, sent = layout.cut_edges / max(layout.edges, 1), bytes_per_epoch(layout, stage.args.halo)
         stage.say(f"parts   {layout.method}: {layout.cut_edges:,} cut edges ({share:.1%}), "
                   f"{halo:.2f} halo copies per node, {sent / 1e6:.2f} MB per epoch and rank")
     planned = memory(layout, stage.world.rank)
     layout.shares.tell(stage)
+    if layout.tile:
+        rows, each = layout.tile.block_rows, layout.tile.span_blocks
+        stage.say(f"disk    {-(-layout.nodes // rows):,} blocks of {rows:,} nodes, one at a time, and dense rows of "
+                  f"{each:,} blocks at a time: exact")
     if only:
         largest = stage.world.max(np.array([sum(planned.values())]))[0]
         stage.say(f"memory  {largest / 1e6:.0f} MB per rank beside the programs, of {stage.budget_bytes / 1e6:.0f} MB")

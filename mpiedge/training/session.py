@@ -5,6 +5,7 @@ import time
 import torch
 
 from mpiedge.errors import InputError
+from mpiedge.graph.grid import Grid
 from mpiedge.graph.part import Part
 from mpiedge.models.build import MODELS, build_model
 from mpiedge.runtime.allreduce import Allreduce, choose
@@ -17,6 +18,7 @@ from mpiedge.training.inputs import PartInputs
 from mpiedge.training.loop import State, Trainer
 from mpiedge.training.plan import Layout
 from mpiedge.training.propagate import project, propagate
+from mpiedge.training.streamed import StreamedTrainer
 
 LINES = 10  # epoch lines of a whole training
 
@@ -59,30 +61,36 @@ def fingerprint(layout: Layout, inputs: dict) -> str:
     return checkpoint.fingerprint(layout.settings, {"inputs": inputs, "split": layout.split_name})
 
 
-def train(stage, part: Part, layout: Layout, inputs: dict, earlier: State | None, began_s: float,
+def train(stage, part: Part | Grid, layout: Layout, source: dict, earlier: State | None, began_s: float,
           cost_s: float) -> Trainer:
-    """Collective: trains to the end. inputs: checksums of the data; earlier: the state to go on from; began_s: when the
+    """Collective: trains to the end. source: checksums of the data; earlier: the state to go on from; began_s: when the
     program started; cost_s: what it took to deal the graph out."""
     torch.set_num_threads(stage.args.threads or 1)  # measured: more threads cost more than they bring at such widths
     settings = layout.settings
     ahead = MODELS[settings.model].propagates
+    columns = layout.columns
     if ahead:
         with stage.phase("propagate"):
             if settings.projection:
                 part.features = project(part.features, settings.projection, settings.seed)
             part = propagate(stage.world, part, settings.hops, ahead, stage.heed_budget)
-    model = build_model(settings.model, part.features.columns, settings.hidden, len(layout.classes), settings.layers,
+        columns = part.features.columns
+    model = build_model(settings.model, columns, settings.hidden, len(layout.classes), settings.layers,
                         settings.seed)
     compress = stage.args.compress
     if compress == "auto":
         compress, why = choose(stage.world, sum(parameter.numel() for parameter in model.parameters()))
         stage.say(f"compress {compress}: {why}")
-    inputs_of_part = PartInputs(stage.world, part, stage.phase, model.norm, halo=stage.args.halo)
-    trainer = Trainer(stage.world, inputs_of_part, model, settings, Allreduce(stage.world, compress), stage.phase)
+    kind, inputs = Trainer, part
+    if layout.tile:
+        kind = StreamedTrainer
+    else:
+        inputs = PartInputs(stage.world, part, stage.phase, model.norm, halo=stage.args.halo)
+    trainer = kind(stage.world, inputs, model, settings, Allreduce(stage.world, compress), stage.phase)
     if earlier is not None:
         trainer.restore(earlier)
     balance = Balance(stage, layout, trainer, cost_s, began_s)
-    watcher = Watcher(stage, layout, fingerprint(layout, inputs), trainer)
+    watcher = Watcher(stage, layout, fingerprint(layout, source), trainer)
     with stage.progress(settings.epochs, "epoch") as bar:
         bar.update(trainer.state.epoch)
 
@@ -90,7 +98,8 @@ def train(stage, part: Part, layout: Layout, inputs: dict, earlier: State | None
             bar.update(1)
             last = state.epoch == settings.epochs or trainer.stalled()
             watcher.after_epoch(state, last)
-            balance.after_epoch(last)
+            if not layout.tile:
+                balance.after_epoch(last)
 
         trainer.run(after_epoch, watcher.asks)
     return trainer

@@ -11,6 +11,7 @@ from mpiedge.errors import InputError
 from mpiedge.graph import readers
 from mpiedge.graph.build import Graph
 from mpiedge.graph.features import Encoder
+from mpiedge.graph.sort import SortedChunks
 from mpiedge.runtime.root import on_root
 from mpiedge.store.graphs import StoredGraph
 
@@ -24,7 +25,7 @@ class Source:
 
     inputs: checksums; notes: what was guessed; encoder: how tables become features, None for graph files; schema: the
     names of the label and key columns of tables; stored, owner: a graph in chunks and, until it is cut, the owner of
-    each of its nodes, both on every rank.
+    each of its nodes, both on every rank; chunks: its sorted edges, until they are cut into blocks.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Source:
     graph: Graph | None = None
     stored: StoredGraph | None = None
     owner: np.ndarray | None = None
+    chunks: SortedChunks | None = None
     encoder: Encoder | None = None
     schema: dict = field(default_factory=dict)
 

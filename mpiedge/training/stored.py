@@ -8,11 +8,13 @@ import numpy as np
 
 from mpiedge.errors import UsageError
 from mpiedge.graph import assemble, partition
+from mpiedge.graph.grid import Grid
 from mpiedge.graph.part import Part
 from mpiedge.graph.sort import SortedChunks
 from mpiedge.models.build import uses_graph
 from mpiedge.runtime.root import on_root
 from mpiedge.store.graphs import GRAPH_FILE, StoredGraph, read_about
+from mpiedge.training import blocks
 from mpiedge.training.plan import Layout, choose_shares, finish_layout, measure_rows
 from mpiedge.training.sources import Source
 
@@ -38,8 +40,9 @@ def open_stored(stage, path: str) -> Source:
     return source
 
 
-def make_layout(stage, source: Source, args) -> tuple[Layout, Part]:
-    """Collective: sorts, partitions, and gives every rank the edges of its part. Raises UsageError, MemoryPlanError.
+def make_layout(stage, source: Source, args) -> tuple[Layout, Part | Grid]:
+    """Collective: sorts, partitions, and gives every rank the edges of its part, or of its
+    blocks on disk where parts would not fit memory. Raises UsageError, MemoryPlanError.
 
     Messages: see graph/sort.py, graph/partition.py and graph/assemble.py.
     """
@@ -55,6 +58,10 @@ def make_layout(stage, source: Source, args) -> tuple[Layout, Part]:
              "nodes": about["nodes"], "columns": about["columns"], "entries": about["entries"],
              "edges": about["edges"] if connected else 0}
     shares = choose_shares(stage, args, source, facts)
+    tile = blocks.choose(stage, args, source, facts, shares)
+    if tile:
+        stage.foresee(sort=16 * SORT_COPIES * about["chunk_edges"], block=tile.block_bytes)
+        return blocks.build(stage, source, args, facts, shares, tile)
     lists = 2 * facts["edges"] * shares.values[world.rank]
     stage.foresee(owners=4 * about["nodes"], sort=16 * SORT_COPIES * about["chunk_edges"], edges=LIST_BYTES * lists)
     folder = stage.access.scratch / f"graph-{world.rank}"
@@ -83,8 +90,10 @@ def make_layout(stage, source: Source, args) -> tuple[Layout, Part]:
     return layout, part
 
 
-def collect_rows(stage, source: Source, part: Part) -> Part:
+def collect_rows(stage, source: Source, part: Part | Grid) -> Part | Grid:
     """Collective: reads labels and features and gives every rank its own. Messages: see graph/assemble.py."""
+    if isinstance(part, Grid):
+        return blocks.collect_rows(stage, source, part)
     stored, world = source.stored, stage.world
     size = stored.about["chunk_rows"]
     rounds = (None if chunk is None else (chunk * size, stored.nodes(chunk))

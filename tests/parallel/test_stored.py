@@ -1,12 +1,20 @@
 """A graph in chunks: drawn, sorted and cut by all ranks together as one rank would do it in memory."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from graphs import dense_adjacency
+
+from mpiedge.commands import train
 from mpiedge.demo import graphs
 from mpiedge.graph import assemble, partition
 from mpiedge.graph import part as parts
 from mpiedge.graph.build import Graph, adjacency, undirected
+from mpiedge.graph.grid import Grid
 from mpiedge.graph.sort import SortedChunks
 from mpiedge.graph.sparse import from_triplets
 from mpiedge.store.graphs import StoredGraph, read_about
@@ -63,3 +71,55 @@ def test_parts_from_chunks_are_those_cut_in_memory(world, drawn, shared_tmp_path
     rows = np.repeat(np.arange(part.owned), np.diff(part.indptr))
     np.testing.assert_array_equal(part.indices[np.lexsort((part.indices, rows))], expected.indices)
     np.testing.assert_allclose(part.features.dense(), expected.features.dense(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("norm", ["symmetric", "mean"])
+def test_sums_streamed_from_disk(world, drawn, shared_tmp_path, norm):
+    """Blocks of one or two chunks, spans of one or three blocks: sums over neighbours are the dense product."""
+    stored, whole = drawn
+    dense = dense_adjacency(whole) > 0
+    near = dense - np.eye(500) * (norm == "mean")
+    rows = np.random.default_rng(5).random((500, 3)).astype(np.float32)
+    for block_rows, span in ((70, 1), (140, 3)):
+        grid = Grid(world, shared_tmp_path / f"grid{block_rows}-{world.rank}", 500, block_rows, span,
+                    np.arange(1, world.size + 1))  # fmt: skip
+        chunks = SortedChunks(world, 500, block_rows, grid.folder / "edges", grid.holder)
+        for chunk in stored.rounds(stored.about["edge_chunks"], world.rank):
+            chunks.add(np.zeros((0, 2), np.int64) if chunk is None else stored.edges(chunk))
+        chunks.finish()
+        for chunk in stored.rounds(8, world.rank):
+            grid.add_rows(0 if chunk is None else chunk * 70, None if chunk is None else stored.nodes(chunk))
+        grid.close(chunks, graphs.COLUMNS, graphs.WORDS)
+        for block in grid.own:
+            found = grid.load(block, forward=True, back=True)
+            np.testing.assert_allclose(found.features.dense(), whole.features.dense()[found.nodes], rtol=1e-6)
+            np.testing.assert_array_equal(found.features_back.dense(), found.features.dense().T)
+            np.testing.assert_array_equal(found.labels, whole.labels[found.nodes])
+            np.testing.assert_array_equal(found.degrees, dense[found.nodes].sum(axis=1))
+            grid.put(block, "handed", rows[found.nodes])
+        grid.share("handed")
+        seen = []
+        for block, sums in grid.sums("handed", 3, norm == "symmetric"):
+            numbers = grid.load(block).nodes
+            np.testing.assert_allclose(sums, (near @ rows)[numbers], rtol=1e-5)
+            seen += numbers.tolist()
+        assert sorted(number for message in world.allgather(seen) for number in message) == list(range(500))
+        world.barrier()
+
+
+@pytest.mark.parametrize(("model", "layers"), [("gcn", 2), ("sage", 3), ("mlp", 2)])
+def test_training_from_disk_is_training_in_memory(world, drawn, shared_tmp_path, model, layers):
+    """From disk the curve is that of a training in memory, dropout included, at any number of ranks."""
+    stored, _ = drawn
+    found = {}
+    for hold in ("memory", "disk"):
+        run = shared_tmp_path / hold
+        words = ["--graph", str(stored.folder), "--run", str(run), "--epochs", "6", "-q", "--hold", hold]
+        words += ["--model", model, "--layers", str(layers)]
+        train.run(train.build_parser().parse_args(words), world)
+        found[hold] = np.genfromtxt(run / "metrics.csv", delimiter=",", skip_header=1)[:, :5]
+        found[f"{hold} predictions"] = (run / "train/predictions.csv").read_text().splitlines()
+    np.testing.assert_allclose(found["disk"], found["memory"], atol=2e-4)
+    pairs = zip(found["disk predictions"], found["memory predictions"])
+    assert sum(one.split(",")[1] != other.split(",")[1] for one, other in pairs) <= 5
+    assert not list(shared_tmp_path.glob("*/.scratch/*"))

@@ -1,0 +1,104 @@
+"""Training from disk: whether memory asks for it, in which blocks, and how these are made of a graph in chunks."""
+
+import shutil
+from dataclasses import dataclass
+
+import numpy as np
+
+from mpiedge.graph.grid import Grid
+from mpiedge.graph.sort import SortedChunks
+from mpiedge.models.build import MODELS, uses_graph
+from mpiedge.runtime import resources
+from mpiedge.training.plan import FLOAT, Layout, finish_layout, fixed_memory, memory, widths
+from mpiedge.training.shares import HALO_ROOM, Shares
+
+GROWTH_BYTES = 16e6  # by which programs grow until the plan is checked again: buffers of HDF5 and of the sort
+BLOCK_SHARE = 0.4  # of the room, for one block; the rest is for two spans of dense rows
+
+
+@dataclass
+class Tile:
+    """What is in memory at a time. block_rows: nodes of a block; span_blocks: blocks of a span; bytes: of a block while
+    it is made and used; span_bytes: of the rows of two spans."""
+
+    block_rows: int
+    span_blocks: int
+    block_bytes: float
+    span_bytes: float
+
+
+def choose(stage, args, source, facts: dict, shares: Shares) -> Tile | None:
+    """Collective: the tile to train with, the same on all ranks, or None to train in memory.
+
+    facts: of the layout, without its parts. None as well where nothing fits, or the model cannot be trained from disk:
+    then the plan says what is missing. Messages: two minima.
+    """
+    world = stage.world
+    share, edges = shares.values[world.rank], 2 * facts["edges"]
+    rows = np.array([[facts["nodes"] * share, 0, (edges + facts["nodes"]) * share, facts["entries"] * share]])
+    layout = finish_layout(args, source, facts | {"method": "", "cut_edges": 0, "rank_rows": rows.astype(np.int64),
+                                                  "shares": shares})
+    free = stage.own_budget_bytes - resources.current_rss_bytes(world.node_size)
+    whole = HALO_ROOM * sum(memory(layout, 0).values()) <= free
+    if args.hold == "memory" or MODELS[args.model].propagates:
+        return None
+    if args.hold == "auto" and world.min(np.array([int(whole)]))[0]:
+        return None
+    room = world.min(np.array([free - GROWTH_BYTES - sum(fixed_memory(layout).values())]))[0]
+    return fit(layout, source.stored.about["chunk_rows"], edges / facts["nodes"], float(room))
+
+
+def fit(layout: Layout, chunk_rows: int, neighbours: float, room: float) -> Tile | None:
+    """Local: the largest tile in `room` bytes, None where not even a block of one chunk fits."""
+    wide = MODELS[layout.settings.model].side_by_side
+    width, entries = max(widths(layout)), layout.entries / layout.nodes
+    # Counted from the arrays of Grid.close (sorting a block's neighbours and features), and of one step of training.
+    node_bytes = max(56 * neighbours + 40 * entries, 16 * entries + 12 * FLOAT * width * wide) + 64
+    count = -(-layout.nodes // chunk_rows)
+    chunks = int(np.clip(BLOCK_SHARE * room // (node_bytes * chunk_rows), 1, count))
+    block_rows = chunks * chunk_rows
+    row_bytes = 3 * FLOAT * width * block_rows
+    spans = int((room - node_bytes * block_rows) // row_bytes)
+    if spans < 1:
+        return None
+    spans = min(spans, -(-layout.nodes // block_rows))
+    return Tile(block_rows, spans, node_bytes * block_rows, row_bytes * spans)
+
+
+def build(stage, source, args, facts: dict, shares: Shares, tile: Tile) -> tuple[Layout, Grid]:
+    """Collective: sorts the edges into blocks; features come later (`collect_rows`). Messages: see graph/sort.py."""
+    world, stored, about = stage.world, source.stored, source.stored.about
+    folder = stage.access.scratch / f"blocks-{world.rank}"
+    shutil.rmtree(folder, ignore_errors=True)
+    grid = Grid(world, folder, about["nodes"], tile.block_rows, tile.span_blocks, shares.values)
+    source.chunks = SortedChunks(world, about["nodes"], tile.block_rows, folder / "edges", grid.holder)
+    with stage.phase("sort"):
+        for chunk in stored.rounds(about["edge_chunks"] if uses_graph(args.model) else 0, world.rank):
+            source.chunks.add(np.zeros((0, 2), np.int64) if chunk is None else stored.edges(chunk))
+        source.chunks.finish()
+    resources.return_freed()
+    own = np.zeros((world.size, 4), np.int64)
+    for block in grid.own:
+        numbers, lists = source.chunks.read(block)
+        own[world.rank] += len(numbers), 0, len(lists.neighbours) + len(numbers), len(numbers) * _width(about)
+    rows = world.sum(own)
+    return finish_layout(args, source, facts | {
+        "edges": int(rows[:, 2].sum() - about["nodes"]) // 2, "cut_edges": 0, "method": "blocks", "rank_rows": rows,
+        "shares": shares, "tile": tile}), grid
+
+
+def collect_rows(stage, source, grid: Grid) -> Grid:
+    """Collective: reads labels and features and completes the blocks. Messages: those rows to whom they belong to."""
+    stored, about = source.stored, source.stored.about
+    for chunk in stored.rounds(about["node_chunks"], stage.world.rank):
+        grid.add_rows(0 if chunk is None else chunk * about["chunk_rows"], None if chunk is None else
+                      stored.nodes(chunk))
+    grid.close(source.chunks, about["columns"], _width(about))
+    shutil.rmtree(source.chunks.folder, ignore_errors=True)
+    source.chunks = None
+    return grid
+
+
+def _width(about: dict) -> int:
+    """Words of a node."""
+    return about["entries"] // about["nodes"]

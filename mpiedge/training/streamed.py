@@ -1,0 +1,182 @@
+"""Training of a graph that does not fit the memory of all ranks: exact, block by block from disk, layer by layer.
+
+Every layer adds sums over neighbours to something that each node computes by itself, so a layer is two passes over the
+blocks: what the nodes hand to their neighbours (and what they keep), and the sums. Of a layer only its outcome is kept;
+what backward needs besides is computed again when its block is there (rematerialisation, as in SAR, Mostafa 2022). The
+adjacency without its scales is symmetric, so backward streams the same files as forward. The sums are those of
+`Trainer`, only the order of additions differs.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from mpiedge.graph.build import TRAIN, VALIDATION
+from mpiedge.graph.grid import Block, Grid
+from mpiedge.kernels.cross_entropy import cross_entropy
+from mpiedge.kernels.sparse_product import Dropout, dropout_mask
+from mpiedge.training.inputs import Project
+from mpiedge.training.loop import Slope, Trainer
+
+
+class BlockInputs:
+    """A block as a model's inputs in one layer: what is gathered counts as zero, and what was handed is noted.
+
+    back: what comes back from the neighbours as the gradient of the rows that were handed to them.
+    """
+
+    def __init__(self, block: Block, layer: int, probability: float, place: tuple, back: np.ndarray | None = None):
+        self.part, self.features_back = block, block.features_back
+        names = block.nodes
+        self.dropout = Dropout.of(probability, names, *place, layer) if probability > 0 else None
+        self.back, self.handed = back, None
+
+    def project(self, weight: torch.Tensor) -> torch.Tensor:
+        """Local: dropped features times weight."""
+        return Project.apply(weight, self, self.dropout)
+
+    def own(self, rows: torch.Tensor) -> torch.Tensor:
+        """Local: the rows as they are."""
+        return rows
+
+    def drop(self, rows: torch.Tensor) -> torch.Tensor:
+        """Local: dropout of dense rows."""
+        return rows if self.dropout is None else rows * torch.from_numpy(dropout_mask(rows.shape[1], self.dropout))
+
+    def gather(self, rows: torch.Tensor) -> torch.Tensor:
+        """Local: zeros, which the sums over neighbours are added to later."""
+        return _Hand.apply(rows, self)
+
+    gather_first = gather
+
+
+class _Hand(torch.autograd.Function):
+    """Notes what is handed to neighbours; backward gives what came back from them."""
+
+    @staticmethod
+    def forward(ctx, rows, inputs):
+        ctx.inputs, inputs.handed = inputs, rows.detach().numpy()
+        return torch.zeros_like(rows)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return torch.from_numpy(ctx.inputs.back), None
+
+
+class StreamedTrainer(Trainer):
+    """A `Trainer` of blocks on disk."""
+
+    def take(self, inputs: Grid) -> None:
+        """Local: the blocks that this rank trains on."""
+        self.grid = inputs
+
+    def labelled(self) -> np.ndarray:
+        """Local: the number of this rank's training and validation nodes."""
+        splits = [self.grid.load(block).split for block in self.grid.own]
+        return np.array([sum(int((split == role).sum()) for split in splits) for role in (TRAIN, VALIDATION)])
+
+    def outcomes(self) -> Iterator[tuple]:
+        """Collective: as in `Trainer`, block by block."""
+        self.state.weights[:] = self.state.best_weights
+        for block, scores in self._scores(0.0):
+            yield self.grid.load(block), torch.softmax(torch.from_numpy(scores), dim=1).numpy()
+
+    def _gradient(self, epoch: int) -> np.ndarray:
+        """Collective: as in `Trainer`."""
+        found, place = np.zeros(2), (self.settings.dropout, self.settings.seed, epoch)
+        with self.phase("step"):
+            self.gradient.zero_()
+            for block, scores in self._scores(*place):
+                slope, part = np.zeros_like(scores), self.grid.load(block)
+                found += cross_entropy(scores, part.labels, np.flatnonzero(part.split == TRAIN), slope,
+                                       1 / self.train_nodes)
+                self.grid.put(block, "slope", slope)
+            for layer in range(self.model.layers, 0, -1):
+                self._back(layer, *place)
+        return found
+
+    def _validate(self) -> tuple[float, int]:
+        """Collective: as in `Trainer`."""
+        found = np.zeros(2)
+        if self.validation_nodes:
+            with self.phase("validate"):
+                for block, scores in self._scores(0.0):
+                    part = self.grid.load(block)
+                    found += cross_entropy(scores, part.labels, np.flatnonzero(part.split == VALIDATION))
+        return found[0], found[1]
+
+    def _scores(self, *place) -> Iterator[tuple[int, np.ndarray]]:
+        """Collective: yields own blocks with their class scores; place: share dropped, seed, epoch."""
+        for layer in range(1, self.model.layers + 1):
+            for block in self.grid.own:
+                self._hand(block, layer, *place)
+            for block, sums in self._sums(layer, forward=True):
+                rows = self.grid.get(block, "kept", self._width(layer))
+                rows = rows if sums is None else rows + sums
+                if layer == self.model.layers:
+                    yield block, rows
+                else:
+                    self.grid.put(block, f"rows{layer}", rows)
+
+    def _hand(self, block: int, layer: int, probability: float, *place) -> None:
+        """Local: one block's part of a layer without the sums over neighbours."""
+        part = self.grid.load(block, forward=layer == 1)
+        inputs = BlockInputs(part, layer, probability, place)
+        with torch.no_grad():
+            kept = self._layer(inputs, layer, self._before(block, layer))
+        self.grid.put(block, "kept", kept.numpy())
+        if inputs.handed is not None:
+            self.grid.put(block, "handed", inputs.handed * self._scales(part)[1])
+
+    def _back(self, layer: int, probability: float, *place) -> None:
+        """Collective: adds the gradient of a layer's weights; "slope" of its outcome becomes that of the one before."""
+        width = self._width(layer)
+        if self.model.norm:
+            for block in self.grid.own:
+                self.grid.put(block, "handed",
+                              self.grid.get(block, "slope", width) * self._scales(self.grid.load(block))[0])
+        for block, sums in self._sums(layer, forward=False):
+            part = self.grid.load(block, forward=layer == 1, back=layer == 1)
+            inputs = BlockInputs(part, layer, probability, place, sums)
+            before = self._before(block, layer)
+            rows = self._layer(inputs, layer, before)
+            Slope.apply(rows, self.grid.get(block, "slope", width)).backward()
+            if before is not None:
+                self.grid.put(block, "slope", before.grad.numpy())
+
+    def _sums(self, layer: int, forward: bool) -> Iterator[tuple[int, np.ndarray | None]]:
+        """Collective: yields own blocks with the scaled sums of what was handed; None for models without a graph.
+
+        forward: to the nodes from their neighbours, else back. Message: all that was handed to all ranks.
+        """
+        if not self.model.norm:
+            yield from ((block, None) for block in self.grid.own)
+            return
+        with self.phase("exchange", "communicate"):
+            self.grid.share("handed")
+        for block, sums in self.grid.sums("handed", self._width(layer), self.model.norm == "symmetric"):
+            sums *= self._scales(self.grid.load(block))[0 if forward else 1]
+            yield block, sums
+
+    def _scales(self, part: Block) -> tuple[np.ndarray, np.ndarray | np.float32]:
+        """Local: what sums, and what handed rows are multiplied with (see graph/blocks.py)."""
+        if self.model.norm == "mean":
+            return (1 / np.maximum(part.degrees - 1, 1)).astype(np.float32)[:, None], np.float32(1)
+        shift = (1 / np.sqrt(part.degrees)).astype(np.float32)[:, None]
+        return shift, shift
+
+    def _before(self, block: int, layer: int) -> torch.Tensor | None:
+        """Local: the outcome of the layer before, None before the first."""
+        if layer == 1:
+            return None
+        rows = torch.from_numpy(self.grid.get(block, f"rows{layer - 1}", self._width(layer - 1)))
+        return rows.requires_grad_(torch.is_grad_enabled())
+
+    def _layer(self, inputs: BlockInputs, layer: int, before: torch.Tensor | None) -> torch.Tensor:
+        """Local: a layer's outcome without the sums over neighbours."""
+        return self.model.first(inputs) + self.model.bias_1 if before is None else self.model.outcome(inputs, before,
+                                                                                                     layer)
+
+    def _width(self, layer: int) -> int:
+        return len(getattr(self.model, f"bias_{layer}"))

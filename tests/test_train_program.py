@@ -357,3 +357,26 @@ def test_real_graphs_reach_their_accuracy(world, shared_data, tmp_path, name, le
     """One seed with the defaults comes near the published accuracy."""
     in_process(train, world, "--graph", shared_data / "graph" / name, "--run", tmp_path, "-q")
     assert json.loads((tmp_path / "train/summary.json").read_text())["test_accuracy"] >= least
+
+
+def test_tuning_takes_the_best_setting_on_any_ranks(world, mpirun, planetoid, tmp_path, capsys):
+    """Every round keeps the best third, one rank and two agree, and a tuning that was stopped goes on."""
+    words = ["--graph", planetoid, "--epochs", 27, "--tune", "lr=0.001,0.01,0.05,hidden=4,16"]
+    in_process(train, world, *words, "--run", tmp_path / "one")
+    done = mpirun(2, "mpiedge-train", *words, "--run", tmp_path / "two")
+    assert done.returncode == 0, done.stderr
+    table = (tmp_path / "one/train/tune.csv").read_text()
+    assert table == (tmp_path / "two/train/tune.csv").read_text()
+    rows = rows_of(tmp_path / "one/train/tune.csv")
+    assert [[row["round"] for row in rows].count(turn) for turn in "123"] == [6, 2, 1]
+    assert {row["hidden"] for row in rows} == {"4", "16"} and [row["place"] for row in rows[:6]] == list("123456")
+    summary = json.loads((tmp_path / "one/train/summary.json").read_text())
+    assert summary["learning_rate"] == float(rows[-1]["lr"]) and summary["hidden"] == int(rows[-1]["hidden"])
+    capsys.readouterr()
+    in_process(train, world, *words, "--run", tmp_path / "one")
+    assert "goes on after round 3" in capsys.readouterr().out
+    (tmp_path / "one/checkpoints/tune.h5").write_bytes(b"damaged")
+    in_process(train, world, *words, "--run", tmp_path / "one")
+    assert (tmp_path / "one/train/tune.csv").read_text() == table
+    with pytest.raises(UsageError, match="all ranks together"):
+        in_process(train, world, *words, "--model", "sgc", "--run", tmp_path / "bad")

@@ -64,6 +64,9 @@ def build_parser():
                      help="L2 penalty on the first layer (default 0.07 / training nodes: 5e-4 for 140)")
     fit.add_argument("--checkpoint-every", type=_interval, default=("seconds", 60.0), metavar="T",
                      help="epochs, or a time such as 30s or 5min (default 60s)")
+    fit.add_argument("--tune", type=_grid, metavar="GRID",
+                     help="choose settings first, by successive halving: such as lr=0.01,0.05,hidden=16,64,dropout=0.2,"
+                     "0.5 (weight-decay, too)")
     again = fit.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on from the checkpoint, also of a complete training")
     again.add_argument("--fresh", action="store_true", help="ignore an earlier checkpoint")
@@ -106,6 +109,10 @@ def run(args, world) -> None:
                 source = sources.open_graph_files(stage, args.graph, args.label)
             else:
                 source = tables.open_tables(stage, args)
+        if args.tune:
+            from mpiedge.training.tune import tune
+
+            args = tune(stage, source, args)
         dealing_s = time.perf_counter()
         if chunked:
             layout, part = stored.make_layout(stage, source, args)
@@ -139,6 +146,24 @@ def _number(kind, least: float, open_end: bool = False, below: float = float("in
         return value
 
     return convert
+
+
+def _grid(text: str) -> dict[str, list]:
+    """Values to try by the name of their setting."""
+    kinds = {"lr": _number(float, 0, open_end=True), "hidden": _number(int, 1), "weight_decay": _number(float, 0),
+             "dropout": _number(float, 0, below=1)}  # fmt: skip
+    found: dict[str, list] = {}
+    name = ""
+    for word in text.split(","):
+        if "=" in word:
+            name, _, word = word.partition("=")
+            name = name.strip().replace("-", "_")
+            if name not in kinds or name in found:
+                raise argparse.ArgumentTypeError(f"{text}: only lr, hidden, dropout, weight-decay, each once")
+        elif not name:
+            raise argparse.ArgumentTypeError(f"{text} does not begin with a name, such as lr=0.01,0.05")
+        found.setdefault(name, []).append(kinds[name](word))
+    return found
 
 
 def _shares(text: str) -> str | list[float]:

@@ -5,6 +5,8 @@ import io
 
 MODEL_FILE = "train/model.h5"
 PREDICTIONS_FILE = "train/predictions.csv"
+TUNE_FILE = "train/tune.csv"
+TUNE_COLUMNS = ("epochs", "best_epoch", "val_accuracy", "val_loss", "place")
 METRICS_FILE = "metrics.csv"
 NEW_PREDICTIONS_FILE = "predict/predictions.csv"
 EPOCH_COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "wall_s", "bytes_sent")

@@ -11,7 +11,7 @@ from mpiedge.graph.build import TEST, TRAIN, VALIDATION
 from mpiedge.runtime.root import on_root
 from mpiedge.store.parts import GrowingFile, build_image, write_atomic
 from mpiedge.training import metrics
-from mpiedge.training.files import METRICS_FILE, MODEL_FILE, PREDICTIONS_FILE, metrics_csv, predictions_csv
+from mpiedge.training.files import METRICS_FILE, MODEL_FILE, PREDICTIONS_FILE, TUNE_FILE, metrics_csv, predictions_csv
 from mpiedge.training.loop import Trainer
 from mpiedge.training.plan import Layout
 from mpiedge.training.sources import Source
@@ -44,7 +44,8 @@ def write(stage, source: Source, layout: Layout, trainer: Trainer, began_s: floa
         write_atomic(stage.run / METRICS_FILE, metrics_csv(trainer.state.history).encode())
 
     on_root(stage.world, write_files)
-    return summary(stage, layout, trainer, quality, began_s) | areas, [MODEL_FILE, PREDICTIONS_FILE, METRICS_FILE]
+    files = [MODEL_FILE, PREDICTIONS_FILE, METRICS_FILE, *([TUNE_FILE] if stage.args.tune else [])]
+    return summary(stage, layout, trainer, quality, began_s) | areas, files
 
 
 class Found:

@@ -19,6 +19,7 @@ from mpiedge.models.build import build_model
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.metrics import accuracy, confusion, macro_f1, roc_auc
 from mpiedge.training.optimiser import Adam, flatten
+from mpiedge.training.select import METHODS, hardness, select
 
 torch.set_num_threads(1)
 
@@ -207,3 +208,31 @@ def test_quality_figures():
     counts = confusion(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), 3)
     assert accuracy(counts) == 0.75 and macro_f1(counts) == pytest.approx((2 / 3 + 4 / 5) / 2)
     assert accuracy(np.zeros((2, 2), np.int64)) is None and macro_f1(np.zeros((2, 2), np.int64)) is None
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_selected_training_nodes(method):
+    """The share asked for, only of the training nodes, each class kept; hard ones are those of a slow oracle."""
+    graph = random_graph(3, nodes=400, classes=4)
+    split = np.where(np.arange(400) % 4 < 3, TRAIN, 2).astype(np.int8)
+    split[graph.labels < 0] = 0
+    chosen = select(graph, split, 0.3, method, seed=1)
+    kept, train = np.flatnonzero(chosen == TRAIN), np.flatnonzero(split == TRAIN)
+    assert set(kept) < set(train) and abs(len(kept) - 0.3 * len(train)) <= 4
+    np.testing.assert_array_equal(chosen[split != TRAIN], split[split != TRAIN])
+    np.testing.assert_array_equal(chosen, select(graph, split, 0.3, method, seed=1))
+    counts = np.bincount(graph.labels[kept], minlength=4)
+    assert counts.min() >= 1 and (method != "balanced" or np.ptp(counts) == 0)
+    rows, labels = graph.features.dense()[train], graph.labels[train]
+    found = hardness(graph.features.take(train), labels, 4)
+    for row in (0, 10, 50):
+        means = [rows[(labels == code) & (np.arange(len(train)) != row)].mean(axis=0) for code in range(4)]
+        like = [float(rows[row] @ mean) for mean in means]
+        own = like.pop(labels[row])
+        assert found[row] == pytest.approx(max(like) - own, abs=1e-5)
+    if method == "hard":
+        easy = np.setdiff1d(train, kept)
+        place = {node: value for node, value in zip(train, found)}
+        for code in range(4):
+            assert min(place[node] for node in kept if graph.labels[node] == code) >= max(
+                place[node] for node in easy if graph.labels[node] == code)

@@ -42,6 +42,9 @@ def build_parser():
     data.add_argument("--split", metavar="NAME",
                       help="planetoid, TRAIN/VAL/TEST in per cent (default 60/20/20), Kperclass (such as 20perclass), "
                       "or column:NAME: a column that says train, val or test (npz: the number of a mask)")
+    data.add_argument("--select", type=_selection, metavar="SHARE:HOW",
+                      help="train on a share of the training nodes: random, hard (least like their class) or balanced "
+                      "(as many of each class), such as 0.3:hard")
     model = page.add_argument_group("model")
     model.add_argument("--model", choices=("gcn", "sage", "sgc", "sign", "mlp"), default="gcn",
                        help="gcn: graph convolution; sage: GraphSAGE, mean; sgc, sign: of features that are propagated "
@@ -164,6 +167,14 @@ def _grid(text: str) -> dict[str, list]:
             raise argparse.ArgumentTypeError(f"{text} does not begin with a name, such as lr=0.01,0.05")
         found.setdefault(name, []).append(kinds[name](word))
     return found
+
+
+def _selection(text: str) -> tuple[float, str]:
+    """A share and a way to choose it."""
+    share, _, method = text.partition(":")
+    if method not in ("random", "hard", "balanced"):
+        raise argparse.ArgumentTypeError(f"{text} ends with none of :random, :hard, :balanced")
+    return _number(float, 0, open_end=True, below=1)(share), method
 
 
 def _shares(text: str) -> str | list[float]:

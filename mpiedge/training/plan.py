@@ -61,7 +61,7 @@ def make_layout(stage, source: Source, args) -> Layout:
     def describe() -> dict:
         graph = source.graph
         check(graph, source.name)
-        name, own["split"] = splits.make_split(graph, args.split, args.seed)
+        name, own["split"] = splits.of_training(graph, args)
         counts = splits.counts(own["split"])
         if not counts["train"]:
             raise InputError(source.name, f"split {name} has no training nodes", "Give another --split")

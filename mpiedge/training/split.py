@@ -6,6 +6,7 @@ import numpy as np
 
 from mpiedge.errors import UsageError
 from mpiedge.graph.build import NO_SPLIT, TEST, TRAIN, VALIDATION, Graph
+from mpiedge.training.select import select
 
 PER_CLASS_VALIDATION = 30
 
@@ -29,6 +30,15 @@ def make_split(graph: Graph, name: str | None, seed: int) -> tuple[str, np.ndarr
         raise UsageError(f"--split {name}", "this graph has no such split", f"It has: {known}")
     split[graph.labels < 0] = NO_SPLIT
     return name, split
+
+
+def of_training(graph: Graph, args) -> tuple[str, np.ndarray]:
+    """Local: as `make_split`, with the part of the training nodes that --select names."""
+    name, split = make_split(graph, args.split, args.seed)
+    if args.select is None:
+        return name, split
+    share, method = args.select
+    return f"{name}, {share:g}:{method} of train", select(graph, split, share, method, args.seed)
 
 
 def _by_shares(graph: Graph, shares: list[int], seed: int) -> np.ndarray:

@@ -49,8 +49,9 @@ def make_layout(stage, source: Source, args) -> tuple[Layout, Part | Grid]:
     world, stored, about = stage.world, source.stored, source.stored.about
     connected = uses_graph(args.model)
     method = "blocks" if not connected else args.partition or "ldg"
-    if method not in ("blocks", "ldg", "hash") or args.split not in (None, "stored"):
+    if method not in ("blocks", "ldg", "hash") or args.split not in (None, "stored") or args.select:
         flag = f"--split {args.split}" if method in ("blocks", "ldg", "hash") else f"--partition {method}"
+        flag = "--select" if args.select else flag
         error = UsageError(flag, "this does not work for a graph in chunks", "Leave it out (ldg, the stored split)")
         error.everywhere = True
         raise error

@@ -33,6 +33,8 @@ from mpiedge.training.plan import finish_layout
 SHARES = (1 / 9, 1 / 3, 1)  # of the epochs, after which two thirds of the settings are dropped
 SLICE = 5  # epochs between two moments for other ranks
 STATE_FILE = "checkpoints/tune.h5"
+DECIDING = ("model", "layers", "epochs", "patience", "seed", "split", "select", "lr", "hidden", "dropout",
+            "weight_decay")  # arguments that another tuning must agree in to go on with this one
 ARRAYS = ("weights", "first_moment", "second_moment", "best_weights")
 NUMBERS = ("epoch", "best_epoch", "best_loss", "best_accuracy")
 
@@ -51,9 +53,7 @@ def tune(stage, source, args) -> argparse.Namespace:
     _check(stage, args, source)
     world, settings = stage.world, combinations(args.tune)
     part, facts = _whole(stage, source, args)
-    mark = json.dumps([settings, {name: value for name, value in sorted(vars(args).items())
-                                  if name in ("model", "layers", "epochs", "patience", "seed", "split", "lr", "hidden",
-                                              "dropout", "weight_decay")}, source.inputs])
+    mark = json.dumps([settings, {name: getattr(args, name) for name in DECIDING}, source.inputs])
     rounds, states, rows, left = _resume(stage, mark) or (0, {}, [], list(range(len(settings))))
     inputs = PartInputs(Alone(), part, stage.phase, MODELS[args.model].norm)
     torch.set_num_threads(args.threads or 1)
@@ -113,7 +113,7 @@ def _whole(stage, source, args) -> tuple[Part, dict]:
     """Collective: the whole graph as one part, and facts of it, on every rank. Messages: the part."""
     def cut() -> dict:
         graph = source.graph
-        name, split = splits.make_split(graph, args.split, args.seed)
+        name, split = splits.of_training(graph, args)
         counts = splits.counts(split)
         if not counts["train"] or not counts["val"]:
             raise InputError(source.name, f"split {name} has no nodes to train or to validate on", "Give another")

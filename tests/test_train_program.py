@@ -15,7 +15,8 @@ from graphs import planetoid_files
 from launching import launch_environment
 
 from mpiedge.commands import clean, demo, predict, profile, train
-from mpiedge.errors import InputError, MemoryPlanError, StoreError, UsageError
+from mpiedge.errors import InputError, MemoryPlanError, Stopped, StoreError, UsageError
+from mpiedge.training.inputs import PartInputs
 
 SUMMARY = {"model", "split", "seed", "ranks", "epochs", "best_epoch", "train_accuracy", "val_accuracy", "test_accuracy",
            "macro_f1", "wall_s", "cpu_s", "bytes_sent", "peak_rss_mb"}  # fmt: skip
@@ -357,6 +358,28 @@ def test_real_graphs_reach_their_accuracy(world, shared_data, tmp_path, name, le
     """One seed with the defaults comes near the published accuracy."""
     in_process(train, world, "--graph", shared_data / "graph" / name, "--run", tmp_path, "-q")
     assert json.loads((tmp_path / "train/summary.json").read_text())["test_accuracy"] >= least
+
+
+@pytest.mark.parametrize("how", ["signal", "file"])
+def test_a_training_that_is_asked_to_stop(world, planetoid, tmp_path, monkeypatch, how):
+    """SIGUSR1 or a file named halt: a checkpoint, exit code 75, and the same line goes on to the undisturbed curve."""
+    line = ["--graph", planetoid, "--epochs", 12]
+    in_process(train, world, *line, "--run", tmp_path / "whole")
+    begin = PartInputs.begin
+
+    def ask(inputs, probability=0.0, *place):
+        if place and place[1] == 6:
+            os.kill(os.getpid(), signal.SIGUSR1) if how == "signal" else (tmp_path / "run/halt").touch()
+        return begin(inputs, probability, *place)
+
+    monkeypatch.setattr(PartInputs, "begin", ask)
+    with pytest.raises(Stopped, match="stopped after epoch 5") as caught:
+        in_process(train, world, *line, "--run", tmp_path / "run")
+    assert caught.value.exit_code == 75
+    monkeypatch.undo()
+    (tmp_path / "run/halt").unlink(missing_ok=True)
+    in_process(train, world, *line, "--run", tmp_path / "run")
+    assert curve(tmp_path / "run") == curve(tmp_path / "whole")
 
 
 def test_tuning_takes_the_best_setting_on_any_ranks(world, mpirun, planetoid, tmp_path, capsys):

@@ -76,7 +76,7 @@ class Trainer:
         decayed = model.weight_1.numel()  # the first layer only, as Kipf & Welling did; it comes first in `weights`
         self.optimiser = Adam(self.weights, settings.learning_rate, settings.weight_decay, decayed)
         optimiser = self.optimiser
-        self.asked, self.lost = False, {}
+        self.asked, self.lost = 0, {}
         self.busy_s = np.zeros((0, world.size))  # a row per epoch of this run: seconds each rank computed, not waited
         self.state = State(self.weights.numpy(), optimiser.first_moment.numpy(), optimiser.second_moment.numpy(),
                            self.weights.numpy().copy())
@@ -102,10 +102,10 @@ class Trainer:
         self.optimiser.steps = state.epoch
         self.reduce.restore(state.lost)
 
-    def run(self, after_epoch: Callable[[State], None], asks: Callable[[], bool] = bool) -> None:
+    def run(self, after_epoch: Callable[[State], None], asks: Callable[[], int] = int) -> None:
         """Collective: epochs until the last or until validation stops getting better; calls back after each.
 
-        Where asks() is true on any rank, `asked` is true on all of them in the next callback; `lost` is then what
+        What asks() gives, added up over the ranks, is `asked` on all of them in the next callback; `lost` is then what
         compression had lost before the gradient under way, as a checkpoint needs it.
 
         The gradient of the next step travels while the weights it was computed at are validated, so both sums need one
@@ -133,7 +133,7 @@ class Trainer:
             if due:
                 self._record(sums)
                 self.busy_s = np.vstack([self.busy_s, sums[5:-1]])
-                self.asked = sums[-1] > 0
+                self.asked = int(sums[-1])
                 after_epoch(state)
             if not going or (due and self.stalled()):
                 return

@@ -4,7 +4,7 @@ import time
 
 import torch
 
-from mpiedge.errors import InputError
+from mpiedge.errors import InputError, Stopped
 from mpiedge.graph.grid import Grid
 from mpiedge.graph.part import Part
 from mpiedge.models.build import MODELS, build_model
@@ -14,6 +14,7 @@ from mpiedge.store.layout import MANIFEST
 from mpiedge.store.parts import write_atomic
 from mpiedge.training import checkpoint
 from mpiedge.training.balance import Balance
+from mpiedge.training.halt import HALT, HALT_FILE, Halt
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.loop import State, Trainer
 from mpiedge.training.plan import Layout
@@ -90,14 +91,19 @@ def train(stage, part: Part | Grid, layout: Layout, source: dict, earlier: State
     if earlier is not None:
         trainer.restore(earlier)
     balance = Balance(stage, layout, trainer, cost_s, began_s)
-    watcher = Watcher(stage, layout, fingerprint(layout, source), trainer)
-    with stage.progress(settings.epochs, "epoch") as bar:
+    with Halt(stage) as halt, stage.progress(settings.epochs, "epoch") as bar:
+        watcher = Watcher(stage, layout, fingerprint(layout, source), trainer, halt)
         bar.update(trainer.state.epoch)
 
         def after_epoch(state: State) -> None:
             bar.update(1)
             last = state.epoch == settings.epochs or trainer.stalled()
             watcher.after_epoch(state, last)
+            if trainer.asked >= HALT and not last:
+                error = Stopped(stage.run, f"stopped after epoch {state.epoch}, as asked, with a checkpoint",
+                                f"Remove the file {HALT_FILE}, if there is one, and run the same line again to go on")
+                error.everywhere = True
+                raise error
             if not layout.tile:
                 balance.after_epoch(last)
 
@@ -108,14 +114,17 @@ def train(stage, part: Part | Grid, layout: Layout, source: dict, earlier: State
 class Watcher:
     """After each epoch: now and then a line, now and then a checkpoint."""
 
-    def __init__(self, stage, layout: Layout, mark: str, trainer: Trainer):
-        self.stage, self.layout, self.mark, self.trainer = stage, layout, mark, trainer
+    def __init__(self, stage, layout: Layout, mark: str, trainer: Trainer, halt: Halt):
+        self.stage, self.layout, self.mark, self.trainer, self.halt = stage, layout, mark, trainer, halt
         self.unit, self.every = stage.args.checkpoint_every
         self.start = self.saved_at = time.monotonic()
         self.saved_epoch = trainer.state.epoch
 
-    def asks(self) -> bool:
-        """Local: whether this rank wants a checkpoint of the epoch that is being completed: rank 0, by its clock."""
+    def asks(self) -> int:
+        """Local: whether this rank wants a checkpoint of the epoch that is being completed: rank 0, by its clock; HALT,
+        when this rank was told to stop."""
+        if self.halt():
+            return HALT
         if self.unit == "epochs":
             waited = self.trainer.state.epoch - self.saved_epoch
         else:

@@ -1,11 +1,12 @@
 """Faults on an emulated cluster, one for each promise: does the run finish, with the files of an undisturbed one?
 
-As root: python benchmarks/chaos.py [--stages clean,profile] [--faults cut] [--seeds N] [--served] [--storm SECONDS]
+As root: python benchmarks/chaos.py [--stages clean,profile] [--faults cut] [--seeds N] [--served]
+         python benchmarks/chaos.py --storm SECONDS [--every SECONDS] [--stages clean]
 
 For every stage, fault and seed: mpiedge-run is started on three emulated hosts, at a moment drawn by the seed the fault
 strikes a host drawn by the seed, and what is left in the end is compared. clean and profile: every file equal, byte for
 byte; train: weights within 1e-4. A row a case goes to the output and to --out. --storm: one chain after the other while
-every 15 s something happens to some host; ends with the throughput beside that without faults.
+again and again something happens to some host; ends with the throughput beside that without faults.
 """
 
 import argparse
@@ -46,14 +47,14 @@ COLUMNS = ("stage", "fault", "seed", "host", "delay_s", "exit", "attempts", "not
 class Bench:
     """The emulated cluster, the demo data and the undisturbed results."""
 
-    def __init__(self, cluster, disk: Path, rows: int, served: bool):
+    def __init__(self, cluster, disk: Path, rows: int, served: bool, stages: list[str]):
         self.cluster, self.disk, self.served = cluster, disk, served
         self.demo, self.hostfile = disk / "demo", disk / "hosts"
         self.hostfile.write_text("".join(f"{name} slots=1\n" for name in HOSTS))
         command = [sys.executable, "-m", "mpiedge.commands.demo", "--rows", str(rows), "--out", str(self.demo), "-q"]
         subprocess.run(command, check=True)
         self.good, self.wall_s = disk / "undisturbed", {}
-        for stage in STAGES:
+        for stage in stages:
             start = time.monotonic()
             code, said = self.supervise(self.good, stage).finish()
             assert code == 0, said
@@ -226,8 +227,8 @@ def try_case(bench: Bench, stage: str, fault: str, seed: int) -> dict:
             "wall_s": f"{wall_s:.1f}", "undisturbed_s": f"{bench.wall_s[stage]:.1f}", "equal": equal}
 
 
-def storm(bench: Bench, length_s: float, seed: int) -> None:
-    """Chains one after the other under a fault every 15 s; prints the throughput beside that without faults."""
+def storm(bench: Bench, stages: list[str], length_s: float, every_s: float, seed: int) -> None:
+    """Chains one after the other under a fault every few seconds; prints the throughput beside that without faults."""
     draw = random.Random(seed)
     chains, faults, wrong = 0, 0, 0
     end = time.monotonic() + length_s
@@ -235,11 +236,12 @@ def storm(bench: Bench, length_s: float, seed: int) -> None:
     run = bench.disk / "storm"
     while time.monotonic() < end:
         shutil.rmtree(run, ignore_errors=True)
-        case = bench.supervise(run, *STAGES)
+        bench.copy_before(stages[0], run)
+        case = bench.supervise(run, *list(STAGES)[: list(STAGES).index(stages[-1]) + 1])
         mended = time.monotonic()
         while case.running() and time.monotonic() - mended < LONGEST_S:
             time.sleep(0.5)
-            if time.monotonic() - mended > 15:
+            if time.monotonic() - mended > every_s:
                 bench.mend()
                 mended = time.monotonic()
                 fault, host = draw.choice(("kill-rank", "kill", "cut", "freeze", "slow")), draw.choice(HOSTS[1:])
@@ -248,13 +250,13 @@ def storm(bench: Bench, length_s: float, seed: int) -> None:
                 faults += 1
         code, said = case.finish()
         bench.mend()
-        good = code == 0 and all(bench.equal(stage, run) for stage in STAGES)
+        good = code == 0 and all(bench.equal(stage, run) for stage in stages)
         wrong += not good
         chains += 1
         if not good:
             print(said, file=sys.stderr)
     wall_s = time.monotonic() - start
-    ideal_s = sum(bench.wall_s.values())
+    ideal_s = sum(bench.wall_s[stage] for stage in stages)
     print(f"storm: {chains} chains, {wrong} wrong, {faults} faults in {wall_s:.0f} s; "
           f"{100 * chains * ideal_s / wall_s:.0f} % of the throughput without faults ({ideal_s:.1f} s a chain)")
 
@@ -279,6 +281,7 @@ def main() -> int:
     page.add_argument("--rows", type=int, default=600)
     page.add_argument("--served", action="store_true", help="only the first host sees the run folder")
     page.add_argument("--storm", type=float, metavar="SECONDS")
+    page.add_argument("--every", type=float, default=30.0, metavar="SECONDS", help="between two faults of the storm")
     page.add_argument("--out", default="results/chaos.csv")
     args = page.parse_args()
     emulated.check_box()
@@ -293,10 +296,11 @@ def main() -> int:
             (disk / "here").mkdir()
             private, disk = [str(disk / "here")], disk / "here"
         with emulated.Cluster(machines, scale, private, lambda text: None) as cluster:
-            bench = Bench(cluster, disk, args.rows, args.served)
+            bench = Bench(cluster, disk, args.rows, args.served,
+                          list(STAGES)[: 1 + max(map(list(STAGES).index, args.stages.split(",")))])
             print(f"emulated: {len(HOSTS)} hosts, {scale.tell()}; undisturbed {json.dumps(bench.wall_s)}", flush=True)
             if args.storm:
-                storm(bench, args.storm, args.seeds)
+                storm(bench, args.stages.split(","), args.storm, args.every, args.seeds)
                 return 0
             Path(args.out).parent.mkdir(exist_ok=True)
             with open(args.out, "w", newline="") as file:

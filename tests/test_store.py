@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mpiedge.store.run as run_module
@@ -184,6 +184,7 @@ def test_table_names(path, name):
     assert table_name(path) == name
 
 
+@settings(deadline=None)  # hosts are slow and busy
 @given(st.lists(st.text("/∕⁄·.a", max_size=4), min_size=2, max_size=20, unique=True))
 def test_no_two_columns_share_a_dataset(names):
     """Names that differ only in signs HDF5 gives a meaning to stay apart, and every name is one HDF5 can store."""

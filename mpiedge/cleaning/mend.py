@@ -55,7 +55,7 @@ def mend(stage, tables, plans: list[list[ColumnPlan]], steps, given: list[dict],
         found, source = known[table], tables[table]
         if found.says_nothing:
             stage.access.write_piece(changes_file(source.title), 3 * chunk + 1, b"")
-            return {"tally": [], "mended": False}
+            return {"tally": [], "mended": None}
         cells = source.read(chunk)
         columns = [cells[column.name].tolist() for column in source.columns]
         yield
@@ -68,10 +68,9 @@ def mend(stage, tables, plans: list[list[ColumnPlan]], steps, given: list[dict],
             tally.add(row, column, rule, before, after)
         stage.access.write_piece(changes_file(source.title), 3 * chunk + 1, csv_lines(listed))
         yield
-        if listed:
-            stage.access.write_part(stage.access.unfinished, mended_name(source.name), chunk,
-                                    WorkingTable.arrays(columns))
-        return {"tally": tally.to_message(), "mended": bool(listed)}
+        part = stage.access.write_part(stage.access.unfinished, mended_name(source.name), chunk,
+                                       WorkingTable.arrays(columns)) if listed else {"sha256": None}
+        return {"tally": tally.to_message(), "mended": part["sha256"]}
 
     def take(task, message):
         tallies[task[0]].absorb(message["tally"])
@@ -79,9 +78,10 @@ def mend(stage, tables, plans: list[list[ColumnPlan]], steps, given: list[dict],
 
     tasks = [(table, chunk) for table, source in enumerate(tables) for chunk in range(len(source.chunk_rows))]
     done = stage.queue.run(tasks, work, name="cells judged", kept="cells", take=take)
-    for (table, chunk), is_mended in stage.queue.gather(done):
-        if is_mended:
+    for (table, chunk), checksum in stage.queue.gather(done):
+        if checksum:
             tables[table].mended.add(chunk)
+            tables[table].checksums[chunk] = checksum
     for tally in tallies:
         tally.merge(stage.world)
     for found in known:  # the dictionaries have served; duplicates need the room

@@ -62,23 +62,23 @@ class WorkingTable:
     """A table whose chunks are kept as one string of bytes per column, cells divided by NUL (which no cell holds).
 
     Read like `store.tables.Table`; every column is text. title: the name of the table it works on. numbers: the
-    numbers in the input of a chunk's rows. text_bytes: about how much text it holds. mended: chunks of which there is a
-    second version that counts; the first stays, so that a later attempt finds all as it was written.
+    numbers in the input of a chunk's rows. text_bytes: about how much text it holds. checksums: of the chunks; mended:
+    chunks of which there is a second version that counts; the first stays, so that a later attempt finds all as it was.
     """
 
     def __init__(self, access, name: str, columns: list[str], chunk_rows: list[int], *, title: str = "", numbers=None,
-                 text_bytes: int = 0):
+                 text_bytes: int = 0, checksums: dict[int, str]):
         self.title, self.numbers, self.text_bytes = title, numbers, text_bytes
         self.name, self.columns = name, [Column(column, "text") for column in columns]
         self.chunk_rows, self.rows = chunk_rows, sum(chunk_rows)
-        self.mended: set[int] = set()
+        self.checksums, self.mended = checksums, set()
         self._access = access
         self._places = {column: place for place, column in enumerate(columns)}
 
     def read(self, chunk: int, columns: list[str] | None = None) -> dict[str, np.ndarray]:
         """Local: cells of one chunk as object arrays of str, "" = missing; belongs inside `queue.run`."""
         name = mended_name(self.name) if chunk in self.mended else self.name
-        part = self._access.read_part(self._access.unfinished, name, chunk)
+        part = self._access.read_part(self._access.unfinished, name, chunk, checksum=self.checksums[chunk])
         text, ends = memoryview(np.ascontiguousarray(part["text"])), part["ends"].tolist()
         names = [column.name for column in self.columns] if columns is None else columns
         cells = {}
@@ -172,21 +172,25 @@ def write_working(stage, sources: list[Source], surveys: list[Survey], plans: li
         stage.access.write_piece(changes_file(source.name), 3 * index, csv_lines(changes))
         stage.access.write_piece(rejects_file(source.name), index, csv_lines(rows.rejects))
         yield
-        stage.access.write_part(stage.access.unfinished, working_name(source.name), index, WorkingTable.arrays(columns))
-        return {"tally": tally.to_message(), "pairs": count.to_message()}
+        part = stage.access.write_part(stage.access.unfinished, working_name(source.name), index,
+                                       WorkingTable.arrays(columns))
+        return {"tally": tally.to_message(), "pairs": count.to_message(), "sha256": part["sha256"]}
 
     def take(task, message):
         tallies[task[0]].absorb(message["tally"])
         counts[task[0]].absorb(message["pairs"])
+        return message["sha256"]
 
     tasks = [(table, index) for table, source in enumerate(sources) for index in range(len(source.ranges))]
-    stage.queue.run(tasks, work, name="formats put right", kept="formats", take=take)
+    done = stage.queue.gather(stage.queue.run(tasks, work, name="formats put right", kept="formats", take=take))
     for tally, count in zip(tallies, counts):
         tally.merge(stage.world)
         count.merge(stage.world)
     tables = [WorkingTable(stage.access, working_name(source.name), source.structure.names,
                            survey.kept_rows.tolist(), title=source.name, numbers=_numbers(survey),
-                           text_bytes=source.file.size) for source, survey in zip(sources, surveys)]
+                           text_bytes=source.file.size,
+                           checksums={task[1]: checksum for task, checksum in done if task[0] == table})
+              for table, (source, survey) in enumerate(zip(sources, surveys))]
     return tables, tallies, counts
 
 

@@ -189,11 +189,11 @@ def confusion(run: Run) -> str:
 
 
 def _label_and_key(path: Path) -> tuple[str | None, str | None]:
-    import h5py
+    from mpiedge.store.parts import DAMAGE, open_image
 
     try:
-        with h5py.File(path) as file:
+        with open_image(path.read_bytes()) as file:
             config = json.loads(file.attrs["config"])
         return config.get("label"), config.get("key")
-    except (OSError, KeyError, ValueError, AttributeError, TypeError):
+    except DAMAGE:
         return None, None

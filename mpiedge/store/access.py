@@ -182,13 +182,13 @@ class Access:
             raise InputError(path, error.strerror or str(error), "Check the file") from error
 
     def read_part(self, stage: str, table: str, index: int, names: list[str] | None = None,
-                  rows: slice = slice(None)) -> dict[str, np.ndarray]:
-        """Local: arrays of one part; text as object arrays of str. Raises StoreError."""
+                  rows: slice = slice(None), checksum: str | None = None) -> dict[str, np.ndarray]:
+        """Local: arrays of one part; text as object arrays of str. checksum: its SHA-256. Raises StoreError."""
         path = self.run / stage / part_file(table, index)
         if self.sees_run:
-            return read_image(path, names, rows)
+            return read_image(path, names, rows, checksum=checksum)
         reply = self.mail.request(0, "access.part", {"path": f"{stage}/{path.name}"})
-        return read_image(np.asarray(reply["data"], dtype=np.uint8).tobytes(), names, rows, subject=path)
+        return read_image(np.asarray(reply["data"], dtype=np.uint8).tobytes(), names, rows, path, checksum)
 
     def write_part(self, stage: str, table: str, index: int, arrays: dict[str, np.ndarray],
                    attributes: dict | None = None) -> dict:

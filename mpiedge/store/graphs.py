@@ -46,7 +46,8 @@ class StoredGraph:
 
     def edges(self, chunk: int) -> np.ndarray:
         """Local: int64 (e, 2). Raises InputError or StoreError."""
-        edges = read_image(self.folder / edge_file(chunk), ["edges"])["edges"].astype(np.int64).reshape(-1, 2)
+        arrays = read_image(self.folder / edge_file(chunk), ["edges"], foreign=True)
+        edges = arrays["edges"].astype(np.int64).reshape(-1, 2)
         if len(edges) and not 0 <= edges.min() <= edges.max() < self.about["nodes"]:
             cause = "an edge names a node that does not exist"
             raise InputError(self.folder / edge_file(chunk), cause, "Write it again")
@@ -54,7 +55,7 @@ class StoredGraph:
 
     def nodes(self, chunk: int) -> dict[str, np.ndarray]:
         """Local: labels, split, words. Raises InputError or StoreError."""
-        arrays = read_image(self.folder / node_file(chunk), ["labels", "split", "words"])
+        arrays = read_image(self.folder / node_file(chunk), ["labels", "split", "words"], foreign=True)
         rows = min(self.about["chunk_rows"], self.about["nodes"] - chunk * self.about["chunk_rows"])
         words = arrays["words"]
         if {len(array) for array in arrays.values()} != {rows} or words.ndim != 2 or words.min(initial=0) < 0 or (

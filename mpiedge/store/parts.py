@@ -5,7 +5,6 @@ The image of a part depends on its arrays alone (no time stamps), so equal chunk
 
 import contextlib
 import hashlib
-import io
 import os
 from pathlib import Path
 
@@ -18,6 +17,10 @@ from mpiedge.store.layout import HDF5_CHUNK_BYTES, WIDEST_FIXED_TEXT, dataset_na
 LIBRARY_VERSIONS = ("earliest", "v110")
 """The oldest forms: readable everywhere, and newer forms of groups would store the time, so equal data would differ."""
 
+
+FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
+MOST_EXPANSION = 1100
+"""No gzip stream grows by more."""
 
 DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError)
 """What h5py raises when bytes of a file were altered, depending on where."""
@@ -139,19 +142,65 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def open_image(image: bytes):
+    """Local: the bytes of an HDF5 file as an open file. What h5py raises when they are damaged is in DAMAGE."""
+    options = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    options.set_fapl_core(backing_store=False)
+    options.set_file_image(image)
+    with h5py.File(h5py.h5f.open(b"part", h5py.h5f.ACC_RDONLY, options)) as file:
+        yield file
+
+
+def plain_dataset(file, name: str) -> h5py.Dataset:
+    """Local: a dataset that holds all it shows: no link, no other file, no filter of unknown code, no declared size
+    that its stored bytes cannot fill. ValueError or KeyError else."""
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"{name} is a link to elsewhere")
+    dataset = file[name]
+    if not isinstance(dataset, h5py.Dataset):
+        raise ValueError(f"{name} is no dataset")
+    if dataset.is_virtual or dataset.external:
+        raise ValueError(f"{name} lies in other files")
+    if dataset.dtype.kind not in "biufSO" or (dataset.dtype.kind == "O" and not h5py.check_string_dtype(dataset.dtype)):
+        raise ValueError(f"{name} holds neither numbers nor text")
+    creation = dataset.id.get_create_plist()
+    filters = {creation.get_filter(number)[0] for number in range(creation.get_nfilters())}
+    if not filters <= FILTERS:
+        raise ValueError(f"{name} needs a filter that is not used here")
+    largest = max(dataset.nbytes, int(np.prod(dataset.chunks or (0,), dtype=np.float64)) * dataset.dtype.itemsize)
+    if largest > MOST_EXPANSION * dataset.id.get_storage_size():
+        raise ValueError(f"{name} declares {largest:,} bytes, which are not in the file")
+    return dataset
+
+
 def read_image(source: Path | bytes, names: list[str] | None = None, rows: slice = slice(None),
-               subject: Path | str | None = None) -> dict[str, np.ndarray]:
+               subject: Path | str | None = None, checksum: str | None = None,
+               foreign: bool = False) -> dict[str, np.ndarray]:
     """Arrays of a part from a file or its bytes. `names` None reads all. Text comes as object arrays of str.
 
-    Raises StoreError, about `subject`, when the file is missing, damaged or lacks a dataset.
+    checksum: the SHA-256 that its bytes must have. foreign: nothing vouches for them, so no text of variable length is
+    read: one altered bit there can keep HDF5 busy for ever. Raises StoreError, about `subject`, when the file is
+    missing, altered or damaged, lacks a dataset, or holds something else than plain datasets.
     """
     subject = subject or ("part" if isinstance(source, bytes) else source)
+    remedy = "Run the stage that wrote it again"
     try:
-        with h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r") as file:
+        image = source if isinstance(source, bytes) else source.read_bytes()
+        if checksum is not None and hashlib.sha256(image).hexdigest() != checksum:
+            raise StoreError(subject, "the file was altered after it was written", remedy)
+        with open_image(image) as file:
             wanted = list(file) if names is None else [dataset_name(name) for name in names]
-            keys = wanted if names is None else names
-            return {key: from_stored(file[name][rows] if file[name].ndim else file[name][()])
-                    for key, name in zip(keys, wanted)}
+            datasets = [plain_dataset(file, name) for name in wanted]
+            if foreign and any(dataset.dtype.kind == "O" for dataset in datasets):
+                raise ValueError("text of variable length is not read from such files")
+            return {key: from_stored(dataset[rows] if dataset.ndim else dataset[()])
+                    for key, dataset in zip(wanted if names is None else names, datasets)}
     except DAMAGE as error:
-        cause = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({str(error)[:80]})"
-        raise StoreError(subject, cause, "Run the stage that wrote it again") from error
+        cause = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({one_line(error)})"
+        raise StoreError(subject, cause, remedy) from error
+
+
+def one_line(error: Exception) -> str:
+    """The beginning of what an error says."""
+    return " ".join(str(error).split())[:80]

@@ -44,7 +44,7 @@ class Table:
         """Local: one chunk. Text, dates and booleans as object arrays of str ("" = missing), integers as int64
         (float64 with NaN where cells are missing), decimals as float64."""
         names = [column.name for column in self.columns] if columns is None else columns
-        return self._access.read_part(self._stage, self.name, chunk, names)
+        return self._access.read_part(self._stage, self.name, chunk, names, checksum=self.parts[chunk]["sha256"])
 
 
 def to_arrays(columns: list[Column], cells: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,18 +1,17 @@
 """The state of a training as the bytes of one HDF5 file, and back."""
 
 import hashlib
-import io
 import json
 from dataclasses import asdict, fields
 
-import h5py
 import numpy as np
 
 from mpiedge.errors import InputError
-from mpiedge.store.parts import build_image, read_image
+from mpiedge.store.parts import DAMAGE, build_image, open_image, read_image
 from mpiedge.training.loop import Settings, State
 
 FILE = "checkpoints/train.h5"
+CHECKSUM_BYTES = hashlib.sha256().digest_size
 MAY_CHANGE = ("epochs", "patience")  # a training may go on for longer than was planned at first
 
 
@@ -32,19 +31,23 @@ def to_image(state: State, mark: str, lost: dict[str, np.ndarray]) -> bytes:
     arrays = {name: np.atleast_1d(getattr(state, name)) for name in names}
     arrays |= lost
     arrays["history"] = np.array(state.history, np.float64).reshape(len(state.history), -1)
-    return build_image(arrays, {"fingerprint": mark})
+    image = build_image(arrays, {"fingerprint": mark})
+    return image + hashlib.sha256(image).digest()  # HDF5 does not mind what stands behind its end
 
 
 def from_image(image: bytes) -> tuple[State, str]:
     """Local: the state and its fingerprint. Raises InputError when the file is damaged."""
     try:
-        with h5py.File(io.BytesIO(image), "r") as file:
+        image, checksum = image[:-CHECKSUM_BYTES], image[-CHECKSUM_BYTES:]
+        if hashlib.sha256(image).digest() != checksum:
+            raise ValueError("the checksum differs")
+        with open_image(image) as file:
             mark = str(file.attrs["fingerprint"])
         arrays = read_image(image)
         numbers = {name: arrays.pop(name)[0].item() for name in ("epoch", "best_epoch", "best_loss", "best_accuracy")}
         history = arrays.pop("history").tolist()
         lost = {name: arrays.pop(name) for name in ("residuals", "sum_residual") if name in arrays}
         return State(history=history, lost=lost, **numbers, **arrays), mark
-    except (OSError, KeyError, TypeError, ValueError, InputError):
+    except (*DAMAGE, InputError):
         raise InputError(FILE, "the checkpoint is damaged", "Train anew with --fresh") from None
 

@@ -1,14 +1,12 @@
 """Predictions for files: reads model and rows, writes the table of predictions, and says what came out."""
 
-import io
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from mpiedge.errors import InputError, StoreError
 from mpiedge.graph import cells
-from mpiedge.store.parts import write_atomic
+from mpiedge.store.parts import DAMAGE, one_line, open_image, write_atomic
 from mpiedge.training import predict
 from mpiedge.training.files import MODEL_FILE, NEW_PREDICTIONS_FILE, predictions_csv
 
@@ -62,10 +60,11 @@ def _load(run: Path) -> predict.Predictor:
     path = run / MODEL_FILE
     try:
         image = path.read_bytes()
-        with h5py.File(io.BytesIO(image), "r") as file:
+        with open_image(image) as file:
             config = str(file.attrs["config"])
-    except (OSError, KeyError) as error:
-        raise StoreError(path, f"the model cannot be read ({error})", f"Run mpiedge-train --run {run}") from None
+    except DAMAGE as error:
+        raise StoreError(path, f"the model cannot be read ({one_line(error)})",
+                         f"Run mpiedge-train --run {run}") from None
     return predict.load(str(path), image, config)
 
 

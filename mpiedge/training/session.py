@@ -44,7 +44,14 @@ def find_checkpoint(stage, layout: Layout, inputs: dict) -> State | None:
         if stage.args.resume:
             stage.say("resume  there is no checkpoint: starting with epoch 1")
         return None
-    state, found = checkpoint.from_image(image)
+    try:
+        state, found = checkpoint.from_image(image)
+    except InputError as error:
+        error.everywhere = True
+        if stage.args.resume:
+            raise
+        stage.warn(f"{error.subject}: {error.cause}: starting with epoch 1")
+        return None
     if found == fingerprint(layout, inputs):
         stage.say(f"resume  after epoch {state.epoch:,} (--fresh starts anew)")
         return state

@@ -114,7 +114,7 @@ def _notations(cells: list[str]) -> list[str]:
         return [usual]
     whole = sum(bool(_WHOLE.fullmatch(cell)) for cell in some)
     days = sum(bool(_DAY_NUMBER.fullmatch(cell)) for cell in some)
-    zeros = sum(len(cell) > 1 and cell[0] == "0" for cell in some)
+    zeros = sum(bool(re.match(r"0\d", cell)) for cell in some)
     if not some or whole < LEAST_READABLE * len(some) or zeros:
         return []
     return ["day number", "number"] if days >= LEAST_READABLE * len(some) else ["number"]

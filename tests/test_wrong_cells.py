@@ -1,0 +1,79 @@
+"""Wrong cells beyond spelling: sequences, cells run together, marks, default values; sound columns stay."""
+
+import random
+
+import numpy as np
+
+from mpiedge.cleaning.defaults import find_defaults
+from mpiedge.cleaning.leaks import find_leaks
+from mpiedge.cleaning.marks import find_marks
+from mpiedge.cleaning.sequences import find_sequence
+
+
+def judged(cells, day_first=None):
+    found = find_sequence(cells, np.arange(len(cells)), day_first)
+    return found.judge(cells, np.arange(len(cells))) if found else None
+
+
+def test_sequence_of_numbers_and_days():
+    """Copied, misspelt and blank cells of a sequence get the value of their line, before a gap and after it."""
+    cells = [f"{row + 7 * (row > 60)}.0" for row in range(100)]
+    wrong = {5: "3.0", 20: "1x.0", 21: "", 80: "4.0"}
+    found = judged([wrong.get(row, cell) for row, cell in enumerate(cells)])
+    assert found == [(row, cells[row]) for row in wrong]
+    days = [f"2018-{1 + row // 28:02d}-{1 + row % 28:02d}" for row in range(0, 28)] + [
+        f"2018-02-{row:02d}" for row in range(1, 20)]
+    assert judged(["2018-01-09" if row == 15 else day for row, day in enumerate(days)], False)[0] == (15, "2018-01-16")
+
+
+def test_what_does_not_count_is_no_sequence():
+    """Random numbers, sorted numbers with steps of all sizes and hours of days with repeats have nothing wrong."""
+    dice = random.Random(1)
+    assert judged([str(dice.randrange(50)) for _ in range(200)]) is None
+    assert not judged([str(number) for number in sorted(dice.randrange(10_000) for _ in range(200))])
+    assert not judged([str(row % 24) for row in range(200)])
+
+
+def test_cells_run_together():
+    """A state behind the town, where its own column is blank, goes there; towns that end so by accident stay."""
+    dice = random.Random(2)
+    rows = [(dice.choice(["Ulm", "Bonn", "Bad Tölz"]), dice.choice(["BW", "NW", "BY"])) for _ in range(200)]
+    towns, states = (list(column) for column in zip(*rows))
+    for row in range(8):
+        towns[row], states[row] = f"{towns[row]} {states[row]}", ""
+    (leak,) = find_leaks([towns, states], [0, 1])
+    assert leak.judge(towns, states) == [(row, *rows[row]) for row in range(8)]
+    assert not find_leaks([[town for town, _ in rows], states], [0, 1])
+
+
+def test_marks_and_doubled_quotes():
+    """A mark behind cells of two columns goes, significance stars of one column of numbers stay; O''Neil is O'Neil."""
+    names = [f"name{row % 9}" for row in range(100)]
+    towns = [f"town{row % 7}" for row in range(100)]
+    stars = [f"{row}.5{'***' if row % 9 == 0 else ''}" for row in range(100)]
+    names[3], names[4], towns[5], towns[6], names[50] = "name3***", "name4***", "town5***", "***", "O''Neil"
+    columns = [sorted(set(column)) for column in (names, towns)]
+    counts = [np.array([column.count(value) for value in values]) for column, values in zip((names, towns), columns)]
+    marks = find_marks(columns, counts, [0, 1])
+    assert marks.clean(0, "name3***")[0] == "name3" and marks.clean(0, "O''Neil")[0] == "O'Neil"
+    assert marks.clean(1, "***")[1].startswith("flag") and marks.clean(1, "town1") is None
+    assert not find_marks([sorted(stars)], [np.ones(100, int)], [0]).tails
+
+
+def test_default_value():
+    """A zip code that stands in rows of all towns is a default; what the town says of it is the answer."""
+    dice = random.Random(3)
+    towns = [dice.randrange(150) for _ in range(1500)]
+    columns = [[name.format(number) for number in numbers] for name, numbers in (
+        ("1{:04}", towns), ("town{}", towns), ("s{}", [town % 12 for town in towns]))]
+    truth = list(columns[0])
+    for row in range(0, 1500, 7):
+        columns[0][row] = "99999"
+    codes, values = [], []
+    for column in columns:
+        inverse = {"": 0}
+        codes.append(np.array([inverse.setdefault(cell, len(inverse)) for cell in column]))
+        values.append(list(inverse))
+    (found,) = find_defaults(codes, values, [0, 1, 2])
+    told = found.judge(columns)
+    assert len(told) == 215 and all(right == truth[row] and sure > 0.9 for row, right, sure in told)

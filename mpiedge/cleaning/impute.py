@@ -11,7 +11,8 @@ from mpiedge.cleaning.types import CODE_NAMES, ID_NAMES, ColumnPlan, words_of
 
 MOST_MISSING = 0.4
 """A column with more blanks is left alone: labels and remarks are given for a part of the rows on purpose."""
-LEAST_MODE_SHARE = 0.05
+LEAST_SURE = 0.5
+"""Words that would be wrong more often than right are not filled in."""
 MOST_DISTINCT = 0.5
 LEAST_CONFIDENCE = 0.95
 LEAST_LIFT = 0.85
@@ -187,7 +188,7 @@ def _add_usual_value(fill: Fill, plan: ColumnPlan, survey: Survey, sample: list[
     if len(counts) > MOST_DISTINCT * total:
         return   # names, mostly different: none of them is usual
     value = min(counts, key=lambda cell: (-counts[cell], cell), default="")
-    if value and counts[value] >= max(2, LEAST_MODE_SHARE * total):
+    if value and counts[value] >= max(2, LEAST_SURE * total):
         fill.value, fill.rule, fill.confidence = value, "mode", round(counts[value] / total, 3)
 
 

@@ -144,8 +144,9 @@ def learn(stage, tables, plans, surveys, fills) -> None:
             continue
         models = _round(stage, codes, cells, complete(first, cells), targets)
         for fill in able:
-            if fill.column in models:
-                fill.model = models[fill.column]
+            model = models.get(fill.column)
+            if model and (codes[fill.column].is_number or model.confidence >= impute.LEAST_SURE):
+                fill.model = model
                 fill.model.first = first
 
 

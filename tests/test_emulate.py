@@ -151,6 +151,8 @@ def test_a_host_dies_and_the_run_goes_on(emulator, tmp_path, mpirun):
     assert process.returncode == 0, err
     assert "attempt 2: 2 ranks on left, right" in out
     assert "middle is set aside" in (run / "decisions.csv").read_text()
+    clusters = {line.split(",")[1] for line in (run / "timings.csv").read_text().splitlines()[1:]}
+    assert clusters == {"emulated-p"}
     sums = [{path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder / "clean").iterdir()}
             for folder in (run, tmp_path / "undisturbed")]
     assert sums[0] == sums[1]

@@ -56,12 +56,13 @@ class EmulatedHost:
 class Cluster:
     """The hosts of one emulation as a context manager.
 
-    machines: by hostfile; private: folders that each host but the one of the command has of its own. The command runs
-    on a console named `head`, or on the first host when there are private folders.
+    name: of the set of hosts, in timings.csv; machines: by hostfile; private: folders that each host but the one of the
+    command has of its own. The command runs on a console named `head`, or on the first host when there are private
+    folders.
     """
 
-    def __init__(self, machines: list[Machine], scale: Scale, private: list[str], say):
-        self.scale, self.private, self.say = scale, private, say
+    def __init__(self, name: str, machines: list[Machine], scale: Scale, private: list[str], say):
+        self.name, self.scale, self.private, self.say = name, scale, private, say
         self.token = secrets.token_hex(3)
         self.folder = STATE / self.token
         self.bridge = f"mpe{self.token}"
@@ -106,7 +107,7 @@ class Cluster:
         agent = str(self.folder / "agent")
         kept = {name: value for name, value in os.environ.items() if name != VARIABLE}
         return {**kept, "PRTE_MCA_plm_ssh_agent": agent, "PRTE_MCA_plm": "ssh", "OMPI_MCA_plm_rsh_agent": agent,
-                "HYDRA_LAUNCHER": "ssh", "HYDRA_LAUNCHER_EXEC": agent}
+                "HYDRA_LAUNCHER": "ssh", "HYDRA_LAUNCHER_EXEC": agent, "MPIEDGE_CLUSTER": self.name}
 
     def run(self, words: list[str], environment: dict[str, str], streams=(0, 1, 2)) -> emulated_host.Session:
         """Local: starts a command on the console, by default with this process's standard streams."""

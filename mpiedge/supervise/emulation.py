@@ -40,10 +40,9 @@ def emulate(hostfile: str, profile: str, private: list[str], command: list[str],
         say(describe(machine, scale))
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    with clusters.Cluster(machines, scale, private, say) as cluster:
+    with clusters.Cluster(f"emulated-{Path(profile).stem}", machines, scale, private, say) as cluster:
         say(f"cluster {cluster.token} is up, the command runs on {cluster.console}")
-        environment = {**cluster.environment(), "MPIEDGE_CLUSTER": f"emulated-{Path(profile).stem}"}
-        code = _serve(cluster, cluster.run(command, environment))
+        code = _serve(cluster, cluster.run(command, cluster.environment()))
         say(f"the command ended with exit code {code}")
     return code
 

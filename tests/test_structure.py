@@ -85,7 +85,7 @@ def test_short_and_long_rows():
              ",,,,", ",".join(NAMES), ",".join(good) + ",,"]
     rows = rows_of("\n".join(lines) + "\n")
     assert rows.cells == [good, [*good[:4], ""], ["1001", "Bob, the second", "Ulm", "1950-01-11", "1.70"], good]
-    assert rows.places == [0, 1, 2, 7] and rows.total == 8
+    assert rows.places.tolist() == [0, 1, 2, 7] and rows.total == 8
     assert [(line, reason) for line, reason, _ in rows.rejects] == [
         (5, "1 cell instead of 5"), (6, "2 cells instead of 5"), (7, "no cell is filled"), (8, "the header line again")]
     assert [text for _, _, text in rows.rejects][:2] == ["-- 60 rows", "1002,Eva"]

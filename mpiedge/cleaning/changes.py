@@ -1,7 +1,6 @@
 """Lines of the CSV files that people open: every change, reject, cluster and pair, and the clean table itself."""
 
-import csv
-import io
+from mpiedge.kernels.columns import csv_text
 
 CHANGES = ("row", "column", "rule", "before", "after", "confidence")
 REJECTS = ("line", "reason", "text")
@@ -11,6 +10,4 @@ PAIRS = ("row_a", "row_b", "probability", "why")
 
 def csv_lines(rows) -> bytes:
     """Rows as UTF-8 CSV by RFC 4180, lines ending in \\n."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode("utf-8", "surrogateescape")
+    return csv_text(rows)

@@ -4,15 +4,17 @@ from itertools import repeat
 
 import numpy as np
 
-from mpiedge.cleaning import formats, impute
+from mpiedge.cleaning import impute
 from mpiedge.cleaning.changes import CHANGES, CLUSTERS, PAIRS, REJECTS, csv_lines
+from mpiedge.cleaning.formats import typed_array
 from mpiedge.cleaning.impute import Fill
 from mpiedge.cleaning.reading import Source
 from mpiedge.cleaning.resolve import Resolution
-from mpiedge.cleaning.survey import Survey
+from mpiedge.cleaning.survey import COLUMNS_PER_SLICE, Survey
 from mpiedge.cleaning.types import ColumnPlan
-from mpiedge.cleaning.working import Tally, as_arrays, changes_file, rejects_file
-from mpiedge.store.tables import Column, to_arrays
+from mpiedge.cleaning.working import Tally, changes_file, rejects_file
+from mpiedge.kernels.columns import Columns, number_lines
+from mpiedge.store.tables import Column
 
 PAIRS_PER_PIECE = 100_000
 LEAST_TOLD = 0.05  # of weight
@@ -40,27 +42,33 @@ def write_clean(stage, sources: list[Source], surveys: list[Survey], plans: list
     Returns (tables for the manifest, files written, tallies of the changes made here).
     """
     tallies = [Tally() for _ in sources]
-    columns = [store_columns(*pair) for pair in zip(plans, fills)]
+    stored = [store_columns(*pair) for pair in zip(plans, fills)]
     firsts = [np.concatenate([[0], np.cumsum(found.table.chunk_rows)]) for found in resolutions]
 
     def work(task):
         table, chunk = task
         name, found, names = sources[table].name, resolutions[table], sources[table].structure.names
         first = int(firsts[table][chunk])
-        cells = {key: values.tolist() for key, values in found.table.read(chunk).items()}
-        numbers = surveys[table].number_of(first + np.arange(found.table.chunk_rows[chunk]))
+        columns = found.table.columns_of(chunk)
+        numbers = surveys[table].number_of(first + np.arange(columns.rows))
         yield
         kept = np.arange(len(numbers))
         cluster = found.cluster[first:first + len(numbers)]
         if not keep_duplicates:
             kept = np.flatnonzero(cluster == first + kept)
-        changes = _reference_changes(found, chunk, cells, kept) if found.renamed else []
-        rows = [[cells[key][row] for row in kept.tolist()] for key in names]
-        changes = [(place, key, *rest) for place, key, *rest in changes]
-        if not keep_duplicates:
-            changes += _take_over(found.merged, rows, names, (first + kept).tolist())
-        changes += [(row, names[column], rule, "", value, confidence)
-                    for row, column, rule, value, confidence in impute.apply(fills[table], rows, names)]
+        changes = []
+        if len(kept) < columns.rows or found.renamed or found.merged or fills[table]:
+            rows = [columns.cells(place) for place in range(columns.width)]
+            changes = _reference_changes(found, chunk, dict(zip(names, rows)), kept) if found.renamed else []
+            if len(kept) < columns.rows:
+                rows = [[cells[row] for row in kept.tolist()] for cells in rows]
+            if not keep_duplicates:
+                changes += _take_over(found.merged, rows, names, (first + kept).tolist())
+            changes += [(row, names[column], rule, "", value, confidence)
+                        for row, column, rule, value, confidence in impute.apply(fills[table], rows, names)]
+            touched = {names.index(name) for _, name, *_ in changes}
+            columns = Columns.of(rows) if len(kept) < columns.rows else columns.replaced(
+                {place: rows[place] for place in sorted(touched)})
         yield
         listed = sorted(((int(numbers[kept[place]]), *rest) for place, *rest in changes), key=lambda change: change[0])
         tally = Tally()
@@ -68,11 +76,15 @@ def write_clean(stage, sources: list[Source], surveys: list[Survey], plans: list
             tally.add(row, key, rule, before, after)
         stage.access.write_piece(changes_file(name), 3 * chunk + 2, csv_lines(listed))
         stage.access.write_piece(f"clean/{name}.clusters.csv", chunk,
-                                 csv_lines(zip(numbers.tolist(), surveys[table].number_of(cluster).tolist())))
-        stage.access.write_piece(f"clean/{name}.csv", chunk, csv_lines(zip(*rows)))
+                                 number_lines(numbers, surveys[table].number_of(cluster)))
+        stage.access.write_piece(f"clean/{name}.csv", chunk, columns.to_csv())
         yield
-        typed = [formats.canonical(plan, values) for plan, values in zip(plans[table], rows)]
-        part = stage.access.write_part(stage.name, name, chunk, to_arrays(columns[table], as_arrays(names, typed)))
+        arrays = {}
+        for place, (plan, column) in enumerate(zip(plans[table], stored[table])):
+            arrays[plan.name] = typed_array(plan, column, columns, place)
+            if place % COLUMNS_PER_SLICE == COLUMNS_PER_SLICE - 1:
+                yield
+        part = stage.access.write_part(stage.name, name, chunk, arrays)
         return {"part": part, "tally": tally.to_message()}
 
     def take(task, message):
@@ -88,7 +100,7 @@ def write_clean(stage, sources: list[Source], surveys: list[Survey], plans: list
     for table, source in enumerate(sources):
         names = source.structure.names_as_written if as_written else source.structure.names
         files += _join(stage, source, names, len(resolutions[table].table.chunk_rows), len(resolutions[table].row_a))
-        manifest[source.name] = {"columns": columns[table], "parts": [part for task, part in parts if task[0] == table]}
+        manifest[source.name] = {"columns": stored[table], "parts": [part for task, part in parts if task[0] == table]}
     return manifest, files, tallies
 
 

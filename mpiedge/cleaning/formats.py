@@ -2,8 +2,14 @@
 
 import re
 
+import numpy as np
+
 from mpiedge.cleaning.cells import DATES, NUMBERS, SEPARATORS, form_of, read_date, read_number
 from mpiedge.cleaning.types import QUANTITY, ColumnPlan
+from mpiedge.kernels import forms
+from mpiedge.kernels.columns import Columns
+from mpiedge.store.layout import WIDEST_FIXED_TEXT
+from mpiedge.store.tables import Column, to_arrays
 
 SURE, LIKELY = 0.99, 0.9
 
@@ -75,6 +81,22 @@ def _date(plan: ColumnPlan, text: str) -> str:
         return f"{day.year:04d}{sign}{day.month:02d}{sign}{day.day:02d}{rest}"
     first, second = (day.day, day.month) if plan.day_first else (day.month, day.day)
     return f"{first:02d}{sign}{second:02d}{sign}{day.year:04d}{rest}"
+
+
+def typed_array(plan: ColumnPlan, column: Column, columns: Columns, place: int) -> np.ndarray:
+    """Local: a column as the store wants it (see `store.tables.to_arrays`), text as bytes of one width."""
+    if plan.kind == "text" or (plan.kind == "date" and forms.are_iso_dates(columns, place)):
+        found = columns.fixed(place, WIDEST_FIXED_TEXT)
+    elif plan.kind == "integer" and not column.extra.get("missing"):
+        found = forms.read_integers(columns, place)
+    else:
+        plain = plan.kind in ("integer", "decimal") and plan.mark == "."
+        found = forms.read_decimals(columns, place) if plain else None
+    if found is not None:
+        return found
+    cells = np.empty(columns.rows, dtype=object)
+    cells[:] = canonical(plan, columns.cells(place))
+    return to_arrays([column], {column.name: cells})[column.name]
 
 
 def canonical(plan: ColumnPlan, cells: list[str]) -> list[str]:

@@ -1,61 +1,140 @@
 """Rows with a wrong number of cells or a stray quote: repaired where one reading fits the columns, else rejected."""
 
 import csv
-from dataclasses import dataclass, field
+
+import numpy as np
 
 from mpiedge.cleaning.lines import is_plain, lines_of, looks_glued, read_line
 from mpiedge.cleaning.repair import best_fit, may_be_foreign
 from mpiedge.cleaning.structure import Structure
+from mpiedge.kernels.cells import Cells
+from mpiedge.kernels.columns import ODD, PlainRecords, gather
 from mpiedge.store.ranges import csv_reader
 
 LEAST_MARGIN = 0.5
 """Nats by which the best reading of a row must fit better than the second."""
 ENOUGH, WORST = 0.7, 2.2
 """Nats per column, above what a row of the table usually costs: taken at once, and not taken at all."""
+WORTH_CUTTING = 16
+"""Plain rows in a row; where fewer come between others, reading one by one goes on for longer each time."""
 JOIN = 2.0
 """Nats that a row broken over two lines must be cheaper than two rows."""
 
 
-@dataclass
 class Rows:
     """The rows of one range, `total` with the rejected ones.
 
-    cells: rows of the table's width; places: their numbers among all rows of the range. repairs: (index in `cells`,
-    rule, text, confidence). rejects: (line, reason, text).
+    rejected: numbers of the rejected rows among all of the range. repairs: (index among the kept rows, rule, text,
+    confidence). rejects: (line, reason, text).
     """
 
-    cells: list[list[str]] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
-    repairs: list[tuple[int, str, str, float]] = field(default_factory=list)
-    rejects: list[tuple[int, str, str]] = field(default_factory=list)
-    total: int = 0
+    def __init__(self, block: PlainRecords):
+        self.block, self.total, self.kept = block, 0, 0
+        self.rejected: list[int] = []
+        self.repairs: list[tuple[int, str, str, float]] = []
+        self.rejects: list[tuple[int, str, str]] = []
+        self._found: list[np.ndarray] = []
+        self._texts: list[bytes] = []
+        self._waiting: list[bytes] = []   # rows added one by one, their cells divided by NUL
+        self._end = len(block.data)
+
+    def add(self, cells: list[str]) -> None:
+        """Local: keep one row."""
+        self._waiting.append("\x00".join(cells).encode("utf-8", ODD) + b"\x00")
+        self.total += 1
+        self.kept += 1
+
+    def add_plain(self, found: np.ndarray) -> None:
+        """Local: keep rows of the block, given by the places of their cells."""
+        if len(found):
+            self._settle()
+            self._found.append(found)
+            self.total += len(found)
+            self.kept += len(found)
+
+    def reject(self, line: int, reason: str, text: str) -> None:
+        """Local: leave one row out."""
+        self.rejects.append((line, reason, text))
+        self.rejected.append(self.total)
+        self.total += 1
+
+    def _settle(self) -> None:
+        if not self._waiting:
+            return
+        text = b"".join(self._waiting)
+        stops = np.flatnonzero(np.frombuffer(text, np.uint8) == 0)
+        starts = np.concatenate([[0], stops[:-1] + 1])
+        self._found.append(np.stack([starts + self._end, stops - starts], axis=1).astype(np.uint32)
+                           .reshape(-1, self.block.width, 2))
+        self._texts.append(text)
+        self._end += len(text)
+        self._waiting = []
+
+    def to_cells(self) -> Cells:
+        """Local: the cells of the kept rows."""
+        self._settle()
+        data = np.concatenate([self.block.data, *(np.frombuffer(text, np.uint8) for text in self._texts)])
+        return Cells(data, np.concatenate([np.empty((0, self.block.width, 2), np.uint32), *self._found]))
+
+    @property
+    def places(self) -> np.ndarray:
+        """Local: numbers of the kept rows among all of the range."""
+        return np.delete(np.arange(self.total), self.rejected)
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """Local: the cells of the kept rows, as lists."""
+        columns = gather(self.to_cells())
+        return [list(row) for row in zip(*(columns.cells(place) for place in range(columns.width)))]
 
 
 def read_rows(text: str, stand_in: str, first_line: int, structure: Structure) -> Rows:
-    """The rows of a range's text; `stand_in` stands for quotes that open nothing (see `store.ranges.read_text`)."""
+    """The rows of a range's text; `stand_in` stands for quotes that open nothing (see `store.ranges.read_text`).
+
+    Plain rows are cut by a kernel. Where it stops, records are read one by one until rows are plain again.
+    """
+    dialect = structure.dialect
+    data = text.encode("utf-8", ODD)
+    block = PlainRecords(data, dialect.delimiter, dialect.quotechar, structure.width, structure.header_cells)
+    rows = Rows(block)
+    plainly = block.able and not (dialect.escapechar or dialect.skip_initial_space or stand_in)
+    at, line, lines, patience = 0, 0, None, 1
+    while at < len(data):
+        if plainly:
+            found, passed, at = block.cut(at)
+            rows.add_plain(found)
+            line += passed
+            patience = 1 if len(found) >= WORTH_CUTTING else 2 * patience
+        if at < len(data):
+            lines = lines or lines_of(text)
+            stop = _read_slowly(rows, lines, line, stand_in, first_line, structure, patience if plainly else len(lines))
+            at += sum(len(item.encode("utf-8", ODD)) for item in lines[line:stop])
+            line = stop
+    return rows
+
+
+def _read_slowly(rows: Rows, lines: list[str], line: int, stand_in: str, first_line: int, structure: Structure,
+                 patience: int) -> int:
+    """Read records from a line on until `patience` plain rows have come; returns the line after the last one."""
     dialect, width = structure.dialect, structure.width
-    rows = Rows()
-    lines = lines_of(text)
-    before = 0
     held = None   # a short row that may go on in the next one
-    for record, after in _records(lines, dialect):
-        start, before = before, after
+    for record, start, after in _records(lines, line, dialect):
         if not record:
             continue
         if stand_in:
             record = [cell.replace(stand_in, dialect.quotechar) for cell in record]
         if (len(record) == width and after - start == 1 and record[0].strip() and record != structure.header_cells
                 and is_plain(lines[start].rstrip("\r\n"), dialect)):
-            if held:
-                held = _settle(rows, held, structure)
-            rows.places.append(rows.total)
-            rows.cells.append(record)
-            rows.total += 1
+            held = _settle(rows, held, structure)
+            rows.add(record)
+            patience -= 1
+            if patience <= 0:
+                return after
             continue
         glued = lines[start:after]
         alone = after - start > 1 and width > 1 and _rows_by_themselves(glued, dialect, width)
         whole = "".join(glued).rstrip("\r\n")
-        pieces = [line.rstrip("\r\n") for line in glued] if alone else [whole]
+        pieces = [piece.rstrip("\r\n") for piece in glued] if alone else [whole]
         for place, piece in enumerate(pieces):
             piece = piece.replace(stand_in, dialect.quotechar) if stand_in else piece
             if not alone and len(record) == width and is_plain(whole, dialect):
@@ -64,12 +143,13 @@ def read_rows(text: str, stand_in: str, first_line: int, structure: Structure) -
                 continue
             held = _hold(rows, held, (piece, first_line + start + place), structure)
     _settle(rows, held, structure)
-    return rows
+    return len(lines)
 
 
-def _records(lines, dialect):
-    """(record, lines read so far) of every record."""
-    reader = csv_reader(lines, dialect)
+def _records(lines: list[str], line: int, dialect):
+    """(record, its first line, the line after it) of every record from a line on."""
+    reader = csv_reader(map(lines.__getitem__, range(line, len(lines))), dialect)
+    after = line
     while True:
         try:
             record = next(reader)
@@ -77,7 +157,8 @@ def _records(lines, dialect):
             return
         except csv.Error:   # an escape at the very end
             record = []
-        yield record, reader.line_num
+        start, after = after, line + reader.line_num
+        yield record, start, after
 
 
 def _rows_by_themselves(lines: list[str], dialect, width: int) -> bool:
@@ -94,8 +175,8 @@ def _hold(rows: Rows, held, line, structure: Structure):
     if held and short and structure.width <= len(held[2]) + len(cells) <= structure.width + 1:
         joined = _joined(held, line, structure)
         if joined is not None:
-            rows.repairs.append((len(rows.cells), "row broken over two lines", f"{held[0]}\n{line[0]}", joined[1]))
-            _add(rows, joined[0])
+            rows.repairs.append((rows.kept, "row broken over two lines", f"{held[0]}\n{line[0]}", joined[1]))
+            rows.add(joined[0])
             return None
     held = _settle(rows, held, structure)
     if short and structure.width > 1:
@@ -122,12 +203,6 @@ def _joined(first, second, structure: Structure) -> tuple[list[str], float] | No
     return best[0].cells, 0.9
 
 
-def _add(rows: Rows, cells: list[str]) -> None:
-    rows.places.append(rows.total)
-    rows.cells.append(cells)
-    rows.total += 1
-
-
 def _keep(rows: Rows, cells: list[str], text: str, line: int, structure: Structure) -> None:
     """Keep a row of the right width, unless it says nothing."""
     reason = None
@@ -136,10 +211,9 @@ def _keep(rows: Rows, cells: list[str], text: str, line: int, structure: Structu
     elif cells == structure.header_cells:
         reason = "the header line again"
     if reason is None:
-        _add(rows, cells)
+        rows.add(cells)
         return
-    rows.rejects.append((line, reason, text))
-    rows.total += 1
+    rows.reject(line, reason, text)
 
 
 def _place(rows: Rows, text: str, line: int, structure: Structure) -> None:
@@ -164,18 +238,17 @@ def _place(rows: Rows, text: str, line: int, structure: Structure) -> None:
         if found is None or found[1] > WORST or found[0].margin < LEAST_MARGIN:
             reason = f"{len(cells)} cell{'s' if len(cells) > 1 else ''} instead of {width}"
             reason = "a quote too many" if len(cells) == width else reason
-            rows.rejects.append((line, reason, text))
-            rows.total += 1
+            rows.reject(line, reason, text)
             return
         repaired = found[0].cells
         if repaired == cells:
-            _add(rows, cells)
+            rows.add(cells)
             return
         rule = "stray quote" if stray else "delimiter too many" if len(cells) > width else \
             "cells missing" if repaired[len(cells):] == [""] * (width - len(cells)) else "delimiter missing"
         confidence = 0.99 if found[1] < 0.3 else 0.9 if found[1] < ENOUGH else 0.7
-    rows.repairs.append((len(rows.cells), rule, text, confidence))
-    _add(rows, repaired)
+    rows.repairs.append((rows.kept, rule, text, confidence))
+    rows.add(repaired)
 
 
 def fit(text: str, structure: Structure, thorough: bool = False):

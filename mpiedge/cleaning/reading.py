@@ -10,8 +10,8 @@ from mpiedge.store.access import InputFile
 from mpiedge.store.layout import table_name
 from mpiedge.store.ranges import RecordRange, as_utf8, decode, read_head, read_text, scan_records
 
-BLOCK_BYTES = 1 << 19
-"""Bytes of a range: some thousand rows, a tenth of a second of work."""
+BLOCK_BYTES, LARGEST_BLOCK_BYTES, FEWEST_BLOCKS = 1 << 19, 1 << 21, 64
+"""Bytes of a range: some thousand rows; more in a file that has many ranges nevertheless."""
 LARGEST_SAMPLE = 1 << 24
 MOST_TABLES = 50
 """Tables in one file that are looked for."""
@@ -81,9 +81,10 @@ def _open_table(stage, file: InputFile, encoding: str, start: int) -> tuple[Sour
     if start:
         above = len(read_head(stage, file, start).splitlines())
         structure.preamble = [(line + above, text) for line, text in structure.preamble]
-    ranges, structure.dialect = scan_records(stage, file, structure.dialect, BLOCK_BYTES, structure.width)
+    block_bytes = min(max(file.size // FEWEST_BLOCKS, BLOCK_BYTES), LARGEST_BLOCK_BYTES)
+    ranges, structure.dialect = scan_records(stage, file, structure.dialect, block_bytes, structure.width)
     more = -1
-    if ranges and ranges[-1].stop - ranges[-1].start <= 4 * BLOCK_BYTES:
+    if ranges and ranges[-1].stop - ranges[-1].start <= 4 * LARGEST_BLOCK_BYTES:
         ranges[-1], structure.footnotes, more = _end_of_table(stage, file, structure, ranges)
         if not ranges[-1].records:
             ranges.pop()

@@ -6,6 +6,7 @@ from hashlib import blake2b
 import numpy as np
 
 from mpiedge.cleaning.types import ID_NAMES, ColumnPlan, ColumnSummary, words_of
+from mpiedge.kernels.columns import Columns
 
 LEAST_INCLUDED = 0.98
 LINK_NAMES = frozenset(("ref", "reference", "citing", "cited", "source", "target", "from", "to", "src",
@@ -133,6 +134,13 @@ class Redirected:
     def __init__(self, table, renamed: dict[str, dict[str, str]]):
         self.before, self.renamed = table, renamed
         self.name, self.columns, self.rows, self.chunk_rows = table.name, table.columns, table.rows, table.chunk_rows
+
+    def columns_of(self, chunk: int) -> Columns:
+        """Local: one chunk, as `WorkingTable.columns_of`."""
+        columns, names = self.before.columns_of(chunk), [column.name for column in self.columns]
+        return columns.replaced({names.index(name): [survivors.get(cell, cell)
+                                                     for cell in columns.cells(names.index(name))]
+                                 for name, survivors in self.renamed.items()})
 
     def read(self, chunk: int, columns: list[str] | None = None) -> dict[str, np.ndarray]:
         """Local: one chunk, as `Table.read`."""

@@ -1,12 +1,13 @@
 """The first look at every row: what each column holds, how many rows there are, and a fair sample of them."""
 
-import heapq
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from mpiedge.cleaning.reading import Source
 from mpiedge.cleaning.types import ColumnSummary, mix
+from mpiedge.kernels.cells import Cells
+from mpiedge.kernels.columns import ODD, gather
 
 SAMPLE_ROWS = 2048
 WIDEST_SAMPLED_CELL = 200
@@ -47,7 +48,8 @@ class Survey:
         self.total_rows += other.total_rows
         self.rejects += other.rejects
         self.repairs += other.repairs
-        self.sample = heapq.nsmallest(SAMPLE_ROWS, self.sample + other.sample)
+        if other.sample:
+            self.sample = sorted(self.sample + other.sample)[:SAMPLE_ROWS]   # keys differ
 
     def to_message(self) -> dict:
         return {"columns": [column.to_message() for column in self.columns], "kept_rows": self.kept_rows,
@@ -70,19 +72,21 @@ def survey(stage, sources: list[Source]) -> list[Survey]:
     def work(task):
         table, index = task
         source, found = sources[table], Survey([ColumnSummary() for _ in sources[table].structure.names], ZERO, ZERO)
+        for summary, whole in zip(found.columns, mine[table].columns):
+            if whole.values is None:
+                summary.values = None   # counts of values would be dropped
         rows = source.rows(stage.access, index)
+        cells = rows.to_cells()
+        columns = gather(cells)
         yield
-        columns = list(zip(*rows.cells)) or [()] * source.structure.width
-        for number, (summary, cells) in enumerate(zip(found.columns, columns)):
-            summary.add(cells)
+        for number, summary in enumerate(found.columns):
+            summary.add_column(columns, number)
             if number % COLUMNS_PER_SLICE == COLUMNS_PER_SLICE - 1:
                 yield
         found.rejects, found.repairs = len(rows.rejects), len(rows.repairs)
-        found.sample = _sample(mine[table].sample, index, rows.cells)
-        places = np.asarray(rows.places, dtype=np.int64)
-        missing = np.setdiff1d(np.arange(rows.total), places)
-        return {"survey": found.to_message(), "rows": [len(rows.cells), rows.total],
-                "rejected": np.searchsorted(places, missing)}
+        found.sample = _sample(mine[table].sample, index, cells)
+        return {"survey": found.to_message(), "rows": [rows.kept, rows.total],
+                "rejected": np.array(rows.rejected, np.int64) - np.arange(len(rows.rejected))}
 
     def take(task, message):
         table, index = task
@@ -110,10 +114,12 @@ def _empty(source: Source) -> Survey:
                   np.zeros(ranges, dtype=np.int64))
 
 
-def _sample(known: list, index: int, rows: list[list[str]]) -> list[tuple[int, list[str]]]:
+def _sample(known: list, index: int, cells: Cells) -> list[tuple[int, list[str]]]:
     """The rows of a range that may be among the smallest keys of all, given some that are known."""
-    keys = (mix(np.arange(len(rows), dtype=np.uint64) + np.uint64(index << 32)) >> np.uint64(1)).astype(np.int64)
+    rows = len(cells.places)
+    keys = (mix(np.arange(rows, dtype=np.uint64) + np.uint64(index << 32)) >> np.uint64(1)).astype(np.int64)
     limit = known[-1][0] if len(known) == SAMPLE_ROWS else np.iinfo(np.int64).max
-    return [(int(keys[place]), [cell[:WIDEST_SAMPLED_CELL] for cell in rows[place]])
-              for place in np.flatnonzero(keys < limit).tolist()]
-
+    text = cells.data.data
+    return sorted((int(keys[row]), [str(text[start:start + size], "utf-8", ODD)[:WIDEST_SAMPLED_CELL]
+                                    for start, size in cells.places[row].tolist()])
+                  for row in np.flatnonzero(keys < limit).tolist())[:SAMPLE_ROWS]

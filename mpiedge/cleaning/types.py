@@ -3,23 +3,26 @@
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from zlib import crc32
 
 import numpy as np
 
 from mpiedge.cleaning.cells import (
     DATES,
     FALSE_WORDS,
+    NULL_WORDS,
     NUMBERS,
     NUMERIC_DATES,
     TRUE_WORDS,
     WORDS_ALSO_USED_AS_TEXT,
     form_of,
 )
+from mpiedge.kernels.columns import Columns
+from mpiedge.kernels.forms import COUNTS, DAY_FORMS, EMPTY_FORM, FORMS, ODD_FORM, cell_forms, cell_hashes
 
 MOST_VALUES = 1000
 """Distinct values counted exactly; a column with more of them keeps no counts of values."""
 SKETCH = 512
+_NULL_TEXT = "".join(f"{word}\x00" for word in sorted(NULL_WORDS)).encode()
 READABLE_NULLS = ("nan", "-nan")
 """Null words that every reader of numbers knows: they stay as they are."""
 QUANTITY = re.compile(r"([+-]?\d+(?:\.\d+)?) *(%|[A-Za-z][A-Za-z]+[A-Za-z. -]*|)")
@@ -46,8 +49,8 @@ class ColumnSummary:
     """What the cells of a column look like, counted so that summaries of parts merge in any order to the same whole.
 
     forms: notation -> cells; worded: cells with a word of three letters or more; nulls: null word as written -> cells;
-    values: value -> cells, None beyond MOST_VALUES; the sketch holds the SKETCH smallest hashes of the values, mixed
-    CRC-32 (distinct values: Bar-Yossef et al. 2002).
+    values: value -> cells, None beyond MOST_VALUES; the sketch holds the SKETCH smallest mixed hashes of the values
+    (distinct values: Bar-Yossef et al. 2002).
     """
 
     def __init__(self):
@@ -63,36 +66,65 @@ class ColumnSummary:
 
     def add(self, cells) -> None:
         """Local: count the cells (a sequence of str) of one chunk."""
-        counts = Counter(cells)
-        forms, codes = Counter(), []
-        empty = edge_blanks = characters = longest = worded = 0
+        if len(cells):
+            self.add_column(Columns.of([cells]), 0)
+
+    def add_column(self, columns: Columns, place: int) -> None:
+        """Local: count the cells of one column of a chunk."""
+        if not columns.rows:
+            return
+        forms, counts = cell_forms(columns, place, _NULL_TEXT)
+        numbers = np.bincount(forms, minlength=len(FORMS)).tolist()
+        self.rows += columns.rows
+        self.empty += numbers[EMPTY_FORM]
+        self.forms.update({form: number for form, number in zip(FORMS[EMPTY_FORM + 1:], numbers[EMPTY_FORM + 1:])
+                           if number})
+        self._add_counts(dict(zip(COUNTS, counts.tolist())))
+        for form, first, second in zip(DAY_FORMS, counts[len(COUNTS):].tolist(), counts[-3:].tolist()):
+            if self.forms[form]:
+                self.first_above_12[form] += first
+                self.second_above_12[form] += second
+        if self.values is None:
+            odd = np.flatnonzero(forms == ODD_FORM)
+            cells = columns.some(place, odd)
+            blanks = self._add_odd(Counter(cells))
+            forms[odd] = [EMPTY_FORM if cell in blanks else ODD_FORM for cell in cells] if blanks else ODD_FORM
+            self._merge_sketch(mix(cell_hashes(columns, place)[forms != EMPTY_FORM]))
+            return
+        cells, times, first = columns.distinct(place)
+        counts = dict(zip(cells, times.tolist()))
+        self._add_odd({cells[at]: counts[cells[at]] for at in np.flatnonzero(forms[first] == ODD_FORM).tolist()})
+        fresh = [value for value in cells if value not in self.values and value.strip()]
+        if fresh:
+            self._merge_sketch(mix(cell_hashes(Columns.of([fresh]), 0)))
+        self._merge_values(counts)
+
+    def _add_counts(self, counts: dict[str, int]) -> None:
+        self.longest = max(self.longest, counts["longest"])
+        self.widest_integer = max(self.widest_integer, counts["widest_integer"])
+        self.narrowest_integer = min(self.narrowest_integer, counts["narrowest_integer"])
+        for name in ("edge_blanks", "characters", "worded", "long_integers"):
+            setattr(self, name, getattr(self, name) + counts[name])
+
+    def _add_odd(self, counts: dict[str, int]) -> set[str]:
+        """Local: count cells by the rules of `cleaning.cells`; returns those that are blank."""
+        blanks = set()
         for cell, number in counts.items():
             stripped = cell.strip()
             if not stripped:
-                empty += number
+                self.empty += number
+                blanks.add(cell)
                 continue
             form = form_of(stripped)
-            forms[form] += number
-            length = len(cell)
-            characters += number * length
-            if length > longest:
-                longest = length
-            if len(stripped) != length:
-                edge_blanks += number
-            codes.append(crc32(cell.encode("utf-8", "surrogatepass")))
+            self.forms[form] += number
+            self.characters += number * len(cell)
+            self.longest = max(self.longest, len(cell))
+            self.edge_blanks += number * (len(stripped) != len(cell))
             if form == "text":
-                worded += number * bool(WORD.search(stripped))
+                self.worded += number * bool(WORD.search(stripped))
             elif form != "leading_zero":
                 self._add_form(form, stripped, number)
-        self.rows += len(cells)
-        self.empty += empty
-        self.edge_blanks += edge_blanks
-        self.worded += worded
-        self.characters += characters
-        self.longest = max(self.longest, longest)
-        self.forms.update(forms)
-        self._merge_values(counts)
-        self._merge_sketch(mix(np.array(codes, dtype=np.uint64)))
+        return blanks
 
     def _add_form(self, form: str, cell: str, number: int) -> None:
         if form == "null":
@@ -129,6 +161,8 @@ class ColumnSummary:
             self.values = None
 
     def _merge_sketch(self, hashes: np.ndarray) -> None:
+        if len(self.sketch) == SKETCH:
+            hashes = hashes[hashes < self.sketch[-1]]
         self.sketch = np.union1d(self.sketch, hashes)[:SKETCH]
 
     @property

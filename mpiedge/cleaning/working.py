@@ -9,8 +9,9 @@ from mpiedge.cleaning import formats
 from mpiedge.cleaning.changes import csv_lines
 from mpiedge.cleaning.impute import PairCounts
 from mpiedge.cleaning.reading import Source
-from mpiedge.cleaning.survey import COLUMNS_PER_SLICE, Survey
+from mpiedge.cleaning.survey import Survey
 from mpiedge.cleaning.types import ColumnPlan, mix
+from mpiedge.kernels.columns import Columns, gather
 from mpiedge.store.tables import Column
 
 EXAMPLES = 2
@@ -75,18 +76,19 @@ class WorkingTable:
         self._access = access
         self._places = {column: place for place, column in enumerate(columns)}
 
-    def read(self, chunk: int, columns: list[str] | None = None) -> dict[str, np.ndarray]:
-        """Local: cells of one chunk as object arrays of str, "" = missing; belongs inside `queue.run`."""
+    def columns_of(self, chunk: int) -> Columns:
+        """Local: all cells of one chunk; belongs inside `queue.run`."""
         name = mended_name(self.name) if chunk in self.mended else self.name
         part = self._access.read_part(self._access.unfinished, name, chunk, checksum=self.checksums[chunk])
-        text, ends = memoryview(np.ascontiguousarray(part["text"])), part["ends"].tolist()
-        names = [column.name for column in self.columns] if columns is None else columns
+        return Columns(np.ascontiguousarray(part["text"]), part["ends"], self.chunk_rows[chunk])
+
+    def read(self, chunk: int, columns: list[str] | None = None) -> dict[str, np.ndarray]:
+        """Local: cells of one chunk as object arrays of str, "" = missing; belongs inside `queue.run`."""
+        whole = self.columns_of(chunk)
         cells = {}
-        for name in names:
-            place = self._places[name]
-            values = str(text[ends[place]:ends[place + 1]], "utf-8", "surrogatepass").split("\x00")
+        for name in [column.name for column in self.columns] if columns is None else columns:
             cells[name] = np.empty(self.chunk_rows[chunk], dtype=object)
-            cells[name][:] = values if self.chunk_rows[chunk] else []
+            cells[name][:] = whole.cells(self._places[name])
         return cells
 
     @staticmethod
@@ -98,9 +100,12 @@ class WorkingTable:
     @staticmethod
     def arrays(columns: list[list[str]]) -> dict[str, np.ndarray]:
         """The part that holds these columns."""
-        texts = ["\x00".join(cells).encode("utf-8", "surrogatepass") for cells in columns]
-        return {"text": np.frombuffer(b"".join(texts), dtype=np.uint8),
-                "ends": np.cumsum([0, *map(len, texts)], dtype=np.int64)}
+        return WorkingTable.part_of(Columns.of(columns))
+
+    @staticmethod
+    def part_of(columns: Columns) -> dict[str, np.ndarray]:
+        """The part that holds these columns."""
+        return {"text": columns.text, "ends": columns.ends}
 
 
 def sample_rows(stage, table: WorkingTable, share: float) -> list[dict[str, np.ndarray]]:
@@ -154,26 +159,29 @@ def write_working(stage, sources: list[Source], surveys: list[Survey], plans: li
         table, index = task
         source = sources[table]
         rows = source.rows(stage.access, index)
-        numbers = [int(firsts[table][index]) + place for place in rows.places]
-        changes = [(numbers[row], "", rule, text, "", confidence) for row, rule, text, confidence in rows.repairs]
+        numbers = firsts[table][index] + rows.places
+        changes = [(int(numbers[row]), "", rule, text, "", confidence) for row, rule, text, confidence in rows.repairs]
+        columns = gather(rows.to_cells())
         yield
-        columns = [list(cells) for cells in zip(*rows.cells)] or [[] for _ in plans[table]]
+        rewritten = {}
         for place, plan in enumerate(plans[table]):
-            columns[place], found = formats.apply(plan, columns[place])
-            changes += [(numbers[row], plan.name, rule, before, after, confidence)
-                        for row, rule, before, after, confidence in found]
-            if place % COLUMNS_PER_SLICE == COLUMNS_PER_SLICE - 1:
+            if not plan.changes_nothing:
+                cells, found = formats.apply(plan, columns.cells(place))
+                changes += [(int(numbers[row]), plan.name, rule, before, after, confidence)
+                            for row, rule, before, after, confidence in found]
+                rewritten |= {place: cells} if found else {}
                 yield
+        columns = columns.replaced(rewritten)
         tally, count = Tally(), PairCounts(pairs[table])
         for row, column, rule, before, after, _ in changes:
             tally.add(row, column, rule, before, after)
-        count.add(columns)
+        count.add({place: columns.cells(place) for place in sorted(set().union(*pairs[table]))})
         changes.sort(key=lambda change: change[0])
         stage.access.write_piece(changes_file(source.name), 3 * index, csv_lines(changes))
         stage.access.write_piece(rejects_file(source.name), index, csv_lines(rows.rejects))
         yield
         part = stage.access.write_part(stage.access.unfinished, working_name(source.name), index,
-                                       WorkingTable.arrays(columns))
+                                       WorkingTable.part_of(columns), compress=False)
         return {"tally": tally.to_message(), "pairs": count.to_message(), "sha256": part["sha256"]}
 
     def take(task, message):
@@ -208,12 +216,3 @@ def working_name(table: str) -> str:
 def mended_name(working: str) -> str:
     """The name under which the chunks of a working table lie that were mended."""
     return f"{working}.mended"
-
-
-def as_arrays(names: list[str], columns: list[list[str]]) -> dict[str, np.ndarray]:
-    """Columns of text as object arrays."""
-    arrays = {}
-    for name, cells in zip(names, columns):
-        arrays[name] = np.empty(len(cells), dtype=object)
-        arrays[name][:] = cells
-    return arrays

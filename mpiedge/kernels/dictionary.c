@@ -244,6 +244,13 @@ void mpiedge_hash_strings(const uint8_t *text, const int32_t *length, int64_t co
         hashes[i] = hash_bytes(text, length[i]);
 }
 
+/* Hashes of the cells of a column, divided by NUL; starts: one more than there are cells. */
+void mpiedge_hash_cells(const uint8_t *text, const uint32_t *starts, int64_t count, uint64_t *hashes)
+{
+    for (int64_t i = 0; i < count; i++)
+        hashes[i] = hash_bytes(text + starts[i], (int64_t)starts[i + 1] - 1 - starts[i]);
+}
+
 /* Number equal strings alike, in the order of first occurrence. String i is text[start[i]], of length[i] bytes. slots:
  * `slot_count` (a power of two, more than the strings) zeroed entries. ids[i] = number of string i; first[id],
  * hashes[id] = its first occurrence and hash. Returns how many differ. */

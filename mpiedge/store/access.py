@@ -191,9 +191,12 @@ class Access:
         return read_image(np.asarray(reply["data"], dtype=np.uint8).tobytes(), names, rows, path, checksum)
 
     def write_part(self, stage: str, table: str, index: int, arrays: dict[str, np.ndarray],
-                   attributes: dict | None = None) -> dict:
-        """Local: writes part `index` of a table whole or not at all; returns its entry for the manifest."""
-        image = build_image(arrays, attributes)
+                   attributes: dict | None = None, compress: bool = True) -> dict:
+        """Local: writes part `index` of a table whole or not at all; returns its entry for the manifest.
+
+        compress False: for a part that this stage reads again and drops.
+        """
+        image = build_image(arrays, attributes, compress)
         name = part_file(table, index)
         self._write(f"{stage}/{name}", image)
         return describe(name, image, len(next(iter(arrays.values()), ())))

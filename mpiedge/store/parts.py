@@ -27,8 +27,13 @@ DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError
 
 
 def to_stored(values: np.ndarray) -> np.ndarray:
-    """Arrays as HDF5 keeps them: object arrays of str become fixed-width UTF-8, wide ones stay variable-length."""
+    """Arrays as HDF5 keeps them: object arrays of str become fixed-width UTF-8, wide ones stay variable-length.
+
+    Arrays of bytes (dtype S) are taken for UTF-8.
+    """
     values = np.asarray(values)
+    if values.dtype.kind == "S":
+        return np.ascontiguousarray(values).view(h5py.string_dtype("utf-8", values.itemsize))
     if values.dtype.kind == "U":
         values = values.astype(object)
     if values.dtype != object:
@@ -50,16 +55,17 @@ def from_stored(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def build_image(arrays: dict[str, np.ndarray], attributes: dict | None = None) -> bytes:
+def build_image(arrays: dict[str, np.ndarray], attributes: dict | None = None, compress: bool = True) -> bytes:
     """The bytes of an HDF5 file with one one-dimensional (or any-dimensional) dataset per array.
 
     Chunks of at most 512 KiB, gzip-1 + shuffle + fletcher32 (variable-length text: unfiltered, HDF5 cannot).
+    `compress` False leaves all of that out, for parts that are soon read and dropped.
     """
     with h5py.File("part", "w", driver="core", backing_store=False, libver=LIBRARY_VERSIONS) as file:
         for name, values in arrays.items():
             stored = to_stored(values)
             options = {}
-            if stored.size and stored.ndim and stored.dtype != object:
+            if compress and stored.size and stored.ndim and stored.dtype != object:
                 row_bytes = max(1, stored.itemsize * int(np.prod(stored.shape[1:], dtype=np.int64)))
                 rows = max(1, min(len(stored), HDF5_CHUNK_BYTES // row_bytes))
                 options = {"chunks": (rows, *stored.shape[1:]), "compression": "gzip", "compression_opts": 1,

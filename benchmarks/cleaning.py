@@ -1,6 +1,7 @@
 """Quality of cleaning on tables whose truth is known: structure, wrong cells, missing cells, and harm to clean tables.
 
     python benchmarks/cleaning.py --data DIR [--only structure,polluted,repair,impute,harm] [--every N]
+    python benchmarks/cleaning.py --scale 10000,100000,500000,5000000 [--only plain,demo]
 
 DIR holds structure/NAME/{csv,clean}/*.csv, repair/[KIND/]NAME/{dirty,clean}.csv and impute/NAME/{complete,...}.csv;
 archives in it (tar.xz) are unpacked aside. Every table is cleaned without any configuration, in this process, at one
@@ -62,16 +63,32 @@ class Bench:
 def main():
     """Measure every area asked for and print one line per set."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--data", type=Path, required=True, help="folder with structure/, repair/ and impute/")
+    options.add_argument("--data", type=Path, help="folder with structure/, repair/ and impute/")
+    options.add_argument("--scale", metavar="ROWS", help="instead: time and memory of tables with so many rows")
     options.add_argument("--only", default=",".join(AREAS), help="areas, separated by commas")
     options.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th file of structure sets")
     options.add_argument("--show", action="store_true", help="name the tables that are not right")
     arguments = options.parse_args()
+    if arguments.scale:
+        scale(arguments)
+        return
+    if arguments.data is None:
+        options.error("--data or --scale is needed")
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
         data = unpack(arguments.data, Path(folder))
         for area in arguments.only.split(","):
             globals()[f"measure_{area}"](bench, data, arguments)
+
+
+def scale(arguments) -> None:
+    """Time and memory against the rows."""
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)   # here is a queue.py, which would hide the library's
+    from benchmarks import cleaning_scale
+
+    kinds = [kind for kind in arguments.only.split(",") if kind in cleaning_scale.TABLES] or list(cleaning_scale.TABLES)
+    with tempfile.TemporaryDirectory() as folder:
+        cleaning_scale.compare(Path(folder), [int(rows) for rows in arguments.scale.split(",")], kinds, 7200)
 
 
 def unpack(data: Path, folder: Path) -> list[Path]:

@@ -284,14 +284,16 @@ def _is_year_header(cells: list[str], rows: list[list[str]]) -> bool:
 def unique_names(cells: list[str], width: int) -> tuple[list[str], list[str]]:
     """One name per column, each once; and notes on names that were empty or came twice."""
     names: list[str] = []
-    notes = []
+    notes, taken, numbers = [], set(), Counter()
     for index in range(width):
         given = " ".join(cells[index].split()) if index < len(cells) else ""
         name = base = given or f"column_{index + 1}"
-        number = 1
-        while name in names:
+        number = numbers[base] or 1
+        while name in taken:
             number += 1
             name = f"{base}_{number}"
+        numbers[base] = number
+        taken.add(name)
         if cells and name != given:
             notes.append(f"column {index + 1} is called {name} (header: {given!r})")
         names.append(name)

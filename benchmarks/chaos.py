@@ -295,7 +295,7 @@ def main() -> int:
         if args.served:
             (disk / "here").mkdir()
             private, disk = [str(disk / "here")], disk / "here"
-        with emulated.Cluster(machines, scale, private, lambda text: None) as cluster:
+        with emulated.Cluster("emulated-chaos", machines, scale, private, lambda text: None) as cluster:
             bench = Bench(cluster, disk, args.rows, args.served,
                           list(STAGES)[: 1 + max(map(list(STAGES).index, args.stages.split(",")))])
             print(f"emulated: {len(HOSTS)} hosts, {scale.tell()}; undisturbed {json.dumps(bench.wall_s)}", flush=True)

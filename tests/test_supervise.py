@@ -145,5 +145,29 @@ def test_what_is_left_of_the_hosts(tmp_path, monkeypatch):
     assert left(list(late)) == {"a": 2, "b": 1, "c": 1}
     silent.add("c")
     assert left(list(late)) == {"a": 2, "b": 1, "c": 0}
+    ended = Fault("b", 2, "silent for 9 s; the process is gone")
+    assert left([ended]) == {"a": 2, "b": 1, "c": 0}  # seen before the loss of c, with which it ended
+    silent.clear()
+    with_it = [ended, Fault("c", 3, "the host does not answer", host_lost=True)]
+    assert left(with_it, with_it) == {"a": 2, "b": 1, "c": 0}
     with pytest.raises(Stopped):
         left(*[Fault("c", 3, "killed")] * 10)
+
+
+def test_the_last_host_is_lost(tmp_path, monkeypatch):
+    """When no host is left, all are asked again: those that are back take part, and without any the run stops."""
+    from mpiedge.supervise.supervisor import Supervisor
+    from mpiedge.supervise.watch import Fault
+
+    listed = [hosts.Host("a", 2), hosts.Host("b", 1)]
+    silent = {"a"}
+    monkeypatch.setattr(launch, "check_hosts", lambda hosts, *_: {h.name: "mute" for h in hosts if h.name in silent})
+    supervisor = Supervisor(tmp_path, listed, launch.Launcher(launch.OPEN_MPI, "/bin/false"), ranks=None, timeout_s=5,
+                            max_failures=9, common=[], quiet=True)
+    for name in "ab":
+        supervisor._reduce(Fault(name, None, "mute", host_lost=True))
+    assert supervisor._usable() == [hosts.Host("b", 1)]
+    silent.add("b")
+    supervisor._reduce(Fault("b", None, "mute", host_lost=True))
+    with pytest.raises(Stopped, match="no host is left"):
+        supervisor._usable()

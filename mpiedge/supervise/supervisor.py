@@ -26,7 +26,7 @@ from mpiedge.supervise import decisions, launch
 from mpiedge.supervise.chain import Call, is_committed
 from mpiedge.supervise.hosts import Host, hostfile_text
 from mpiedge.supervise.job import Job, Outcome, end_left_over
-from mpiedge.supervise.watch import Fault, Listener, Table
+from mpiedge.supervise.watch import Fault, Listener, Table, causes
 
 HOSTFILE = "supervisor.hostfile"
 CHECK_WAIT_S = 8.0
@@ -137,21 +137,18 @@ class Supervisor:
             self.log.note(fault, "its own error, so no new attempt", aloud=False)
             raise GivenUp(call.stage, f"ended with exit code {code}, for the reason above",
                           "Mend it and run the same line again", code)
-        if not faults:
-            faults = self._silent_hosts([host.name for host in hosts])
-        if not faults and outcome.code in (2, 3, 4):
+        known = {fault.host for fault in faults if fault.host_lost}
+        silent = self._silent_hosts([host.name for host in hosts if host.name not in known])
+        if not faults and not silent and outcome.code in (2, 3, 4):
             raise GivenUp(call.stage, f"mpirun ended with exit code {outcome.code}, for the reason above",
                           "Mend it and run the same line again", outcome.code)
-        faults = faults or [
-            Fault(None, None, f"mpirun ended with code {outcome.code} and no manifest ({outcome.last_words})")]
         self.failures += 1
-        doubtful = {fault.host for fault in faults if fault.host and not fault.host_lost}
-        if doubtful:  # a rank died, hangs or never started: is its host still there?
-            gone = {fault.host for fault in self._silent_hosts(sorted(doubtful))}
-            for fault in faults:
-                fault.host_lost = fault.host_lost or fault.host in gone
-        if any(fault.host_lost for fault in faults):  # ranks of other hosts that did not start have waited for those
-            faults = [fault for fault in faults if fault.host_lost or not fault.unstarted]
+        faults, consequences = causes(faults, silent)
+        for fault in consequences:
+            self.log.note(fault, "may come of a host that is lost, so nothing", aloud=False)
+        if not faults:
+            faults = [Fault(None, None, f"mpirun ended with code {outcome.code} and no manifest "
+                                        f"({outcome.last_words})")]
         elif all(fault.unstarted for fault in faults) and len(faults) == sum(host.slots for host in hosts):
             faults = [Fault(None, None, "no rank has started")]
         for fault in faults:
@@ -189,14 +186,19 @@ class Supervisor:
         return f"{fault.host} is set aside, launching again without it"
 
     def _usable(self) -> list[Host]:
-        hosts = [Host(host.name, self.slots[host.name]) for host in self.listed if self.slots[host.name]]
-        if not hosts:
+        """Local: the hosts for the next job; before there is none, all are asked again: some may be back."""
+        if not any(self.slots.values()):
+            self._rejoin()
+        if not any(self.slots.values()):
             raise Stopped(self.run, "no host is left to run on",
                           "Bring one back and run the same line again: what is complete is saved")
-        return hosts
+        return [Host(host.name, self.slots[host.name]) for host in self.listed if self.slots[host.name]]
 
     def _rejoin(self) -> None:
-        """Local, before each stage: hosts that answer get all their slots (back), hosts that do not are set aside."""
+        """Local, before each stage: hosts that answer get all their slots (back), hosts that do not are set aside.
+
+        Also in a stage that has lost its last host.
+        """
         self.slots = {host.name: host.slots for host in self.listed}
         self.spared.clear()
         for fault in self._silent_hosts([host.name for host in self.listed]):

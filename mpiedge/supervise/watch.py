@@ -150,6 +150,22 @@ class Table:
         return next((state for state in failed if state.line), failed[0] if failed else None)
 
 
+def causes(faults: list[Fault], silent: list[Fault]) -> tuple[list[Fault], list[Fault]]:
+    """Local: the faults that count, and those that may have come of them. silent: of each host that does not answer.
+
+    Ranks of healthy hosts wait for the ranks of a lost host, or end with them. So once a host is lost, lost hosts alone
+    are to blame; what has another cause comes again.
+    """
+    lost = {fault.host for fault in (*faults, *silent) if fault.host and fault.host_lost}
+    named = {fault.host for fault in faults}
+    for fault in faults:
+        fault.host_lost = fault.host in lost
+    faults = [*faults, *(fault for fault in silent if fault.host not in named)]
+    if not lost:
+        return faults, []
+    return [fault for fault in faults if fault.host_lost], [fault for fault in faults if not fault.host_lost]
+
+
 def own_addresses() -> tuple[str, ...]:
     """Local: the IPv4 addresses of this host at which ranks may reach it, the loopback last."""
     stats = psutil.net_if_stats()

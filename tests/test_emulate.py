@@ -1,7 +1,9 @@
 """The emulated cluster: profiles and limits by themselves; hosts, faults and clean-up where root may make them."""
 
+import contextlib
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,8 +14,8 @@ from pathlib import Path
 import pytest
 from launching import launch_environment
 
-from mpiedge.errors import InputError
-from mpiedge.supervise import groups
+from mpiedge.errors import EnvironmentProblem, InputError, UsageError
+from mpiedge.supervise import emulation, groups
 from mpiedge.supervise.hosts import Host, read_hostfile
 from mpiedge.supervise.profiles import fit, read_profile
 
@@ -70,70 +72,93 @@ def test_limits_of_both_control_group_versions(tmp_path, monkeypatch, version_2)
 
 @pytest.fixture
 def emulator(tmp_path):
-    """emulate(*words) starts mpiedge-emulate with three equal hosts; skips with the reason where it cannot be done."""
+    """emulate(*words) -> (process, token) starts mpiedge-emulate with three equal hosts; skips with the reason."""
     words = [sys.executable, "-m", "mpiedge.commands.emulate"]
     if os.geteuid() != 0 or any(shutil.which(tool) is None for tool in ("ip", "tc", "unshare", "nsenter")):
         pytest.skip("an emulated cluster needs root, iproute2 and util-linux")
-    (tmp_path / "hosts").write_text("left\nmiddle\nright\n")
+    (tmp_path / "hosts").write_text("west\ncentre\neast\n")
     (tmp_path / "p.toml").write_text(PROFILE)
     command = [*words, str(tmp_path / "hosts"), "--profile", str(tmp_path / "p.toml"), "--"]
-    started = []
+    started = {}
 
-    def emulate(*more: str) -> subprocess.Popen:
-        started.append(subprocess.Popen([*command, *more], env=launch_environment(), stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True))
-        return started[-1]
+    def emulate(*more: str) -> tuple[subprocess.Popen, str]:
+        process = subprocess.Popen([*command, *more], env=launch_environment(), stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        said = ""
+        while not (up := re.search(r"cluster (\w+) is up", said)):
+            line = process.stderr.readline()
+            said += line
+            if not line and process.wait() == 3:
+                pytest.skip(f"no emulated cluster here: {said.strip().splitlines()[-1]}")
+            assert line, said
+        started[up[1]] = process
+        return process, up[1]
 
-    probe = emulate("true")
-    err = probe.communicate(timeout=60)[1]
-    if probe.returncode == 3:
-        pytest.skip(f"no emulated cluster here: {err.strip().splitlines()[-1]}")
-    assert probe.returncode == 0, err
     yield emulate
-    for process in started:
+    for process in started.values():
         process.kill()
         process.communicate()
     subprocess.run([*words, "clean"], env=launch_environment(), check=True, capture_output=True)
-    assert left_over() == []
+    assert [left_over(token) for token in started] == [[]] * len(started)
 
 
-def left_over() -> list[str]:
-    """What emulations that are over have left: bridges and cables of no cluster, processes of this test's hosts."""
-    known = [folder.name for folder in Path("/run/mpiedge-emulate").glob("*")]
-    found = [link.name for link in Path("/sys/class/net").glob("mpe*") if link.name[3:9] not in known]
+def left_over(token: str) -> list[str]:
+    """What is there of an emulation: processes, bridge and cables, control groups, folder."""
+    names = [groups.Group(f"mpiedge-emulate-{token}-{number}") for number in (1, 2, 3)]
+    found = [str(folder) for group in names for folder in group.folders if folder.exists()]
+    found += [link.name for link in Path("/sys/class/net").glob(f"mpe{token}*")]
+    found += [str(folder) for folder in Path("/run/mpiedge-emulate").glob(token)]
+    return found + hosts_alive(token)
+
+
+def hosts_alive(token: str) -> list[str]:
+    """The first processes of an emulation's hosts."""
+    found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
+        with contextlib.suppress(OSError):
             words = entry.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"serve" in words and b"middle" in words:
-            found.append(str(entry))
+            if b"serve" in words and f"/run/mpiedge-emulate/{token}".encode() in words:
+                found.append(str(entry))
     return found
 
 
 def order(*words: str) -> str:
-    """Gives an order to the running cluster."""
+    """Gives an order to a running cluster."""
     done = subprocess.run([sys.executable, "-m", "mpiedge.commands.emulate", *words], env=launch_environment(),
-                          capture_output=True, text=True, timeout=30)
+                          capture_output=True, text=True, timeout=120)
     return done.stdout + done.stderr
 
 
-def test_hosts_are_apart_and_go_with_the_emulator(emulator, tmp_path):
+def test_hosts_are_apart_and_go_with_the_emulator(emulator):
     """Hosts have names and processes of their own; after kill -9 of the emulator none is left and `clean` tidies up."""
-    script = 'echo $(hostname) $($PRTE_MCA_plm_ssh_agent middle "hostname; ls -d /proc/[0-9]* | wc -l"); sleep 60'
-    process = emulator("sh", "-c", script)
-    assert process.stdout.readline().split()[:2] == ["head", "middle"]
-    assert order("slow", "left", "4x") == "emulated: left is at 0.25 of its speed\n"
-    assert "a hostfile, -- and a command are needed" in order("explode", "left")
-    assert order("kill", "middle") == "emulated: middle is dead\n"
-    assert "middle dead" in order("list")
+    script = 'echo $(hostname) $($PRTE_MCA_plm_ssh_agent centre "hostname; ls -d /proc/[0-9]* | wc -l"); sleep 600'
+    process, token = emulator("sh", "-c", script)
+    assert process.stdout.readline().split()[:2] == ["head", "centre"]
+    assert order("--cluster", token, "slow", "west", "4x") == "emulated: west is at 0.25 of its speed\n"
+    assert "a hostfile, -- and a command are needed" in order("explode", "west")
+    assert "names no host of this cluster" in order("--cluster", token, "kill", "north")
+    assert len(hosts_alive(token)) >= 4
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    end = time.monotonic() + 10
-    while left_over() and time.monotonic() < end:
+    end = time.monotonic() + 60
+    while hosts_alive(token) and time.monotonic() < end:
         time.sleep(0.1)
-    assert "1 clusters" in order("clean")
-    assert left_over() == []
+    assert hosts_alive(token) == []
+    assert "clusters that were left behind are removed" in order("clean")
+    assert left_over(token) == []
+
+
+def test_an_order_is_for_one_cluster(emulator):
+    """Of two clusters with the same hosts only the one that is named obeys; without a name neither does."""
+    tokens = [emulator("sleep", "600")[1] for _ in range(2)]
+    for words in (["kill", "centre"], ["list"]):
+        with pytest.raises(UsageError, match="for which of the emulated clusters"):
+            emulation.send_order(words)
+    assert emulation.send_order(["kill", "centre"], tokens[0]) == "centre is dead"
+    states = [emulation.send_order(["list"], token) for token in tokens]
+    assert ["centre dead" in state for state in states] == [True, False]
+    with pytest.raises(EnvironmentProblem, match="no emulated cluster 0 runs here"):
+        emulation.send_order(["list"], "0")
 
 
 def test_a_host_dies_and_the_run_goes_on(emulator, tmp_path, mpirun):
@@ -143,14 +168,15 @@ def test_a_host_dies_and_the_run_goes_on(emulator, tmp_path, mpirun):
     assert mpirun(0, "mpiedge-clean", *tables, "--run", tmp_path / "undisturbed").returncode == 0
     run = tmp_path / "run"
     supervised = [sys.executable, "-m", "mpiedge.commands.run", "--hostfile", str(tmp_path / "hosts")]
-    process = emulator(*supervised, "--timeout", "2", "--run", str(run), "clean", *tables)
+    process, token = emulator(*supervised, "--timeout", "4", "--run", str(run), "clean", *tables)
     while "3 ranks on 3 hosts" not in (line := process.stdout.readline()):
         assert line, process.stderr.read()
-    assert order("kill", "middle") == "emulated: middle is dead\n"
-    out, err = process.communicate(timeout=90)
+    assert emulation.send_order(["kill", "centre"], token) == "centre is dead"
+    out, err = process.communicate(timeout=400)
     assert process.returncode == 0, err
-    assert "attempt 2: 2 ranks on left, right" in out
-    assert "middle is set aside" in (run / "decisions.csv").read_text()
+    attempts = [line for line in out.splitlines() if ", attempt " in line]
+    assert attempts and "centre" not in attempts[-1]
+    assert "centre is set aside" in (run / "decisions.csv").read_text()
     clusters = {line.split(",")[1] for line in (run / "timings.csv").read_text().splitlines()[1:]}
     assert clusters == {"emulated-p"}
     sums = [{path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder / "clean").iterdir()}

@@ -38,8 +38,7 @@ def serve(folder: str, name: str, hidden: list[str]) -> None:
     for source, target in mounts:
         subprocess.run(["mount", "--bind", source, target], check=True)
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    server.bind(f"{folder}/{name}.socket")
-    server.listen(64)
+    listen(server, f"{folder}/{name}.socket")
     running: dict[int, socket.socket] = {}
     while True:
         ready, _, _ = select.select([server, *running.values()], [], [], POLL_S)
@@ -62,6 +61,13 @@ def serve(folder: str, name: str, hidden: list[str]) -> None:
                 with contextlib.suppress(OSError):
                     client.sendall(str(os.waitstatus_to_exitcode(status)).encode())
                 client.close()
+
+
+def listen(server: socket.socket, path: str) -> None:
+    """Lets a socket listen at a path that appears only when clients can connect."""
+    server.bind(f"{path}.new")
+    server.listen(64)
+    os.rename(f"{path}.new", path)
 
 
 def _start(client: socket.socket, temporary: str) -> int:

@@ -41,8 +41,9 @@ def emulate(hostfile: str, profile: str, private: list[str], command: list[str],
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     with clusters.Cluster(f"emulated-{Path(profile).stem}", machines, scale, private, say) as cluster:
-        say(f"cluster {cluster.token} is up, the command runs on {cluster.console}")
-        code = _serve(cluster, cluster.run(command, cluster.environment()))
+        with _taking_orders(cluster) as control:
+            say(f"cluster {cluster.token} is up, the command runs on {cluster.console}")
+            code = _serve(cluster, control, cluster.run(command, cluster.environment()))
         say(f"the command ended with exit code {code}")
     return code
 
@@ -51,11 +52,20 @@ def _interrupt(number: int, _frame) -> None:
     raise KeyboardInterrupt
 
 
-def _serve(cluster, session) -> int:
+@contextlib.contextmanager
+def _taking_orders(cluster):
+    """Local: the socket of orders; it can be seen only while it is answered."""
+    path = cluster.folder / CONTROL
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+        clusters.emulated_host.listen(control, str(path))
+        try:
+            yield control
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _serve(cluster, control: socket.socket, session) -> int:
     """Local: carries out orders until the command on the console has ended; signals are passed on to it."""
-    control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    control.bind(str(cluster.folder / CONTROL))
-    control.listen(8)
     while True:
         try:
             ready, _, _ = select.select([control, session.socket], [], [])
@@ -76,17 +86,22 @@ def _answer(cluster, client: socket.socket) -> None:
         client.sendall(json.dumps(answer).encode())
 
 
-def send_order(words: list[str]) -> str:
-    """Local: gives an order to the cluster that has its host, the newest of several; returns what was done.
+def send_order(words: list[str], token: str | None = None) -> str:
+    """Local: gives an order to a cluster; returns what was done.
 
-    Raises EnvironmentProblem when none runs, UsageError when it refuses.
+    token: of that cluster; None: the only one here, or the only one that has the host of the order. Raises
+    EnvironmentProblem when there is none, UsageError when several may be meant or the cluster refuses.
     """
-    alive = [(folder, state) for folder, state in clusters.clusters().items() if clusters.is_alive(state)]
-    fitting = [entry for entry in alive if len(words) < 2 or words[1] in entry[1]["hosts"]] or alive
+    alive = {folder.name: state["hosts"] for folder, state in clusters.clusters().items()
+             if clusters.is_alive(state) and (folder / CONTROL).exists() and token in (None, folder.name)}
+    fitting = [name for name, hosts in alive.items() if len(words) < 2 or words[1] in hosts] or list(alive)
     if not fitting:
-        raise EnvironmentProblem("mpiedge-emulate", "no emulated cluster runs here",
+        raise EnvironmentProblem("mpiedge-emulate", f"no emulated cluster {token or ''} runs here".replace("  ", " "),
                                  "Start one: mpiedge-emulate HOSTFILE -- COMMAND")
-    folder, _ = max(fitting, key=lambda entry: entry[1]["created"])
+    if len(fitting) > 1:
+        raise UsageError(" ".join(words), f"for which of the emulated clusters {', '.join(fitting)}?",
+                         f"Name it: mpiedge-emulate --cluster {fitting[0]} {' '.join(words)}")
+    folder = clusters.STATE / fitting[0]
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
         try:
             control.connect(str(folder / CONTROL))

@@ -12,6 +12,7 @@ from launching import launch_environment
 from mpiedge import cli
 
 FAILING = str(Path(__file__).parent / "programs/failing.py")
+SOON_S = 5.0
 
 
 @pytest.mark.parametrize(("what", "rank", "code", "line"), [
@@ -27,14 +28,22 @@ FAILING = str(Path(__file__).parent / "programs/failing.py")
     ("import", 1, 3, "failing: import of psutil halted; None in sys.modules. Install mpiedge"),
 ])
 def test_one_failing_rank_ends_the_job(mpirun, what, rank, code, line):
-    """Three ranks, one (or all) failing: mpirun returns the error's code within 5 s and stderr is that one line."""
-    start = time.monotonic()
-    done = mpirun(3, sys.executable, FAILING, what, "--", str(rank))
-    wall_s = time.monotonic() - start
+    """Three ranks, one (or all) failing: mpirun returns the error's code soon and stderr is that one line."""
+    done, wall_s = timed(mpirun, what, rank)
     assert done.returncode == code
     assert done.stderr.strip().startswith(line)
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
-    assert wall_s < 8, "5 s, and the start of three interpreters"
+    if wall_s > SOON_S:  # a busy host? there a job without a failure is slow too
+        harmless, usual_s = timed(mpirun, "nothing", -2)
+        assert harmless.returncode == 0
+        assert wall_s < SOON_S + 2 * usual_s
+
+
+def timed(mpirun, what: str, rank: int):
+    """Three ranks of the failing program, and the seconds they took."""
+    start = time.monotonic()
+    done = mpirun(3, sys.executable, FAILING, what, "--", str(rank))
+    return done, time.monotonic() - start
 
 
 def test_wrong_usage_is_said_once(mpirun):

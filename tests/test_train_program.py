@@ -209,7 +209,7 @@ def test_determined_features_are_dropped_on_demand(world, tmp_path, capsys):
 
 def test_error_on_one_rank_is_one_line(mpirun, tmp_path):
     """A missing graph under mpirun: exit code 3 and one line for all ranks."""
-    done = mpirun(2, "mpiedge-train", "--graph", tmp_path / "none", "--run", tmp_path / "run", timeout_s=30)
+    done = mpirun(2, "mpiedge-train", "--graph", tmp_path / "none", "--run", tmp_path / "run")
     assert done.returncode == 3
     assert done.stderr.strip().count("\n") == 0 and "no such file or folder" in done.stderr
 

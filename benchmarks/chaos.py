@@ -114,12 +114,18 @@ class Bench:
             fill(self.disk / "filler")
 
     def mend(self) -> None:
+        """All hosts as at the start; ranks that run go on, those that were stopped wake."""
         (self.disk / "filler").unlink(missing_ok=True)
+        for name in HOSTS:
+            self.cluster.order(["mend", name])
+
+    def clear(self) -> None:
+        """All hosts as at the start, without the ranks that the last run has left."""
         for name in HOSTS:
             for process in self.ranks(name):
                 with contextlib.suppress(psutil.Error):
                     process.kill()
-            self.cluster.order(["mend", name])
+        self.mend()
 
 
 class Case:
@@ -219,7 +225,7 @@ def try_case(bench: Bench, stage: str, fault: str, seed: int) -> dict:
         exits += f" {code}"
     wall_s = time.monotonic() - start
     equal = code == 0 and bench.equal(stage, run)
-    bench.mend()
+    bench.clear()
     if not equal:
         print(said, file=sys.stderr)
     return {"stage": stage, "fault": fault, "seed": seed, "host": host, "delay_s": f"{delay_s:.1f}", "exit": exits,
@@ -249,12 +255,12 @@ def storm(bench: Bench, stages: list[str], length_s: float, every_s: float, seed
                 bench.strike(fault, host, case)
                 faults += 1
         code, said = case.finish()
-        bench.mend()
-        good = code == 0 and all(bench.equal(stage, run) for stage in stages)
-        wrong += not good
+        bench.clear()
+        differing = [stage for stage in stages if not bench.equal(stage, run)] if code == 0 else stages
+        wrong += bool(differing)
         chains += 1
-        if not good:
-            print(said, file=sys.stderr)
+        if differing:
+            print(f"{said}\nexit code {code}, differing: {', '.join(differing)}", file=sys.stderr)
     wall_s = time.monotonic() - start
     ideal_s = sum(bench.wall_s[stage] for stage in stages)
     print(f"storm: {chains} chains, {wrong} wrong, {faults} faults in {wall_s:.0f} s; "

@@ -226,8 +226,9 @@ def test_plan_is_toml(papers):
     plan = tomllib.loads((papers / "run/clean/plan.toml").read_text(encoding="utf-8"))["tables"]["papers"]
     kinds = {column["name"]: column["kind"] for column in plan["columns"]}
     assert kinds["published"] == "date" and kinds["year"] == "integer" and kinds["zip"] == "text"
-    assert plan["delimiter"] == "," and {"column": "publisher", "look_up_by": ["venue"], "else": "leave blank"}.items() <= \
-        next(fill for fill in plan["fill"] if fill["column"] == "publisher").items()
+    assert plan["delimiter"] == ","
+    fill = next(fill for fill in plan["fill"] if fill["column"] == "publisher")
+    assert fill["look_up_by"] == ["venue"] and fill["else"] == "leave blank"
 
 
 def test_reviews_follow_their_shops(tmp_path):

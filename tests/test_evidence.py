@@ -148,6 +148,16 @@ def test_partitions_hold_the_rows_that_agree(seed, rows, limits):
     assert clusters_of(at_once) == expected and at_once.pairs == node.pairs
 
 
+@given(seed=st.integers(0, 2**32), rows=st.integers(1, 300), values=st.integers(1, 60), parts=st.integers(1, 5))
+@settings(max_examples=40, deadline=None)
+def test_shares_of_a_partition_are_the_whole(seed, rows, values, parts):
+    """The clusters that several ranks take of a partition, put together again, are that partition."""
+    node = partition.single(np.random.default_rng(seed).integers(0, values, rows).astype(np.uint8), values)
+    joined = partition.join([partition.cut(node, part, parts) for part in range(parts)])
+    assert np.array_equal(joined.rows, node.rows) and np.array_equal(joined.starts, node.starts)
+    assert joined.pairs == node.pairs
+
+
 @given(sizes=st.lists(st.integers(2, 300), max_size=12), most=st.integers(1, 5000))
 def test_ranges_of_pairs_cover_a_partition(sizes, most):
     """The ranges of positions cover a partition once, and hold at most the wished pairs and one row's more."""

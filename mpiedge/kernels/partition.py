@@ -119,6 +119,22 @@ def single(codes: np.ndarray, cardinality: int) -> Partition:
     return Partition(rows, starts, pairs)
 
 
+def cut(partition: Partition, part: int, parts: int) -> Partition:
+    """Local: some clusters of a partition: one of `parts` neighbouring ranges with about as many rows each."""
+    rows, starts, _ = partition
+    first, last = (int(np.searchsorted(starts, len(rows) * number // parts)) for number in (part, part + 1))
+    starts = starts[first : last + 1]
+    sizes = np.diff(starts).astype(np.int64)
+    return Partition(rows[starts[0] : starts[-1]], starts - starts[0], int((sizes * (sizes - 1) // 2).sum()))
+
+
+def join(parts: list[Partition]) -> Partition:
+    """Local: the clusters of several partitions, one after the other."""
+    sizes = [np.diff(part.starts) for part in parts]
+    return Partition(np.concatenate([part.rows for part in parts]),
+                     np.concatenate([[0], *sizes]).cumsum().astype(np.int32), sum(part.pairs for part in parts))
+
+
 def refine(partition: Partition, codes: np.ndarray, cardinality: int) -> Partition:
     """Local: split every cluster by one more column."""
     if _library is None:

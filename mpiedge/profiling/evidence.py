@@ -75,11 +75,10 @@ class TableEvidence:
 
     def _measure(self):
         """Collective: count the values of each column; long tables are shared out by columns."""
-        shared = self.world is not None and self.world.size > 1 and self.kept_rows * len(self.active) >= SHARE_CELLS
-        own = self.active[self.world.rank :: self.world.size] if shared else self.active
+        own = self.active[self.world.rank :: self.world.size] if self.shared else self.active
         found = np.array([[column, *partition.agreement(self.codes[column], self.cardinality[column])]
                           for column in own], np.int64).reshape(-1, 4)
-        if shared:
+        if self.shared:
             found = np.concatenate(self.world.allgather(found))
         self.pairs, self.clustered_rows, self.largest = (dict(zip(found[:, 0].tolist(), found[:, k].tolist()))
                                                          for k in (1, 2, 3))
@@ -90,6 +89,11 @@ class TableEvidence:
         order = sorted(self.active, key=lambda column: (-needed_bytes(cardinality[column]), column))
         return Evidence([codes[column] for column in order], order, self.columns,
                         [cardinality[column] for column in order], place=place)
+
+    @property
+    def shared(self) -> bool:
+        """Whether the table is so long that the ranks prepare parts of it for one another."""
+        return self.world is not None and self.world.size > 1 and self.kept_rows * len(self.active) >= SHARE_CELLS
 
     @property
     def all_pairs(self) -> int:

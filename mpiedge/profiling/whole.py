@@ -9,7 +9,7 @@ from mpiedge.kernels import bits, partition
 from mpiedge.kernels.partition import Partition
 from mpiedge.kernels.walk import DONE, EXHAUST, EXPAND, PAIR_NS, ROW_NS, Candidates, Walk
 from mpiedge.profiling.anytime import Stop
-from mpiedge.profiling.evidence import SHARE_CELLS, TableEvidence, share
+from mpiedge.profiling.evidence import TableEvidence, share
 from mpiedge.profiling.needs import PARTITION_BYTES
 from mpiedge.runtime.shared import shared_array
 
@@ -41,7 +41,7 @@ class WholeTable(TableEvidence):
         self.queue, self.stop, self.keys = queue, stop or Stop(), keys
         self._partitions: OrderedDict[tuple, Partition] = OrderedDict()
         self.duplicates = self._drop_duplicates()
-        share_tile = world is not None and world.node_size > 1 and self.kept_rows * len(self.active) >= SHARE_CELLS
+        share_tile = self.shared and world.node_size > 1
         self.evidence = self.make_evidence(self.codes, self.cardinality, self._shared_tile if share_tile else None)
         if share_tile:
             world.node_barrier()
@@ -60,20 +60,12 @@ class WholeTable(TableEvidence):
         return shared_array(self.world, (rows + 1, width), np.uint8), first, last
 
     def _drop_duplicates(self) -> bool:
-        """Whether rows are duplicates; drops them when they are many (equal rows differ nowhere: nothing is lost)."""
+        """Collective: whether rows are duplicates; drops them when they are many (equal rows differ nowhere: nothing is lost)."""
         if not self.active:
             return self.rows > 1
         if any(self.pairs[column] == 0 for column in self.active):
             return False
-        groups = partition.single(self.codes[int(self.by_rank[0])], self.cardinality[int(self.by_rank[0])])
-        for place, column in enumerate(self.by_rank[1:].tolist(), start=1):
-            if not len(groups.rows):
-                return False
-            if len(groups.rows) <= FEW_ROWS:
-                left = self.by_rank[place:].tolist()
-                groups = partition.refine_by_all(groups, [self.codes[column] for column in left])
-                break
-            groups = partition.refine(groups, self.codes[column], self.cardinality[column])
+        groups = self._equal_rows()
         if (len(groups.rows) - len(groups.starts) + 1) * DUPLICATE_SHARE >= self.rows:
             keep = np.ones(self.rows, bool)
             keep[groups.rows] = False
@@ -82,6 +74,22 @@ class WholeTable(TableEvidence):
             self.kept_rows = int(keep.sum())
             self._measure()
         return len(groups.rows) > 0
+
+    def _equal_rows(self) -> Partition:
+        """Collective: the clusters of rows that agree in all columns; each rank splits some clusters of a long table."""
+        first, *others = self.by_rank.tolist()
+        groups = partition.single(self.codes[first], self.cardinality[first])
+        if self.shared:
+            groups = partition.cut(groups, self.world.rank, self.world.size)
+        for place, column in enumerate(others):
+            if len(groups.rows) <= FEW_ROWS:
+                groups = partition.refine_by_all(groups, [self.codes[left] for left in others[place:]])
+                break
+            groups = partition.refine(groups, self.codes[column], self.cardinality[column])
+        if self.shared:
+            found = self.world.allgather({"rows": groups.rows, "starts": groups.starts, "pairs": groups.pairs})
+            groups = partition.join([Partition(one["rows"], one["starts"], one["pairs"]) for one in found])
+        return groups
 
     # ---- partitions ----
 

@@ -25,7 +25,6 @@ def share_all(patch):
     patch.setattr(evidence, "SHARE_NS", -1.0)
     patch.setattr(whole, "TASK_ROWS", 16)
     patch.setattr(evidence, "SHARE_CELLS", 0)
-    patch.setattr(whole, "SHARE_CELLS", 0)
     patch.setattr(hitting, "FIRST_STEPS", 4)
     patch.setattr(hitting, "FIRST_SLICES", 3)
     patch.setattr(hitting, "STEPS", 4)

@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis.errors import HypothesisException
 
 from mpiedge.runtime import launcher
+from mpiedge.runtime.mail import Mail
+from mpiedge.runtime.queue import Queue
 from mpiedge.runtime.world import World
 
 # All ranks must draw the same examples: no randomness, no database, and nothing that depends on how long it took.
@@ -78,6 +80,12 @@ def _end(item, text: str):
             capture.suspend_global_capture(in_=True)
         print(f"\n{item.nodeid} failed on rank {world.rank} of {world.size}:\n{text}", file=sys.stderr, flush=True)
     world.abort(1)
+
+
+@pytest.fixture(scope="module")
+def queue(world):
+    """One work queue for all tests of a file: runs follow one another as in a stage."""
+    return Queue(world, Mail(world))
 
 
 @pytest.fixture

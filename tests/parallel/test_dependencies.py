@@ -10,14 +10,6 @@ from mpiedge.profiling import evidence, hitting, interest, needs, whole
 from mpiedge.profiling.approximate import discover_approximate
 from mpiedge.profiling.fds import discover_fds
 from mpiedge.profiling.uccs import discover_uccs
-from mpiedge.runtime.mail import Mail
-from mpiedge.runtime.queue import Queue
-
-
-@pytest.fixture(scope="module")
-def queue(world):
-    """One work queue for all tests of this file."""
-    return Queue(world, Mail(world))
 
 
 def share_all(patch):

@@ -12,12 +12,6 @@ from mpiedge.runtime.queue import Queue, share
 from mpiedge.runtime.telemetry import Timings
 
 
-@pytest.fixture(scope="module")
-def queue(world):
-    """One queue for all tests of this file: runs follow one another as in a stage."""
-    return Queue(world, Mail(world))
-
-
 class Tree:
     """A random tree of tasks that any rank can grow: task (depth, low, high) covers the units low..high-1 of a depth.
 

@@ -1,4 +1,4 @@
-"""Hundreds of small tables of every awkward kind, from CSV files to lines of JSON, against the definition."""
+"""Hundreds of small tables of every awkward kind, in memory and from CSV files to lines of JSON, by the definition."""
 
 import csv
 import json
@@ -6,16 +6,21 @@ import os
 
 import numpy as np
 import pytest
-from dependencies import dependencies_by_definition, keys_by_definition, random_table, tune
+from dependencies import SETTINGS, dependencies_by_definition, keys_by_definition, random_table, tune
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_dependencies import share_all
 
 from mpiedge.commands import profile
+from mpiedge.kernels import bits
+from mpiedge.profiling.fds import discover_fds
+from mpiedge.profiling.uccs import discover_uccs
 from mpiedge.runtime import launcher
 from mpiedge.runtime.root import on_root
 
 LARGEST_ROWS, MOST_COLUMNS = 24, 5
-TABLES = int(os.environ.get("MPIEDGE_TEST_TABLES") or (250 if launcher.size_hint() == 1 else 30))
-"""Of each kind (missing cells equal each other, or none equals another); more ranks than cores make each one slow."""
+TABLES = int(os.environ.get("MPIEDGE_TEST_TABLES") or (250 if launcher.size_hint() == 1 else 10))
+"""CSV files of each kind (missing cells equal each other, or none does); more ranks than cores make each one slow."""
 
 
 def random_texts(seed: int) -> tuple[list[list[str]], int]:
@@ -25,6 +30,18 @@ def random_texts(seed: int) -> tuple[list[list[str]], int]:
     missing = rng.random((width, rows)) < (0.2 if seed % 2 else 0)
     codes = random_table(seed, rows, width)
     return [["" if hidden else f"v{code}" for code, hidden in zip(*both)] for both in zip(codes, missing)], rows
+
+
+@st.composite
+def cells(draw) -> list[list[str]]:
+    """The columns of a table as text: constants, keys and columns of few values, cells missing, rows repeated."""
+    rows = draw(st.integers(0, 9))
+    few = st.lists(st.sampled_from(["", "a", "b", "c"]), min_size=rows, max_size=rows)
+    constant = st.sampled_from(["", "a"]).map(lambda cell: [cell] * rows)
+    key = st.permutations([f"v{row}" for row in range(rows)])
+    columns = draw(st.lists(st.one_of(few, few, constant, key), min_size=1, max_size=4))
+    again = draw(st.lists(st.integers(0, rows - 1), max_size=3)) if rows else []
+    return [[*column, *[column[row] for row in again]] for column in columns]
 
 
 def coded(columns: list[list[str]], unequal: bool) -> list[np.ndarray]:
@@ -72,3 +89,20 @@ def test_random_tables_by_definition(world, shared_tmp_path, monkeypatch, unequa
             name: (run / f"profile/{name}.jsonl").read_text().splitlines() for name in expected})  # fmt: skip
         for name in expected:
             assert found[name] == expected[name], (access, name)
+
+
+@given(columns=cells(), unequal=st.booleans(), setting=st.sampled_from(list(SETTINGS)), shared=st.booleans(),
+       judge=st.integers(0, 3))  # fmt: skip
+@settings(max_examples=500)
+def test_five_hundred_tables_by_definition(world, queue, columns, unequal, setting, shared, judge):
+    """Dependencies and keys of tables that hypothesis makes up, worked on alike or shared; one rank compares them."""
+    table, rows = coded(columns, unequal), len(columns[0])
+    with pytest.MonkeyPatch.context() as patch:
+        tune(patch, setting)
+        if shared:
+            share_all(patch)
+        found = discover_fds(table, world=world, queue=queue)
+        keys = discover_uccs(table, world=world, queue=queue)
+    if world.rank == judge % world.size:
+        assert set(found) == dependencies_by_definition(table, rows)
+        assert set(bits.members(keys, len(table))) == keys_by_definition(table, rows)

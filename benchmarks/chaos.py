@@ -5,8 +5,9 @@ As root: python benchmarks/chaos.py [--stages clean,profile] [--faults cut] [--s
 
 For every stage, fault and seed: mpiedge-run is started on three emulated hosts, at a moment drawn by the seed the fault
 strikes a host drawn by the seed, and what is left in the end is compared. clean and profile: every file equal, byte for
-byte; train: weights within 1e-4. A row a case goes to the output and to --out. --storm: one chain after the other while
-again and again something happens to some host; ends with the throughput beside that without faults.
+byte; train: the same epochs, losses within 0.002. A row a case goes to the output and to --out. --storm: one chain
+after the other while again and again something happens to some host; ends with the throughput beside that without
+faults.
 """
 
 import argparse
@@ -25,7 +26,6 @@ import threading
 import time
 from pathlib import Path
 
-import h5py
 import numpy as np
 import psutil
 
@@ -35,6 +35,7 @@ from mpiedge.supervise.profiles import Machine, fit
 HOSTS = ("elm", "oak", "fir")
 TIMEOUT_S, LONGEST_S = 3.0, 150.0
 DISK_BYTES = 256 << 20
+LOSS_TOLERANCE = 0.002
 STAGES = {"clean": ["clean", "{demo}/papers.csv", "{demo}/cites.csv"], "profile": ["profile"],
           "train": ["train", "--label", "area", "--epochs", "300", "--patience", "300", "--dropout", "0",
                     "--checkpoint-every", "20"]}
@@ -78,7 +79,7 @@ class Bench:
 
     def equal(self, stage: str, run: Path) -> bool:
         if stage == "train":
-            return weights_equal(self.good, run)
+            return curves_equal(self.good, run)
         return checksums(self.good / stage) == checksums(run / stage)
 
     def ranks(self, name: str) -> list[psutil.Process]:
@@ -193,10 +194,16 @@ def checksums(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir() if path.is_file()}
 
 
-def weights_equal(good: Path, run: Path) -> bool:
-    with h5py.File(good / "train/model.h5") as one, h5py.File(run / "train/model.h5") as other:
-        names = [name for name in one if name.startswith(("weight", "bias"))]
-        return bool(names) and all(np.abs(one[name][:] - other[name][:]).max() <= 1e-4 for name in names)
+def curves_equal(good: Path, run: Path) -> bool:
+    """Whether train went the same way. Weights may differ more: sums have another order on other hosts, and of the
+    last, equally good epochs another one may be the best.
+    """
+    curves = []
+    for folder in (good, run):
+        with open(folder / "metrics.csv", newline="") as file:
+            curves.append([[float(row[name]) for name in ("epoch", "train_loss", "val_loss")]
+                           for row in csv.DictReader(file)])
+    return len(curves[0]) == len(curves[1]) > 0 and np.abs(np.subtract(*curves)).max() <= LOSS_TOLERANCE
 
 
 def try_case(bench: Bench, stage: str, fault: str, seed: int) -> dict:

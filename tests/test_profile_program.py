@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mpiedge.commands import profile as command
 from mpiedge.errors import InputError, MemoryPlanError, Stopped, UsageError
-from mpiedge.profiling import correlations, interest, nary, nodes, sources
+from mpiedge.profiling import correlations, findings, interest, nary, nodes, sources
 from mpiedge.profiling.findings import Rounds
 
 FILES = ("fds.jsonl", "ranked.csv", "uccs.jsonl", "inds.jsonl", "columns.json", "summary.json")
@@ -398,13 +398,17 @@ def test_a_search_of_another_table_is_not_gone_on_with(profile, tmp_path, capsys
     assert "cannot be read" in capsys.readouterr().err
 
 
-def test_a_signal_ends_the_search(profile, tmp_path, monkeypatch):
-    """Ctrl-C while the search is at work; afterwards signals do what they did before."""
+@pytest.mark.parametrize("place", [(Rounds, "tell"), (findings, "in_order")])
+def test_a_signal_ends_the_search(profile, tmp_path, monkeypatch, place):
+    """Ctrl-C while the search is at work, or just done; the same line goes on; signals do what they did before."""
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(Rounds, "tell", lambda *_: os.kill(os.getpid(), signal.SIGINT))
     table = small_csv(tmp_path / "t.csv", [[str(n * k % 7) for k in (1, 3, 5, 9, 11)] for n in range(20)])
-    with pytest.raises((Stopped, KeyboardInterrupt)):
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        function = getattr(*place)
+        patch.setattr(*place, lambda *given: (os.kill(os.getpid(), signal.SIGINT), function(*given))[1])
         profile(table, "--fd")
+    assert (tmp_path / "run/profile-search.npz").exists()
+    assert len(lines(profile(table, "--fd") / "fds.jsonl")) > 0
     assert signal.getsignal(signal.SIGINT) is before
 
 

@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import resource
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpiedge.errors import UsageError
+from mpiedge.profiling.room import Room
 from mpiedge.runtime import resources
 
 
@@ -139,3 +141,15 @@ def test_swapped_bytes(tmp_path):
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/vmstat").write_text("pgpgin 7\npswpin 2\npswpout 3\n")
     assert resources.swapped_bytes(tmp_path) == 5 * mmap.PAGESIZE
+
+
+def test_more_mapped_files_than_a_shell_allows(tmp_path):
+    """Lists of candidates in scratch are not bound by the soft limit of open files."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, before[1]))
+    try:
+        place = Room(0, tmp_path)
+        arrays = [place.empty(1 << 14, np.int64) for _ in range(100)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert sum(array.nbytes for array in arrays) == 100 << 17

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mpiedge.profiling import fds, interest, uccs, verification
-from mpiedge.profiling.anytime import State
+from mpiedge.profiling.anytime import State, Stop
 from mpiedge.profiling.approximate import discover_approximate, most_removals
 from mpiedge.profiling.encode import EncodedTable, codes_bytes
 from mpiedge.profiling.inds import discover_inds, discover_partial
@@ -89,8 +89,8 @@ def find_sets(stage, tables: list[EncodedTable], wanted: set[str], args, interru
                 find_approximate(stage, table, limit, args, interruption, found)
             if ("fd" in wanted and not limit) or "ucc" in wanted:
                 find_exact(stage, tables, table, "fd" in wanted and not limit, args, interruption, found)
-    if interruption.signalled and not found.partial:
-        raise KeyboardInterrupt  # it came when all was found already
+    if Stop(lambda: interruption.signalled, stage.world).agreed() and not found.partial:
+        end_early(found, True)  # it came when all was found already: what is left to do is left out
 
 
 def room_for_lists(stage, tables: list[EncodedTable]) -> Room:

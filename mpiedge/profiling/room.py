@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mpiedge.runtime.resources import open_many_files
 from mpiedge.runtime.shared import file_array, stored
 
 ALWAYS = 1 << 16
@@ -26,6 +27,8 @@ class Room:
 
     def __init__(self, most_bytes: float | None = None, folder: Path | None = None):
         self.most_bytes, self.folder, self.held = most_bytes, folder, 0
+        if folder is not None:
+            open_many_files()  # wide tables have some for each right-hand side
 
     def empty(self, shape, dtype) -> np.ndarray:
         """Local: an array to be filled. Raises EnvironmentProblem where a file has no room."""

@@ -60,7 +60,7 @@ class WholeTable(TableEvidence):
         return shared_array(self.world, (rows + 1, width), np.uint8), first, last
 
     def _drop_duplicates(self) -> bool:
-        """Collective: whether rows are duplicates; drops them when they are many (equal rows differ nowhere: nothing is lost)."""
+        """Collective: whether rows are duplicates; drops them when they are many (they differ nowhere)."""
         if not self.active:
             return self.rows > 1
         if any(self.pairs[column] == 0 for column in self.active):
@@ -76,7 +76,7 @@ class WholeTable(TableEvidence):
         return len(groups.rows) > 0
 
     def _equal_rows(self) -> Partition:
-        """Collective: the clusters of rows that agree in all columns; each rank splits some clusters of a long table."""
+        """Collective: the clusters of rows that agree in all columns; in a long table each rank splits some of them."""
         first, *others = self.by_rank.tolist()
         groups = partition.single(self.codes[first], self.cardinality[first])
         if self.shared:

@@ -144,6 +144,13 @@ def map_large_blocks() -> None:
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
 
 
+def open_many_files() -> None:
+    """Local: from now on as many files may be open as the system allows: each mapped one counts as open."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def peak_rss_bytes() -> int:
     """Local: the largest resident memory this program has had, in bytes.
 

@@ -91,11 +91,11 @@ def test_random_tables_by_definition(world, shared_tmp_path, monkeypatch, unequa
             assert found[name] == expected[name], (access, name)
 
 
-@given(columns=cells(), unequal=st.booleans(), setting=st.sampled_from(list(SETTINGS)), shared=st.booleans(),
-       judge=st.integers(0, 3))  # fmt: skip
+@given(columns=cells(), unequal=st.booleans(), setting=st.sampled_from(list(SETTINGS)),
+       shared=st.sampled_from([False, False, False, True]), judge=st.integers(0, 3))  # fmt: skip
 @settings(max_examples=500)
 def test_five_hundred_tables_by_definition(world, queue, columns, unequal, setting, shared, judge):
-    """Dependencies and keys of tables that hypothesis makes up, worked on alike or shared; one rank compares them."""
+    """Dependencies and keys of tables that hypothesis makes up, a quarter of them shared; one rank compares them."""
     table, rows = coded(columns, unequal), len(columns[0])
     with pytest.MonkeyPatch.context() as patch:
         tune(patch, setting)

@@ -1,8 +1,13 @@
-"""The discovery on four ranks with 4 : 2 : 1 : 1 of the processor time, against the sum of their speeds."""
+"""The discovery on four ranks with 4 : 2 : 1 : 1 of the processor time, against the sum of their speeds.
+
+The speed of a rank is what it reaches alone, on the whole table, under its quota, while the others do the same: four
+processes on two cores share caches and memory, whether or not they work together.
+"""
 
 import contextlib
 import os
 import statistics
+import threading
 from pathlib import Path
 
 from benchmarks import measure
@@ -14,7 +19,10 @@ V1, V2 = Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup")
 
 @contextlib.contextmanager
 def groups(shares: tuple):
-    """The words to put before a program under mpirun so that rank r gets shares[r] of a core (Linux, as root)."""
+    """A function that gives the words to put before a program so that it gets shares[r] of a core (Linux, as root).
+
+    Its argument is r, or nothing under mpirun, where r is the rank.
+    """
     first = (V1 / "cpu.shares").exists()
     base = (V1 if first else V2) / f"mpiedge-quota-{os.getpid()}-"
     made = [Path(f"{base}{rank}") for rank in range(len(shares))]
@@ -26,33 +34,51 @@ def groups(shares: tuple):
                 (group / "cpu.cfs_quota_us").write_text(str(int(share * PERIOD_US)))
             else:
                 (group / "cpu.max").write_text(f"{int(share * PERIOD_US)} {PERIOD_US}")
-        script = f'echo $$ > "{base}${{OMPI_COMM_WORLD_RANK:-${{PMI_RANK:-0}}}}/cgroup.procs" && exec "$@"'
-        yield ("sh", "-c", script, "sh")
+        rank_of_mpi = "${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-0}}"
+        yield lambda rank=rank_of_mpi: ("sh", "-c", f'echo $$ > "{base}{rank}/cgroup.procs" && exec "$@"', "sh")
     finally:
         for group in made:
             with contextlib.suppress(OSError):
                 group.rmdir()
 
 
-def compare(table: Path, repeats: int) -> list[dict]:
-    """Wall seconds of discovery alone at each share and together; throughput over that of the shares added up.
+def alone(table: Path, shares: tuple) -> list[float]:
+    """Wall seconds of discovery on one rank under each share, all at the same time; who is done begins again."""
+    found: list[list[float]] = [[] for _ in shares]
 
-    The ideal is what the work of one rank at a full core would take at the sum of all shares.
-    """
+    def run(rank: int, before: tuple):
+        while not all(found):
+            figures = measure.mpiedge("fd", table, ",", 1, before=before)
+            found[rank].append(figures["discovery_wall_s"] if figures else float("inf"))
+
+    with groups(shares) as before:
+        threads = [threading.Thread(target=run, args=(rank, before(rank))) for rank in range(len(shares))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return [statistics.median(walls) for walls in found]
+
+
+def compare(table: Path, repeats: int) -> list[dict]:
+    """Wall seconds of discovery under unequal and under equal shares, and the ideal: that of the speeds added up."""
     lines = []
-    for name, shares in (("one core", (1.0,)), ("4 : 2 : 1 : 1", SHARES), ("equal, as fast", (sum(SHARES) / 4,) * 4)):
-        with groups(shares) as before:
-            runs = [measure.mpiedge("fd", table, ",", len(shares), before=before) for _ in range(repeats)]
+    for name, shares in (("4 : 2 : 1 : 1", SHARES), ("equal, as fast", (sum(SHARES) / 4,) * 4)):
+        ideals, runs = [], []
+        for _ in range(repeats):
+            ideals.append(1 / sum(1 / wall_s for wall_s in alone(table, shares)))
+            with groups(shares) as before:
+                runs.append(measure.mpiedge("fd", table, ",", len(shares), before=before()))
         runs = [run for run in runs if run]
         if not runs:
             continue
         line = {"table": name, "ranks": len(shares), "runs": len(runs), "speed": sum(shares), **{
             field: statistics.median(run[field] for run in runs)
             for field in ("discovery_wall_s", "discovery_cpu_s", "whole_wall_s", "idle_share", "stolen", "count")}}
+        line["ideal_s"] = statistics.median(ideals)
+        line["of_ideal"] = line["ideal_s"] / line["discovery_wall_s"]
         lines.append(line)
-        ideal_s = lines[0]["discovery_wall_s"] * lines[0]["speed"] / sum(shares)
-        line["of_ideal"] = ideal_s / line["discovery_wall_s"]
-        print(f"{name:16} speed {sum(shares):.1f}  discovery {line['discovery_wall_s']:.3f} s, ideal {ideal_s:.3f}: "
+        print(f"{name:16} discovery {line['discovery_wall_s']:.3f} s, ideal {line['ideal_s']:.3f}: "
               f"{line['of_ideal']:.2f} of ideal, idle {100 * line['idle_share']:.0f} %, {line['stolen']:.0f} stolen",
               flush=True)  # fmt: skip
     return lines

@@ -19,7 +19,7 @@ from mpiedge.runtime import launcher
 from mpiedge.runtime.root import on_root
 
 LARGEST_ROWS, MOST_COLUMNS = 24, 5
-TABLES = int(os.environ.get("MPIEDGE_TEST_TABLES") or (250 if launcher.size_hint() == 1 else 10))
+TABLES = int(os.environ.get("MPIEDGE_TEST_TABLES") or (100 if launcher.size_hint() == 1 else 10))
 """CSV files of each kind (missing cells equal each other, or none does); more ranks than cores make each one slow."""
 
 

@@ -1,6 +1,8 @@
 """Statistics of columns against pandas and numpy."""
 
+import math
 import tracemalloc
+from fractions import Fraction
 
 import numpy as np
 import pandas
@@ -10,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpiedge.profiling.encode import Values
+from mpiedge.profiling.numbers import Buckets, Moments, edges_between, to_keys, to_values
 from mpiedge.profiling.patterns import patterns_of
-from mpiedge.profiling.statistics import describe_columns, describe_numbers
+from mpiedge.profiling.statistics import describe_columns
 from mpiedge.profiling.texts import Texts
 
 
@@ -34,10 +37,10 @@ def test_numbers_are_described_as_pandas_does(world, values):
     for name, value in found["quantiles"].items():
         assert value == pytest.approx(series.quantile(float(name)), abs=1e-6)
     assert sum(found["histogram"]["counts"]) == len(series)
-    distinct, counts = np.unique(series.to_numpy(), return_counts=True)
-    histogram = describe_numbers(distinct, counts)["histogram"]
-    if len(distinct) > 1:
-        assert np.histogram(series, bins=histogram["edges"])[0].tolist() == histogram["counts"]
+    if series.nunique() > 1:
+        edges = edges_between(series.min(), series.max())
+        assert found["histogram"]["edges"] == pytest.approx(edges.tolist())
+        assert np.histogram(series, bins=edges)[0].tolist() == found["histogram"]["counts"]
 
 
 @given(st.lists(st.sampled_from(["", "a", "bb", "ccc", "é", "B 1"]), min_size=1, max_size=40))
@@ -127,3 +130,58 @@ def test_slices_cover_all_strings_once(most):
     for begin, end in slices:
         assert 0 < end - begin <= most
         assert end == begin + 1 or texts.length[begin:end].sum() <= 16 * most
+
+
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(st.lists(st.tuples(FLOATS, st.integers(1, 1 << 30)), min_size=1, max_size=30), st.integers(0, 30))
+@settings(deadline=None)
+def test_sums_are_exact_in_any_order(pairs, cut):
+    """Mean and deviation are those of exact fractions, rounded once, however the numbers were split before merging."""
+    parts = [Moments(), Moments()]
+    for part, some in zip(parts, (pairs[:cut], pairs[cut:])):
+        part.add(np.array([value for value, _ in some]), np.array([count for _, count in some], np.int64))
+    found = Moments()
+    for part in parts[::-1]:
+        found.merge(part.to_message())
+    total = sum(count for _, count in pairs)
+    mean = sum(Fraction(value) * count for value, count in pairs) / total
+    assert found.count == total and found.mean == float(mean)
+    assert (found.low, found.high) == (min(value for value, _ in pairs), max(value for value, _ in pairs))
+    if max(abs(found.low), abs(found.high)) < 1e150:
+        variance = sum((Fraction(value) - mean) ** 2 * count for value, count in pairs) / max(total - 1, 1)
+        assert (found.std or 0.0) == pytest.approx(math.sqrt(float(variance)), rel=1e-12, abs=1e-150)
+
+
+@given(st.lists(FLOATS, max_size=60), st.permutations(range(4)), st.sampled_from([2, 5, 16]))
+@settings(deadline=None)
+def test_buckets_do_not_depend_on_the_order(values, order, most):
+    """Merged in any order, buckets are those of the finest width at which at most so many are occupied."""
+    values = np.array(values)
+    parts = []
+    for part in range(4):
+        parts.append(Buckets(most))
+        for value in values[part::4]:
+            parts[-1].add(to_keys([value]), np.ones(1, np.int64))
+    found = Buckets(most)
+    for part in order:
+        found.merge(parts[part].shift, parts[part].keys, parts[part].counts)
+    keys = [int(key) for key in to_keys(values)]
+    shift = next(shift for shift in range(65) if len({key >> shift for key in keys}) <= most)
+    expected = sorted({key >> shift: [one >> shift for one in keys].count(key >> shift) for key in keys}.items())
+    assert (found.shift, list(zip(found.keys.tolist(), found.counts.tolist()))) == (shift, expected)
+    assert to_values(to_keys(values)).tolist() == values.tolist()
+    assert (np.diff(to_values(np.sort(to_keys(values)))) >= 0).all()
+
+
+@given(st.lists(st.floats(-1e9, 1e9) | st.integers(-50, 50).map(float), min_size=3, max_size=80))
+@settings(deadline=None)
+def test_quantiles_are_exact_with_few_buckets(world, values):
+    """Where the numbers do not fit the buckets, counting again within some of them gives the same description."""
+    values = np.array(values)
+    whole = describe(world, values, "decimal")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mpiedge.profiling.quantiles.MOST_BUCKETS", 20)
+        patch.setattr("mpiedge.profiling.quantiles.SLICE", 7)
+        assert describe(world, values, "decimal") == whole

@@ -97,7 +97,7 @@ def run(args, world) -> None:
             found = findings.discover(stage, encoded, wanted, args, Interruption(limit_s, began_s))
         with stage.phase("statistics"):
             asked = set() if found.partial else wanted
-            columns = report.describe(stage, encoded) if "stats" in asked else None
+            columns = report.describe(stage, encoded, planned.values_folder) if "stats" in asked else None
             correlations = report.correlation_text(stage, encoded) if "correlations" in asked else None
         with stage.phase("write", "io"):
             stage.access.remove(stage.name)

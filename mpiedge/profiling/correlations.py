@@ -11,7 +11,7 @@ import numpy as np
 
 from mpiedge.profiling.encode import EncodedTable
 from mpiedge.profiling.evidence import share
-from mpiedge.profiling.statistics import parse_numbers, present_values
+from mpiedge.profiling.numbers import read_column
 
 MOST_COLUMNS = 64
 """Columns of a table that are compared: the first that can be."""
@@ -67,10 +67,9 @@ def _numbers(world, table: EncodedTable) -> dict[int, np.ndarray]:
     for column, (kind, encoded) in enumerate(zip(table.kinds, table.columns)):
         parsed = None
         if kind in (None, "integer", "decimal"):
-            texts, _ = present_values(encoded.values)
-            parsed = parse_numbers(texts)
+            parsed = read_column(encoded.values.texts)
         chosen = np.flatnonzero(encoded.values.texts.length > 0)
-        own[str(column)] = None if parsed is None else {"codes": encoded.values.codes[chosen], "numbers": parsed[0]}
+        own[str(column)] = None if parsed is None else {"codes": encoded.values.codes[chosen], "numbers": parsed}
     found = {}
     messages = world.allgather(own)
     for column, encoded in enumerate(table.columns):

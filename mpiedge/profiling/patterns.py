@@ -33,17 +33,27 @@ def patterns_of(texts: Texts) -> Texts:
 
 
 def group_patterns(texts: Texts, counts: np.ndarray, slice_size: int) -> tuple[Texts, np.ndarray, np.ndarray]:
-    """Local: the distinct patterns of weighted strings, their hashes and how many cells have each."""
-    found, weights = [], []
-    for begin, end in texts.slices(slice_size):
-        patterns = patterns_of(texts.take(np.arange(begin, end)))
+    """Local: the distinct patterns of packed strings that occur `counts` times, the empty ones left out: the patterns,
+    their hashes and how many cells have each."""
+    found, weights = Texts.of([]), np.zeros(0)
+    waiting: list[tuple[Texts, np.ndarray]] = []
+    for begin, end, part in texts.parts(slice_size):
+        there = np.flatnonzero(part.length)
+        patterns = patterns_of(part if len(there) == len(part) else part.take(there))
         ids, first, _ = patterns.group()
-        found.append(patterns.take(first))
-        weights.append(np.bincount(ids, weights=counts[begin:end], minlength=len(first)))
-    together = Texts.joined(found)
+        waiting.append((patterns.take(first), np.bincount(ids, counts[begin:end][there], len(first))))
+        if sum(len(one) for one, _ in waiting) > max(slice_size, len(found)):
+            found, weights, _ = _united([(found, weights), *waiting])
+            waiting = []
+    found, weights, hashes = _united([(found, weights), *waiting])
+    return found, hashes, weights.astype(np.int64)
+
+
+def _united(parts: list[tuple[Texts, np.ndarray]]) -> tuple[Texts, np.ndarray, np.ndarray]:
+    """Local: the distinct strings of some parts, with sums of their weights, and their hashes."""
+    together = Texts.joined([texts for texts, _ in parts])
     ids, first, hashes = together.group()
-    total = np.bincount(ids, weights=np.concatenate(weights or [np.zeros(0)]), minlength=len(first))
-    return together.take(first), hashes, total.astype(np.int64)
+    return together.take(first), np.bincount(ids, np.concatenate([one for _, one in parts]), len(first)), hashes
 
 
 def looks_like_date(pattern: bytes) -> bool:

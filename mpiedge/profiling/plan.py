@@ -12,6 +12,7 @@ from mpiedge.profiling import correlations, interest, nary, nodes
 from mpiedge.profiling.encode import PASS_BYTES, EncodedTable, codes_bytes, unsigned
 from mpiedge.profiling.local import LocalTable
 from mpiedge.profiling.needs import estimate_bytes, least_bytes
+from mpiedge.profiling.quantiles import MOST_BUCKETS, TOGETHER
 from mpiedge.profiling.sources import encode_tasks
 from mpiedge.profiling.spill import Spill
 from mpiedge.profiling.statistics import SLICE
@@ -45,6 +46,9 @@ UNSTEADY_BYTES = 1 << 20
 
 SLICE_COPIES = 400
 """Bytes that statistics take for each string they look at together."""
+
+BUCKET_BYTES = 48.0 * TOGETHER
+"""Bytes for each of the buckets that quantiles are looked for in."""
 
 
 @dataclass(frozen=True)
@@ -205,13 +209,12 @@ def later_bytes(world, expected: list[Expected], wanted: set[str]) -> tuple[floa
         most = max(most, float(estimate_bytes(one.rows, distinct, node_ranks=sharing)))
         least = max(least, min(most, float(least_bytes(one.rows, distinct))))
     if wanted - {"fd", "ucc"}:
-        # Numbers of a column meet on one rank as values and counts, and are sorted there; numbers are short.
-        numbers = max((float((one.distinct * (one.text <= SHORT * one.distinct)).max(initial=0)) for one in expected),
-                      default=0.0)
-        largest = max((float(one.distinct.max(initial=0)) for one in expected), default=0.0) / world.size
+        # Patterns of text may be as many as the values; numbers are short, and lie in scratch where values do.
+        numbers = sum(float((one.distinct * (one.text <= SHORT * one.distinct)).sum()) for one in expected) / world.size
+        largest = max((float(one.distinct.max(initial=0)) for one in expected), default=0.0)
         text = max((float(one.text.max(initial=0)) for one in expected), default=0.0) / world.size
-        statistics = text + 48.0 * numbers + SLICE_COPIES * min(largest, SLICE)
-        least, most = max(least, statistics), max(most, statistics)
+        statistics = text + BUCKET_BYTES * min(largest, MOST_BUCKETS) + SLICE_COPIES * min(largest / world.size, SLICE)
+        least, most = max(least, statistics), max(most, statistics + 8.0 * numbers)
     return least, most
 
 

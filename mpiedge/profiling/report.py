@@ -13,6 +13,7 @@ from mpiedge.profiling.correlations import correlate
 from mpiedge.profiling.encode import EncodedTable
 from mpiedge.profiling.findings import Found, FoundFds
 from mpiedge.profiling.output import columns_of, fd_lines, ind_lines, ucc_lines, write_lines
+from mpiedge.profiling.room import Room
 from mpiedge.profiling.statistics import describe_columns
 from mpiedge.runtime.resources import format_size
 
@@ -20,12 +21,14 @@ SHOWN = 5
 MOST_SHOWN = 50
 
 
-def describe(stage, tables: list[EncodedTable]) -> dict:
-    """Collective: statistics by table and column on rank 0, empty elsewhere."""
+def describe(stage, tables: list[EncodedTable], folder) -> dict:
+    """Collective: statistics by table and column on rank 0, empty elsewhere; long arrays lie in files of `folder`, in
+    memory where it is None."""
     columns = [(table, name, kind, column) for table in tables
                for name, kind, column in zip(table.names, table.kinds, table.columns)]
     described = describe_columns(stage.world, [column.values for *_, column in columns],
-                                 [table.rows for table, *_ in columns], [kind for _, _, kind, _ in columns])
+                                 [table.rows for table, *_ in columns], [kind for _, _, kind, _ in columns],
+                                 Room(0, folder) if folder else None)
     result: dict = {table.name: [] for table in tables}
     for (table, name, _, _), entry in zip(columns, described):
         result[table.name].append({"name": name, **entry})

@@ -65,8 +65,10 @@ def build_parser():
 def run(args, world) -> None:
     """Collective: reads, encodes, discovers, describes, writes, commits."""
     from mpiedge.profiling import encode, findings, plan, report, sources
+    from mpiedge.profiling.kept import Kept
     from mpiedge.profiling.pause import Interruption
     from mpiedge.stage import Stage
+    from mpiedge.store.layout import MANIFEST
 
     began_s = time.perf_counter()
     if not args.tables:
@@ -84,15 +86,18 @@ def run(args, world) -> None:
         stage.say(f"input   {', '.join(args.tables) or f'clean tables of {stage.run} ({stage.how_chosen})'}")
         null = args.null.encode() if args.null else None
         planned = plan.plan_reading(stage, tables, wanted, null)
-        local = sources.read_tables(stage, tables, null, planned.new_local)
-        encoded = []
-        with stage.phase("encode"):
-            for source in tables:
-                rows, columns = encode.merge(world, local.pop(0), args.null_unequal, bool(wanted - {"fd", "ucc"}),
-                                             planned.pass_bytes, planned.codes_folder, planned.values_folder)
-                encoded.append(encode.EncodedTable(source.name, source.columns, source.kinds, rows, columns,
-                                                   planned.codes_folder is not None))
+        kept = Kept(stage, args.tables or [str(stage.run / "clean" / MANIFEST)])
+        with stage.phase("read", "io"):
+            encoded = kept.recall(tables, planned.codes_folder, planned.values_folder)
+        if encoded is None:
+            local = sources.read_tables(stage, tables, null, planned.new_local)
+            with stage.phase("encode"):
+                valued = bool(wanted - {"fd", "ucc"})
+                encoded = [encode.merge_table(world, source, local.pop(0), args.null_unequal, valued, planned)
+                           for source in tables]
         plan.plan_discovery(stage, encoded, wanted, args)
+        with stage.phase("encode", "io"):
+            kept.keep(encoded)
         with stage.phase("discover"):
             found = findings.discover(stage, encoded, wanted, args, Interruption(limit_s, began_s))
         with stage.phase("statistics"):

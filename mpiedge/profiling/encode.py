@@ -107,6 +107,13 @@ def merge(world, local: LocalTable, null_unequal: bool = False, keep_values: boo
     return layout.total, encoded
 
 
+def merge_table(world, source, local: LocalTable, null_unequal: bool, keep_values: bool, plan) -> EncodedTable:
+    """Collective: as `merge`, for a table of sources.py that is read as a plan.py says."""
+    rows, columns = merge(world, local, null_unequal, keep_values, plan.pass_bytes, plan.codes_folder,
+                          plan.values_folder)
+    return EncodedTable(source.name, source.columns, source.kinds, rows, columns, plan.codes_folder is not None)
+
+
 class _Layout:
     """Which rows each block of each rank is, and what the columns hold in all."""
 
@@ -267,15 +274,15 @@ def _place(world, layout: _Layout, merged: list[_MergedColumn], null_unequal: bo
     Why they do not depend on the ranks: each host's copy is numbered anew by first occurrence, in row order.
     """
     kinds = [column.kind(null_unequal) for column in merged]
-    codes = _arrays(world, [(layout.total, kind) for kind in kinds], folder)
+    codes = shared_arrays(world, [(layout.total, kind) for kind in kinds], folder)
     for column, array in zip(merged, codes):
         column.write(array)
     if world.nodes > 1:
         for array in codes:
             _send_to_hosts(world, layout, array)
     counted = null_unequal or any(column.keep_values for column in merged)
-    numbers = _arrays(world, [(column.distinct, np.dtype(np.uint32)) for column in merged], folder)
-    counts = _arrays(world, [(column.distinct * counted, np.dtype(np.int64)) for column in merged], folder)
+    numbers = shared_arrays(world, [(column.distinct, np.dtype(np.uint32)) for column in merged], folder)
+    counts = shared_arrays(world, [(column.distinct * counted, np.dtype(np.int64)) for column in merged], folder)
     world.node_barrier()
     for index in range(world.node_rank, len(merged), world.node_size):
         dictionary.renumber(codes[index], numbers[index], counts[index] if counted else None)
@@ -301,7 +308,7 @@ def _place(world, layout: _Layout, merged: list[_MergedColumn], null_unequal: bo
     return encoded
 
 
-def _arrays(world, wanted: list[tuple[int, np.dtype]], folder) -> list[np.ndarray]:
+def shared_arrays(world, wanted: list[tuple[int, np.dtype]], folder) -> list[np.ndarray]:
     """Collective: several shared arrays in one, each at an aligned place."""
     sizes = [-(-count * kind.itemsize // ALIGNMENT) * ALIGNMENT for count, kind in wanted]
     together = shared_array(world, sum(sizes), np.uint8, folder=folder)

@@ -114,6 +114,7 @@ def find_approximate(stage, table: EncodedTable, limit: int, args, interruption,
         state=found.searches.get(kind, table),
         progress=Rounds(stage, table, kind, "largest sets above the limit", found.searches).tell)
     found.searches.put(kind, table, result.state)
+    found.searches.save_now_and_then(kind, table, lambda: result.state)
     end_early(found, result.partial)
     found.fds.append(ranked(stage, table, result, result.g3, args, found.room))
 
@@ -129,6 +130,7 @@ def find_exact(stage, tables: list[EncodedTable], table: EncodedTable, with_fds:
     if with_fds:
         result = fds.discover_fds(table.codes, max_lhs=args.max_lhs, room=found.room, **common)
         found.searches.put(EXACT, table, result.state)
+        found.searches.save_now_and_then(EXACT, table, lambda: result.state)
         end_early(found, result.partial)
         found.fds.append(ranked(stage, table, result, None, args, found.room))
     if found.uccs is not None:
@@ -138,6 +140,7 @@ def find_exact(stage, tables: list[EncodedTable], table: EncodedTable, with_fds:
             keys = uccs.discover_uccs(table.codes, max_size=args.max_lhs, room=found.room, **common)
             if keys.state is not None:
                 found.searches.put(EXACT, table, keys.state)
+                found.searches.save_now_and_then(EXACT, table, lambda: keys.state)
             end_early(found, keys.partial)
         found.uccs.append(in_order(np.asarray(keys), None, None, found.room)[0])
 

@@ -1,5 +1,6 @@
 """The search with all rows in memory: one tile, partitions of prefixes, tasks that are stolen and cut."""
 
+import time
 from collections import OrderedDict
 from itertools import pairwise
 
@@ -8,6 +9,7 @@ import numpy as np
 from mpiedge.kernels import bits, partition
 from mpiedge.kernels.partition import Partition
 from mpiedge.kernels.walk import DONE, EXHAUST, EXPAND, PAIR_NS, ROW_NS, Candidates, Walk
+from mpiedge.profiling import evidence
 from mpiedge.profiling.anytime import Stop
 from mpiedge.profiling.evidence import TableEvidence, share
 from mpiedge.profiling.needs import PARTITION_BYTES
@@ -20,6 +22,8 @@ FEW_COLUMNS = 65
 FEW_PAIR_NS = 1e4  # of a pair in a search that keeps few difference sets: each is compared with all kept
 FEW_PAIRS = 1 << 15  # to sample in a search that keeps few difference sets
 NEW_PAIR_NS = 100.0  # of a pair whose difference set is new, with all that it leads to
+ROUND_S = 30.0  # a round begins no new walk after so long: what it has found can be saved then
+ENUMERATIONS = 10.0  # or after so many times what it took to find its candidates
 SLICE_NS = 1e7  # thieves are answered between two slices
 TASK_ROWS = 1 << 17
 FEW_ROWS = 256  # whose columns are compared all at once
@@ -53,6 +57,7 @@ class WholeTable(TableEvidence):
         self.task_pairs = TASK_PAIRS if len(self.active) <= 24 else max(1, TASK_PAIRS // 64)
         self.new_pair_ns = PAIR_NS if len(self.active) <= 24 else NEW_PAIR_NS
         self.pair_ns = FEW_PAIR_NS if self.few else PAIR_NS
+        self._round_s, self._ended_s = ROUND_S, time.monotonic()
 
     def _shared_tile(self, rows: int, width: int) -> tuple[np.ndarray, int, int]:
         """Collective over a host: one tile for its ranks, of which each fills its share of the rows."""
@@ -156,16 +161,29 @@ class WholeTable(TableEvidence):
     def settle_round(self, left: np.ndarray, right: np.ndarray):
         """Collective: one round: walk over the open candidates `left`, `right` (k, words); merge what all ranks found.
 
-        Afterwards each of them is certain or refuted, unless the search is to stop."""
+        Afterwards each of them is certain or refuted, unless the search is to stop or the round took too long: then the
+        walks that had not begun are left to the next. A round that has settled nothing lets the next take twice as
+        long, so the search ends."""
         candidates = Candidates(left, right, self.by_rank, self.columns)
         tasks = [(WALK, low, high, 1, 0) for low, high in candidates.groups(0, candidates.count, 0)]
         round_ = Round(self, candidates)
-        if self.all_pairs * self.pair_ns <= BETA * sum(map(round_.cost_ns, tasks)):
+        work_ns = sum(map(round_.cost_ns, tasks))
+        if self.all_pairs * self.pair_ns <= BETA * work_ns:
             self.compare_all()
             return
+        began_s, before = time.monotonic(), self._known()
+        if self.queue is not None and work_ns >= evidence.SHARE_NS:  # else every rank does all, and must do the same
+            round_.end_s = began_s + max(self._round_s, ENUMERATIONS * (began_s - self._ended_s))
         _, shared = share(self.world, self.queue, tasks, round_.work, round_.cost_ns, name="walk")
         closed, checked, safe = round_.walk.outcome()
         self._merge(shared, closed, candidates.left[checked], safe, round_.undone)
+        self._round_s = 2 * self._round_s if self._known() == before else ROUND_S
+        self._ended_s = time.monotonic()
+
+    def _known(self) -> list[tuple]:
+        """Local: what is known between two rounds, in a few numbers, the same on all ranks."""
+        return [(len(array), int(array.sum())) for array in (self.sets, self.closed, self.checked_left,
+                                                             self.checked_safe)]
 
     def _merge(self, shared: bool, closed=None, left=None, safe=None, undone=()):
         """Collective: exchange what was found, where the ranks may have found different things: in shared steps, and
@@ -183,6 +201,9 @@ class Round:
     A rank rebuilds the partition of a node from its columns, so a task is five numbers. A node handed on as PAIRS tasks
     counts as closed at once: that is used after the round only, when all its tasks are done, or, where the search is to
     stop, left undone and told in `undone`. A task done twice is harmless.
+
+    end_s: of time.monotonic; WALK tasks are dropped from then on. They have settled nothing, so that needs no word;
+    PAIRS tasks are always done, as their nodes count as closed.
     """
 
     def __init__(self, table: WholeTable, candidates: Candidates):
@@ -190,6 +211,7 @@ class Round:
         self.walk = Walk(table.evidence, table.cardinality, candidates, BETA, table.task_pairs, table.keys,
                          table.pair_ns)
         self.undone: list[np.ndarray] = []
+        self.end_s = float("inf")
 
     def cost_ns(self, task: tuple) -> float:
         """Local: the estimated work of a task."""
@@ -214,7 +236,7 @@ class Round:
             self.table.evidence.pairs(self.table.partition(tuple(columns)), first, last)
             self._compact()
             return
-        if stop.tell():
+        if stop.tell() or time.monotonic() >= self.end_s:
             return
         prefix = tuple(self.candidates.prefix(low, depth).tolist())
         node = self.table.partition(prefix)

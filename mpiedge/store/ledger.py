@@ -41,7 +41,8 @@ PREFIX = struct.Struct("<IQ32s")
 """Of a record: bytes of the head (JSON: key, task, files), bytes of the packed result, SHA-256 of both."""
 LARGEST_HEAD = 1 << 20
 TRIES = 3
-SHAPE_NOTHING = frozenset(("run", "memory", "threads", "scratch", "progress", "trace", "verbose", "quiet", "dry_run"))
+SHAPE_NOTHING = frozenset(("run", "memory", "threads", "scratch", "progress", "trace", "verbose", "quiet", "dry_run",
+                           "time_limit"))
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Record:
 class Ledger:
     """The finished tasks of one stage: those of earlier attempts are recalled, those of this one are noted.
 
-    resumed: whether earlier attempts left something.
+    resumed: whether earlier attempts left something; attempt: the name of this one.
     """
 
     def __init__(self, world, access, stage: str, args, inputs: list[str]):
@@ -70,10 +71,10 @@ class Ledger:
         self._world, self._access = world, access
         self._calls: dict[str, int] = {}
         found = on_root(world, lambda: _begin(access.run, stage, args, inputs))
-        self.resumed = found["resumed"]
+        self.resumed, self.attempt = found["resumed"], found["attempt"]
         access.unfinished = f"{UNFINISHED}/{found['digest'][:16]}"
         access.written = []
-        self._own = f"{access.unfinished}/{found['attempt']}-{world.rank}.records"
+        self._own = f"{access.unfinished}/{self.attempt}-{world.rank}.records"
         self._records: dict[str, dict[tuple, Record]] = {}
         claimed = [self._scan(f"{access.unfinished}/{name}", size)
                    for name, size in (found["sealed"].items() if access.sees_run else ())]

@@ -39,6 +39,8 @@ def test_shared_rounds_give_what_one_rank_gives(world, queue, seed, rows, column
     with pytest.MonkeyPatch.context() as patch:
         tune(patch, setting)
         share_all(patch)
+        patch.setattr(whole, "ROUND_S", 1e-4)  # rounds are cut short
+        patch.setattr(whole, "ENUMERATIONS", 0.0)
         shared = discover_fds(table, world=world, queue=queue)
         keys = discover_uccs(shared, world=world, queue=queue)
         patch.setattr(needs, "LEAST_ROWS", rows // 5 + 1)

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from mpiedge import __version__
-from mpiedge.errors import MemoryPlanError, StoreError
+from mpiedge.errors import MemoryPlanError, MpiedgeError, StoreError
 from mpiedge.runtime import heartbeat, resources
 from mpiedge.runtime.launcher import mpi_library
 from mpiedge.runtime.mail import Mail
@@ -22,7 +22,7 @@ from mpiedge.runtime.queue import Queue
 from mpiedge.runtime.root import on_root
 from mpiedge.runtime.telemetry import Timings, to_csv
 from mpiedge.runtime.trace import Trace, join
-from mpiedge.store import decisions, host_profile
+from mpiedge.store import decisions, fence, host_profile
 from mpiedge.store.access import Access
 from mpiedge.store.joint import forget_joint, write_joint
 from mpiedge.store.layout import MANIFEST, TIMINGS, TRACE
@@ -61,6 +61,7 @@ class Stage:
         chosen = on_root(world, lambda: [str(part) for part in choose_run(args.run, needs)])
         self.run, self.how_chosen = Path(chosen[0]), chosen[1]
         on_root(world, lambda: create_run(self.run))
+        fence.enter(self.run, heartbeat.job())
         self.timings = Timings(world, run_id=self.run.absolute().resolve().name, stage=name,
                                trace=Trace() if args.trace else None)
         self.mail = Mail(world)
@@ -100,10 +101,11 @@ class Stage:
         elif self.access.sees_run:  # the others may hang or be dead: each failing rank notes what it knows itself
             with contextlib.suppress(OSError):
                 self._append_timings(self.timings.local_rows())
-            if self.world.is_root:
-                self.access.drop_scratch()
-                if not left_by(self.run, self.name):
-                    self.access.drop_unfinished()
+            with contextlib.suppress(MpiedgeError, OSError):
+                if self.world.is_root:
+                    self.access.drop_scratch()
+                    if not left_by(self.run, self.name):
+                        self.access.drop_unfinished()
         if self._lock:
             self._lock.close()
 
@@ -111,6 +113,8 @@ class Stage:
         """Local, on rank 0: from here on the run folder is this stage's alone, without what a killed one left in it."""
         heartbeat.check_fence(self.run)
         self._lock = lock_run(self.run)
+        if heartbeat.job() is None:
+            fence.expel(self.run)
         self.access.drop_scratch()
         if not left_by(self.run, self.name):
             self.access.drop_unfinished()
@@ -302,7 +306,6 @@ class Stage:
             if summary is not None:
                 write_json(self.run / self.name / "summary.json", summary)
                 listed.append(f"{self.name}/summary.json")
-            heartbeat.check_fence(self.run)
             write_json(self.run / self.name / MANIFEST, {
                 "stage": self.name, "mpiedge": __version__, "config": config or {}, "inputs": inputs or {},
                 "built_on": dict(sorted(self._read.items())),
@@ -318,8 +321,7 @@ class Stage:
 
     def _forget_old_result(self) -> None:
         def forget() -> None:
-            heartbeat.check_fence(self.run)
-            (self.run / self.name / MANIFEST).unlink(missing_ok=True)
+            fence.discard(self.run / self.name / MANIFEST)
             forget_joint(self.run, self.name)
 
         on_root(self.world, forget)

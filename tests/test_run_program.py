@@ -70,7 +70,7 @@ def test_a_rank_that_dies_or_stops(undisturbed, tmp_path, fault):
     assert checksums(run) == expected
     with open(run / "decisions.csv", newline="") as file:
         assert "launching again with 1 of its 2 ranks" in [row["did"] for row in csv.DictReader(file)]
-    assert ranks_of(run, 0) == []
+    assert ranks_of(run, 0) == [] and not (run / ".jobs").exists()
 
 
 def test_the_supervisor_is_killed(undisturbed, tmp_path):

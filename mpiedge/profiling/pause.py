@@ -12,6 +12,7 @@ import numpy as np
 from mpiedge.profiling.anytime import State
 from mpiedge.profiling.encode import EncodedTable
 from mpiedge.runtime.root import on_root
+from mpiedge.store import fence
 from mpiedge.store.parts import write_atomic
 
 FILE = "profile-search.npz"
@@ -119,7 +120,7 @@ class Searches:
 
     def forget(self) -> None:
         """Collective: nothing is left to go on with."""
-        on_root(self._stage.world, lambda: (self._stage.run / FILE).unlink(missing_ok=True))
+        on_root(self._stage.world, lambda: fence.discard(self._stage.run / FILE))
 
 
 def fingerprint(table: EncodedTable) -> str:

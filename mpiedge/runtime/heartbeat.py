@@ -7,9 +7,8 @@ Messages are JSON datagrams, the same in shared and served mode, as no rank need
 
 Fencing. A rank is lost when the supervisor says so, or when it has heard no answer for `lease_s`, twice the time after
 which the supervisor itself gives up a silent rank. A lost rank ends itself. It may act in between (it was stopped and
-wakes): so the rank that commits reads the name of the running job from the run folder first (`check_fence`), and the
-supervisor writes a new name there before it launches anew. Everything else a rank writes are parts, whose bytes are the
-same whoever writes them.
+wakes): what it can no longer change then, and why, stands in store/fence.py. A stage that begins reads the name of the
+running job from the run folder (`check_fence`): that tells whether rank 0 sees the folder of its supervisor at all.
 """
 
 import contextlib

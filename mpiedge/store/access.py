@@ -24,6 +24,7 @@ import numpy as np
 
 from mpiedge.errors import InputError, StoreError, UsageError
 from mpiedge.runtime.root import on_root
+from mpiedge.store import fence
 from mpiedge.store.layout import UNFINISHED, part_file
 from mpiedge.store.parts import build_image, describe, no_room, read_image, sync_folder, write_atomic
 from mpiedge.store.run import open_input, read_text_file
@@ -147,13 +148,14 @@ class Access:
 
     def drop_scratch(self) -> None:
         """Local, on a rank that sees the run: removes what was unpacked."""
+        fence.require()
         for folder in {self.scratch, self.run / ".scratch"}:
             shutil.rmtree(folder, ignore_errors=True)
 
     def drop_unfinished(self) -> None:
         """Local, on a rank that sees the run: removes working parts, pieces, and what a next attempt would go on from.
         """
-        shutil.rmtree(self.run / UNFINISHED, ignore_errors=True)
+        fence.discard(self.run / UNFINISHED)
 
     def visible_everywhere(self, path: str, size: int) -> bool:
         """Collective: whether every rank can open a file of rank 0 itself."""
@@ -260,7 +262,7 @@ class Access:
         """Collective: joins pieces 0..count-1 in order, after `head`, into the file `relative` of the run folder."""
         def join():
             target = self.run / relative
-            temporary = target.with_name(f".{target.name}.tmp")
+            temporary = fence.temporary_for(target)
             pieces = [self.run / self._piece(relative, index) for index in range(count)]
             gone = next((piece for piece in pieces if not piece.exists()), None)
             if gone:
@@ -279,6 +281,7 @@ class Access:
             except OSError as error:
                 with contextlib.suppress(OSError):
                     temporary.unlink(missing_ok=True)
+                fence.require()
                 size = len(head) + sum(os.path.getsize(path) for path in pieces if path.exists())
                 raise no_room(target, size, error) from error
 
@@ -297,11 +300,11 @@ class Access:
         def remove():
             folder = self.run / stage
             if table is None:
-                shutil.rmtree(folder, ignore_errors=True)
+                fence.discard(folder)
             else:
                 name = re.compile(re.escape(part_file(table, 0)).replace("000000", r"\d+"))
                 for path in folder.glob("part-*.h5"):
                     if name.fullmatch(path.name):
-                        path.unlink()
+                        fence.discard(path)
         on_root(self.world, remove)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 
 from mpiedge.errors import EnvironmentProblem, StoreError
+from mpiedge.store import fence
 from mpiedge.store.layout import JOINT_FILE, MANIFEST, dataset_name
 from mpiedge.store.parts import LIBRARY_VERSIONS, sync_folder
 from mpiedge.store.run import read_manifest
@@ -27,7 +28,7 @@ def write_joint(run: Path, stage: str, tables: dict) -> None:
     be damaged. Raises EnvironmentProblem when it cannot be written.
     """
     target = run / JOINT_FILE
-    temporary = run / f".{JOINT_FILE}.tmp"
+    temporary = fence.temporary_for(target)
     try:
         with h5py.File(temporary, "w", libver=LIBRARY_VERSIONS) as joint:
             for name, members in sorted({**_complete_stages(run), stage: tables}.items()):
@@ -42,6 +43,7 @@ def write_joint(run: Path, stage: str, tables: dict) -> None:
     except (OSError, RuntimeError) as error:  # HDF5 tells of a full disk in either way
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        fence.require()
         cause = f"cannot be written ({str(error)[:80]})"
         raise EnvironmentProblem(target, cause, "Free space or choose another --run folder") from error
 
@@ -52,7 +54,7 @@ def forget_joint(run: Path, stage: str) -> None:
     A virtual dataset over a part that is gone would read as blanks.
     """
     if any((run / stage).glob("part-*.h5")):
-        (run / JOINT_FILE).unlink(missing_ok=True)
+        fence.discard(run / JOINT_FILE)
 
 
 def _complete_stages(run: Path) -> dict:

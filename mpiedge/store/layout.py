@@ -12,6 +12,8 @@ TIMINGS = "timings.csv"
 TRACE = "trace.json"
 UNFINISHED = ".unfinished"
 """Folder of what a stage has done and not committed, see store/ledger.py."""
+JOBS = ".jobs"
+"""Folder of the jobs that may change the run folder, see store/fence.py."""
 KINDS = ("text", "integer", "decimal", "date", "boolean")
 TEXT_KINDS = ("text", "date", "boolean")
 WIDEST_FIXED_TEXT = 1024

@@ -21,7 +21,6 @@ import hashlib
 import json
 import os
 import secrets
-import shutil
 import struct
 from collections import Counter
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from mpiedge.errors import MpiedgeError, PoisonTask
 from mpiedge.runtime import heartbeat
 from mpiedge.runtime.root import on_root
 from mpiedge.runtime.wire import WireError, pack, unpack
+from mpiedge.store import fence
 from mpiedge.store.layout import UNFINISHED
 from mpiedge.store.run import write_json
 
@@ -200,8 +200,8 @@ def _begin(run, stage: str, args, inputs: list[str]) -> dict:
         pass
     folder = run / UNFINISHED / digest[:16]
     if not attempts:
-        shutil.rmtree(run / UNFINISHED, ignore_errors=True)
-        shutil.rmtree(run / stage, ignore_errors=True)
+        fence.discard(run / UNFINISHED)
+        fence.discard(run / stage)
     for name, sizes in attempts.items():
         if sizes is None:
             attempts[name] = {path.name: path.stat().st_size for path in sorted(folder.glob(f"{name}-*.records"))}

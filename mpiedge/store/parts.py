@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from mpiedge.errors import EnvironmentProblem, StoreError
+from mpiedge.store import fence
 from mpiedge.store.layout import HDF5_CHUNK_BYTES, WIDEST_FIXED_TEXT, dataset_name
 
 LIBRARY_VERSIONS = ("earliest", "v110")
@@ -87,7 +88,7 @@ def write_atomic(path: Path, data: bytes, durable: bool = True) -> None:
 
     `durable` False leaves out the fsyncs, for what need not survive a power cut.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = fence.temporary_for(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
@@ -103,6 +104,7 @@ def write_atomic(path: Path, data: bytes, durable: bool = True) -> None:
             temporary.unlink(missing_ok=True)
         if not isinstance(error, OSError):
             raise
+        fence.require()
         raise no_room(path, len(data), error) from error
 
 
@@ -116,7 +118,7 @@ class GrowingFile:
     """A file that is written piece by piece and is there, whole, only after `finish`; otherwise as `write_atomic`."""
 
     def __init__(self, path: Path):
-        self.path, self.temporary = path, path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self.path, self.temporary = path, fence.temporary_for(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         self.temporary.unlink(missing_ok=True)
 
@@ -127,6 +129,7 @@ class GrowingFile:
                 file.write(data)
         except OSError as error:
             self.temporary.unlink(missing_ok=True)
+            fence.require()
             cause = error.strerror or str(error)
             raise EnvironmentProblem(self.path, cause, "Free space or choose another --run folder") from error
 

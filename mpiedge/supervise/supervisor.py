@@ -20,6 +20,7 @@ import psutil
 
 from mpiedge.errors import EnvironmentProblem, MpiedgeError, Stopped
 from mpiedge.runtime.heartbeat import JOB_FILE, VARIABLE
+from mpiedge.store import fence
 from mpiedge.store.layout import MANIFEST
 from mpiedge.store.run import create_run, write_json
 from mpiedge.supervise import decisions, launch
@@ -107,7 +108,9 @@ class Supervisor:
         hostfile.write_text(hostfile_text(hosts, self.launcher.kind == launch.MPICH))
         command = self.launcher.command(hosts, ranks, hostfile,
                                         call.program(sys.executable, self.run, self.common), environment)
-        self.record["job"] = job  # from here on every earlier job is fenced off
+        fence.expel(self.run)  # from here on every earlier job is fenced off
+        fence.admit(self.run, job)
+        self.record["job"] = job
         self.record["stages"][call.folder]["jobs"].append(job)
         self._write_record()
         started = Job(command, environment, job, self.listener, Table(placement, self.timeout_s), self.log.note,
@@ -122,8 +125,9 @@ class Supervisor:
         finally:
             started.end()
             self.record["mpirun"] = None
-            self.record["job"] = None  # whatever of it is still alive elsewhere may not commit any more
+            self.record["job"] = None
             with contextlib.suppress(OSError, MpiedgeError):
+                fence.expel(self.run)  # whatever of it is still alive elsewhere may not commit any more
                 self._write_record()
 
     # ---- faults ----------------------------------------------------------------------------------------------------

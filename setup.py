@@ -49,6 +49,7 @@ setup(
         "metis": ["pymetis>=2025.2"],
         "test": ["pytest>=8,<10", "hypothesis>=6.100,<7", "ruff>=0.5,<1"],
         "bench": ["desbordante>=2.3,<3", "matplotlib>=3.8,<4", "splink>=5.0,<6", "recordlinkage>=0.16,<1"],
+        "bench-training": ["torch_geometric>=2.6,<3"],
     },
     entry_points={"console_scripts": [f"mpiedge-{name} = mpiedge.commands.{name}:main" for name in programs]},
 )

@@ -23,6 +23,9 @@ COLUMNS = (
 ASK_S = 10.0
 """Between two looks at the energy counters, which start anew after some minutes."""
 
+PEAK_S = 0.1
+"""Between two looks at the peak memory in short phases that come again and again: one look takes .2 ms."""
+
 KINDS = ("compute", "communicate", "wait", "io", "idle")
 
 
@@ -78,7 +81,7 @@ class Timings:
         self.cluster = self.cluster or cluster_name()
         alone = getattr(self.world, "node_rank", None) == 0 and not self.cluster.startswith("emulated")
         self._counters = rapl.Counters() if alone else None
-        self._asked_s = self._origin
+        self._asked_s = self._peak_s = self._origin
 
     @contextlib.contextmanager
     def phase(self, name: str, kind: str = "compute"):
@@ -99,7 +102,9 @@ class Timings:
             self._charge()
             if self.trace is not None:
                 self.trace.add(name, kind, started, self._last[0])
-            phase.peak_rss_mb = resources.peak_rss_bytes() / 1e6
+            if phase.peak_rss_mb is None or self._last[0] - self._peak_s > PEAK_S:
+                self._peak_s = self._last[0]
+                phase.peak_rss_mb = resources.peak_rss_bytes() / 1e6
             self._open.remove(phase)
 
     def idle(self):

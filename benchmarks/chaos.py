@@ -5,7 +5,8 @@ As root: python benchmarks/chaos.py [--stages clean,profile] [--faults cut] [--s
 
 For every stage, fault and seed: mpiedge-run is started on three emulated hosts, at a moment drawn by the seed the fault
 strikes a host drawn by the seed, and what is left in the end is compared. clean and profile: every file equal, byte for
-byte; train: the same epochs, losses within 0.002. A row a case goes to the output and to --out. --storm: one chain
+byte; train: the same epochs, losses within 0.002. down: a host is dead before the start; back: one that dies is
+mended meanwhile and must take part in the next stage. A row a case goes to the output and to --out. --storm: one chain
 after the other while again and again something happens to some host; ends with the throughput beside that without
 faults.
 """
@@ -39,8 +40,8 @@ LOSS_TOLERANCE = 0.002
 STAGES = {"clean": ["clean", "{demo}/papers.csv", "{demo}/cites.csv"], "profile": ["profile"],
           "train": ["train", "--label", "area", "--epochs", "300", "--patience", "300", "--dropout", "0",
                     "--checkpoint-every", "20"]}
-FAULTS = ("kill-rank", "kill-rank-0", "stop-rank", "kill", "cut", "freeze", "freeze-2s", "slow", "supervisor",
-          "disk-full")
+FAULTS = ("kill-rank", "kill-rank-0", "stop-rank", "kill", "cut", "cut-in", "cut-out", "freeze", "freeze-2s",
+          "freeze-10s", "slow", "supervisor", "disk-full", "down", "back")
 COLUMNS = ("stage", "fault", "seed", "host", "delay_s", "exit", "attempts", "noticed_s", "wall_s", "undisturbed_s",
            "equal")
 
@@ -101,11 +102,16 @@ class Bench:
                 time.sleep(0.01)
             for process in self.ranks(host):
                 process.send_signal(signal.SIGSTOP if fault == "stop-rank" else signal.SIGKILL)
-        elif fault in ("kill", "cut", "freeze"):
-            self.cluster.order([fault, host])
-        elif fault == "freeze-2s":
+        elif fault in ("kill", "cut", "freeze", "cut-in", "cut-out"):
+            verb, *way = fault.split("-")
+            self.cluster.order([verb, host, *way])
+        elif fault == "back":
+            self.cluster.order(["kill", host])
+            case.wait_for("attempt 2:")
+            self.cluster.order(["mend", host])
+        elif fault.startswith("freeze-"):
             self.cluster.order(["freeze", host])
-            time.sleep(2)
+            time.sleep(float(fault[len("freeze-") : -1]))
             self.cluster.order(["mend", host])
         elif fault == "slow":
             self.cluster.order(["slow", host, "4x"])
@@ -214,14 +220,20 @@ def try_case(bench: Bench, stage: str, fault: str, seed: int) -> dict:
     run = bench.disk / "case"
     shutil.rmtree(run, ignore_errors=True)
     bench.copy_before(stage, run)
+    if fault == "down":
+        bench.cluster.order(["kill", host])
     start = time.monotonic()
-    case = bench.supervise(run, *list(STAGES)[: list(STAGES).index(stage) + 1])
+    chain = list(STAGES)[: list(STAGES).index(stage) + (2 if fault == "back" else 1)]
+    case = bench.supervise(run, *chain)
     began = case.wait_for("attempt 1:") or start
-    time.sleep(max(0.0, began + delay_s - time.monotonic()))
-    struck = time.monotonic()
-    bench.strike(fault, host, case)
+    struck = start
+    if fault != "down":
+        time.sleep(max(0.0, began + delay_s - time.monotonic()))
+        struck = time.monotonic()
+        bench.strike(fault, host, case)
     code, said = case.finish()
-    noticed = case.wait_for("attempt 2:") or case.wait_for("mpiedge-run:")
+    noticed = case.wait_for(f"{host} is set aside" if fault == "down" else "attempt 2:") or case.wait_for(
+        "mpiedge-run:")
     attempts = said.count(", attempt ")
     exits = str(code)
     if fault in ("supervisor", "disk-full") and code:
@@ -232,6 +244,9 @@ def try_case(bench: Bench, stage: str, fault: str, seed: int) -> dict:
         exits += f" {code}"
     wall_s = time.monotonic() - start
     equal = code == 0 and bench.equal(stage, run)
+    if fault == "back":
+        again = next((line for _, line in case.lines if f"stage   {chain[-1]} " in line and "attempt 1:" in line), "")
+        equal = equal and host in again
     bench.clear()
     if not equal:
         print(said, file=sys.stderr)
@@ -321,6 +336,8 @@ def main() -> int:
                 writer.writeheader()
                 for stage in args.stages.split(","):
                     for fault in args.faults.split(","):
+                        if fault == "back" and stage == list(STAGES)[-1]:
+                            continue  # there is no next stage
                         for seed in range(args.seeds):
                             row = try_case(bench, stage, fault, seed)
                             writer.writerow(row)

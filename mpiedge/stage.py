@@ -185,7 +185,7 @@ class Stage:
     def _budget(self) -> int:
         free = resources.available_bytes(self.world.node_size) + resources.current_rss_bytes()
         own = resources.parse_size(self.args.memory, free) if self.args.memory else DEFAULT_SHARE * free
-        return min(int(own), LARGEST_BUDGET)
+        return min(int(own * float(os.environ.get(resources.MEMORY_SHARE, 1))), LARGEST_BUDGET)
 
     def plan(self, **bytes_by_item: float) -> None:
         """Collective: prints what each rank will hold on top of the programs themselves, before the work starts.

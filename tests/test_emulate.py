@@ -15,7 +15,7 @@ import pytest
 from launching import launch_environment
 
 from mpiedge.errors import EnvironmentProblem, InputError, UsageError
-from mpiedge.supervise import emulation, groups
+from mpiedge.supervise import cluster, emulation, groups
 from mpiedge.supervise.hosts import Host, read_hostfile
 from mpiedge.supervise.profiles import fit, read_profile
 
@@ -146,6 +146,46 @@ def test_hosts_are_apart_and_go_with_the_emulator(emulator):
     assert hosts_alive(token) == []
     assert "clusters that were left behind are removed" in order("clean")
     assert left_over(token) == []
+
+
+LISTEN = """
+import socket
+here = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+here.bind(("", 5005))
+print("ready", flush=True)
+while True:
+    print(here.recv(99).decode(), flush=True)
+"""
+SEND = """
+import socket, sys
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(sys.argv[2].encode(), (sys.argv[1], 5005))
+"""
+
+
+def test_a_link_is_cut_in_one_direction(emulator, tmp_path):
+    """What a host sends is lost and what it is sent arrives, or the other way round; mended, both arrive."""
+    machines = read_profile(str(tmp_path / "p.toml"), read_hostfile(str(tmp_path / "hosts")))
+    with cluster.Cluster("emulated-p", machines, fit(machines, 2, 2 << 30), [], lambda text: None) as made:
+        def start(name: str, script: str, *words: str) -> subprocess.Popen:
+            command = [*made.inside(made.hosts[name]), sys.executable, "-I", "-S", "-c", script, *words]
+            return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+        listeners = {name: start(name, LISTEN) for name in ("west", "east")}
+        try:
+            assert all(one.stdout.readline() == "ready\n" for one in listeners.values())
+            for number, (orders, arrives) in enumerate([([], "we"), (["cut west out"], "w"),
+                                                        (["mend west", "cut west in"], "e"), (["mend west"], "we")]):
+                for words in orders:
+                    made.order(words.split())
+                for sender, receiver in (("east", "west"), ("west", "east")):
+                    host = made.hosts[receiver]
+                    start(sender, SEND, f"{made.subnet}.{host.number}", f"{number} from {sender}").wait()
+                    if receiver[0] in arrives:
+                        assert listeners[receiver].stdout.readline() == f"{number} from {sender}\n"
+        finally:
+            for one in listeners.values():
+                one.kill()
+                one.communicate()
 
 
 def test_an_order_is_for_one_cluster(emulator):

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from mpiedge import stage
+from mpiedge.commands import profile
 from mpiedge.errors import InputError, Stopped, UsageError
-from mpiedge.runtime import heartbeat
-from mpiedge.supervise import chain, hosts, launch
+from mpiedge.runtime import heartbeat, resources
+from mpiedge.supervise import chain, hosts, job, launch, supervisor, watch
 from mpiedge.supervise.job import read_notices
 from mpiedge.supervise.watch import Listener, Table
 
@@ -88,6 +90,30 @@ def test_notices_of_the_launchers():
     faults = read_notices(said, ["pi1", "pi2.local", "pi3"], {123: 5})
     assert [(fault.host, fault.rank, fault.host_lost) for fault in faults] == [
         ("pi2.local", 3, False), ("pi3", None, True), ("pi1", 5, False)]
+
+
+def test_a_rank_is_ended_for_want_of_memory(world, tmp_path, monkeypatch):
+    """The count of a host tells it from other deaths; ranks plan with half their memory then, and say so."""
+    table = Table(["a", "a", "b"], timeout_s=1)
+    for rank, kills in ((0, 3), (1, 3), (2, None)):
+        table.note(beat(rank, memory_kills=kills))
+    ended = job.Job.__new__(job.Job)
+    ended.table, ended.listener, ended.streams = table, None, []
+    for count, expected in ((3, [False, False]), (4, [True, False])):
+        monkeypatch.setattr(job, "ask", lambda hosts, *_, count=count: {
+            name: (0, f"nr_free_pages 7\noom_kill {count}\n") for name in hosts})
+        faults = [watch.Fault("a", 1, "killed by signal 9"), watch.Fault("b", 2, "killed by signal 9")]
+        ended._look_for_memory(faults)
+        assert [fault.memory for fault in faults] == expected
+    assert str(faults[0]) == "rank 1 on host a: killed by signal 9; the host was out of memory"
+    monkeypatch.setattr(launch, "check_hosts", lambda *_: {})
+    chief = supervisor.Supervisor(tmp_path, [hosts.Host("a", 2)], launch.Launcher(launch.OPEN_MPI, "/bin/false"),
+                                  ranks=None, timeout_s=5, max_failures=9, common=[], quiet=True)
+    chief._judge(chain.make_call("profile", []), chief.listed, job.Outcome(1, faults[:1], None, ""))
+    assert chief.memory_share == 0.5
+    args = profile.build_parser().parse_args(["--run", str(tmp_path / "run"), "--memory", "500MB"])
+    monkeypatch.setenv(resources.MEMORY_SHARE, "0.5")
+    assert stage.Stage(world, args, "profile").own_budget_bytes == 250_000_000
 
 
 def test_chains(tmp_path):

@@ -11,11 +11,11 @@ DESCRIPTION = """\
 Makes one emulated host for each line of the hostfile and runs COMMAND on the console `head` of that cluster; with
 --private, on the first host. mpirun and mpiedge-run reach the hosts through an emulated ssh, without any flag. Cores,
 speed, memory and links come from a small TOML profile and are scaled down to what this box has; by how much is printed.
-While it runs, from another terminal: kill HOST (power off), cut HOST (pull the cable), freeze HOST (stop every
-process), slow HOST 4x, mend HOST (undo; a dead host starts again), list. Where several clusters are up, --cluster says
-which one is meant. Root is needed. What was made is removed at the end; after kill -9 by the next start or by
-`mpiedge-emulate clean`. No measurement of it is one of real hosts: every line it prints begins with "emulated", and so
-does the cluster's name in timings.csv."""
+While it runs, from another terminal: kill HOST (power off), cut HOST (pull the cable; `in` or `out` after it: in that
+direction only), freeze HOST (stop every process), slow HOST 4x, mend HOST (undo; a dead host starts again), list. Where
+several clusters are up, --cluster says which one is meant. Root is needed. What was made is removed at the end; after
+kill -9 by the next start or by `mpiedge-emulate clean`. No measurement of it is one of real hosts: every line it prints
+begins with "emulated", and so does the cluster's name in timings.csv."""
 
 EXAMPLES = """\
 mpiedge-emulate hostfiles/pi.txt --profile pi -- mpirun -hostfile hostfiles/pi.txt mpiedge-profile adult.csv
@@ -30,7 +30,8 @@ def build_parser():
     page = cli.parser("mpiedge-emulate", "A cluster of unequal hosts on this Linux box.",
                       description=DESCRIPTION, examples=EXAMPLES)
     page.usage = ("mpiedge-emulate HOSTFILE [--profile NAME] [--private DIR]... -- COMMAND...\n"
-                  "       mpiedge-emulate [--cluster TOKEN] kill|cut|freeze|mend HOST | slow HOST 4x | list\n"
+                  "       mpiedge-emulate [--cluster TOKEN] kill|freeze|mend HOST | cut HOST [in|out] | "
+                  "slow HOST 4x | list\n"
                   "       mpiedge-emulate clean")
     page.add_argument("words", nargs="+", metavar="HOSTFILE", help="a hostfile; or an order: see above")
     page.add_argument("--profile", metavar="NAME", help="pi, commodity, server or a TOML file "

@@ -2,7 +2,8 @@
 
 Messages are JSON datagrams, the same in shared and served mode, as no rank needs to see the run folder for them:
 
-    rank -> supervisor   beat: job, rank, host, pid, phase, steps, waiting, unheard_s; the last one has an exit code
+    rank -> supervisor   beat: job, rank, host, pid, phase, steps, waiting, unheard_s, memory_kills (of the host when
+                         the rank started); the last one has an exit code
     supervisor -> rank   answer: job, and go on or end
 
 Fencing. A rank is lost when the supervisor says so, or when it has heard no answer for `lease_s`, twice the time after
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from mpiedge.errors import EnvironmentProblem, Stopped
 from mpiedge.runtime import launcher
+from mpiedge.runtime.resources import memory_kills
 
 VARIABLE = "MPIEDGE_SUPERVISOR"
 JOB_FILE = "supervisor.json"
@@ -71,6 +73,7 @@ class Heart:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.settimeout(link.interval_s)
         self._heard = time.monotonic()
+        self._memory_kills = memory_kills()
         self._main = threading.main_thread().ident
         self._over = False
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
@@ -107,7 +110,7 @@ class Heart:
 
     def _state(self) -> dict:
         state = {"phase": "start", "steps": 0, "waiting": self._waits(),
-                 "unheard_s": round(time.monotonic() - self._heard, 1)}
+                 "unheard_s": round(time.monotonic() - self._heard, 1), "memory_kills": self._memory_kills}
         stage = self.stage
         if stage is not None:
             open_phases = list(stage.timings._open)

@@ -18,6 +18,8 @@ LAUNCHERS = {"prted", "prterun", "prte", "mpirun", "mpiexec", "orted", "orterun"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 GROUP_FILES_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 GROUP_FILES_2 = ("memory.max", "memory.current", "inactive_file")
+MEMORY_SHARE = "MPIEDGE_MEMORY"
+"""Set by mpiedge-run after a rank was ended for want of memory: the share of its budget that a rank plans with."""
 M_MMAP_THRESHOLD = -3  # of mallopt
 UNLIMITED = 1 << 60  # control groups write "no limit" as a number close to 2^63
 
@@ -49,6 +51,18 @@ def format_size(size: float) -> str:
             return f"{size:.1f} {unit}" if abs(size) < 10 and unit != "B" else f"{size:.0f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def memory_kills(vmstat: str | None = None) -> int | None:
+    """Local: how many processes the kernel of this host has ended so far for want of memory; None where it does not
+    say. vmstat: the text of another host's /proc/vmstat."""
+    if vmstat is None:
+        try:
+            vmstat = Path("/proc/vmstat").read_text()
+        except OSError:
+            return None
+    found = re.search(r"^oom_kill (\d+)$", vmstat, re.MULTILINE)
+    return int(found[1]) if found else None
 
 
 def available_bytes(node_size: int = 1, files: Path = Path("/")) -> int:

@@ -38,6 +38,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG = 1
 START_WAIT_S = 20.0
 LEAST_BURST_BYTES = 16_000
+NOBODY = "02:00:00:00:00:fe"
 
 
 @dataclass
@@ -136,8 +137,7 @@ class Cluster:
 
     def _plug(self, host: EmulatedHost) -> None:
         """Local: the cable between the host's eth0 and the bridge, with the rate of its link at both ends."""
-        pid = psutil.Process(host.process.pid).children()[0].pid
-        inside = ["nsenter", f"--net=/proc/{pid}/ns/net"]
+        inside, pid = self.inside(host), psutil.Process(host.process.pid).children()[0].pid
         cable = self._cable(host)
         with contextlib.suppress(EnvironmentProblem):
             _run("ip", "link", "del", cable)  # of an earlier life of this host
@@ -170,7 +170,7 @@ class Cluster:
     # ---- faults ------------------------------------------------------------------------------------------------------
 
     def order(self, words: list[str]) -> str:
-        """Local: carries out `kill HOST`, `cut HOST`, `freeze HOST`, `slow HOST 4x`, `mend HOST` or `list`."""
+        """Local: carries out `kill HOST`, `cut HOST [in|out]`, `freeze HOST`, `slow HOST 4x`, `mend HOST` or `list`."""
         verb, *rest = words
         if verb == "list":
             return "; ".join(f"{host.name} {host.state}" for host in self.hosts.values())
@@ -185,6 +185,9 @@ class Cluster:
             host.state = f"at {host.speed:.2f} of its speed"
         elif verb == "mend":
             self._mend(host)
+        elif verb == "cut" and rest[1:] in (["in"], ["out"]):
+            self._cut_one_way(host, rest[1])
+            host.state = f"cut off ({rest[1]})"
         elif verb in ("kill", "cut", "freeze"):
             getattr(self, f"_{verb}")(host)
             host.state = {"kill": "dead", "cut": "cut off", "freeze": "frozen"}[verb]
@@ -200,6 +203,15 @@ class Cluster:
 
     def _cut(self, host: EmulatedHost) -> None:
         self._set_link(host, False)
+
+    def _cut_one_way(self, host: EmulatedHost, way: str) -> None:
+        """Local: nothing reaches the host any more (in), or nothing it sends arrives (out): it goes to nobody."""
+        (self.folder / f"{host.name}.link").write_text("down")
+        for other in self.hosts.values():
+            sender, receiver = (host, other) if way == "out" else (other, host)
+            if other is not host and sender.process is not None:
+                _run(*self.inside(sender), "ip", "neigh", "replace", self._address(receiver), "lladdr", NOBODY, "dev",
+                     "eth0", "nud", "permanent")
 
     def _freeze(self, host: EmulatedHost) -> None:
         if host.group is None:
@@ -217,6 +229,9 @@ class Cluster:
             host.group.signal(signal.SIGCONT)
             host.speed = 1.0
             host.group.set_cores(self._cores(host))
+        for one in self.hosts.values():
+            if "cut off (" in host.state and one.process is not None:
+                _run(*self.inside(one), "ip", "neigh", "flush", "dev", "eth0", "nud", "permanent")
         self._set_link(host, True)
         host.state = "up"
 
@@ -225,6 +240,10 @@ class Cluster:
         (self.folder / f"{host.name}.link").write_text("up" if up else "down")
 
     # ---- helpers -----------------------------------------------------------------------------------------------------
+
+    def inside(self, host: EmulatedHost) -> list[str]:
+        """Local: the words before a command that runs in the network of a host."""
+        return ["nsenter", f"--net=/proc/{psutil.Process(host.process.pid).children()[0].pid}/ns/net"]
 
     def _cores(self, host: EmulatedHost) -> float:
         return host.machine.cores * host.machine.speed * self.scale.time * host.speed

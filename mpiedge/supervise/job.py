@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import psutil
 
-from mpiedge.supervise.launch import process_state
+from mpiedge.runtime.resources import memory_kills
+from mpiedge.supervise.launch import ask, process_state
 from mpiedge.supervise.watch import Fault, Listener, Table
 
 POLL_S = 0.2
@@ -87,6 +88,7 @@ class Job:
         if not faults and code is not None:
             pids = {state.pid: rank for rank, state in self.table.ranks.items()}
             faults = read_notices(said, self.table.placement, pids)
+        self._look_for_memory(faults)
         own = None if faults else self.table.own_error()
         error = (own.exit, f"{own.line}") if own else None
         return Outcome(code, faults, error, " ".join(said.replace("-", " ").split())[-KEPT_WORDS:])
@@ -135,6 +137,19 @@ class Job:
                 continue
             verified.append(fault)
         return verified
+
+    def _look_for_memory(self, faults: list[Fault]) -> None:
+        """Local: whether ranks that are gone were ended for want of memory: their hosts count such ends."""
+        gone = [fault for fault in faults if fault.rank is not None and not fault.host_lost]
+        for host in {fault.host for fault in gone if fault.host}:
+            before = [state.memory_kills for rank, state in self.table.ranks.items()
+                      if self.table.host_of(rank) == host and state.memory_kills is not None]
+            code, text = ask({host: ["cat", "/proc/vmstat"]}, LONGEST_PROBE_S, self._hear)[host] if before else (1, "")
+            now = memory_kills(text) if code == 0 else None
+            for fault in gone:
+                if fault.host == host and now is not None and now > min(before):
+                    fault.memory = True
+                    fault.cause += "; the host was out of memory"
 
     def end(self) -> None:
         """Local: ends mpirun and every process of it on this host; mpirun's daemons end those of other hosts.

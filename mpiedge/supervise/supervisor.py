@@ -20,6 +20,7 @@ import psutil
 
 from mpiedge.errors import EnvironmentProblem, MpiedgeError, Stopped
 from mpiedge.runtime.heartbeat import JOB_FILE, VARIABLE
+from mpiedge.runtime.resources import MEMORY_SHARE
 from mpiedge.store import fence
 from mpiedge.store.layout import MANIFEST
 from mpiedge.store.run import create_run, write_json
@@ -55,6 +56,7 @@ class Supervisor:
         self.max_failures, self.failures, self.common = max_failures, 0, common
         self.slots = {host.name: host.slots for host in hosts}  # what is left of each host
         self.spared: set[str] = set()  # hosts with one slot that have lost a rank in this stage
+        self.memory_share = 1.0  # of the memory that ranks would take
         create_run(run)
         self.log = decisions.Decisions(run, quiet)
         self._lock = self._take_lock()
@@ -87,6 +89,7 @@ class Supervisor:
         """Local: launches one stage until its manifest is committed."""
         self._open_record(call)
         self._rejoin()
+        self.memory_share = 1.0
         while True:
             self.log.attempt += 1
             hosts = self._usable()
@@ -104,6 +107,8 @@ class Supervisor:
         job = f"{call.folder}-{secrets.token_hex(6)}"
         placement = [host.name for host in hosts for _ in range(host.slots)][:ranks]
         environment = launch.launch_environment(**{VARIABLE: self.listener.link(job, self.timeout_s).to_text()})
+        if self.memory_share < 1:
+            environment[MEMORY_SHARE] = str(self.memory_share)
         hostfile = self.run / HOSTFILE
         hostfile.write_text(hostfile_text(hosts, self.launcher.kind == launch.MPICH))
         command = self.launcher.command(hosts, ranks, hostfile,
@@ -157,6 +162,9 @@ class Supervisor:
             faults = [Fault(None, None, "no rank has started")]
         for fault in faults:
             self.log.note(fault, self._reduce(fault))
+        if any(fault.memory for fault in faults):
+            self.memory_share /= 2
+            self.log.say(f"memory  ranks plan with {self.memory_share:.3g} of what they would take")
         if self.failures > self.max_failures:
             raise Stopped(self.run, f"{call.stage} was given up after {self.failures} faults, the last: {faults[-1]}",
                           "What is complete is saved: run the same line again to go on")

@@ -31,17 +31,22 @@ class RankState:
     exit: int | None = None
     line: str = ""
     seen_alive: str = ""
+    memory_kills: int | None = None
 
 
 @dataclass
 class Fault:
-    """What went wrong: with a host or one of its ranks (None: the host as a whole, or unknown)."""
+    """What went wrong: with a host or one of its ranks (None: the host as a whole, or unknown).
+
+    memory: the kernel of the host has ended a process for want of memory meanwhile.
+    """
 
     host: str | None
     rank: int | None
     cause: str
     host_lost: bool = False
     unstarted: bool = False
+    memory: bool = False
 
     def __str__(self) -> str:
         who = [f"rank {self.rank}"] if self.rank is not None else []
@@ -106,6 +111,8 @@ class Table:
             self.progress_s = now
         state.phase, state.steps = str(beat["phase"])[:40], int(beat["steps"])
         state.waiting, state.unheard_s = bool(beat["waiting"]), float(beat["unheard_s"])
+        if state.memory_kills is None and beat.get("memory_kills") is not None:
+            state.memory_kills = int(beat["memory_kills"])
         return True
 
     def host_of(self, rank: int) -> str:

@@ -73,8 +73,11 @@ class Rows:
     def to_cells(self) -> Cells:
         """Local: the cells of the kept rows."""
         self._settle()
-        data = np.concatenate([self.block.data, *(np.frombuffer(text, np.uint8) for text in self._texts)])
-        return Cells(data, np.concatenate([np.empty((0, self.block.width, 2), np.uint32), *self._found]))
+        data, found = self.block.data, self._found
+        if self._texts:
+            data = np.concatenate([data, *(np.frombuffer(text, np.uint8) for text in self._texts)])
+        return Cells(data, found[0] if len(found) == 1 else np.concatenate(
+            [np.empty((0, self.block.width, 2), np.uint32), *found]))
 
     @property
     def places(self) -> np.ndarray:

@@ -12,6 +12,7 @@ from mpiedge.kernels.columns import ODD, gather
 SAMPLE_ROWS = 2048
 WIDEST_SAMPLED_CELL = 200
 COLUMNS_PER_SLICE = 4
+KEYS = np.iinfo(np.int64).max
 ZERO = np.zeros(1, dtype=np.int64)
 
 
@@ -75,6 +76,7 @@ def survey(stage, sources: list[Source]) -> list[Survey]:
         for summary, whole in zip(found.columns, mine[table].columns):
             if whole.values is None:
                 summary.values = None   # counts of values would be dropped
+            summary.sketch = whole.sketch   # merged again it changes nothing; larger hashes are left out at once
         rows = source.rows(stage.access, index)
         cells = rows.to_cells()
         columns = gather(cells)
@@ -84,7 +86,7 @@ def survey(stage, sources: list[Source]) -> list[Survey]:
             if number % COLUMNS_PER_SLICE == COLUMNS_PER_SLICE - 1:
                 yield
         found.rejects, found.repairs = len(rows.rejects), len(rows.repairs)
-        found.sample = _sample(mine[table].sample, index, cells)
+        found.sample = _sample(mine[table].sample, index, cells, sum(item.records for item in source.ranges))
         return {"survey": found.to_message(), "rows": [rows.kept, rows.total],
                 "rejected": np.array(rows.rejected, np.int64) - np.arange(len(rows.rejected))}
 
@@ -114,11 +116,14 @@ def _empty(source: Source) -> Survey:
                   np.zeros(ranges, dtype=np.int64))
 
 
-def _sample(known: list, index: int, cells: Cells) -> list[tuple[int, list[str]]]:
-    """The rows of a range that may be among the smallest keys of all, given some that are known."""
+def _sample(known: list, index: int, cells: Cells, records: int) -> list[tuple[int, list[str]]]:
+    """The rows of a range that may be among the smallest keys of all, given some that are known.
+
+    Keys beyond twice the share of `records` that is wanted are not: they would be only if half of all were rejected.
+    """
     rows = len(cells.places)
     keys = (mix(np.arange(rows, dtype=np.uint64) + np.uint64(index << 32)) >> np.uint64(1)).astype(np.int64)
-    limit = known[-1][0] if len(known) == SAMPLE_ROWS else np.iinfo(np.int64).max
+    limit = known[-1][0] if len(known) == SAMPLE_ROWS else int(min(1.0, 2 * SAMPLE_ROWS / max(1, records)) * KEYS)
     text = cells.data.data
     return sorted((int(keys[row]), [str(text[start:start + size], "utf-8", ODD)[:WIDEST_SAMPLED_CELL]
                                     for start, size in cells.places[row].tolist()])

@@ -73,9 +73,19 @@ class ColumnSummary:
         """Local: count the cells of one column of a chunk."""
         if not columns.rows:
             return
-        forms, counts = cell_forms(columns, place, _NULL_TEXT)
-        numbers = np.bincount(forms, minlength=len(FORMS)).tolist()
         self.rows += columns.rows
+        if self.values is None:
+            blank, hashes = self._add_forms(columns, place), cell_hashes(columns, place)
+        else:
+            cells, times, hashes = columns.distinct(place)
+            blank = self._add_forms(Columns.of([cells]), 0, times)
+            self._merge_values(dict(zip(cells, times.tolist())))
+        self._merge_sketch(mix(hashes[~blank]))
+
+    def _add_forms(self, columns: Columns, place: int, times: np.ndarray | None = None) -> np.ndarray:
+        """Local: count the forms of cells (times: for how many each stands); returns which of them are blank."""
+        forms, counts = cell_forms(columns, place, _NULL_TEXT, times)
+        numbers = np.bincount(forms, times, minlength=len(FORMS)).astype(np.int64).tolist()
         self.empty += numbers[EMPTY_FORM]
         self.forms.update({form: number for form, number in zip(FORMS[EMPTY_FORM + 1:], numbers[EMPTY_FORM + 1:])
                            if number})
@@ -84,20 +94,12 @@ class ColumnSummary:
             if self.forms[form]:
                 self.first_above_12[form] += first
                 self.second_above_12[form] += second
-        if self.values is None:
-            odd = np.flatnonzero(forms == ODD_FORM)
-            cells = columns.some(place, odd)
-            blanks = self._add_odd(Counter(cells))
-            forms[odd] = [EMPTY_FORM if cell in blanks else ODD_FORM for cell in cells] if blanks else ODD_FORM
-            self._merge_sketch(mix(cell_hashes(columns, place)[forms != EMPTY_FORM]))
-            return
-        cells, times, first = columns.distinct(place)
-        counts = dict(zip(cells, times.tolist()))
-        self._add_odd({cells[at]: counts[cells[at]] for at in np.flatnonzero(forms[first] == ODD_FORM).tolist()})
-        fresh = [value for value in cells if value not in self.values and value.strip()]
-        if fresh:
-            self._merge_sketch(mix(cell_hashes(Columns.of([fresh]), 0)))
-        self._merge_values(counts)
+        blank, odd = forms == EMPTY_FORM, np.flatnonzero(forms == ODD_FORM)
+        cells = columns.some(place, odd)
+        blanks = self._add_odd(Counter(cells) if times is None else dict(zip(cells, times[odd].tolist())))
+        if blanks:
+            blank[odd] = [cell in blanks for cell in cells]
+        return blank
 
     def _add_counts(self, counts: dict[str, int]) -> None:
         self.longest = max(self.longest, counts["longest"])

@@ -17,6 +17,15 @@ static int equals(const uint8_t *text, const uint32_t *place, const uint8_t *oth
     return place[1] == length && memcmp(text + place[0], other, (size_t)length) == 0;
 }
 
+/* Copy a few bytes by a single move: 16 may be written, and are read if they lie before `end`. */
+static inline void copy(uint8_t *into, const uint8_t *from, int64_t size, const uint8_t *end)
+{
+    if (size <= 16 && end - from >= 16)
+        memcpy(into, from, 16);
+    else
+        memcpy(into, from, (size_t)size);
+}
+
 /* Cut records of `columns` cells, one line each, from `at` on; quotes are removed in place. The first record that is not
  * plain ends it: one of another width, with a quote that does not enclose a cell, with more than one line, without an
  * ASCII letter, digit or sign, or one that begins and ends like the header (cells of header_length bytes, -1: none).
@@ -117,36 +126,48 @@ int64_t mpiedge_plain_records(uint8_t *text, int64_t size, int64_t at, int64_t d
     return records;
 }
 
-/* Column after column, the cells with a NUL between each two. ends: columns + 1 places in `into`, the first is 0. */
-void mpiedge_gather_columns(const uint8_t *text, const uint32_t *places, int64_t rows, int64_t columns, uint8_t *into,
-                            int64_t *ends)
+/* Column after column, the cells with a NUL between each two. `into` must have room for 16 bytes more. ends: columns + 1
+ * places in it, the first is 0. starts: rows + 1 for each column, as of mpiedge_cell_starts. */
+void mpiedge_gather_columns(const uint8_t *text, int64_t size, const uint32_t *places, int64_t rows, int64_t columns,
+                            uint8_t *into, int64_t *ends, uint32_t *starts)
 {
+    const uint8_t *end = text + size;
     uint8_t *write = into;
     ends[0] = 0;
     for (int64_t column = 0; column < columns; column++) {
         const uint32_t *place = places + 2 * column;
+        const uint8_t *begin = write;
         for (int64_t row = 0; row < rows; row++, place += 2 * columns) {
-            memcpy(write, text + place[0], place[1]);
+            *starts++ = (uint32_t)(write - begin);
+            copy(write, text + place[0], place[1], end);
             write += place[1];
             *write++ = 0;
         }
-        if (rows)
-            write--;
+        write -= rows > 0;
+        *starts++ = (uint32_t)(write - begin) + 1;
         ends[column + 1] = write - into;
     }
 }
 
-/* Where each cell of a column starts, and one past its end + 1: rows + 1 places. Returns the cells, at most rows. */
+/* Where each cell of a column starts, and one past its end + 1: rows + 1 places. Returns the cells, rows + 1 for more. */
 int64_t mpiedge_cell_starts(const uint8_t *text, int64_t size, int64_t rows, uint32_t *starts)
 {
+    const special_vector nul[1] = {special_fill(0)};
     int64_t row = 0, at = 0;
-    while (row < rows) {
-        starts[row++] = (uint32_t)at;
-        const uint8_t *end = at < size ? memchr(text + at, 0, (size_t)(size - at)) : NULL;
-        if (!end)
-            break;
-        at = end - text + 1;
-    }
+    if (rows)
+        starts[row++] = 0;
+    for (; at + SPECIAL_BYTES <= size; at += SPECIAL_BYTES)
+        for (uint64_t mask = special_mask(text + at, nul, 1); mask; mask &= mask - 1) {
+            if (row >= rows)
+                return rows + 1;
+            starts[row++] = (uint32_t)(at + __builtin_ctzll(mask) + 1);
+        }
+    for (; at < size; at++)
+        if (!text[at]) {
+            if (row >= rows)
+                return rows + 1;
+            starts[row++] = (uint32_t)(at + 1);
+        }
     starts[row] = (uint32_t)(size + 1);
     return row;
 }
@@ -160,10 +181,11 @@ static int needs_quotes(const uint8_t *text, int64_t size)
 }
 
 /* The rows of columns as CSV by RFC 4180, lines ending in \n. starts: rows + 1 for each column, within the column.
- * special: room for a byte per column. Returns the bytes; `into` must have room for 2 * text + 3 * cells + 1. */
+ * special: room for a byte per column. Returns the bytes; `into` must have room for 2 * text + 3 * cells + 16. */
 int64_t mpiedge_write_csv(const uint8_t *text, const int64_t *ends, const uint32_t **starts, int64_t rows, int64_t columns,
                           uint8_t *special, uint8_t *into)
 {
+    const uint8_t *text_end = text + ends[columns];
     uint8_t *write = into;
     for (int64_t column = 0; column < columns; column++) {
         special[column] = columns == 1;
@@ -175,7 +197,7 @@ int64_t mpiedge_write_csv(const uint8_t *text, const int64_t *ends, const uint32
             const uint32_t *start = starts[column] + row;
             const uint8_t *cell = text + ends[column] + start[0], *end = text + ends[column] + start[1] - 1;
             if (!special[column] || !((columns == 1 && cell == end) || needs_quotes(cell, end - cell))) {
-                memcpy(write, cell, (size_t)(end - cell));
+                copy(write, cell, end - cell, text_end);
                 write += end - cell;
             } else {
                 *write++ = '"';

@@ -19,7 +19,7 @@ def _declare(library):
     library.mpiedge_plain_records.argtypes = [pointer, *[size] * 6, ctypes.c_char_p, size, ctypes.c_char_p, size,
                                               pointer, pointer]
     library.mpiedge_gather_columns.restype = None
-    library.mpiedge_gather_columns.argtypes = [pointer, pointer, size, size, pointer, pointer]
+    library.mpiedge_gather_columns.argtypes = [pointer, size, pointer, size, size, pointer, pointer, pointer]
     library.mpiedge_cell_starts.restype = size
     library.mpiedge_cell_starts.argtypes = [pointer, size, size, pointer]
     library.mpiedge_write_csv.restype = size
@@ -88,12 +88,12 @@ class Columns:
                 for start, stop in zip(starts[rows].tolist(), starts[rows + 1].tolist())]
 
     def distinct(self, place: int) -> tuple[list[str], np.ndarray, np.ndarray]:
-        """Local: the different cells of a column in order of first occurrence, how often each is there, and its first
-        row."""
+        """Local: the different cells of a column in order of first occurrence, how often each is there, and its hash
+        (see `forms.cell_hashes`)."""
         starts = self.starts(place)
         text, sizes = self.part(place), np.diff(starts.astype(np.int64)) - 1
-        ids, first, _ = dictionary.group(np.ascontiguousarray(text), starts[:-1], sizes)
-        return self.some(place, first), np.bincount(ids, minlength=len(first)), first
+        ids, first, hashes = dictionary.group(np.ascontiguousarray(text), starts[:-1], sizes)
+        return self.some(place, first), np.bincount(ids, minlength=len(first)), hashes
 
     def replaced(self, new: dict[int, list[str]]) -> "Columns":
         """Local: with other cells in some columns."""
@@ -108,7 +108,7 @@ class Columns:
         if _library is None:
             return csv_text(zip(*(self.cells(place) for place in range(self.width))))
         starts = np.array([self.starts(place).ctypes.data for place in range(self.width)], np.uint64)
-        into = np.empty(2 * len(self.text) + 3 * self.rows * self.width + 1, np.uint8)
+        into = np.empty(2 * len(self.text) + 3 * self.rows * self.width + 16, np.uint8)
         special = np.empty(self.width, np.uint8)
         size = _library.mpiedge_write_csv(self.text.ctypes.data, self.ends.ctypes.data, starts.ctypes.data, self.rows,
                                           self.width, special.ctypes.data, into.ctypes.data)
@@ -167,10 +167,10 @@ def gather(cells: Cells) -> Columns:
     places = np.ascontiguousarray(cells.places)
     ends = np.zeros(width + 1, np.int64)
     size = int(places[:, :, 1].sum(dtype=np.int64)) + rows * width
-    text = np.empty(size + 1, np.uint8)
-    _library.mpiedge_gather_columns(cells.data.ctypes.data, places.ctypes.data, rows, width, text.ctypes.data,
-                                    ends.ctypes.data)
-    return Columns(text[:ends[-1]], ends, rows)
+    text, starts = np.empty(size + 16, np.uint8), np.empty((width, rows + 1), np.uint32)
+    _library.mpiedge_gather_columns(cells.data.ctypes.data, len(cells.data), places.ctypes.data, rows, width,
+                                    text.ctypes.data, ends.ctypes.data, starts.ctypes.data)
+    return Columns(text[:ends[-1]], ends, rows, dict(enumerate(starts)))
 
 
 class PlainRecords:

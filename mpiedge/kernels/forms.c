@@ -92,7 +92,7 @@ static int date_form(const uint8_t *text, int64_t size, int *part, int64_t *end)
 }
 
 /* The form of a cell without blanks at its edges that begins with a digit, a sign, a point or a comma. */
-static int hard_form(const uint8_t *text, int64_t size, int64_t *counts)
+static int hard_form(const uint8_t *text, int64_t size, int64_t times, int64_t *counts)
 {
     const int64_t from = text[0] == '+' || text[0] == '-';
     const int64_t first = digits(text, from, size), whole = first - from;
@@ -116,8 +116,8 @@ static int hard_form(const uint8_t *text, int64_t size, int64_t *counts)
     const int form = size <= LONGEST_HARD ? date_form(text, size, part, &end) : ODD;
     if (form != ODD && (end == size || is_time(text + end, size - end))) {
         if (form >= DMY_DASH) {
-            counts[FIRST_ABOVE + form - DMY_DASH] += part[0] > 12;
-            counts[SECOND_ABOVE + form - DMY_DASH] += part[1] > 12;
+            counts[FIRST_ABOVE + form - DMY_DASH] += times * (part[0] > 12);
+            counts[SECOND_ABOVE + form - DMY_DASH] += times * (part[1] > 12);
         }
         return form;
     }
@@ -147,8 +147,8 @@ static int is_null(const uint8_t *text, int64_t size, const uint8_t *nulls, int6
 
 /* The forms of a column's cells (starts: rows + 1 places in the text), and counts that leave ODD cells and their texts
  * out. nulls: words in small letters, each with a NUL behind it; cells that equal one are ODD. */
-void mpiedge_cell_forms(const uint8_t *text, const uint32_t *starts, int64_t rows, const uint8_t *nulls, int64_t nulls_size,
-                        uint8_t *forms, int64_t *counts)
+void mpiedge_cell_forms(const uint8_t *text, const uint32_t *starts, int64_t rows, const int64_t *times,
+                        const uint8_t *nulls, int64_t nulls_size, uint8_t *forms, int64_t *counts)
 {
     uint8_t begins_null[256] = {0};
     for (const uint8_t *word = nulls; word < nulls + nulls_size; word += strlen((const char *)word) + 1)
@@ -157,7 +157,7 @@ void mpiedge_cell_forms(const uint8_t *text, const uint32_t *starts, int64_t row
     counts[NARROWEST] = 99;
     for (int64_t row = 0; row < rows; row++) {
         const uint8_t *cell = text + starts[row];
-        const int64_t length = (int64_t)starts[row + 1] - 1 - starts[row];
+        const int64_t length = (int64_t)starts[row + 1] - 1 - starts[row], many = times ? times[row] : 1;
         int64_t from = 0, to = length;
         while (from < to && blank(cell[from]))
             from++;
@@ -179,7 +179,7 @@ void mpiedge_cell_forms(const uint8_t *text, const uint32_t *starts, int64_t row
         }
         int form = TEXT;
         if (digit(start[0]) || strchr("+-.,", start[0]))
-            form = hard_form(start, size, counts);
+            form = hard_form(start, size, many, counts);
         else if (month(start, size))
             form = ODD;
         int64_t characters = length, run = 0;
@@ -197,9 +197,9 @@ void mpiedge_cell_forms(const uint8_t *text, const uint32_t *starts, int64_t row
         forms[row] = (uint8_t)form;
         if (form == ODD)
             continue;
-        counts[EDGE_BLANKS] += size != length;
-        counts[CHARACTERS] += characters;
-        counts[WORDED] += form == TEXT && worded;
+        counts[EDGE_BLANKS] += many * (size != length);
+        counts[CHARACTERS] += many * characters;
+        counts[WORDED] += many * (form == TEXT && worded);
         if (characters > counts[LONGEST])
             counts[LONGEST] = characters;
         if (form == INTEGER) {
@@ -208,7 +208,7 @@ void mpiedge_cell_forms(const uint8_t *text, const uint32_t *starts, int64_t row
             if (size < counts[NARROWEST])
                 counts[NARROWEST] = size;
             const int64_t sign = start[0] == '+' || start[0] == '-';
-            counts[LONG_INTEGERS] += size - sign > 3;
+            counts[LONG_INTEGERS] += many * (size - sign > 3);
         }
     }
 }

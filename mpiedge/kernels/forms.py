@@ -22,7 +22,7 @@ DAY_FORMS = FORMS[-3:]
 def _declare(library):
     size, pointer = ctypes.c_int64, ctypes.c_void_p
     library.mpiedge_cell_forms.restype = None
-    library.mpiedge_cell_forms.argtypes = [pointer, pointer, size, ctypes.c_char_p, size, pointer, pointer]
+    library.mpiedge_cell_forms.argtypes = [pointer, pointer, size, pointer, ctypes.c_char_p, size, pointer, pointer]
     for name in ("integers", "decimals"):
         function = getattr(library, f"mpiedge_read_{name}")
         function.restype, function.argtypes = size, [pointer, pointer, size, pointer]
@@ -36,18 +36,19 @@ def _declare(library):
 _library = _declare(native.library) if native.library is not None else None
 
 
-def cell_forms(columns: Columns, place: int, nulls: bytes):
+def cell_forms(columns: Columns, place: int, nulls: bytes, times: np.ndarray | None = None):
     """Local: (form number of each cell as uint8, int64 counts).
 
     The counts: COUNTS, then how often the first and the second number of each of DAY_FORMS is above 12. Odd and empty
-    cells are in none. nulls: words, a NUL behind each.
+    cells are in none. nulls: words, a NUL behind each. times: int64, for how many cells each stands.
     """
     forms, counts = np.zeros(columns.rows, np.uint8), np.zeros(len(COUNTS) + 6, np.int64)
     if _library is None:
         counts[COUNTS.index("narrowest_integer")] = 99
     else:
         text, starts = columns.part(place), columns.starts(place)
-        _library.mpiedge_cell_forms(text.ctypes.data, starts.ctypes.data, columns.rows, nulls, len(nulls),
+        _library.mpiedge_cell_forms(text.ctypes.data, starts.ctypes.data, columns.rows,
+                                    None if times is None else times.ctypes.data, nulls, len(nulls),
                                     forms.ctypes.data, counts.ctypes.data)
     return forms, counts
 

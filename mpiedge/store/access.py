@@ -199,9 +199,9 @@ class Access:
         compress False: for a part that this stage reads again and drops.
         """
         image = build_image(arrays, attributes, compress)
-        name = part_file(table, index)
-        self._write(f"{stage}/{name}", image)
-        return describe(name, image, len(next(iter(arrays.values()), ())))
+        entry = describe(part_file(table, index), image, len(next(iter(arrays.values()), ())))
+        self._write(f"{stage}/{entry['file']}", image, checksum=entry["sha256"])
+        return entry
 
     def write_piece(self, relative: str, index: int, data: bytes) -> None:
         """Local: writes piece `index` of the text file `relative`, to be joined later."""
@@ -226,9 +226,9 @@ class Access:
         except OSError as error:
             raise no_room(path, len(data), error) from error
 
-    def _write(self, relative: str, data: bytes, durable: bool = True) -> None:
+    def _write(self, relative: str, data: bytes, durable: bool = True, checksum: str | None = None) -> None:
         if self.written is not None:
-            self.written.append((relative, len(data), hashlib.sha256(data).hexdigest()))
+            self.written.append((relative, len(data), checksum or hashlib.sha256(data).hexdigest()))
         if self.sees_run:
             write_atomic(self.run / relative, data, durable)
         else:

@@ -111,8 +111,8 @@ def _plain(name: str) -> bytes:
 
 
 def _dtypes(path: Path) -> dict:
-    with h5py.File(path, "r") as file:
-        return {name: file[name].dtype for name in file}
+    with h5py.File(path, "r") as file:  # low-level calls: there may be thousands of parts with hundreds of columns
+        return {name: h5py.h5d.open(file.id, name.encode()).dtype for name in file}
 
 
 def _copy_mixed(group, run: Path, stage: str, name: str, parts: list[dict], rows: int) -> None:

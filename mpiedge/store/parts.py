@@ -59,23 +59,37 @@ def from_stored(values: np.ndarray) -> np.ndarray:
 def build_image(arrays: dict[str, np.ndarray], attributes: dict | None = None, compress: bool = True) -> bytes:
     """The bytes of an HDF5 file with one one-dimensional (or any-dimensional) dataset per array.
 
-    Chunks of at most 512 KiB, gzip-1 + shuffle + fletcher32 (variable-length text: unfiltered, HDF5 cannot).
+    Chunks of at most 512 KiB, gzip-1 + fletcher32 (variable-length text: unfiltered, HDF5 cannot). Whole numbers are
+    shuffled, as they share their high bytes; text, and decimals of few digits, become larger and slower by that.
     `compress` False leaves all of that out, for parts that are soon read and dropped.
     """
     with h5py.File("part", "w", driver="core", backing_store=False, libver=LIBRARY_VERSIONS) as file:
         for name, values in arrays.items():
             stored = to_stored(values)
-            options = {}
-            if compress and stored.size and stored.ndim and stored.dtype != object:
-                row_bytes = max(1, stored.itemsize * int(np.prod(stored.shape[1:], dtype=np.int64)))
-                rows = max(1, min(len(stored), HDF5_CHUNK_BYTES // row_bytes))
-                options = {"chunks": (rows, *stored.shape[1:]), "compression": "gzip", "compression_opts": 1,
-                           "shuffle": True, "fletcher32": True}
-            file.create_dataset(dataset_name(name), data=stored, dtype=stored.dtype, **options)
+            _add_dataset(file.id, dataset_name(name).encode(), stored, compress)
         for key, value in (attributes or {}).items():
             file.attrs[key] = value
         file.flush()
         return file.id.get_file_image()
+
+
+def _add_dataset(file, name: bytes, values: np.ndarray, compress: bool) -> None:
+    """Low-level calls: `create_dataset` takes as long as the compression of a few thousand cells."""
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_obj_track_times(False)
+    if compress and values.size and values.ndim and values.dtype != object:
+        row_bytes = max(1, values.itemsize * int(np.prod(values.shape[1:], dtype=np.int64)))
+        rows = max(1, min(len(values), HDF5_CHUNK_BYTES // row_bytes))
+        properties.set_chunk((rows, *values.shape[1:]))
+        if values.dtype.kind in "iu":
+            properties.set_shuffle()
+        properties.set_deflate(1)
+        properties.set_fletcher32()
+    kind = h5py.h5t.py_create(values.dtype, logical=True)
+    space = h5py.h5s.create_simple(values.shape) if values.ndim else h5py.h5s.create(h5py.h5s.SCALAR)
+    dataset = h5py.h5d.create(file, name, kind, space, properties)
+    if values.size:
+        dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(values))
 
 
 def describe(file_name: str, image: bytes, rows: int) -> dict:

@@ -70,6 +70,16 @@ def test_silence_is_noticed_and_named():
     assert {fault.rank for fault in table.suspects(now + 31)} == {0, 2, 3}
 
 
+def test_a_supervisor_that_was_stopped_blames_nobody():
+    """What was not heard, or not answered, while the supervisor itself stood still is no fault until it is again."""
+    table = Table(["a", "b"], timeout_s=10)
+    for rank, more in ((0, {}), (1, {"unheard_s": 60.0})):
+        table.note(beat(rank, **more))
+    table.woke_s = time.monotonic() + 60
+    assert table.suspects(table.woke_s + 9) == []
+    assert {fault.rank for fault in table.suspects(table.woke_s + 11)} == {0, 1}
+
+
 def test_a_standstill_is_noticed():
     """All ranks beat and all wait for ever: after 30 timeouts that is a fault; one that computes is none."""
     for waiting, expected in ((True, 1), (False, 0)):

@@ -32,6 +32,8 @@ END_CODE = Stopped.exit_code
 WAITING_FILES = ("world.py", "mail.py")  # a main thread inside a function of these waits for other ranks
 WAITING_CALLS = ("_wait_for_work", "_clean_up", "finished")
 LONGEST_INTERVAL_S = 2.0
+STOPPED_S = 1.0
+"""A thread that comes so much too late was stopped, or had no share of the processor."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Heart:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.settimeout(link.interval_s)
         self._heard = time.monotonic()
+        self._woke = 0.0  # when this thread last came too late: what it was not awake to hear tells nothing
         self._memory_kills = memory_kills()
         self._main = threading.main_thread().ident
         self._over = False
@@ -83,7 +86,12 @@ class Heart:
             due = time.monotonic() + self.link.interval_s
             self._send(self._state())
             self._listen(due)
-            if time.monotonic() - self._heard > self.link.lease_s and not self._over:
+            now = time.monotonic()
+            if now - due > STOPPED_S:
+                self._woke = now
+            # The whole box may have stood still: who is alive is asked twice more before this rank gives up.
+            heard = max(self._heard, self._woke + 2 * self.link.interval_s - self.link.lease_s)
+            if now - heard > self.link.lease_s and not self._over:
                 os._exit(END_CODE)  # cut off, or the supervisor is gone: others may be doing this work
 
     def _listen(self, until: float) -> None:
@@ -109,8 +117,9 @@ class Heart:
                 self._socket.sendto(data, (address, self.link.port))
 
     def _state(self) -> dict:
-        state = {"phase": "start", "steps": 0, "waiting": self._waits(),
-                 "unheard_s": round(time.monotonic() - self._heard, 1), "memory_kills": self._memory_kills}
+        unheard_s = time.monotonic() - max(self._heard, self._woke)
+        state = {"phase": "start", "steps": 0, "waiting": self._waits(), "unheard_s": round(unheard_s, 1),
+                 "memory_kills": self._memory_kills}
         stage = self.stage
         if stage is not None:
             open_phases = list(stage.timings._open)

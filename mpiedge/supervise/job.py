@@ -21,6 +21,8 @@ POLL_S = 0.2
 TERM_GRACE_S = 2.0
 END_GRACE_S = 15.0
 LONGEST_PROBE_S = 3.0
+DEAF_S = 1.0
+"""A supervisor that has not listened for so long was stopped itself, or had no share of the processor."""
 KEPT_BYTES, KEPT_WORDS = 200_000, 400
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -54,6 +56,7 @@ class Job:
         """
         self.name, self.listener, self.table, self.note = name, listener, table, note
         self.said = b""
+        self.listened_s = time.monotonic()
         self.silent_hosts = silent_hosts
         self.next_check_s = time.monotonic() + table.timeout_s
         parent = os.getpid()
@@ -94,6 +97,10 @@ class Job:
         return Outcome(code, faults, error, " ".join(said.replace("-", " ").split())[-KEPT_WORDS:])
 
     def _hear(self) -> None:
+        now = time.monotonic()
+        if now - self.listened_s > DEAF_S:
+            self.table.woke_s = now
+        self.listened_s = now
         for stream in self.streams:
             self.said = (self.said + stream.read())[-KEPT_BYTES:]
             if stream.over and stream.source in self.selector.get_map():

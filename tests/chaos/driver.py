@@ -36,7 +36,7 @@ LOSS_TOLERANCE = 0.002
 STAGES = {"clean": ["clean", "{demo}/papers.csv", "{demo}/cites.csv"], "profile": ["profile"],
           "train": ["train", "--label", "area", "--epochs", "120", "--patience", "120", "--dropout", "0",
                     "--checkpoint-every", "20"]}
-FAULTS = ("kill", "kill-rank-0", "kill-all", "stop", "stop-a-while", "supervisor", "mpirun", "disk-full")
+FAULTS = ("kill", "kill-rank-0", "kill-all", "stop", "stop-a-while", "suspend", "supervisor", "mpirun", "disk-full")
 COLUMNS = ("stage", "seed", "ranks", "faults", "delay_s", "exits", "attempts", "wall_s", "undisturbed_s", "wrong")
 
 
@@ -50,9 +50,9 @@ class Bench:
                         "-q"], check=True, env=launch_environment())
         self.wall_s = {}
         for stage in stages:
-            began_s = time.monotonic()
-            code = Case(self, self.good, stage, 2).finish()
-            self.wall_s[stage] = time.monotonic() - began_s
+            case = Case(self, self.good, stage, 2)
+            code = case.finish()
+            self.wall_s[stage] = case.worked_s
             if code:
                 raise SystemExit(f"the undisturbed {stage} ended with exit code {code}")
 
@@ -76,7 +76,16 @@ class Case:
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                         start_new_session=True)
         self.lines: list[str] = []
-        threading.Thread(target=self._collect, daemon=True).start()
+        self.worked_s = 0.0
+        for target in (self._collect, self._clock):
+            threading.Thread(target=target, daemon=True).start()
+
+    def _clock(self) -> None:
+        """Seconds until the end, without those in which this whole box stood still."""
+        while self.running():
+            began_s = time.monotonic()
+            time.sleep(0.05)
+            self.worked_s += min(time.monotonic() - began_s, 0.5)
 
     def _collect(self) -> None:
         for line in self.process.stdout:
@@ -128,6 +137,13 @@ def strike(fault: str, draw: random.Random, case: Case, filler: Path) -> None:
             process.kill()
     elif fault == "disk-full":
         fill(filler)
+    elif fault == "suspend":  # the whole box stands still, as a notebook that is closed
+        chosen = family(case.process.pid)
+        for number, wait_s in ((signal.SIGSTOP, draw.uniform(0.2, 5 * TIMEOUT_S)), (signal.SIGCONT, 0)):
+            for process in draw.sample(chosen, len(chosen)):
+                with contextlib.suppress(psutil.Error):
+                    process.send_signal(number)
+            time.sleep(wait_s)
     else:
         while not (ranks := processes(case.run)) and case.running():
             time.sleep(0.01)
@@ -139,6 +155,13 @@ def strike(fault: str, draw: random.Random, case: Case, filler: Path) -> None:
             time.sleep(draw.uniform(0.2, 2.5 * TIMEOUT_S))
             for process in chosen:
                 process.send_signal(signal.SIGCONT)
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """A process and all it has started."""
+    with contextlib.suppress(psutil.Error):
+        return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    return []
 
 
 def fill(path: Path) -> None:

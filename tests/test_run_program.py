@@ -53,8 +53,7 @@ def ranks_of(run: Path, wanted: int) -> list[psutil.Process]:
     raise AssertionError(f"{len(found)} ranks instead of {wanted}")
 
 
-@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_rank_that_dies_or_stops(undisturbed, tmp_path, fault):
+def test_a_rank_that_stops(undisturbed, tmp_path):
     """The stage is launched again with one rank less and goes on from the finished tasks, with the files of an
     undisturbed run; nothing stays behind."""
     tables, expected = undisturbed
@@ -63,7 +62,7 @@ def test_a_rank_that_dies_or_stops(undisturbed, tmp_path, fault):
     ranks = ranks_of(run, 2)
     while not list(run.glob(".unfinished/*/*.records")):  # some task is finished
         time.sleep(0.01)
-    ranks[1].send_signal(fault)
+    ranks[1].send_signal(signal.SIGSTOP)
     out, err = process.communicate(timeout=90)
     assert process.returncode == 0, err
     assert "attempt 2: 1 ranks on localhost" in out and "resume" in out

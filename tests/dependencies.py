@@ -6,23 +6,31 @@ import itertools
 
 import numpy as np
 
-from mpiedge.profiling import evidence, fds, whole
+from mpiedge.profiling import evidence, fds, rounds, whole
 
 SETTINGS = {
     "as shipped": {},
     "rounds": {"ALL_PAIRS": -1},
     "never exhaust": {"ALL_PAIRS": -1, "BETA": -1e9},
     "never expand or defer": {"ALL_PAIRS": -1, "BETA": 0.05, "EXPAND_NS": 1e18, "TASK_PAIRS": 1 << 40},
-    "always expand and defer": {"ALL_PAIRS": -1, "BETA": 0.3, "EXPAND_NS": 0.0, "TASK_PAIRS": 1},
-    "always compact": {"ALL_PAIRS": -1, "BETA": 0.3, "EXPAND_NS": 0.0, "TASK_PAIRS": 1, "COMPACT": 1},
+    "always expand and defer": {"ALL_PAIRS": -1, "BETA": 0.3, "EXPAND_NS": 0.0, "TASK_PAIRS": 1,
+                                "TASK_SCANS": 0},
+    "always compact": {"ALL_PAIRS": -1, "BETA": 0.3, "EXPAND_NS": 0.0, "TASK_PAIRS": 1, "TASK_SCANS": 0,
+                       "COMPACT": 1},
     "expand, never exhaust": {"ALL_PAIRS": -1, "BETA": -1e9, "EXPAND_NS": 0.0},
+    "walk in parts": {"ALL_PAIRS": -1, "BETA": 0.05, "PART_NS": 1e-3, "SLICE_NS": 0.0, "SPLIT_NS": 0.0},
+    "exhaust in parts": {"ALL_PAIRS": -1, "BETA": 0.05, "PART_NS": 1e-3, "TASK_PAIRS": 1, "TASK_SCANS": 0,
+                         "MANY_PARTS": 0, "SLICE_NS": 0.0, "SPLIT_NS": 0.0},
 }
 
 
 def tune(patch, setting):
     """Set the thresholds of the discovery so that small tables take the ways of large ones."""
     for name, value in SETTINGS[setting].items():
-        patch.setattr(next(place for place in (fds, whole, evidence) if hasattr(place, name)), name, value)
+        places = [place for place in (fds, rounds, whole, evidence) if hasattr(place, name)]
+        assert places, name
+        for place in places:
+            patch.setattr(place, name, value)
 
 
 def random_table(seed, rows, columns):

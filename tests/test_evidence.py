@@ -11,7 +11,8 @@ from mpiedge.kernels import bits, evidence, native, partition
 from mpiedge.kernels.evidence import PlainEvidence
 from mpiedge.profiling.evidence import group_or, minimal_sets
 from mpiedge.profiling.needs import estimate_bytes
-from mpiedge.profiling.whole import WholeTable, cut_pairs
+from mpiedge.profiling.rounds import cut_pairs, even_ranges
+from mpiedge.profiling.whole import WholeTable
 
 needs_native = pytest.mark.skipif(native.library is None, reason="the kernels are not compiled")
 
@@ -98,7 +99,7 @@ def test_window_compares_neighbours_with_equal_codes(seed, rows, columns):
             expected.add(difference(codes, earlier[-1], j))
     for kind in ("intrinsics", "portable", "plain"):
         found = make(kind, codes, cardinality)
-        found.window(1, cardinality[1], start, stop)
+        found.window(1, np.zeros(cardinality[1], np.int32), start, stop)
         assert as_sets(found.masks(), columns) == expected - {frozenset()}
 
 
@@ -152,8 +153,9 @@ def test_partitions_hold_the_rows_that_agree(seed, rows, limits):
 @settings(max_examples=40, deadline=None)
 def test_shares_of_a_partition_are_the_whole(seed, rows, values, parts):
     """The clusters that several ranks take of a partition, put together again, are that partition."""
-    node = partition.single(np.random.default_rng(seed).integers(0, values, rows).astype(np.uint8), values)
-    joined = partition.join([partition.cut(node, part, parts) for part in range(parts)])
+    codes = np.random.default_rng(seed).integers(0, values, rows).astype(np.uint8)
+    node = partition.single(codes, values)
+    joined = partition.join([partition.part(codes, *one) for one in even_ranges(values, parts)])
     assert np.array_equal(joined.rows, node.rows) and np.array_equal(joined.starts, node.starts)
     assert joined.pairs == node.pairs
 
@@ -163,7 +165,7 @@ def test_ranges_of_pairs_cover_a_partition(sizes, most):
     """The ranges of positions cover a partition once, and hold at most the wished pairs and one row's more."""
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
     pairs = sum(size * (size - 1) // 2 for size in sizes)
-    ranges = cut_pairs(partition.Partition(np.arange(starts[-1], dtype=np.int32), starts, pairs), most)
+    ranges = cut_pairs(starts, most)
     assert [position for a, b in ranges for position in range(a, b)] == list(range(starts[-1]))
     cluster = np.repeat(starts[:-1], np.diff(starts))
     earlier = np.arange(starts[-1]) - cluster

@@ -12,7 +12,7 @@ from mpiedge.kernels import hitting as hitting_kernel
 from mpiedge.kernels import partition
 from mpiedge.kernels.evidence import PlainEvidence
 from mpiedge.kernels.walk import PlainWalk
-from mpiedge.profiling import buckets, evidence, fds, needs, whole
+from mpiedge.profiling import buckets, evidence, fds, needs, rounds, whole
 from mpiedge.profiling.fds import discover_fds
 from mpiedge.profiling.uccs import discover_uccs
 
@@ -40,7 +40,7 @@ def test_dependencies_match_their_definition(setting, plain):
 def use_plain(patch):
     """Take the plain versions of all kernels."""
     patch.setattr(evidence, "Evidence", PlainEvidence)
-    patch.setattr(whole, "Walk", PlainWalk)
+    patch.setattr(rounds, "Walk", PlainWalk)
     patch.setattr(buckets, "Walk", PlainWalk)
     patch.setattr(hitting_kernel, "_library", None)
     patch.setattr(partition, "_library", None)

@@ -114,9 +114,12 @@ class NativeEvidence:
         """Local: compare two rows."""
         _library.evidence_pair(self.handle, first, second)
 
-    def window(self, column: int, cardinality: int, start: int, stop: int):
-        """Local: compare each row of [start, stop) with the latest earlier one that has the same value in `column`."""
-        codes, latest = self.column_codes[column], np.zeros(cardinality, np.int32)
+    def window(self, column: int, latest: np.ndarray, start: int, stop: int):
+        """Local: compare each row of [start, stop) with the one before it that has the same value in `column`.
+
+        latest: int32 (cardinality,), zeros at first: the number of the last row of each value, plus one; it may be kept
+        for other rows of the column."""
+        codes = self.column_codes[column]
         _library.evidence_window(self.handle, codes.ctypes.data, codes.itemsize, latest.ctypes.data, start, stop)
 
     def pairs(self, partition: Partition, first: int = 0, last: int | None = None):
@@ -179,8 +182,8 @@ class PlainEvidence:
         """Local: compare two rows."""
         self._compare(np.array([first]), np.array([second]))
 
-    def window(self, column: int, cardinality: int, start: int, stop: int):
-        """Local: compare each row of [start, stop) with the latest earlier one that has the same value in `column`."""
+    def window(self, column: int, latest: np.ndarray, start: int, stop: int):
+        """Local: as of NativeEvidence, without looking at `latest`."""
         codes = self.column_codes[column][start:stop]
         order = np.argsort(codes, kind="stable")
         same = codes[order][1:] == codes[order][:-1]

@@ -95,13 +95,13 @@ INLINE void see(evidence *e, const view *v, uint64_t key) {
  * for each width and number of planes, so that the first row stays in registers. */
 
 INLINE uint64_t scan_dense(evidence *e, const view *v, const uint8_t *a, const uint8_t *b, const int32_t *list,
-                           int64_t n, int vectors, int planes) {
+                           int64_t n, int64_t known, int vectors, int planes) {
     lane row[4];
     uint64_t all = 0;
     for (int i = 0; i < vectors; i++) row[i] = load(a + 16 * i);
     for (int64_t t = 0; t < n; t++) {
         const uint8_t *other = list ? b + list[t] * (int64_t)(16 * vectors) : b + t * (16 * vectors);
-        if (list && t + AHEAD < n) __builtin_prefetch(b + list[t + AHEAD] * (int64_t)(16 * vectors));
+        if (list && t + AHEAD < known) __builtin_prefetch(b + list[t + AHEAD] * (int64_t)(16 * vectors));
         uint64_t equal = 0;
         for (int i = 0; i < vectors; i++) equal |= equal16(row[i], other + 16 * i) << (16 * i);
         uint64_t d = fold(v, ~equal, planes);
@@ -152,10 +152,11 @@ static void scan_any(evidence *e, const uint8_t *a, const uint8_t *b, const int3
 
 /* ---- all pairs of a cluster ---- */
 
-/* Copy rows `list` into the buffer; width is a constant where this is inlined for dense rows. */
-INLINE void gather(evidence *e, const int32_t *list, int64_t n, int64_t width) {
+/* Copy n rows of `list` into the buffer; the list goes on to `known` rows, which are wanted next. width is a constant
+ * where this is inlined for dense rows. */
+INLINE void gather(evidence *e, const int32_t *list, int64_t n, int64_t known, int64_t width) {
     for (int64_t t = 0; t < n; t++) {
-        if (t + AHEAD < n) __builtin_prefetch(e->tile + list[t + AHEAD] * width);
+        if (t + AHEAD < known) __builtin_prefetch(e->tile + list[t + AHEAD] * width);
         memcpy(e->buffer + t * width, e->tile + list[t] * width, (size_t)width);
     }
 }
@@ -165,7 +166,7 @@ INLINE void compare(evidence *e, const view *v, const uint8_t *a, const uint8_t 
                     int planes) {
     uint64_t any[MAX_WORDS];
     if (vectors) {
-        scan_dense(e, v, a, b, NULL, n, vectors, planes);
+        scan_dense(e, v, a, b, NULL, n, n, vectors, planes);
     } else {
         memset(any, 0, (size_t)e->key_words * 8);
         scan_any(e, a, b, NULL, n, any, 0);
@@ -187,7 +188,7 @@ INLINE void pairs_as(evidence *e, const int32_t *rows, const int32_t *starts, in
         }
         for (int64_t block = start; block < stop; block += most) {             /* blocks stay in the cache */
             int64_t n = stop - block < most ? stop - block : most;
-            gather(e, rows + block, n, width);
+            gather(e, rows + block, n, starts[clusters] - block, width);
             for (int64_t p = from > block + 1 ? from : block + 1; p < block + n; p++)
                 compare(e, &v, e->buffer + (p - block) * width, e->buffer, p - block, vectors, planes);
             for (int64_t p = from > block + n ? from : block + n; p < stop; p++) {
@@ -206,11 +207,7 @@ INLINE void star_as(evidence *e, const int32_t *rows, const int32_t *starts, int
         const uint8_t *row = e->tile + rows[starts[k]] * width;
         const int32_t *others = rows + starts[k] + 1;
         int64_t n = starts[k + 1] - starts[k] - 1;
-        if (k + 8 < clusters) {
-            __builtin_prefetch(e->tile + rows[starts[k + 8]] * width);
-            __builtin_prefetch(e->tile + rows[starts[k + 8] + 1] * width);
-        }
-        if (vectors) any[0] |= scan_dense(e, &v, row, e->tile, others, n, vectors, planes);
+        if (vectors) any[0] |= scan_dense(e, &v, row, e->tile, others, n, starts[clusters] - starts[k] - 1, vectors, planes);
         else scan_any(e, row, e->tile, others, n, any, e->frugal);
     }
 }

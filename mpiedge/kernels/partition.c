@@ -48,6 +48,25 @@ int64_t partition_renumber(uint32_t *codes, int64_t n, uint64_t *present, uint32
     return distinct;
 }
 
+INLINE int64_t select_as(const void *codes, int itemsize, int64_t n, uint32_t first, uint32_t count, int32_t *rows,
+                         uint32_t *found) {
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n; i++) {                          /* without a branch: what is not wanted is overwritten */
+        uint32_t code = code_at(codes, itemsize, i) - first;
+        rows[kept] = (int32_t)i, found[kept] = code;
+        kept += code < count;
+    }
+    return kept;
+}
+
+/* The rows with one of `count` codes from `first` on, and their codes less `first`; room for one more is needed. */
+int64_t partition_select(const void *codes, int32_t itemsize, int64_t n, uint32_t first, uint32_t count, int32_t *rows,
+                         uint32_t *found) {
+    if (itemsize == 1) return select_as(codes, 1, n, first, count, rows, found);
+    if (itemsize == 2) return select_as(codes, 2, n, first, count, rows, found);
+    return select_as(codes, 4, n, first, count, rows, found);
+}
+
 INLINE int64_t single_as(const void *codes, int itemsize, int64_t n, int32_t *count, int64_t cardinality, int32_t *rows,
                          int32_t *starts) {
     int64_t clusters = 0;

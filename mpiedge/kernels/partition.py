@@ -30,6 +30,8 @@ def _declare(library):
     library.partition_count.argtypes = [address, narrow, size, size, address, size]
     library.partition_renumber.restype = size
     library.partition_renumber.argtypes = [address, size, address, address, size]
+    library.partition_select.restype = size
+    library.partition_select.argtypes = [address, narrow, size, ctypes.c_uint32, ctypes.c_uint32, address, address]
     library.partition_single.restype = size
     library.partition_single.argtypes = [address, narrow, size, address, size, address, address]
     library.partition_refine.restype = size
@@ -119,10 +121,23 @@ def single(codes: np.ndarray, cardinality: int) -> Partition:
     return Partition(rows, starts, pairs)
 
 
-def cut(partition: Partition, part: int, parts: int) -> Partition:
-    """Local: some clusters of a partition: one of `parts` neighbouring ranges with about as many rows each."""
+def part(codes: np.ndarray, first: int, last: int) -> Partition:
+    """Local: those clusters of `single` whose codes are in [first, last), in the time of a look at all codes."""
+    if _library is None:
+        rows = np.flatnonzero((codes >= first) & (codes < last)).astype(np.int32)
+        found = codes[rows].astype(np.uint32) - np.uint32(first)
+    else:
+        rows, found = np.empty(len(codes) + 1, np.int32), np.empty(len(codes) + 1, np.uint32)
+        kept = _library.partition_select(codes.ctypes.data, codes.itemsize, len(codes), first, last - first,
+                                         rows.ctypes.data, found.ctypes.data)
+        rows, found = rows[:kept], found[:kept]
+    inside = single(found, last - first)
+    return Partition(rows[inside.rows], inside.starts, inside.pairs)
+
+
+def clusters(partition: Partition, first: int, last: int) -> Partition:
+    """Local: the clusters [first, last) of a partition."""
     rows, starts, _ = partition
-    first, last = (int(np.searchsorted(starts, len(rows) * number // parts)) for number in (part, part + 1))
     starts = starts[first : last + 1]
     sizes = np.diff(starts).astype(np.int64)
     return Partition(rows[starts[0] : starts[-1]], starts - starts[0], int((sizes * (sizes - 1) // 2).sum()))

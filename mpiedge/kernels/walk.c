@@ -160,6 +160,11 @@ static int64_t recheck(walk *w, int64_t low, int64_t high, double *spent_ns) {
     return open;
 }
 
+int64_t walk_open(walk *w, int64_t low, int64_t high) {
+    double spent_ns = 0;
+    return recheck(w, low, high, &spent_ns);
+}
+
 static int mark_closed(walk *w, const frame *f) {
     int64_t capacity = w->closed_capacity;
     if (!reserve(&w->closed, &capacity, w->closed_count + 1, 16)) return 0;
@@ -255,12 +260,27 @@ int32_t walk_run(walk *w, double budget_ns, int32_t one_level) {
     return DONE;
 }
 
-/* The node on top (after EXHAUST or EXPAND): candidate, depth, clusters, pairs, and its candidates [next, high). */
-void walk_top(const walk *w, int64_t *out, const int32_t **rows, const int32_t **starts) {
-    const frame *f = w->frames + w->top - 1;
+static void describe(const walk *w, const frame *f, int64_t *out, const int32_t **rows, const int32_t **starts) {
     out[0] = f->low, out[1] = f->depth, out[2] = f->clusters, out[3] = f->pairs, out[4] = f->next, out[5] = f->high;
     *rows = rows_of(w, f);
     *starts = starts_of(w, f);
+}
+
+/* The node on top (after EXHAUST or EXPAND): candidate, depth, clusters, pairs, and its candidates [next, high). */
+void walk_top(const walk *w, int64_t *out, const int32_t **rows, const int32_t **starts) {
+    describe(w, w->frames + w->top - 1, out, rows, starts);
+}
+
+/* Give away the candidates not begun below the lowest node where they are about `least_ns` of work; 0: there are none.
+ * Told as by walk_top. */
+int32_t walk_split(walk *w, double least_ns, int64_t *out, const int32_t **rows, const int32_t **starts) {
+    for (frame *f = w->frames; f < w->frames + w->top; f++) {
+        if (!f->entered || (double)(f->high - f->next) * (double)starts_of(w, f)[f->clusters] * ROW_NS < least_ns) continue;
+        describe(w, f, out, rows, starts);
+        f->high = f->next;
+        return 1;
+    }
+    return 0;
 }
 
 /* Leave the node on top after the caller took it over. */

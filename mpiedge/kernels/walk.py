@@ -1,6 +1,7 @@
 """The walk over the prefix trie of candidates with a stack of partitions; compiled, and plain in numpy."""
 
 import ctypes
+from copy import copy
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -31,6 +32,13 @@ class Candidates:
         self.start = np.concatenate([[0], np.cumsum(np.bincount(which, minlength=len(left)))]).astype(np.int64)
         self.count = len(left)
 
+    def some(self, low: int, high: int) -> "Candidates":
+        """Local: candidates [low, high) alone, numbered from 0, with right-hand sides of their own."""
+        part = copy(self)
+        part.left, part.right, part.count = self.left[low:high], self.right[low:high].copy(), high - low
+        part.start = self.start[low : high + 1]
+        return part
+
     def groups(self, low: int, high: int, depth: int) -> list[tuple[int, int]]:
         """Local: cut candidates [low, high), which share `depth` columns, into ranges that share one more."""
         starts = self.start[low:high]
@@ -59,9 +67,11 @@ def _declare(library):
         "new": (address, [address, narrow, size, address, address, real, size, narrow, real]),
         "free": (None, [address]),
         "candidates": (None, [address] * 6),
+        "open": (size, [address, size, size]),
         "begin": (narrow, [address, size, size, narrow, address, address, size, size]),
         "run": (narrow, [address, real, narrow]),
         "top": (None, [address] * 4),
+        "split": (narrow, [address, real, address, address, address]),
         "leave": (None, [address]),
         "closed_count": (size, [address]),
         "closed": (address, [address]),
@@ -87,6 +97,12 @@ def _copy(address: int, kind, shape) -> np.ndarray:
     return np.frombuffer((ctypes.c_uint8 * size).from_address(address), kind).reshape(shape).copy()
 
 
+def _node(numbers: np.ndarray, rows, starts) -> tuple[int, int, int, int, Partition]:
+    candidate, depth, clusters, pairs, low, high = numbers.tolist()
+    where = _copy(starts.value, np.int32, (clusters + 1,))
+    return candidate, depth, low, high, Partition(_copy(rows.value, np.int32, (int(where[-1]),)), where, pairs)
+
+
 class NativeWalk:
     """One round's walk over candidates: `begin` at a node, then `run` until DONE.
 
@@ -97,22 +113,31 @@ class NativeWalk:
 
     def __init__(self, evidence, cardinality: dict, candidates: Candidates, beta: float, defer_pairs: int,
                  keys: bool = False, pair_ns: float = PAIR_NS):
-        self.evidence, self.candidates, words = evidence, candidates, evidence.words
+        self.evidence, words = evidence, evidence.words
         columns = 64 * words
         self._codes, self._itemsize = np.zeros(columns, np.uintp), np.zeros(columns, np.int32)
         for column, array in evidence.column_codes.items():
             self._codes[column], self._itemsize[column] = array.ctypes.data, array.itemsize
-        self._checked = np.full(candidates.count, evidence.count, np.int64)
         self.handle = _library.walk_new(evidence.handle, words, max(cardinality.values()), self._codes.ctypes.data,
                                         self._itemsize.ctypes.data, beta, defer_pairs, int(keys), pair_ns)
         if not self.handle:
             raise MemoryError("no memory for the walk")
+        self.restart(candidates)
+
+    def restart(self, candidates: Candidates):
+        """Local: forget what was settled; go on with other candidates, which all evidence so far was tested against."""
+        self.candidates = candidates
+        self._checked = np.full(candidates.count, self.evidence.count, np.int64)
         _library.walk_candidates(self.handle, candidates.start.ctypes.data, candidates.sequence.ctypes.data,
                                  candidates.left.ctypes.data, candidates.right.ctypes.data, self._checked.ctypes.data)
 
     def __del__(self):
         if getattr(self, "handle", None):
             _library.walk_free(self.handle)
+
+    def open(self, low: int, high: int) -> int:
+        """Local: how many of the candidates [low, high) the evidence does not refute for all right-hand sides."""
+        return _library.walk_open(self.handle, low, high)
 
     def begin(self, low: int, high: int, depth: int, node: Partition):
         """Local: start at the node of the first `depth` columns shared by candidates [low, high)."""
@@ -130,12 +155,17 @@ class NativeWalk:
 
     def top(self) -> tuple[int, int, int, int, Partition]:
         """Local: the node the walk stopped at: candidate, depth, the range below it, and a copy of its partition."""
-        numbers = np.zeros(6, np.int64)
-        rows, starts = ctypes.c_void_p(), ctypes.c_void_p()
+        numbers, rows, starts = np.zeros(6, np.int64), ctypes.c_void_p(), ctypes.c_void_p()
         _library.walk_top(self.handle, numbers.ctypes.data, ctypes.byref(rows), ctypes.byref(starts))
-        candidate, depth, clusters, pairs, low, high = numbers.tolist()
-        where = _copy(starts.value, np.int32, (clusters + 1,))
-        return candidate, depth, low, high, Partition(_copy(rows.value, np.int32, (int(where[-1]),)), where, pairs)
+        return _node(numbers, rows, starts)
+
+    def split(self, least_ns: float) -> tuple[int, int, int, int, Partition] | None:
+        """Local: after MORE, give up the candidates not begun below one node, told as by `top`, where they are at least
+        about `least_ns` of work; None where there are none."""
+        numbers, rows, starts = np.zeros(6, np.int64), ctypes.c_void_p(), ctypes.c_void_p()
+        found = _library.walk_split(self.handle, least_ns, numbers.ctypes.data, ctypes.byref(rows),
+                                    ctypes.byref(starts))
+        return _node(numbers, rows, starts) if found else None
 
     def leave(self):
         """Local: drop the node the walk stopped at; the caller took it over."""
@@ -161,24 +191,28 @@ class PlainWalk:
 
     def __init__(self, evidence, cardinality: dict, candidates: Candidates, beta: float, defer_pairs: int,
                  keys: bool = False, pair_ns: float = PAIR_NS):
-        self.evidence, self.candidates, self.cardinality, self.beta = evidence, candidates, cardinality, beta
-        self.keys, self.pair_ns = keys, pair_ns
-        self.open = candidates.right
-        self.checked = [evidence.count] * candidates.count
+        self.evidence, self.cardinality, self.beta, self.keys, self.pair_ns = evidence, cardinality, beta, keys, pair_ns
+        self.restart(candidates)
+
+    def restart(self, candidates: Candidates):
+        """Local: forget what was settled; go on with other candidates, which all evidence so far was tested against."""
+        self.candidates, self.right = candidates, candidates.right
+        self.checked = [self.evidence.count] * candidates.count
         self._closed, self._stars, self._safe, self._stack = [], [], [], []
 
     def begin(self, low: int, high: int, depth: int, node: Partition):
         """Local: start at the node of the first `depth` columns shared by candidates [low, high)."""
         self._stack = [(low, high, depth, node)]
 
-    def _recheck(self, low: int, high: int) -> int:
+    def open(self, low: int, high: int) -> int:
+        """Local: how many of the candidates [low, high) the evidence does not refute for all right-hand sides."""
         for i in range(low, high):
             fresh = self.evidence.masks(self.checked[i])
             refuting = fresh[~(fresh & self.candidates.left[i]).any(axis=1)]
             if len(refuting):
-                self.open[i] &= 0 if self.keys else ~np.bitwise_or.reduce(refuting, axis=0)
+                self.right[i] &= 0 if self.keys else ~np.bitwise_or.reduce(refuting, axis=0)
             self.checked[i] = self.evidence.count
-        return int(self.open[low:high].any(axis=1).sum())
+        return int(self.right[low:high].any(axis=1).sum())
 
     def run(self, budget_ns: float = 5e7, one_level: bool = False) -> int:
         """Local: go on to the end; returns DONE or (with one_level) EXPAND."""
@@ -188,7 +222,7 @@ class PlainWalk:
             if not rows:
                 self._closed.append((low, depth))
                 continue
-            left = self._recheck(low, high)
+            left = self.open(low, high)
             if not left:
                 continue
             if node.pairs * self.pair_ns <= left * rows * ROW_NS * self.beta + 2 * rows * PAIR_NS:
@@ -197,10 +231,10 @@ class PlainWalk:
                 continue
             last = high - 1
             if self._length(last) == depth:
-                if self.open[last].any():
+                if self.right[last].any():
                     self._stars.append(last)
                     self._safe.append(~self.evidence.star(node))
-                    self.open[last] = 0
+                    self.right[last] = 0
                 high = last
             if one_level:
                 self._stack.append((low, high, depth, node))
@@ -218,6 +252,9 @@ class PlainWalk:
         """Local: the node the walk stopped at: candidate, depth, the range below it, and its partition."""
         low, high, depth, node = self._stack[-1]
         return low, depth, low, high, node
+
+    def split(self, least_ns: float) -> None:
+        """Local: nothing, as this walk does not stop on its way."""
 
     def leave(self):
         """Local: drop the node the walk stopped at; the caller took it over."""

@@ -16,23 +16,15 @@ inside S, all pairs that agree on S and on H lie in some part where they are in 
 
 import numpy as np
 
-from mpiedge.kernels import bits, hitting, partition
+from mpiedge.kernels import bits, partition
 from mpiedge.kernels.walk import DONE, EXHAUST, PAIR_NS, ROW_NS, Candidates, Walk
 from mpiedge.profiling.anytime import Stop
 from mpiedge.profiling.evidence import TableEvidence, share
 from mpiedge.profiling.heavy import walk_heavy
 from mpiedge.profiling.needs import estimate_bytes, part_rows
 from mpiedge.profiling.parts import Grouping, Part
-from mpiedge.profiling.whole import (
-    BETA,
-    FEW_COLUMNS,
-    FEW_PAIR_NS,
-    FEW_PAIRS,
-    SLICE_NS,
-    TASK_PAIRS,
-    WholeTable,
-    cut_pairs,
-)
+from mpiedge.profiling.rounds import BETA, SLICE_NS, closed_everywhere, cut_pairs
+from mpiedge.profiling.whole import FEW_COLUMNS, FEW_PAIR_NS, FEW_PAIRS, TASK_PAIRS, WholeTable
 
 SAMPLE_ROWS = 1 << 22  # rows that are compared with their neighbours before the first round
 LOAD_NS = 60.0  # to load a row of a part and compare it the first time
@@ -43,8 +35,8 @@ class BucketedTable(TableEvidence):
 
     def __init__(self, codes: list[np.ndarray], budget_bytes: float, world=None, queue=None, stop: Stop | None = None,
                  keys: bool = False, limited: bool = False):
-        super().__init__(codes, world, partition.unsigned)
-        self.queue, self.stop, self.keys = queue, stop or Stop(), keys
+        super().__init__(codes, world, queue, partition.unsigned)
+        self.stop, self.keys = stop or Stop(), keys
         nothing = {column: array[:0] for column, array in self.codes.items()}
         self.evidence = self.make_evidence(nothing, self.cardinality)
         self.few = limited and len(self.active) >= FEW_COLUMNS
@@ -130,7 +122,7 @@ class BucketedTable(TableEvidence):
             stop = min(task[1], task[0] + few)
             part = Part(self, {column: np.array(array[task[0] : stop]) for column, array in self.codes.items()})
             for column in self.active:
-                part.evidence.window(column, part.cardinality[column], 0, part.rows)
+                part.evidence.window(column, np.zeros(part.cardinality[column], np.int32), 0, part.rows)
                 part.relieve()
                 yield None
             part.deliver()
@@ -224,7 +216,7 @@ class BucketedTable(TableEvidence):
                 if status == EXHAUST:
                     node = walk.top()[-1]
                     walk.leave()
-                    for first, last in cut_pairs(node, TASK_PAIRS):
+                    for first, last in cut_pairs(node.starts, TASK_PAIRS):
                         part.evidence.pairs(node, first, last)
                         if part.relieve():
                             walk.forget()
@@ -269,11 +261,3 @@ def open_table(codes: list[np.ndarray], budget_bytes: float | None, world, queue
         if estimate_bytes(len(codes[0]), sizes, node_ranks=together) > budget_bytes:
             return BucketedTable(codes, budget_bytes, world, queue, stop, keys, limited)
     return WholeTable(codes, world, queue, stop, keys, limited)
-
-
-def closed_everywhere(parts: list[np.ndarray], nothing: np.ndarray) -> np.ndarray:
-    """Local: of the closed sets of all parts, those that hold one of every part."""
-    every = bits.unique(np.concatenate([*parts, nothing]))
-    for closed in parts:
-        every = every[hitting.covered(every, closed)] if len(closed) else every[:0]
-    return every

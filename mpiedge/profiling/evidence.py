@@ -54,8 +54,8 @@ class TableEvidence:
     holds unless evidence refutes it.
     """
 
-    def __init__(self, codes: list[np.ndarray], world=None, narrow=partition.narrow):
-        self.world, self.columns, self.words = world, len(codes), bits.words_for(len(codes))
+    def __init__(self, codes: list[np.ndarray], world=None, queue=None, narrow=partition.narrow):
+        self.world, self.queue, self.columns, self.words = world, queue, len(codes), bits.words_for(len(codes))
         self.rows = self.kept_rows = len(codes[0]) if codes else 0
         self.codes, self.cardinality = {}, {}
         for column, array in enumerate(codes):
@@ -75,11 +75,12 @@ class TableEvidence:
 
     def _measure(self):
         """Collective: count the values of each column; long tables are shared out by columns."""
-        own = self.active[self.world.rank :: self.world.size] if self.shared else self.active
-        found = np.array([[column, *partition.agreement(self.codes[column], self.cardinality[column])]
-                          for column in own], np.int64).reshape(-1, 4)
-        if self.shared:
-            found = np.concatenate(self.world.allgather(found))
+        def work(task):
+            return np.array(partition.agreement(self.codes[task[0]], self.cardinality[task[0]]), np.int64)
+
+        tasks = [(column,) for column in self.active]
+        results = self.queue.gather(self.queue.run(tasks, work, name="count")) if self.shared else alone(tasks, work)
+        found = np.array([[column, *counted] for (column,), counted in results], np.int64).reshape(-1, 4)
         self.pairs, self.clustered_rows, self.largest = (dict(zip(found[:, 0].tolist(), found[:, k].tolist()))
                                                          for k in (1, 2, 3))
         self.by_rank = np.array(sorted(self.active, key=lambda column: (self.pairs[column], column)), np.int64)
@@ -93,7 +94,7 @@ class TableEvidence:
     @property
     def shared(self) -> bool:
         """Whether the table is so long that the ranks prepare parts of it for one another."""
-        return self.world is not None and self.world.size > 1 and self.kept_rows * len(self.active) >= SHARE_CELLS
+        return self.queue is not None and self.world.size > 1 and self.kept_rows * len(self.active) >= SHARE_CELLS
 
     @property
     def all_pairs(self) -> int:

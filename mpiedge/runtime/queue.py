@@ -23,6 +23,7 @@ import numpy as np
 FIRST_MOVE_S = 0.0005  # guess of what handing a task over costs the victim, replaced by measurements
 FIRST_PROBE_S, LONGEST_PROBE_S = 0.001, 0.05  # pause between refused steal requests, doubled each time
 NEWS_S = 1.0
+FEW_TASKS = 4  # per rank
 STEALING = "MPIEDGE_STEAL"
 
 
@@ -58,6 +59,13 @@ class Queue:
         """Tasks that this rank has finished, those of the run at work included."""
         return self.tasks_done + (self._run.finished if self._running else 0)
 
+    def own_range(self, count: int, ranks=None) -> tuple[int, int]:
+        """Local: this rank's part (first, last) of range(count), cut in proportion to the speeds of `ranks` (all)."""
+        speeds = self.speeds if ranks is None else self.speeds[ranks]
+        place = self.world.rank if ranks is None else list(ranks).index(self.world.rank)
+        ends = np.concatenate([[0.0], np.cumsum(speeds) / speeds.sum()])
+        return round(count * ends[place]), round(count * ends[place + 1])
+
     # ---- running -------------------------------------------------------------------------------------------------
 
     def run(self, tasks, work, *, cost=None, split=None, steal=True, name="tasks", kept=None, take=None) -> list:
@@ -65,8 +73,9 @@ class Queue:
 
         tasks: distinct tuples of ints of one length, the same list on every rank. work(task) returns the result, or is
         a generator that yields every 50-100 ms of compute (None, or a list of child tasks for this rank's queue) and
-        returns the result. cost(task): its weight, 1 by default; zero and negative count as very small. split(task)
-        returns two tasks that replace it, or None: lets a rank with one large waiting task share it.
+        returns the result; a yield gives True when another rank asked in vain since the last, so that a long task may
+        hand on a part of itself. cost(task): its weight, 1 by default; zero and negative count as very small.
+        split(task) returns two tasks that replace it, or None: lets a rank with one large waiting task share it.
         steal=False computes the first share only (for comparison). kept: a name under which the ledger keeps the
         results, which are messages, of tasks without children that say and write all they bring about; a later attempt
         computes the other tasks only. take(task, result): called on the rank that has a result, computed or recalled;
@@ -125,9 +134,10 @@ class Queue:
         outcome = work(task)
         if not isinstance(outcome, GeneratorType):
             return outcome
+        asked = None
         while True:
             try:
-                children = next(outcome)
+                children = outcome.send(asked)
             except StopIteration as end:
                 return end.value
             if children:
@@ -137,6 +147,7 @@ class Queue:
                 run.load += sum(map(run.weight, children))
                 run.total += len(children)
             self.mail.poll()
+            asked, run.refused = run.refused, False
 
     def _find_work(self, run, waves, steal: bool) -> bool:
         """Local: with nothing waiting: steals until a task is here (True) or until no rank has one (False)."""
@@ -207,6 +218,7 @@ class Queue:
         started = time.perf_counter()
         run = self._run
         run.note(thief, thief_load, thief_rate)
+        run.refused |= not self._tasks
         tasks = self._cut(run, thief)
         run.grants_sent += bool(tasks)
         self.mail.send(thief, "grant", [np.array(tasks, np.int64), run.load, run.rate()])
@@ -316,6 +328,7 @@ class _Run:
         self.busy_s = self.finished_cost = 0.0
         self.finished = self.stolen = self.requests = self.told = self.shown = 0
         self.grants_sent = self.grants_received = 0
+        self.refused = False  # a thief asked when nothing was waiting
         self.asked = None  # the victim whose grant is outstanding
         self.next_probe, self.probe_s, self.next_news = 0.0, FIRST_PROBE_S, 0.0
         self.loads, self.rates = np.zeros(size), np.zeros(size)
@@ -403,12 +416,20 @@ class _Waves:
 
 
 def share(weights: np.ndarray, speeds: np.ndarray) -> np.ndarray:
-    """Local: the rank that first holds each task: contiguous runs of tasks, their costs in proportion to the speeds."""
-    if not len(weights):
-        return np.zeros(0, np.int64)
-    middles = np.cumsum(weights) - weights / 2
-    ends = np.cumsum(speeds) / np.sum(speeds) * weights.sum()
-    return np.minimum(np.searchsorted(ends, middles), len(speeds) - 1)
+    """Local: the rank that first holds each task.
+
+    Contiguous runs of tasks, their costs in proportion to the speeds; of a few tasks the longest go first, each to the
+    rank that would finish it earliest (Graham 1969, here with unequal machines).
+    """
+    if len(weights) > FEW_TASKS * len(speeds):
+        middles = np.cumsum(weights) - weights / 2
+        ends = np.cumsum(speeds) / np.sum(speeds) * weights.sum()
+        return np.minimum(np.searchsorted(ends, middles), len(speeds) - 1)
+    owner, loads = np.zeros(len(weights), np.int64), np.zeros(len(speeds))
+    for task in np.argsort(-weights, kind="stable").tolist():
+        owner[task] = np.argmin((loads + weights[task]) / speeds)
+        loads[owner[task]] += weights[task]
+    return owner
 
 
 def _one(task) -> float:

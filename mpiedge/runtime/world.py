@@ -58,6 +58,7 @@ class World:
         self._node.Bcast(first, 0)
         firsts = np.empty(self.size, np.int64)
         self.comm.Allgather(first, firsts)
+        self.node_ranks = np.flatnonzero(firsts == first[0]).tolist()
         self.node = int(np.searchsorted(np.unique(firsts), first[0]))
         self.nodes = len(np.unique(firsts))
         self.threads = resources.share_cores(self.node_size, threads)

@@ -21,6 +21,7 @@ def share_all(patch):
     patch.setattr(hitting, "FIRST_SLICES", 3)
     patch.setattr(hitting, "STEPS", 4)
     patch.setattr(whole, "TASK_PAIRS", 50)
+    patch.setattr(whole, "TASK_SCANS", 0)
 
 
 def same_everywhere(world, array):

@@ -1,0 +1,267 @@
+"""One round of a search: the tasks that settle its candidates, how they are cut, and what each of them does."""
+
+import time
+from itertools import pairwise
+
+import numpy as np
+
+from mpiedge.kernels import bits, hitting, partition
+from mpiedge.kernels.walk import DONE, EXHAUST, EXPAND, PAIR_NS, ROW_NS, Candidates, Walk
+
+BETA = 0.3  # weight of going on against exhausting pairs; measured flat between 0.1 and 1
+EXPAND_NS = 2e7  # nodes with more work below them are cut into their children
+SLICE_NS = 1e7  # thieves are answered between two slices
+SPLIT_NS = 1e7  # of work not begun are worth giving away, when another rank asks for work
+ROW_PAIRS = 16  # fetching a row for the first time costs as much as so many pairs
+MANY_PARTS = 3  # of a partition, for one rank: it costs less to make it whole
+PARTS = 4  # of the rows of a node, per rank, at most
+PART_NS = 5e7  # of work in a part, at least
+WALK, PAIRS = 0, 1
+
+
+class Round:
+    """The tasks of one round.
+
+    (WALK, low, high, depth, first, last, 0): the node of the first `depth` columns of candidate `low`, above candidates
+    [low, high); of its clusters those whose code in the first of these columns is in [first, last), or all of them when
+    last is 0. (PAIRS, candidate, depth, first, last, from, to): of the node of the first `depth` columns of the
+    candidate, the clusters with such codes, and of these the pairs whose later member stands at a position in [from,
+    to). So a rank that takes a task makes the part of a partition that it needs, and a task is seven numbers.
+
+    Nodes of one column that are much work are walked over in such parts. Then what a walk finds holds in its part: a
+    column set is closed where it is closed in all of them, and the candidates are checked, for the same reasons as in
+    buckets.py, once all parts were walked.
+
+    A node handed on as PAIRS tasks counts as closed at once: that is used after the round only, when all its tasks are
+    done, or, where the search is to stop, left undone and told in `undone`. A task done twice is harmless.
+
+    end_s: of time.monotonic; WALK tasks are dropped from then on. They have settled nothing, so that needs no word, but
+    for parts: the others of their node have settled nothing then, either. PAIRS tasks are always done, as their nodes
+    count as closed.
+    """
+
+    def __init__(self, table, candidates: Candidates):
+        self.table, self.candidates = table, candidates
+        self.rights = candidates.right.copy()
+        self.walk, self._part_walk = self._new_walk(), None
+        self.undone: list[np.ndarray] = []
+        self.end_s = float("inf")
+        self._exhausted: list[np.ndarray] = []
+        self._parts_made: dict[tuple, int] = {}
+        self._cut: list[tuple] = []  # (low, high, number of parts) of the nodes this rank has cut into parts
+        self._dropped: list[int] = []  # first columns of the nodes of which a part was dropped
+        self._in_parts: list[tuple] = []  # (first column, first code, closed masks) of the parts it has walked over
+
+    def _new_walk(self) -> Walk:
+        table = self.table
+        return Walk(table.evidence, table.cardinality, self.candidates, BETA, table.task_pairs, table.keys,
+                    table.pair_ns)
+
+    def tasks(self) -> list[tuple]:
+        """Local: the tasks to begin with."""
+        return self._walks(0, self.candidates.count, 0)
+
+    def _walks(self, low: int, high: int, depth: int, codes: tuple = (0, 0)) -> list[tuple]:
+        groups = self.candidates.groups(low, high, depth)
+        return [(WALK, first, last, depth + 1, *codes, 0) for first, last in groups]
+
+    def prefix(self, candidate: int, depth: int) -> tuple[int, ...]:
+        """Local: the columns of a node."""
+        return tuple(self.candidates.prefix(candidate, depth).tolist())
+
+    def cost_ns(self, task: tuple) -> float:
+        """Local: the estimated work of a task."""
+        kind, low, high, depth, first, last, _ = task
+        if kind == PAIRS:
+            return self.table.task_pairs * PAIR_NS
+        column = int(self.candidates.prefix(low, 1)[0])
+        rows, pairs = self.table.clustered_rows[column], self.table.pairs[column]
+        walk_ns = min(pairs * PAIR_NS, (high - low) * rows * ROW_NS / depth)
+        share = (last - first) / self.table.cardinality[column] if last else 1.0
+        return share * (walk_ns + rows * ROW_NS * depth)  # the partition of the node has to be made first
+
+    # ---- what was found ----
+
+    def found(self) -> tuple:
+        """Local: closed sets, checked sets with their safe columns, and sets left undone, of whole nodes."""
+        closed, checked, safe = self.walk.outcome()
+        closed = np.concatenate([closed, *self._exhausted])
+        return closed, self.candidates.left[checked], safe, self.undone
+
+    def found_in_parts(self, world) -> tuple:
+        """Collective: closed sets, checked sets and their safe columns, of the nodes walked over in parts."""
+        nothing = np.empty((0, self.table.words), np.uint64)
+        messages = world.allgather({
+            "cut": np.array(self._cut, np.int64).reshape(-1, 3), "dropped": np.array(self._dropped, np.int64),
+            "parts": np.array([(column, code, len(masks)) for column, code, masks in self._in_parts],
+                              np.int64).reshape(-1, 3),
+            "closed": np.concatenate([nothing, *(masks for *_, masks in self._in_parts)])})
+        closed_in: dict[int, dict] = {}
+        dropped = {column for message in messages for column in message["dropped"].tolist()}
+        for message in messages:
+            ends = np.cumsum(message["parts"][:, 2])
+            for (column, code, count), end in zip(message["parts"].tolist(), ends.tolist()):
+                closed_in.setdefault(column, {}).setdefault(code, []).append(message["closed"][end - count : end])
+        closed, left, safe = [nothing], [nothing], [nothing]
+        for low, high, parts in np.concatenate([message["cut"] for message in messages]).tolist():
+            if self.prefix(low, 1)[0] in dropped:
+                continue
+            left.append(self.candidates.left[low:high])
+            safe.append(self.rights[low:high])
+            in_parts = closed_in.get(self.prefix(low, 1)[0], {})
+            if len(in_parts) == parts:
+                closed.append(closed_everywhere([np.concatenate(masks) for masks in in_parts.values()], nothing))
+        return np.concatenate(closed), np.concatenate(left), np.concatenate(safe)
+
+    # ---- the work ----
+
+    def work(self, task: tuple):
+        """Local: a generator that does one task and yields None between slices and lists of new tasks."""
+        kind, low, high, depth, first, last, _ = task
+        if kind == PAIRS:
+            self._compare(*task[1:])
+        elif self.table.stop.tell() or time.monotonic() >= self.end_s:
+            if last:
+                self._dropped.append(self.prefix(low, 1)[0])
+        elif last:
+            yield from self._walk_part(low, high, depth, (first, last))
+        elif depth == 1 and (tasks := self._cut_node(low, high)) is not None:
+            yield tasks
+        else:
+            yield from self._walk_whole(low, high, depth)
+
+    def _walk_whole(self, low: int, high: int, depth: int):
+        """Local: a generator: the walk over a whole node; what is much work is left as tasks."""
+        node = self.table.partition(self.prefix(low, depth))
+        self.walk.begin(low, high, depth, node)
+        one_level = high - low > 1 and (high - low) * len(node.rows) * ROW_NS > EXPAND_NS
+        while (status := self.walk.run(SLICE_NS, one_level)) != DONE:
+            if status == EXPAND:
+                _, _, below, end, _ = self.walk.top()
+                if end > below:
+                    yield self._walks(below, end, depth)
+                return
+            yield from self._go_on(self.walk, status, 0, (0, 0))
+            if self.table.stop.tell():
+                return
+        self._compact()
+
+    def _walk_part(self, low: int, high: int, depth: int, codes: tuple):
+        """Local: a generator: the walk over some clusters of a node."""
+        if not self.walk.open(low, high):  # which also drops the right-hand sides that were refuted elsewhere
+            return
+        walk = self._part_walk = self._part_walk or self._new_walk()
+        walk.restart(self.candidates.some(low, high))
+        walk.begin(0, high - low, depth, self.table.part(self.prefix(low, depth), *codes))
+        while (status := walk.run(SLICE_NS)) != DONE:
+            yield from self._go_on(walk, status, low, codes)
+            if self.table.stop.tell():
+                return
+        self._in_parts.append((self.prefix(low, 1)[0], codes[0], walk.outcome().closed))
+        self._compact()
+
+    def _go_on(self, walk: Walk, status: int, offset: int, codes: tuple):
+        """Local: a generator: what is to be done where a walk, over candidates from `offset` on, stopped on its way."""
+        if status == EXHAUST:
+            candidate, depth, _, _, node = walk.top()
+            walk.leave()
+            self._keep(candidate + offset, depth, node, codes)
+            of_clusters = self.table.codes[self.prefix(candidate + offset, 1)[0]][node.rows[node.starts[:-1]]]
+            yield self._pairs(candidate + offset, depth, node.starts, of_clusters)
+            return
+        self._compact()
+        asked = yield None
+        if asked and (given := walk.split(SPLIT_NS)):
+            candidate, depth, low, high, node = given
+            self._keep(candidate + offset, depth, node, codes)
+            yield self._walks(low + offset, high + offset, depth, codes)
+
+    def _keep(self, candidate: int, depth: int, node: partition.Partition, codes: tuple):
+        if not codes[1]:
+            self.table.keep(self.prefix(candidate, depth), node)
+
+    def _cut_node(self, low: int, high: int) -> list[tuple] | None:
+        """Local: the tasks for a node of one column that is much work, so that no rank makes its whole partition: all
+        its pairs, where the walk would exhaust them, too, or walks over its parts. None: walk over it as a whole."""
+        table, (column,) = self.table, self.prefix(low, 1)
+        pairs, rows = table.pairs[column], table.clustered_rows[column]
+        opened = self.walk.open(low, high)
+        if not opened:
+            return []
+        exhaust = pairs * table.pair_ns <= BETA * opened * rows * ROW_NS + 2 * rows * PAIR_NS
+        parts = int(min(PARTS * table.ranks, self.cost_ns((WALK, low, high, 1, 0, 0, 0)) / PART_NS))
+        if (exhaust and pairs <= table.task_pairs) or (not exhaust and (table.ranks == 1 or parts < 2)):
+            return None
+        sizes = partition.count(table.codes[column], table.cardinality[column])
+        codes = np.flatnonzero(sizes > 1)
+        starts = np.concatenate([[0], np.cumsum(sizes[codes])])
+        if exhaust:
+            self._exhausted.append(bits.mask_of([column], table.columns)[None])
+            return self._pairs(low, 1, starts, codes)
+        edges = np.unique(np.searchsorted(starts, [start for start, _ in even_ranges(int(starts[-1]), parts)]))
+        cuts = list(pairwise([*codes[edges[edges < len(codes)]].tolist(), int(codes[-1]) + 1]))
+        if len(cuts) < 2:
+            return None
+        self._cut.append((low, high, len(cuts)))
+        return [(WALK, low, high, 1, first, last, 0) for first, last in cuts]
+
+    def _pairs(self, candidate: int, depth: int, starts: np.ndarray, codes: np.ndarray) -> list[tuple]:
+        """Local: the tasks that compare all pairs of a node; codes: of each cluster in the first column, ascending."""
+        cuts = np.array(cut_pairs(starts, self.table.task_pairs, ROW_PAIRS), np.int64).reshape(-1, 2)
+        low, high = (codes[np.searchsorted(starts, at, side="right") - 1] for at in (cuts[:, 0], cuts[:, 1] - 1))
+        before = starts[np.searchsorted(codes, low)]
+        if len(cuts) >= MANY_PARTS * self.table.ranks:
+            self._parts_made[self.prefix(candidate, depth)] = MANY_PARTS
+        return [(PAIRS, candidate, depth, *numbers)
+                for numbers in zip(low.tolist(), (high.astype(np.int64) + 1).tolist(),
+                                   (cuts[:, 0] - before).tolist(), (cuts[:, 1] - before).tolist())]
+
+    def _compare(self, candidate: int, depth: int, low: int, high: int, first: int, last: int) -> None:
+        columns = self.prefix(candidate, depth)
+        if self.table.stop.tell():
+            self.undone.append(bits.mask_of(columns, self.table.columns))
+            return
+        made = self._parts_made[columns] = self._parts_made.get(columns, 0) + 1
+        if made > MANY_PARTS or self.table.ranks == 1:
+            self.table.partition(columns)
+        self.table.evidence.pairs(self.table.part(columns, low, high), first, last)
+        self._compact()
+
+    def _compact(self):
+        self.table.news.share()
+        if self.table.compact():
+            self.table.news.renumbered()
+            self.walk.forget()
+            if self._part_walk is not None:
+                self._part_walk.forget()
+
+
+def cut_pairs(starts: np.ndarray, most: int, row_pairs: int = 0) -> list[tuple[int, int]]:
+    """Local: cut the positions of a partition into ranges with about `most` pairs whose later member is inside.
+
+    row_pairs: so many pairs are added to those of each position."""
+    sizes = np.diff(starts).astype(np.int64)
+    before = np.concatenate([[0], np.cumsum(sizes * (sizes - 1) // 2 + row_pairs * sizes)])
+    if before[-1] <= most:
+        return [(0, int(starts[-1]))] if starts[-1] else []
+    targets = np.arange(most, before[-1], most)
+    cluster = np.searchsorted(before, targets, side="right") - 1
+    half = row_pairs - 0.5  # the first p positions of a cluster hold p (p - 1) / 2 + row_pairs p
+    inside = np.ceil(np.sqrt(half * half + 2.0 * (targets - before[cluster])) - half).astype(np.int64)
+    edges = np.minimum(starts[cluster] + inside, starts[cluster + 1])
+    edges = np.unique(np.concatenate([[0], edges, [starts[-1]]])).tolist()
+    return list(pairwise(edges))
+
+
+def even_ranges(count: int, parts: int) -> list[tuple[int, int]]:
+    """Local: range(count) cut into at most `parts` ranges (first, last) of about one length, none of them empty."""
+    edges = (count * part // parts for part in range(parts + 1))
+    return [(first, last) for first, last in pairwise(edges) if last > first]
+
+
+def closed_everywhere(parts: list[np.ndarray], nothing: np.ndarray) -> np.ndarray:
+    """Local: of the closed sets of all parts, those that hold one of every part."""
+    every = bits.unique(np.concatenate([*parts, nothing]))
+    for closed in parts:
+        every = every[hitting.covered(every, closed)] if len(closed) else every[:0]
+    return every

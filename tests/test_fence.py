@@ -44,6 +44,14 @@ def test_the_job_at_work_writes_and_removes(run):
     assert not list((run / ".jobs/old").iterdir())
 
 
+def test_ranks_of_different_hosts_are_not_in_each_others_way(run, monkeypatch):
+    """Two ranks with one process number write files of one name in different folders at the same time."""
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "0")
+    one = fence.temporary_for(run / "papers/000000")
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "1")
+    assert fence.temporary_for(run / "cites/000000") != one
+
+
 @pytest.mark.parametrize(("step", "act"), [
     ("builtins.open", lambda run: write_atomic(run / "good", b"old")),
     ("os.replace", lambda run: write_atomic(run / "good", b"old")),

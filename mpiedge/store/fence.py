@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from mpiedge.errors import EnvironmentProblem, Stopped
+from mpiedge.runtime import launcher
 from mpiedge.store.layout import JOBS
 
 EXPEL_TRIES, EXPEL_PAUSE_S = 50, 0.1
@@ -49,7 +50,7 @@ def enter(run: Path, job: str | None) -> None:
 def temporary_for(path: Path) -> Path:
     """Local: where a file is written before it is moved to `path`; both on one file system."""
     if _folder is not None and _run in path.parents:
-        return _folder / f"{path.name}.{os.getpid()}.tmp"
+        return _folder / f"{launcher.rank_hint()}.{path.name}.tmp"  # process numbers repeat on other hosts
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 

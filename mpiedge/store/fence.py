@@ -45,6 +45,8 @@ def enter(run: Path, job: str | None) -> None:
     """Local, by a rank: its changes to this run folder are those of a job, None without a supervisor."""
     global _run, _folder
     _run, _folder = (run, run / JOBS / job) if job else (None, None)
+    with contextlib.suppress(OSError):
+        os.listdir(run / JOBS)  # NFS may remember a folder of an earlier job
 
 
 def temporary_for(path: Path) -> Path:
@@ -58,7 +60,8 @@ def require() -> None:
     """Local: raises Stopped when the job of this rank was given up. What is done next may come too late all the same:
     only moves cannot."""
     if _folder is not None and not _folder.is_dir():
-        raise Stopped(_run, "another job has taken over this run folder", "Leave it to that one")
+        raise Stopped(_run, "another job has taken over this run folder, or it was removed",
+                      "Leave it to that job, or run the same line again")
 
 
 def discard(path: Path) -> None:

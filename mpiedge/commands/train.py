@@ -75,11 +75,11 @@ def build_parser():
     again.add_argument("--fresh", action="store_true", help="ignore an earlier checkpoint")
     ranks = page.add_argument_group("ranks")
     ranks.add_argument("--compress", type=_compressor, default="none", metavar="NAME",
-                       help="how gradients cross the network: none, fp16, int8, topk:SHARE (such as topk:0.01), auto: "
-                       "measured (default none)")
-    ranks.add_argument("--halo", choices=("fp32", "fp16", "int8"), default="fp32",
+                       help="how gradients cross the network: none, fp16, int8, topk:SHARE (such as topk:0.01), "
+                       "powersgd:RANK (such as powersgd:4), auto: measured (default none)")
+    ranks.add_argument("--halo", choices=("fp32", "fp16", "int8", "auto"), default="fp32",
                        help="how rows cross the network between neighbouring parts; fp16 and int8 (rounded at random) "
-                       "are not exact (default fp32)")
+                       "are not exact; auto: measured (default fp32)")
     ranks.add_argument("--partition", metavar="NAME",
                        help="who owns which node: metis, ldg, hash, or a file with a rank a line, one for each node "
                        "(default metis where pymetis is installed, else ldg)")
@@ -186,9 +186,10 @@ def _shares(text: str) -> str | list[float]:
 
 def _compressor(text: str) -> str:
     """The name of a compressor, checked without loading numpy: the number of threads is not settled yet."""
-    if re.fullmatch(r"none|fp16|int8|auto|topk:0?\.0*[1-9]\d*", text):
+    if re.fullmatch(r"none|fp16|int8|auto|topk:0?\.0*[1-9]\d*|powersgd:[1-9]\d?", text):
         return text
-    raise argparse.ArgumentTypeError(f"{text} is none of none, fp16, int8, topk:SHARE (such as topk:0.01), auto")
+    raise argparse.ArgumentTypeError(f"{text} is none of none, fp16, int8, topk:SHARE (such as topk:0.01), "
+                                     "powersgd:RANK (such as powersgd:4), auto")
 
 
 def _interval(text: str) -> tuple[str, float]:

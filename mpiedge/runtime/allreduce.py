@@ -1,13 +1,8 @@
 """The sum of one flat float32 vector over all ranks, compressed on the way."""
 
-import time
-
 import numpy as np
 
 from mpiedge.runtime.compress import compressor
-
-CANDIDATES = ("fp16", "int8", "topk:0.02")
-WORTH = 0.75
 
 
 class Allreduce:
@@ -81,11 +76,8 @@ class Allreduce:
         """
         if not self.feedback or not kept:
             return
-        residuals, total = kept["residuals"], kept["sum_residual"]
-        if len(residuals) == self.world.size:
-            self.residual = residuals[self.world.rank].copy()
-        else:
-            self.residual = residuals.sum(axis=0) if self.world.rank == 0 else np.zeros_like(total)
+        self.residual = share_out(self.world, kept)
+        total = kept.get("sum_residual", np.zeros_like(self.residual))  # other compressors have none
         self.sum_residual = total[self._pieces(total.size)[self.world.rank]].copy()
 
     def _pieces(self, length: int) -> list[slice]:
@@ -122,38 +114,9 @@ class Allreduce:
             flat[piece] = compress.decode(data, piece.stop - piece.start)
 
 
-def choose(world, length: int) -> tuple[str, str]:
-    """Collective: the compressor that is likely to be fastest for vectors of `length`, and why, in words.
-
-    Measured on the ranks as they are: the uncompressed sum itself (best of three), and the time to encode and decode.
-    A compressor must promise to save a quarter, else it is not worth its loss. Messages: six sums, a maximum, a
-    broadcast of the choice.
-    """
-    if world.size == 1:
-        return "none", "one rank sends nothing"
-    if world.nodes == 1:
-        return "none", "all ranks are on one host, where bytes cross no link"
-    flat = np.random.default_rng(0).standard_normal(length).astype(np.float32)
-    times = []
-    for _ in range(3):
-        world.barrier()
-        target, start = flat.copy(), time.perf_counter()
-        world.wait(*world.start_sum(target))
-        times.append(time.perf_counter() - start)
-    world.barrier()
-    target, start = flat[:1].copy(), time.perf_counter()
-    world.wait(*world.start_sum(target))
-    costs = [min(times), time.perf_counter() - start]
-    for name in CANDIDATES:
-        start = time.perf_counter()
-        data = compressor(name).encode(flat)
-        compressor(name).decode(data, length)
-        costs += [time.perf_counter() - start, len(data) / max(flat.nbytes, 1)]
-    plain_s, latency_s, *rest = world.max(np.array(costs)).tolist()
-    moved_s = max(plain_s - latency_s, 0)
-    promised = {name: 2 * latency_s + 2 * cost_s + share * moved_s
-                for name, cost_s, share in zip(CANDIDATES, rest[::2], rest[1::2])}
-    best = min(promised, key=promised.get)
-    plain = f"{4e-3 * length:,.0f} kB uncompressed take {1e3 * plain_s:.1f} ms"
-    chosen = best if promised[best] < WORTH * plain_s else "none"
-    return world.bcast([chosen, f"{plain}, {best} would take about {1e3 * promised[best]:.1f} ms"])
+def share_out(world, kept: dict) -> np.ndarray:
+    """Local: this rank's residual of those in a checkpoint; at another number of ranks, rank 0 takes over all."""
+    residuals = kept["residuals"]
+    if len(residuals) == world.size:
+        return residuals[world.rank].copy()
+    return residuals.sum(axis=0) if world.rank == 0 else np.zeros_like(residuals[0])

@@ -102,7 +102,7 @@ class Largest(Compressor):
 
 
 COMPRESSORS = {kind.name: kind for kind in (Compressor, Half, Byte)}
-NAMES = (*COMPRESSORS, "topk:SHARE", "auto")
+NAMES = (*COMPRESSORS, "topk:SHARE", "powersgd:RANK", "auto")
 
 
 def compressor(name: str) -> Compressor:

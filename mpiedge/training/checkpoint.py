@@ -46,7 +46,7 @@ def from_image(image: bytes) -> tuple[State, str]:
         arrays = read_image(image)
         numbers = {name: arrays.pop(name)[0].item() for name in ("epoch", "best_epoch", "best_loss", "best_accuracy")}
         history = arrays.pop("history").tolist()
-        lost = {name: arrays.pop(name) for name in ("residuals", "sum_residual") if name in arrays}
+        lost = {name: arrays.pop(name) for name in ("residuals", "sum_residual", "guess") if name in arrays}
         return State(history=history, lost=lost, **numbers, **arrays), mark
     except (*DAMAGE, InputError):
         raise InputError(FILE, "the checkpoint is damaged", "Train anew with --fresh") from None

@@ -253,7 +253,7 @@ def tell(stage, source: Source, layout: Layout, only: bool) -> None:
 
 def bytes_per_epoch(layout: Layout, halo: str) -> float:
     """Local: mean bytes a rank sends per epoch: three exchanges of halo rows in their form, the gradient as it is."""
-    rows = form(halo)
+    rows = form("fp32" if halo == "auto" else halo)  # what it chooses is not known yet
     exchanged = 3 * sum(map(rows.row_bytes, widths(layout)[1:])) if MODELS[layout.settings.model].norm else 0
     return exchanged * layout.rank_rows[:, 1].mean() + FLOAT * weights(layout)
 

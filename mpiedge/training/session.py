@@ -9,7 +9,7 @@ from mpiedge.errors import InputError, Stopped
 from mpiedge.graph.grid import Grid
 from mpiedge.graph.part import Part
 from mpiedge.models.build import MODELS, build_model
-from mpiedge.runtime.allreduce import Allreduce, choose
+from mpiedge.runtime.choose import reducer
 from mpiedge.runtime.root import on_root
 from mpiedge.store.layout import MANIFEST
 from mpiedge.store.parts import write_atomic
@@ -17,6 +17,7 @@ from mpiedge.training import checkpoint
 from mpiedge.training.balance import Balance
 from mpiedge.training.halt import HALT, HALT_FILE, Halt
 from mpiedge.training.inputs import PartInputs
+from mpiedge.training.links import settle, shapes_of
 from mpiedge.training.loop import State, Trainer
 from mpiedge.training.plan import Layout
 from mpiedge.training.propagate import project, propagate
@@ -86,16 +87,14 @@ def train(stage, part: Part | Grid, layout: Layout, source: dict, earlier: State
         columns = part.features.columns
     model = build_model(settings.model, columns, settings.hidden, len(layout.classes), settings.layers,
                         settings.seed)
-    compress = stage.args.compress
-    if compress == "auto":
-        compress, why = choose(stage.world, sum(parameter.numel() for parameter in model.parameters()))
-        stage.say(f"compress {compress}: {why}")
+    compress, stage.args.halo = settle(stage, layout, model, part, began_s)
     kind, inputs = Trainer, part
     if layout.tile:
         kind = StreamedTrainer
     else:
         inputs = PartInputs(stage.world, part, stage.phase, model.norm, halo=stage.args.halo)
-    trainer = kind(stage.world, inputs, model, settings, Allreduce(stage.world, compress), stage.phase)
+    reduce = reducer(stage.world, compress, shapes_of(model))
+    trainer = kind(stage.world, inputs, model, settings, reduce, stage.phase)
     if earlier is not None:
         trainer.restore(earlier)
     balance = Balance(stage, layout, trainer, cost_s, began_s)

@@ -6,7 +6,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mpiedge.errors import UsageError
-from mpiedge.runtime.allreduce import CANDIDATES, Allreduce, choose
+from mpiedge.runtime import choose as choice
+from mpiedge.runtime.allreduce import Allreduce
+from mpiedge.runtime.choose import CANDIDATES, Link, choose, choose_rows, reducer
 from mpiedge.runtime.compress import compressor
 
 
@@ -48,18 +50,64 @@ def test_bytes_saved(world, name, least):
 
 def test_auto_compresses_nothing_without_a_reason(world):
     """Ranks of one host compress nothing; of several, all choose the same, whatever each has measured."""
-    assert world.nodes == 1 and choose(world, 100_000)[0] == "none"
+    assert world.nodes == 1 and choose(world, [(1000, 100)])[0] == "none"
+    assert choose_rows(world, None, 100, 16)[0] == "fp32"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(world, "nodes", 2)
-        name, why = choose(world, 64)
+        name, why, _ = choose(world, [(8, 7), (8,)])
     assert name in ("none", *CANDIDATES) and all(other == [name, why] for other in world.allgather([name, why]))
 
 
-@pytest.mark.parametrize("name", ["fp16", "int8", "topk:0.1"])
+@pytest.mark.parametrize(("numbers_per_s", "rows"), [(1e5, "int8"), (1e12, "fp32")])
+def test_auto_on_slow_and_fast_links(world, monkeypatch, numbers_per_s, rows):
+    """On a slow link auto sends at most a twentieth of a wide gradient and bytes for rows; on a fast one it
+    changes nothing."""
+    if world.size == 1:
+        pytest.skip("one rank sends nothing")
+    monkeypatch.setattr(world, "nodes", 2)
+    monkeypatch.setattr(choice, "measure_link", lambda world, length: Link(1e-4, numbers_per_s))
+    shapes = [(1000, 128), (128,), (128, 7), (7,)]
+    name, why, link = choose(world, shapes)
+    assert choose_rows(world, link, 5000, 16)[0] == rows and "ms" in why
+    reduce = reducer(world, name, shapes)
+    reduce(vector(1, world.rank, 1000 * 128 + 128 * 8 + 7))
+    assert (reduce.ratio >= 20) == (rows == "int8") and (name == "none") == (rows == "fp32")
+
+
+SHAPES = [(40, 12), (12,), (6, 3), (3,)]  # the third is too small to pay
+LENGTH = 40 * 12 + 12 + 6 * 3 + 3
+
+
+def test_low_rank_matrices_arrive_exactly(world):
+    """PowerSGD gives a sum whose rank is not above its own as it is, and vectors always; fewer bytes than plain."""
+    random = np.random.default_rng(5)
+    left, right = random.normal(size=(40, 2)), random.normal(size=(world.size, 2, 12))
+    parts = [vector(3, rank, LENGTH) for rank in range(world.size)]
+    for rank, part in enumerate(parts):
+        part[:480] = (left @ right[rank]).reshape(-1)
+    mine, reduce = parts[world.rank].copy(), reducer(world, "powersgd:2", SHAPES)
+    reduce(mine)
+    np.testing.assert_allclose(mine, np.sum(parts, axis=0), atol=1e-4)
+    assert world.size == 1 or reduce.ratio == pytest.approx(LENGTH / (2 * 52 + LENGTH - 480))
+
+
+def test_low_rank_of_zeros_and_of_what_is_no_number(world):
+    """Zeros stay zeros; infinite values spoil the result, so that training notices."""
+    mine = np.zeros(LENGTH, np.float32)
+    reducer(world, "powersgd:2", SHAPES)(mine)
+    assert not mine.any()
+    mine[7] = np.inf
+    reducer(world, "powersgd:2", SHAPES)(mine)
+    assert not np.isfinite(mine).all()
+    with pytest.raises(TypeError):
+        reducer(world, "powersgd:2", SHAPES)(mine[:-1])
+
+
+@pytest.mark.parametrize("name", ["fp16", "int8", "topk:0.1", "powersgd:2"])
 def test_error_feedback(world, name):
     """With feedback the mean of many lossy sums of one vector is far closer to the exact sum than a single one."""
     exact = np.sum([vector(2, rank, 300) for rank in range(world.size)], axis=0, dtype=np.float64)
-    reduce = Allreduce(world, name)
+    reduce = reducer(world, name, [(20, 15)])
     first, total = None, np.zeros(300)
     for _ in range(120):
         mine = vector(2, world.rank, 300)
@@ -79,6 +127,10 @@ def test_what_was_lost_moves_to_other_ranks(world):
     again = reduce.gather_lost(reduce.lost())
     if world.is_root:
         np.testing.assert_array_equal(again["sum_residual"], kept["sum_residual"])
+    other = reducer(world, "powersgd:2", [(8, 5)])
+    other.restore(kept)
+    everything = world.sum(other.residual)
+    np.testing.assert_allclose(everything, kept["residuals"].sum(axis=0) + kept["sum_residual"], atol=1e-6)
 
 
 def test_values_that_are_no_numbers(world):

@@ -3,6 +3,8 @@
     python benchmarks/training.py accuracy --data DIR                 every graph with its best model, at --ranks
     python benchmarks/training.py compare --data DIR --peers PYTHON   an epoch beside the peers (training_peers.py)
     python benchmarks/training.py ranks                               a drawn graph of 1 M edges at --ranks
+    python benchmarks/training.py links --data DIR --peers PYTHON     four emulated hosts on slow links, beside DDP
+    python benchmarks/training.py limits --megabytes 370              a graph 3x the memory of two ranks (real limits)
 
 DIR holds the graphs cora, citeseer, facebook_musae and amazon_photo; PYTHON is a Python that has torch_geometric (the
 extra bench-training, best in an environment of its own). An epoch is a step and a validation; CPU seconds count all
@@ -18,7 +20,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # here is a queue.py, which would hide the library's
 
-from benchmarks import measure  # noqa: E402
+from benchmarks import measure, training_limits, training_links  # noqa: E402
 from benchmarks import training_runs as runs  # noqa: E402
 
 GRAPHS = {"cora": (None, 81.0, ()), "citeseer": (None, 70.3, ()),
@@ -40,6 +42,8 @@ def main():
     page.add_argument("--seeds", type=int, default=10)
     page.add_argument("--ranks", type=int, nargs="*", default=[1, 2, 4])
     page.add_argument("--repeats", type=int, default=3)
+    page.add_argument("--megabytes", type=int, default=370, help="limits: memory of each rank, programs included")
+    page.add_argument("--epochs", type=int, default=8, help="limits: epochs of each run")
     page.add_argument("--limit", type=float, default=1800, help="seconds after which a run is given up")
     page.add_argument("--out", type=Path, default=Path("results/benchmarks"))
     options = page.parse_args()
@@ -120,7 +124,20 @@ def ranks(options, scratch: Path) -> list[dict]:
     return lines
 
 
-WHAT = {"accuracy": accuracy, "compare": compare, "ranks": ranks}
+def links(options, scratch: Path) -> list[dict]:
+    """facebook_musae with 600,000 weights on four hosts behind slow links (Linux, as root)."""
+    name = "facebook_musae"
+    split = GRAPHS[name][0]
+    arrays = runs.export(options.data / name, split, 0, scratch / "links.npz")
+    return training_links.compare(options.data / name, split, arrays, options.peers, options.limit)
+
+
+def limits(options, scratch: Path) -> list[dict]:
+    """A graph too large for memory, under control groups (Linux, as root)."""
+    return training_limits.compare(options.megabytes, 2, options.epochs, options.peers, scratch, options.limit)
+
+
+WHAT = {"accuracy": accuracy, "compare": compare, "ranks": ranks, "links": links, "limits": limits}
 
 if __name__ == "__main__":
     main()

@@ -42,7 +42,8 @@ def mpiedge(graph: Path, ranks: int, *flags, before: tuple = (), launch: tuple =
                                                 "bytes_sent", "gradient_bytes_sent", "gradient_bytes_plain", "compress",
                                                 "halo", "hold")},
             "epoch_cpu_s": cpu_s / len(epochs), "epoch_wall_s": statistics.median(walls[WARM:] or walls),
-            "walls": walls, "whole_cpu_s": done["cpu_s"], "whole_wall_s": done["wall_s"],
+            "epoch_bytes": sum(float(row["bytes_sent"]) for row in epochs),
+            "whole_cpu_s": done["cpu_s"], "whole_wall_s": done["wall_s"],
             "curve": [(end, float(row["val_accuracy"])) for end, row in zip(ends, epochs)]}  # fmt: skip
 
 

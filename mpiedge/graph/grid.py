@@ -108,13 +108,23 @@ class Grid:
                          _matrix(file, "features") if forward else None,
                          _matrix(file, "features_back") if back else None)
 
+    def set_features(self, block: int, features: SparseRows) -> None:
+        """Local: other features for the nodes of a block."""
+        with h5py.File(self._file(block, "block", "h5"), "r+") as file:
+            for name, matrix in (("features", features), ("features_back", features.transposed())):
+                del file[name]
+                _write(file, name, matrix)
+
     def put(self, block: int, name: str, rows: np.ndarray) -> None:
         """Local: keeps dense rows (float32) of a block on disk."""
         np.ascontiguousarray(rows, np.float32).tofile(self._file(block, name))
 
-    def get(self, block: int, name: str, width: int) -> np.ndarray:
-        """Local: dense rows that were kept."""
-        return self._read(block, name, np.float32).reshape(-1, width)
+    def get(self, block: int, name: str, width: int, drop: bool = False) -> np.ndarray:
+        """Local: dense rows that were kept; drop: they are not needed again."""
+        rows = self._read(block, name, np.float32).reshape(-1, width)
+        if drop:
+            self._file(block, name).unlink()
+        return rows
 
     def share(self, name: str) -> None:
         """Collective: dense rows of all blocks onto the disk of every rank. Message: each block's rows to all ranks."""

@@ -9,7 +9,8 @@ from mpiedge.graph.grid import Grid
 from mpiedge.graph.sort import SortedChunks
 from mpiedge.models.build import MODELS, uses_graph
 from mpiedge.runtime import resources
-from mpiedge.training.plan import FLOAT, Layout, finish_layout, fixed_memory, memory, widths
+from mpiedge.training.plan import FLOAT, Layout, entering_entries, finish_layout, fixed_memory, memory, widths
+from mpiedge.training.propagate import COLUMNS
 from mpiedge.training.shares import HALO_ROOM, Shares
 
 GROWTH_BYTES = 16e6  # by which programs grow until the plan is checked again: buffers of HDF5 and of the sort
@@ -40,18 +41,18 @@ def choose(stage, args, source, facts: dict, shares: Shares) -> Tile | None:
                                                   "shares": shares})
     free = stage.own_budget_bytes - resources.current_rss_bytes(world.node_size)
     whole = HALO_ROOM * sum(memory(layout, 0).values()) <= free
-    if args.hold == "memory" or MODELS[args.model].propagates:
+    if args.hold == "memory":
         return None
     if args.hold == "auto" and world.min(np.array([int(whole)]))[0]:
         return None
-    room = world.min(np.array([free - GROWTH_BYTES - sum(fixed_memory(layout).values())]))[0]
+    room = world.min(np.array([free - GROWTH_BYTES - sum(fixed_memory(layout, on_disk=True).values())]))[0]
     return fit(layout, source.stored.about["chunk_rows"], edges / facts["nodes"], float(room))
 
 
 def fit(layout: Layout, chunk_rows: int, neighbours: float, room: float) -> Tile | None:
     """Local: the largest tile in `room` bytes, None where not even a block of one chunk fits."""
-    wide = MODELS[layout.settings.model].side_by_side
-    width, entries = max(widths(layout)), layout.entries / layout.nodes
+    wide, ahead = MODELS[layout.settings.model].side_by_side, MODELS[layout.settings.model].propagates
+    width, entries = max(*widths(layout), COLUMNS if ahead else 0), entering_entries(layout, 0) / layout.rank_rows[0, 0]
     # Counted from the arrays of Grid.close (sorting a block's neighbours and features), and of one step of training.
     node_bytes = max(56 * neighbours + 40 * entries, 16 * entries + 12 * FLOAT * width * wide) + 64
     count = -(-layout.nodes // chunk_rows)

@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,7 +26,8 @@ def write(stage, source: Source, layout: Layout, trainer: Trainer, began_s: floa
 
     Messages: counts of right and wrong (sums), every node's prediction to rank 0.
     """
-    classes, found = len(layout.classes), Found(layout.nodes, len(layout.classes))
+    classes = len(layout.classes)
+    found = Found(layout.nodes, classes, stage.access.scratch / f"found-{stage.world.rank}" if layout.tile else None)
     with stage.phase("evaluate"):
         for part, probabilities in trainer.outcomes():
             found.add(part, probabilities)
@@ -50,10 +52,11 @@ def write(stage, source: Source, layout: Layout, trainer: Trainer, began_s: floa
 
 class Found:
     """What this rank found out about its nodes. predicted: int16, probability: float32, by global number, 0 for nodes
-    of other ranks; quality: confusion matrices by role; scores: by role, for two classes: labels and probabilities."""
+    of other ranks; quality: confusion matrices by role; scores: by role, for two classes: labels and probabilities.
+    folder: where the first two lie as files instead of in memory, if given."""
 
-    def __init__(self, nodes: int, classes: int):
-        self.predicted, self.probability = np.zeros(nodes, np.int16), np.zeros(nodes, np.float32)
+    def __init__(self, nodes: int, classes: int, folder: Path | None = None):
+        self.predicted, self.probability = (_zeros(nodes, kind, folder) for kind in (np.int16, np.float32))
         self.quality = {name: np.zeros((classes, classes), np.int64) for name in ROLES}
         self.scores: dict[str, list] = {name: [] for name in ROLES}
 
@@ -70,6 +73,14 @@ class Found:
     def owned(self) -> np.ndarray:
         """Local: the numbers of this rank's nodes, ascending."""
         return np.flatnonzero(self.probability)  # the probability of the best class is never 0
+
+
+def _zeros(length: int, kind, folder: Path | None) -> np.ndarray:
+    """Local: zeros in memory, or in a mapped file whose pages the system may write out and drop."""
+    if folder is None:
+        return np.zeros(length, kind)
+    folder.mkdir(parents=True, exist_ok=True)
+    return np.memmap(folder / np.dtype(kind).name, kind, "w+", shape=length)
 
 
 def write_predictions(stage, source: Source, layout: Layout, found: Found) -> None:

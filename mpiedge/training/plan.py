@@ -195,7 +195,7 @@ def weights(layout: Layout) -> int:
 def memory(layout: Layout, rank: int) -> dict[str, float]:
     """Local: bytes that a rank will hold, by item."""
     if layout.tile:
-        return {"block": layout.tile.block_bytes, "spans": layout.tile.span_bytes} | fixed_memory(layout)
+        return {"block": layout.tile.block_bytes, "spans": layout.tile.span_bytes} | fixed_memory(layout, on_disk=True)
     owned, halo, adjacent, _ = layout.rank_rows[rank].tolist()
     wide, ahead = MODELS[layout.settings.model].side_by_side, MODELS[layout.settings.model].propagates
     items = {
@@ -210,11 +210,11 @@ def memory(layout: Layout, rank: int) -> dict[str, float]:
     return {name: size for name, size in items.items() if size}
 
 
-def fixed_memory(layout: Layout) -> dict[str, float]:
-    """Local: bytes that every rank holds whatever its share."""
+def fixed_memory(layout: Layout, on_disk: bool = False) -> dict[str, float]:
+    """Local: bytes that every rank holds whatever its share; on_disk: predictions lie in files."""
     return {
         "weights": 8 * FLOAT * weights(layout),
-        "predictions": 6 * layout.nodes,
+        "predictions": 0 if on_disk else 6 * layout.nodes,
         "torch": 25e6,  # what torch's first backward pass allocates
     }
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mpiedge.graph.blocks import Blocks, split_blocks
+from mpiedge.graph.grid import Grid
 from mpiedge.graph.halo import HaloExchange
 from mpiedge.graph.part import Part
 from mpiedge.graph.sparse import SparseRows, offsets
@@ -39,6 +40,48 @@ def propagate(world, part: Part, hops: int, keep: str, heed: Callable[[], None])
     return Part(part.nodes[: part.owned], part.owned, np.zeros(part.owned + 1, np.int64), np.zeros(0, np.int32),
                 part.degrees[: part.owned], _stack(found, part.owned, wide), part.labels, part.split, none,
                 np.zeros(world.size, np.int64), np.zeros(world.size, np.int64))
+
+
+def propagate_blocks(grid: Grid, columns: int, hops: int, keep: str, heed: Callable[[], None]) -> int:
+    """Collective: as `propagate`, for blocks on disk, which have the propagated features afterwards; their columns.
+
+    Messages: `hops` exchanges of all rows for every 64 columns.
+    """
+    pieces = {}
+    for start in range(0, columns, COLUMNS):
+        width = min(COLUMNS, columns - start)
+        for block in grid.own:
+            chosen = grid.load(block, back=True).features_back.take(np.arange(start, start + width))
+            rows = np.zeros((chosen.columns, width), np.float32)
+            rows[chosen.indices, chosen.row_of_entry()] = chosen.data
+            grid.put(block, "hop", rows)
+        for hop in range(hops + 1):
+            if keep == "all" or hop == hops:
+                name = f"piece{len(pieces)}"
+                pieces[name] = start + (hop * columns if keep == "all" else 0), width
+                for block in grid.own:
+                    grid.put(block, name, grid.get(block, "hop", width))
+            if hop < hops:
+                _step_blocks(grid, width)
+        heed()
+    wide = columns if keep == "last" else columns * (hops + 1)
+    for block in grid.own:
+        found = [_entries(grid.get(block, name, width, drop=True), first) for name, (first, width) in pieces.items()]
+        grid.set_features(block, _stack(found, grid.load(block).owned, wide))
+        heed()
+    return wide
+
+
+def _step_blocks(grid: Grid, width: int) -> None:
+    """Collective: A times the rows "hop" of all blocks."""
+    def shift(block: int) -> np.ndarray:
+        return (1 / np.sqrt(grid.load(block).degrees)).astype(np.float32)[:, None]
+
+    for block in grid.own:
+        grid.put(block, "handed", grid.get(block, "hop", width) * shift(block))
+    grid.share("handed")
+    for block, sums in grid.sums("handed", width, loops=True):
+        grid.put(block, "hop", sums * shift(block))
 
 
 def project(features: SparseRows, columns: int, seed: int) -> SparseRows:

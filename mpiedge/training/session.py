@@ -20,7 +20,7 @@ from mpiedge.training.inputs import PartInputs
 from mpiedge.training.links import settle, shapes_of
 from mpiedge.training.loop import State, Trainer
 from mpiedge.training.plan import Layout
-from mpiedge.training.propagate import project, propagate
+from mpiedge.training.propagate import project, propagate, propagate_blocks
 from mpiedge.training.streamed import StreamedTrainer
 
 LINES = 10  # epoch lines of a whole training
@@ -81,10 +81,7 @@ def train(stage, part: Part | Grid, layout: Layout, source: dict, earlier: State
     columns = layout.columns
     if ahead:
         with stage.phase("propagate"):
-            if settings.projection:
-                part.features = project(part.features, settings.projection, settings.seed)
-            part = propagate(stage.world, part, settings.hops, ahead, stage.heed_budget)
-        columns = part.features.columns
+            part, columns = propagated(stage, layout, part, ahead)
     model = build_model(settings.model, columns, settings.hidden, len(layout.classes), settings.layers,
                         settings.seed)
     compress, stage.args.halo = settle(stage, layout, model, part, began_s)
@@ -117,6 +114,20 @@ def train(stage, part: Part | Grid, layout: Layout, source: dict, earlier: State
 
         trainer.run(after_epoch, watcher.asks)
     return trainer
+
+
+def propagated(stage, layout: Layout, part: Part | Grid, keep: str) -> tuple[Part | Grid, int]:
+    """Collective: what is trained on, with features that went over the graph (see `propagate`), and their columns."""
+    settings = layout.settings
+    columns, seed, heed = settings.projection, settings.seed, stage.heed_budget
+    if not layout.tile:
+        if columns:
+            part.features = project(part.features, columns, seed)
+        part = propagate(stage.world, part, settings.hops, keep, heed)
+        return part, part.features.columns
+    for block in part.own if columns else []:
+        part.set_features(block, project(part.load(block, forward=True).features, columns, seed))
+    return part, propagate_blocks(part, columns or layout.columns, settings.hops, keep, heed)
 
 
 class Watcher:

@@ -107,7 +107,7 @@ def test_sums_streamed_from_disk(world, drawn, shared_tmp_path, norm):
         world.barrier()
 
 
-@pytest.mark.parametrize(("model", "layers"), [("gcn", 2), ("sage", 3), ("mlp", 2)])
+@pytest.mark.parametrize(("model", "layers"), [("gcn", 2), ("sage", 3), ("mlp", 2), ("sgc", 1), ("sign", 2)])
 def test_training_from_disk_is_training_in_memory(world, drawn, shared_tmp_path, model, layers):
     """From disk the curve is that of a training in memory, dropout included, at any number of ranks."""
     stored, _ = drawn

@@ -2,12 +2,15 @@
 
 import hashlib
 import random
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 
 from mpiedge.errors import InputError, StoreError
+from mpiedge.profiling import pause
+from mpiedge.profiling.encode import EncodedColumn, EncodedTable
 from mpiedge.store.parts import build_image, read_image
 
 MUTATIONS = 200
@@ -118,6 +121,27 @@ def test_strange_files(tmp_path, kind):
             read_image(path, NAMES)
         with pytest.raises(StoreError, match="number"):
             read_image(path.read_bytes())
+
+
+def test_damaged_searches(world, tmp_path):
+    """What an interrupted search left counts as it was written or not at all, and a warning says so."""
+    told = []
+    stage = SimpleNamespace(world=world, run=tmp_path, warn=told.append)
+    table = EncodedTable("t", ["a"], [None], 4, [EncodedColumn(np.arange(4, dtype=np.uint8), 4, None, None)])
+    searches = pause.Searches(stage, [table])
+    searches.put("exact", table, {"sets": np.arange(300, dtype=np.uint64).reshape(-1, 1), "rows": np.array(4)})
+    searches.save()
+    file, draw = tmp_path / pause.FILE, random.Random(6)
+    image = file.read_bytes()
+    known = pause.Searches(stage, [table]).get("exact", table)
+    assert int(known["rows"]) == 4 and known["sets"].sum() == 44850 and told == []
+    for how in ("cut", "altered"):
+        for _ in range(MUTATIONS):
+            damaged = mutate(image, how, draw)
+            if damaged != image:
+                file.write_bytes(damaged)
+                assert pause.Searches(stage, [table]).get("exact", table) is None
+                assert "cannot be read: the search starts anew" in told.pop()
 
 
 def test_damaged_checkpoints():

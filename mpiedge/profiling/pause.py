@@ -18,6 +18,7 @@ from mpiedge.store.parts import write_atomic
 FILE = "profile-search.npz"
 """In the run folder itself: the folder of the stage is emptied when results are written."""
 
+CHECKSUM_BYTES = 64
 EVERY_S = 5.0
 """Between two times a long search is saved."""
 
@@ -67,7 +68,11 @@ class Searches:
 
     def _read(self) -> dict:
         try:
-            with np.load(self._stage.run / FILE) as file:
+            content = (self._stage.run / FILE).read_bytes()
+            data, checksum = content[:-CHECKSUM_BYTES], content[-CHECKSUM_BYTES:]
+            if _checksum(data) != checksum:
+                raise ValueError("altered")
+            with np.load(io.BytesIO(data)) as file:
                 arrays = {name: file[name] for name in file.files}
         except FileNotFoundError:
             return {}
@@ -115,12 +120,17 @@ class Searches:
                   for kind, name in [key.split("/", 1)] for field, array in fields.items()}
         data = io.BytesIO()
         np.savez_compressed(data, **arrays)
-        write_atomic(self._stage.run / FILE, data.getvalue())
+        write_atomic(self._stage.run / FILE, data.getvalue() + _checksum(data.getvalue()))
         self._saved_s = time.perf_counter()
 
     def forget(self) -> None:
         """Collective: nothing is left to go on with."""
         on_root(self._stage.world, lambda: fence.discard(self._stage.run / FILE))
+
+
+def _checksum(data: bytes) -> bytes:
+    """Local: what stands behind the archive; those who read archives do not mind it."""
+    return hashlib.sha256(data).hexdigest().encode()
 
 
 def fingerprint(table: EncodedTable) -> str:

@@ -8,6 +8,7 @@ from mpiedge.profiling.anytime import State
 
 SHARE_NS = 2e7  # less work than this is done by every rank alike: cheaper than sharing it
 SHARE_CELLS = 1 << 20  # of a table of which the ranks prepare parts for one another
+CACHED_COUNTS = 1 << 16  # values of a column are counted much faster than more of them
 COMPACT = 1 << 18  # difference sets in memory before those that are not minimal are dropped
 
 
@@ -78,8 +79,14 @@ class TableEvidence:
         def work(task):
             return np.array(partition.agreement(self.codes[task[0]], self.cardinality[task[0]]), np.int64)
 
+        def cost(task):
+            return 1.0 if self.cardinality[task[0]] <= CACHED_COUNTS else 8.0
+
         tasks = [(column,) for column in self.active]
-        results = self.queue.gather(self.queue.run(tasks, work, name="count")) if self.shared else alone(tasks, work)
+        if self.shared:
+            results = self.queue.gather(self.queue.run(tasks, work, cost=cost, name="count"))
+        else:
+            results = alone(tasks, work)
         found = np.array([[column, *counted] for (column,), counted in results], np.int64).reshape(-1, 4)
         self.pairs, self.clustered_rows, self.largest = (dict(zip(found[:, 0].tolist(), found[:, k].tolist()))
                                                          for k in (1, 2, 3))

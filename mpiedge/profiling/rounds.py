@@ -10,12 +10,13 @@ from mpiedge.kernels.walk import DONE, EXHAUST, EXPAND, PAIR_NS, ROW_NS, Candida
 
 BETA = 0.3  # weight of going on against exhausting pairs; measured flat between 0.1 and 1
 EXPAND_NS = 2e7  # nodes with more work below them are cut into their children
-SLICE_NS = 1e7  # thieves are answered between two slices
+SLICE_NS = 4e6  # thieves are answered between two slices
 SPLIT_NS = 1e7  # of work not begun are worth giving away, when another rank asks for work
+LEVEL_NS = 10.0  # of a row, to split its cluster by one more column
 ROW_PAIRS = 16  # fetching a row for the first time costs as much as so many pairs
 MANY_PARTS = 3  # of a partition, for one rank: it costs less to make it whole
 PARTS = 4  # of the rows of a node, per rank, at most
-PART_NS = 5e7  # of work in a part, at least
+PART_NS = 2.5e7  # of work in a part, at least
 WALK, PAIRS = 0, 1
 
 
@@ -76,9 +77,11 @@ class Round:
             return self.table.task_pairs * PAIR_NS
         column = int(self.candidates.prefix(low, 1)[0])
         rows, pairs = self.table.clustered_rows[column], self.table.pairs[column]
-        walk_ns = min(pairs * PAIR_NS, (high - low) * rows * ROW_NS / depth)
+        levels = int(self.candidates.start[low + 1] - self.candidates.start[low]) - depth
+        walk_ns = min((pairs + rows * ROW_PAIRS) * PAIR_NS, rows * (ROW_NS * (high - low) / depth + LEVEL_NS * levels))
+        make_ns = self.table.kept_rows * LEVEL_NS + rows * LEVEL_NS * (depth - 1)
         share = (last - first) / self.table.cardinality[column] if last else 1.0
-        return share * (walk_ns + rows * ROW_NS * depth)  # the partition of the node has to be made first
+        return share * (walk_ns + make_ns)
 
     # ---- what was found ----
 

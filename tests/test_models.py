@@ -18,7 +18,7 @@ from mpiedge.kernels.sparse_product import Dropout, product
 from mpiedge.models.build import build_model
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.metrics import accuracy, confusion, macro_f1, roc_auc
-from mpiedge.training.optimiser import Adam, flatten
+from mpiedge.training.optimiser import SCHEDULES, Adam, flatten
 from mpiedge.training.select import METHODS, hardness, select
 
 torch.set_num_threads(1)
@@ -174,22 +174,24 @@ def test_weights_depend_on_the_seed_alone():
 
 
 def test_adam_equals_torch_adam():
-    """Twenty steps of the flat Adam equal torch.optim.Adam with weight decay on the first layer only."""
+    """Twenty steps of the flat Adam along a cosine equal those of torch.optim, weight decay on the first layer only."""
     mine, theirs = build_model("gcn", 10, 4, 3, 2, 0), build_model("gcn", 10, 4, 3, 2, 0)
     weights, gradient = flatten(mine)
     adam = Adam(weights, 0.01, 5e-3, mine.weight_1.numel())
     rest = [parameter for name, parameter in theirs.named_parameters() if name != "weight_1"]
     reference = torch.optim.Adam([{"params": [theirs.weight_1], "weight_decay": 5e-3}, {"params": rest}], lr=0.01)
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(reference, 20)
     random = torch.Generator().manual_seed(0)
-    for _ in range(20):
+    for number in range(20):
         drawn = torch.randn(weights.shape, generator=random)
         start = 0
         for parameter in theirs.parameters():
             parameter.grad = drawn[start : start + parameter.numel()].view_as(parameter).clone()
             start += parameter.numel()
         gradient.copy_(drawn)
-        adam.step(gradient)
+        adam.step(gradient, SCHEDULES["cosine"](number / 20))
         reference.step()
+        falling.step()
     for ours, expected in zip(mine.parameters(), theirs.parameters()):
         torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)
 

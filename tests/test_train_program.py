@@ -83,6 +83,9 @@ def test_files_and_equal_results_on_more_ranks(mpirun, planetoid, tmp_path):
         assert len(rows_of(run / "metrics.csv")) == 50
         predictions = rows_of(run / "train/predictions.csv")
         assert list(predictions[0]) == ["id", "predicted", "probability"] and len(predictions) == 60
+        tested = [row for row in rows_of(run / "train/confusion.csv") if row["role"] == "test"]
+        right = sum(int(row["nodes"]) for row in tested if row["label"] == row["predicted"])
+        assert right / sum(int(row["nodes"]) for row in tested) == pytest.approx(summary["test_accuracy"])
         assert {row["stage"] for row in rows_of(run / "timings.csv")} == {"train"}
         assert (run / "train/manifest.json").exists() and not list((run / "checkpoints").glob(".*"))
         with h5py.File(run / "train/model.h5") as file:

@@ -65,6 +65,10 @@ def build_parser():
                      help="learning rate of Adam (default 0.01)")
     fit.add_argument("--weight-decay", type=_number(float, 0), metavar="W",
                      help="L2 penalty on the first layer (default 0.07 / training nodes: 5e-4 for 140)")
+    fit.add_argument("--schedule", choices=("constant", "linear", "cosine"), default="constant",
+                     help="how the learning rate falls: not, or to 0 at the last epoch (default constant)")
+    fit.add_argument("--class-weights", choices=("none", "balanced"), default="none",
+                     help="balanced: all classes weigh the same in the loss, whatever their sizes (default none)")
     fit.add_argument("--checkpoint-every", type=_interval, default=("seconds", 60.0), metavar="T",
                      help="epochs, or a time such as 30s or 5min (default 60s)")
     fit.add_argument("--tune", type=_grid, metavar="GRID",

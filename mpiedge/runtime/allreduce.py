@@ -41,6 +41,9 @@ class Allreduce:
             raise TypeError("allreduce wants a contiguous vector of float32")
         before = self.world.bytes_sent
         if self.compressor.lossless:
+            if self.residual is not None:  # what another way of summing had lost (see `adopt`) is made up for at once
+                flat += self.residual
+                self.residual = None
             self.requests = self.world.start_sum(flat)
         else:
             with np.errstate(invalid="ignore"):  # infinity minus infinity: training must notice it, not numpy
@@ -56,7 +59,9 @@ class Allreduce:
 
     def lost(self) -> dict[str, np.ndarray]:
         """Local: what this rank is to feed back, {} when there is nothing: arrays that later sums leave as they are."""
-        return {} if self.residual is None else {"residual": self.residual, "sum_residual": self.sum_residual}
+        if self.residual is None or not self.feedback:
+            return {}
+        return {"residual": self.residual, "sum_residual": self.sum_residual}
 
     def gather_lost(self, lost: dict) -> dict[str, np.ndarray]:
         """Collective: on rank 0 what all ranks' `lost` gave, for a checkpoint; {} elsewhere, and when nothing was lost.
@@ -79,6 +84,16 @@ class Allreduce:
         self.residual = share_out(self.world, kept)
         total = kept.get("sum_residual", np.zeros_like(self.residual))  # other compressors have none
         self.sum_residual = total[self._pieces(total.size)[self.world.rank]].copy()
+
+    def adopt(self, other: "Allreduce") -> None:
+        """Local: goes on where another way of summing the same vectors ends, with what that had lost and its counts."""
+        self.plain_bytes, self.sent_bytes = other.plain_bytes, other.sent_bytes
+        if other.residual is None:
+            return
+        self.residual = other.residual.copy()
+        if other.sum_residual is not None:
+            self.residual[other._pieces(len(self.residual))[self.world.rank]] += other.sum_residual
+        self.sum_residual = np.zeros_like(self.residual[self._pieces(len(self.residual))[self.world.rank]])
 
     def _pieces(self, length: int) -> list[slice]:
         ends = [length * (rank + 1) // self.world.size for rank in range(self.world.size)]

@@ -17,7 +17,8 @@ MAY_CHANGE = ("epochs", "patience")  # a training may go on for longer than was 
 
 def fingerprint(settings: Settings, source: dict) -> str:
     """What must agree for a checkpoint to fit: the settings and the input (JSON-able), as a hexadecimal digest."""
-    fixed = {name: value for name, value in asdict(settings).items() if name not in MAY_CHANGE}
+    may_change = MAY_CHANGE if settings.schedule == "constant" else ()  # the others depend on the number of epochs
+    fixed = {name: value for name, value in asdict(settings).items() if name not in may_change}
     return hashlib.sha256(json.dumps([fixed, source], sort_keys=True).encode()).hexdigest()
 
 

@@ -7,6 +7,7 @@ MODEL_FILE = "train/model.h5"
 PREDICTIONS_FILE = "train/predictions.csv"
 TUNE_FILE = "train/tune.csv"
 TUNE_COLUMNS = ("epochs", "best_epoch", "val_accuracy", "val_loss", "place")
+CONFUSION_FILE = "train/confusion.csv"
 METRICS_FILE = "metrics.csv"
 NEW_PREDICTIONS_FILE = "predict/predictions.csv"
 EPOCH_COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "wall_s", "bytes_sent")
@@ -19,6 +20,17 @@ def predictions_csv(ids, labels, probabilities, header: bool = True) -> str:
     if header:
         writer.writerow(["id", "predicted", "probability"])
     writer.writerows((name, label, f"{value:.4f}") for name, label, value in zip(ids, labels, probabilities))
+    return text.getvalue()
+
+
+def confusion_csv(quality: dict, classes: list[str]) -> str:
+    """Local: the text of confusion.csv: of every role (train, val, test) the counts of its matrix that are not 0."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["role", "label", "predicted", "nodes"])
+    for role, counts in quality.items():
+        writer.writerows([role, classes[label], classes[predicted], int(counts[label, predicted])]
+                         for label, predicted in zip(*counts.nonzero()))
     return text.getvalue()
 
 

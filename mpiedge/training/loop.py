@@ -14,7 +14,7 @@ import torch
 
 from mpiedge.graph.build import TRAIN, VALIDATION
 from mpiedge.kernels.cross_entropy import cross_entropy
-from mpiedge.training.optimiser import Adam, flatten
+from mpiedge.training.optimiser import SCHEDULES, Adam, flatten
 
 
 @dataclass
@@ -22,7 +22,8 @@ class Settings:
     """What shapes the weights besides the data.
 
     hops, projection: for models of propagated features, else 0 (see training/propagate.py); patience: epochs without a
-    better validation before stopping.
+    better validation before stopping; schedule: of the learning rate, a name of optimiser.SCHEDULES; class_weights:
+    "none", or "balanced": every class weighs the same in the loss, however many nodes it has.
     """
 
     model: str
@@ -35,6 +36,8 @@ class Settings:
     weight_decay: float
     dropout: float
     patience: int
+    schedule: str
+    class_weights: str
     seed: int
 
 
@@ -67,17 +70,23 @@ class Trainer:
     """
 
     def __init__(self, world, inputs, model: torch.nn.Module, settings: Settings, reduce, phase: Callable):
-        """Collective: counts the labelled nodes of all ranks. Message: one sum."""
+        """Collective: counts the labelled nodes of all ranks. Messages: one sum, two with class weights."""
         self.world, self.model, self.settings = world, model, settings
         self.reduce, self.phase = reduce, phase
+        self.planned = settings.epochs  # also where these are trained a few at a time
         self.take(inputs)
         self.train_nodes, self.validation_nodes = (int(count) for count in world.sum(self.labelled()))
+        self.factors = None
+        if settings.class_weights == "balanced":
+            counts = world.sum(self.class_counts(len(getattr(model, f"bias_{model.layers}"))))
+            self.factors = (self.train_nodes / (np.maximum(counts, 1) * (counts > 0).sum())).astype(np.float32)
         self.weights, self.gradient = flatten(model)
         decayed = model.weight_1.numel()  # the first layer only, as Kipf & Welling did; it comes first in `weights`
         self.optimiser = Adam(self.weights, settings.learning_rate, settings.weight_decay, decayed)
         optimiser = self.optimiser
         self.asked, self.lost = 0, {}
         self.busy_s = np.zeros((0, world.size))  # a row per epoch of this run: seconds each rank computed, not waited
+        self.wall_s: list[float] = []  # of rank 0, per epoch; that of the last epoch is not known yet
         self.state = State(self.weights.numpy(), optimiser.first_moment.numpy(), optimiser.second_moment.numpy(),
                            self.weights.numpy().copy())
 
@@ -91,6 +100,10 @@ class Trainer:
     def labelled(self) -> np.ndarray:
         """Local: the number of this rank's training and validation nodes, int64."""
         return np.array([len(self.rows[TRAIN]), len(self.rows[VALIDATION])], np.int64)
+
+    def class_counts(self, classes: int) -> np.ndarray:
+        """Local: the number of this rank's training nodes in each class, int64."""
+        return np.bincount(self.labels[self.rows[TRAIN]], minlength=classes)
 
     def restore(self, state: State) -> None:
         """Local: goes on from a checkpoint's state."""
@@ -123,23 +136,25 @@ class Trainer:
             if going:
                 with self.phase("allreduce", "communicate"):
                     self.reduce.start(self.gradient.numpy())
-            sums = np.zeros(6 + self.world.size)
+            sums = np.zeros(7 + self.world.size)
             sums[:4] = *trained, *(self._validate() if due else (0.0, 0.0))
             sums[4] = self.world.bytes_sent - self._mark[1]
             busy_s += time.perf_counter() - self.world.wait_s - clock
             sums[5 + self.world.rank], sums[-1] = busy_s, asks()
+            sums[-2] = state.history[-1][5] if state.history and self.world.is_root else 0.0
             self._wait_for_sums(sums, going)
             busy_s = 0.0
             if due:
                 self._record(sums)
-                self.busy_s = np.vstack([self.busy_s, sums[5:-1]])
+                self.busy_s = np.vstack([self.busy_s, sums[5:-2]])
+                self.wall_s = [*self.wall_s[:-1], *([sums[-2]] if self.wall_s else []), np.nan]
                 self.asked = int(sums[-1])
                 after_epoch(state)
             if not going or (due and self.stalled()):
                 return
             clock = time.perf_counter()
             with self.phase("step"):
-                self.optimiser.step(self.gradient)
+                self.optimiser.step(self.gradient, SCHEDULES[settings.schedule](state.epoch / self.planned))
             busy_s = time.perf_counter() - clock
             state.epoch += 1
             trained = ahead
@@ -166,7 +181,8 @@ class Trainer:
             self.gradient.zero_()
             scores = self.model(self.inputs.begin(self.settings.dropout, self.settings.seed, epoch))
             slope = np.zeros(scores.shape, np.float32)
-            found = cross_entropy(scores.detach().numpy(), self.labels, self.rows[TRAIN], slope, 1 / self.train_nodes)
+            found = cross_entropy(scores.detach().numpy(), self.labels, self.rows[TRAIN], slope, 1 / self.train_nodes,
+                                  self.factors)
             Slope.apply(scores, slope).backward()  # also without own labels: others wait for our halo gradients
             return np.array(found)
 

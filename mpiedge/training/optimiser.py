@@ -1,6 +1,12 @@
 """Adam on one flat buffer, so that a gradient crosses MPI in one piece and a checkpoint is three arrays."""
 
+import math
+
 import torch
+
+SCHEDULES = {"constant": lambda done: 1.0, "linear": lambda done: 1 - done,
+             "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2}  # fmt: skip
+"""What the learning rate is multiplied with when that share of the epochs is done."""
 
 
 def flatten(model: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
@@ -29,8 +35,8 @@ class Adam:
         self.first_moment, self.second_moment = torch.zeros_like(weights), torch.zeros_like(weights)
         self.steps = 0
 
-    def step(self, gradient: torch.Tensor) -> None:
-        """Local: one step against `gradient`, which is changed in place."""
+    def step(self, gradient: torch.Tensor, share: float = 1.0) -> None:
+        """Local: one step against `gradient`, which is changed in place; share: of the learning rate."""
         first_rate, second_rate, epsilon = 0.9, 0.999, 1e-8
         self.steps += 1
         gradient[: self.decayed].add_(self.weights[: self.decayed], alpha=self.weight_decay)
@@ -38,4 +44,4 @@ class Adam:
         self.second_moment.mul_(second_rate).addcmul_(gradient, gradient, value=1 - second_rate)
         first_bias, second_bias = 1 - first_rate**self.steps, 1 - second_rate**self.steps
         spread = self.second_moment.sqrt().div_(second_bias**0.5).add_(epsilon)
-        self.weights.addcdiv_(self.first_moment, spread, value=-self.learning_rate / first_bias)
+        self.weights.addcdiv_(self.first_moment, spread, value=-share * self.learning_rate / first_bias)

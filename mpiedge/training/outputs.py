@@ -12,7 +12,16 @@ from mpiedge.graph.build import TEST, TRAIN, VALIDATION
 from mpiedge.runtime.root import on_root
 from mpiedge.store.parts import GrowingFile, build_image, write_atomic
 from mpiedge.training import metrics
-from mpiedge.training.files import METRICS_FILE, MODEL_FILE, PREDICTIONS_FILE, TUNE_FILE, metrics_csv, predictions_csv
+from mpiedge.training.files import (
+    CONFUSION_FILE,
+    METRICS_FILE,
+    MODEL_FILE,
+    PREDICTIONS_FILE,
+    TUNE_FILE,
+    confusion_csv,
+    metrics_csv,
+    predictions_csv,
+)
 from mpiedge.training.loop import Trainer
 from mpiedge.training.plan import Layout
 from mpiedge.training.sources import Source
@@ -44,9 +53,10 @@ def write(stage, source: Source, layout: Layout, trainer: Trainer, began_s: floa
             rows = {name: values[order] for name, values in rows.items()}
         write_atomic(stage.run / MODEL_FILE, model_image(source, layout, trainer, rows))
         write_atomic(stage.run / METRICS_FILE, metrics_csv(trainer.state.history).encode())
+        write_atomic(stage.run / CONFUSION_FILE, confusion_csv(quality, layout.classes).encode())
 
     on_root(stage.world, write_files)
-    files = [MODEL_FILE, PREDICTIONS_FILE, METRICS_FILE, *([TUNE_FILE] if stage.args.tune else [])]
+    files = [MODEL_FILE, PREDICTIONS_FILE, METRICS_FILE, CONFUSION_FILE, *([TUNE_FILE] if stage.args.tune else [])]
     return summary(stage, layout, trainer, quality, began_s) | areas, files
 
 
@@ -143,6 +153,8 @@ def summary(stage, layout: Layout, trainer: Trainer, quality: dict, began_s: flo
         "learning_rate": settings.learning_rate,
         "weight_decay": settings.weight_decay,
         "dropout": settings.dropout,
+        "schedule": settings.schedule,
+        "class_weights": settings.class_weights,
         "partition": layout.method,
         "compress": reduce.compressor.name,
         "halo": stage.args.halo,

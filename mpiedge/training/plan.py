@@ -114,7 +114,7 @@ def finish_layout(args, source: Source, facts: dict) -> Layout:
     layers = 1 if ahead == "last" else args.layers
     hops, projection = (args.hops, args.project) if ahead else (0, 0)
     settings = Settings(args.model, args.hidden, layers, hops, projection, args.epochs, args.lr, penalty, args.dropout,
-                        args.patience, args.seed)
+                        args.patience, args.schedule, args.class_weights, args.seed)
     config = asdict(settings) | {"split": facts["split_name"], "source": source.name}
     return Layout(settings=settings, config=config, **facts)
 

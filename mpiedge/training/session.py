@@ -17,7 +17,7 @@ from mpiedge.training import checkpoint
 from mpiedge.training.balance import Balance
 from mpiedge.training.halt import HALT, HALT_FILE, Halt
 from mpiedge.training.inputs import PartInputs
-from mpiedge.training.links import settle, shapes_of
+from mpiedge.training.links import LinkWatch, settle, shapes_of
 from mpiedge.training.loop import State, Trainer
 from mpiedge.training.plan import Layout
 from mpiedge.training.propagate import project, propagate, propagate_blocks
@@ -94,7 +94,7 @@ def train(stage, part: Part | Grid, layout: Layout, source: dict, earlier: State
     trainer = kind(stage.world, inputs, model, settings, reduce, stage.phase)
     if earlier is not None:
         trainer.restore(earlier)
-    balance = Balance(stage, layout, trainer, cost_s, began_s)
+    balance, link = Balance(stage, layout, trainer, cost_s, began_s), LinkWatch(stage, trainer, began_s)
     gc.freeze()  # else every look for garbage goes through torch's modules anew: 7 % of a small graph's epochs
     with Halt(stage) as halt, stage.progress(settings.epochs, "epoch") as bar:
         watcher = Watcher(stage, layout, fingerprint(layout, source), trainer, halt)
@@ -111,6 +111,7 @@ def train(stage, part: Part | Grid, layout: Layout, source: dict, earlier: State
                 raise error
             if not layout.tile:
                 balance.after_epoch(last)
+            link.after_epoch(last)
 
         trainer.run(after_epoch, watcher.asks)
     return trainer

@@ -76,6 +76,13 @@ class StreamedTrainer(Trainer):
         splits = [self.grid.load(block).split for block in self.grid.own]
         return np.array([sum(int((split == role).sum()) for split in splits) for role in (TRAIN, VALIDATION)])
 
+    def class_counts(self, classes: int) -> np.ndarray:
+        """Local: as in `Trainer`."""
+        counts = np.zeros(classes, np.int64)
+        for part in map(self.grid.load, self.grid.own):
+            counts += np.bincount(part.labels[part.split == TRAIN], minlength=classes)
+        return counts
+
     def outcomes(self) -> Iterator[tuple]:
         """Collective: as in `Trainer`, block by block."""
         self.state.weights[:] = self.state.best_weights
@@ -90,7 +97,7 @@ class StreamedTrainer(Trainer):
             for block, scores in self._scores(*place):
                 slope, part = np.zeros_like(scores), self.grid.load(block)
                 found += cross_entropy(scores, part.labels, np.flatnonzero(part.split == TRAIN), slope,
-                                       1 / self.train_nodes)
+                                       1 / self.train_nodes, self.factors)
                 self.grid.put(block, "slope", slope)
             for layer in range(self.model.layers, 0, -1):
                 self._back(layer, *place)

@@ -34,7 +34,9 @@ SHARES = (1 / 9, 1 / 3, 1)  # of the epochs, after which two thirds of the setti
 SLICE = 5  # epochs between two moments for other ranks
 STATE_FILE = "checkpoints/tune.h5"
 DECIDING = ("model", "layers", "epochs", "patience", "seed", "split", "select", "lr", "hidden", "dropout",
-            "weight_decay")  # arguments that another tuning must agree in to go on with this one
+            "weight_decay", "schedule", "class_weights")
+"""Arguments that another tuning must agree in to go on with this one."""
+
 ARRAYS = ("weights", "first_moment", "second_moment", "best_weights")
 NUMBERS = ("epoch", "best_epoch", "best_loss", "best_accuracy")
 

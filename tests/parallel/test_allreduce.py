@@ -74,6 +74,21 @@ def test_auto_on_slow_and_fast_links(world, monkeypatch, numbers_per_s, rows):
     assert (reduce.ratio >= 20) == (rows == "int8") and (name == "none") == (rows == "fp32")
 
 
+def test_another_way_goes_on_with_what_was_lost(world):
+    """Whatever ways follow each other, all that was handed in arrives in the end: the last one, plain, makes up."""
+    exact, total, reduce = np.zeros(300), np.zeros(300), None
+    for name in ("int8", "powersgd:2", "topk:0.1", "none"):
+        before, reduce = reduce, reducer(world, name, [(20, 15)])
+        if before is not None:
+            reduce.adopt(before)
+        parts = [vector(4, rank, 300) for rank in range(world.size)]
+        mine, exact = parts[world.rank].copy(), exact + np.sum(parts, axis=0, dtype=np.float64)
+        reduce(mine)
+        total += mine
+    np.testing.assert_allclose(total, exact, atol=1e-4)
+    assert reduce.lost() == {} and reduce.plain_bytes > 0
+
+
 SHAPES = [(40, 12), (12,), (6, 3), (3,)]  # the third is too small to pay
 LENGTH = 40 * 12 + 12 + 6 * 3 + 3
 

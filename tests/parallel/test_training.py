@@ -1,6 +1,7 @@
 """Training on any number of ranks is the training of one rank, with dropout and for every partition."""
 
 import contextlib
+import json
 import sys
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from mpiedge.graph.build import TRAIN, adjacency
 from mpiedge.models.build import MODELS, build_model
 from mpiedge.runtime.allreduce import Allreduce
 from mpiedge.runtime.choose import reducer
-from mpiedge.training import balance, checkpoint, shares
+from mpiedge.training import balance, checkpoint, links, shares
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.loop import Settings, Trainer
 from mpiedge.training.propagate import propagate
@@ -55,7 +56,8 @@ class OneRank:
 def settings(model="gcn", **changes):
     """Settings of a short training."""
     values = {"model": model, "hidden": 8, "layers": 2, "hops": 0, "projection": 0, "epochs": 25, "dropout": 0.0,
-              "learning_rate": 0.01, "weight_decay": 5e-4, "patience": 1000, "seed": 3} | changes  # fmt: skip
+              "learning_rate": 0.01, "weight_decay": 5e-4, "patience": 1000, "schedule": "constant",
+              "class_weights": "none", "seed": 3} | changes  # fmt: skip
     return Settings(**values)
 
 
@@ -94,10 +96,13 @@ def test_many_ranks_equal_one(world, method, dropout):
 
 @pytest.mark.parametrize(("model", "layers"), [("sage", 2), ("gcn", 4), ("sage", 3), ("gcn", 1)])
 def test_models_of_any_depth(world, model, layers):
-    """GraphSAGE and deeper networks agree with one rank too, dropout included."""
+    """GraphSAGE and deeper networks agree with one rank too, dropout, class weights and a falling rate included."""
     graph = random_graph(5, nodes=120, edges=500)
     owner = (np.arange(graph.nodes) % world.size).astype(np.int32)
-    many, alone = both(world, graph, settings(model, layers=layers, dropout=0.3, epochs=15), owner)
+    many, alone = both(world, graph, settings(model, layers=layers, dropout=0.3, epochs=15, schedule="cosine",
+                                               class_weights="balanced"), owner)  # fmt: skip
+    counts = np.bincount(graph.labels[graph.splits["column:role"] == TRAIN])
+    np.testing.assert_allclose(many.factors * counts, counts.sum() / 3, rtol=1e-6)
     np.testing.assert_allclose(many.state.weights, alone.state.weights, atol=1e-4)
 
 
@@ -283,6 +288,35 @@ def test_a_rank_that_becomes_slow(world, shared_tmp_path, monkeypatch, model, me
     nodes = np.concatenate(world.allgather(seen[-1].nodes[: seen[-1].owned]))
     np.testing.assert_array_equal(np.sort(nodes), np.arange(graph.nodes))
     assert "instead of" in (shared_tmp_path / "slow/decisions.csv").read_text()
+
+
+def test_a_link_that_becomes_slow(world, shared_tmp_path, monkeypatch):
+    """When epochs wait longer for the link, gradients are compressed from then on; nothing that was lost is lost."""
+    if world.size == 1:
+        pytest.skip("one rank has no link")
+    graph = random_graph(2, nodes=100, edges=300)
+    path = shared_tmp_path / "g.npz"
+    if world.is_root:
+        path.write_bytes(npz_bytes(graph))
+    world.barrier()
+    wait_for_sums, chosen = Trainer._wait_for_sums, iter(["int8", "none", "powersgd:2"])
+
+    def found_slow(trainer, sums, going):
+        sums[5:-2] = 0.0
+        sums[-2] = 0.01 * (1 + len(trainer.wall_s) // 13) ** 2 if world.is_root else 0.0
+        wait_for_sums(trainer, sums, going)
+
+    monkeypatch.setattr(Trainer, "_wait_for_sums", found_slow)
+    monkeypatch.setattr(links, "choose", lambda world, shapes: (next(chosen), "measured", None))
+    monkeypatch.setattr(world, "nodes", 2)
+    run = shared_tmp_path / "run"
+    words = ["--graph", str(path), "--run", str(run), "--epochs", "50", "-q", "--compress", "auto", "--model", "mlp"]
+    train.run(train.build_parser().parse_args(words), world)
+    if world.is_root:
+        noted = (run / "decisions.csv").read_text()
+        assert "gradients by none instead of int8" in noted and "gradients by powersgd:2 instead of none" in noted
+        assert noted.count("kept it") == 2
+        assert json.loads((run / "train/summary.json").read_text())["compress"] == "powersgd:2"
 
 
 def test_more_ranks_than_nodes(world, shared_tmp_path):

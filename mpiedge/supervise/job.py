@@ -99,7 +99,7 @@ class Job:
     def _hear(self) -> None:
         now = time.monotonic()
         if now - self.listened_s > DEAF_S:
-            self.table.woke_s = now
+            self.table.excuse(now - self.listened_s, now)
         self.listened_s = now
         for stream in self.streams:
             self.said = (self.said + stream.read())[-KEPT_BYTES:]

@@ -89,8 +89,7 @@ class Listener:
 @dataclass
 class Table:
     """What is known of the ranks of a job. placement: the host where the launcher should have put each rank; woke_s:
-    when the supervisor, which had not listened for a while (a suspended box), did again: what was not heard before is
-    no fault of the ranks.
+    when the supervisor listened again after it had not for a while.
     """
 
     placement: list[str]
@@ -119,6 +118,15 @@ class Table:
             state.memory_kills = int(beat["memory_kills"])
         return True
 
+    def excuse(self, deaf_s: float, now: float) -> None:
+        """Local: the supervisor has not listened for so long (a suspended box, no share of the processor): what it did
+        not hear meanwhile is no fault of the ranks, nor that they had no answer."""
+        self.woke_s = now
+        self.started_s += deaf_s
+        self.progress_s += deaf_s
+        for state in self.ranks.values():
+            state.heard_s += deaf_s
+
     def host_of(self, rank: int) -> str:
         """Local: the name in the hostfile of the host of a rank."""
         return self.placement[rank]
@@ -130,17 +138,17 @@ class Table:
         for rank in range(len(self.placement)):
             state = self.ranks.get(rank)
             if state is None:
-                if now - max(self.started_s, self.woke_s) > start_limit_s:
+                if now - self.started_s > start_limit_s:
                     faults.append(Fault(self.host_of(rank), rank, f"has not started within {start_limit_s:.0f} s",
                                         unstarted=True))
-            elif state.exit is None and now - max(state.heard_s, self.woke_s) > self.timeout_s * (
-                    PATIENCE_TIMEOUTS if state.seen_alive else 1):
+            elif state.exit is None and now - state.heard_s > self.timeout_s * (PATIENCE_TIMEOUTS if state.seen_alive
+                                                                                else 1):
                 faults.append(Fault(self.host_of(rank), rank, f"silent for {now - state.heard_s:.0f} s "
                                                               f"(last seen in phase {state.phase})"))
-            elif state.exit is None and state.unheard_s > self.timeout_s and now - self.woke_s > self.timeout_s:
+            elif state.exit is None and state.unheard_s > self.timeout_s and now - self.woke_s > self.timeout_s / 2:
                 faults.append(Fault(self.host_of(rank), rank, f"has not heard this host for {state.unheard_s:.0f} s",
                                     host_lost=True))
-        if not faults and now - max(self.progress_s, self.woke_s) > STALL_TIMEOUTS * self.timeout_s:
+        if not faults and now - self.progress_s > STALL_TIMEOUTS * self.timeout_s:
             phases = sorted({state.phase for state in self.ranks.values()})
             faults.append(Fault(None, None, f"no rank has got anything done for {now - self.progress_s:.0f} s "
                                             f"(phases {', '.join(phases) or 'none'})"))

@@ -217,6 +217,18 @@ def test_keep_duplicates_and_fewer_steps(papers, tmp_path, capfd):
     assert re.search(r"published +date +dates to ymd_dash", printed) and not (tmp_path / "dry/clean").exists()
 
 
+def test_formats_in_the_last_pass(tmp_path):
+    """Where no later step reads the rows, their formats are put right in the last pass: the same files."""
+    rows = [f'{row},{"1/2/2003" if row % 3 else "2003-02-25"},{"N/A" if row % 5 else row / 4}' for row in range(40)]
+    rows[7] = "7,2003-02-25"
+    (tmp_path / "t.csv").write_text("\n".join(["id,born,size", *rows, "surplus, a b c,,,,5", ""]), encoding="utf-8")
+    files = []
+    for name, steps in (("short", "structure,types,formats"), ("long", "structure,types,formats,rules")):
+        assert clean.main([str(tmp_path / "t.csv"), "--run", str(tmp_path / name), "--steps", steps, "-q"]) == 0
+        files.append([rows_of(tmp_path / name, "t", kind) for kind in ("", ".changes", ".rejects", ".clusters")])
+    assert files[0] == files[1] and all(len(table) > 1 for table in files[0])
+
+
 def test_plan_is_toml(papers):
     """plan.toml says what was decided: dialect, kinds, null words, fills."""
     if sys.version_info < (3, 11):

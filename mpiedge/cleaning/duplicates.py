@@ -117,7 +117,8 @@ def estimate_bytes(rows: int, columns: int, mean_row_bytes: float, budget_bytes:
     records = held(4 * rows * columns) + held(rows * mean_row_bytes) + held(4 * rows * columns) + 40 * rows
     pairs = rows * min(neighbours_per_record(rows), TYPICAL_NEIGHBOURS)
     postings = 4 * rows * (mean_row_bytes if rows < LARGE_TABLE else min(mean_row_bytes, TYPICAL_FEATURES))
-    tables = 4 * ((1 << GRAM_BITS) + (1 << FEATURE_BITS if rows >= LARGE_TABLE else 0)) + columns * (1 << 19)
+    tables = 4 * ((1 << GRAM_BITS) + (1 << FEATURE_BITS if rows >= LARGE_TABLE else 0))
+    tables += columns * min(1 << 19, rows * rows)
     room = max(INDEX_SHARE * budget_bytes - PROGRAMS_BYTES - records - tables, budget_bytes / 8)
     search = min(postings, room) + 1.5 * tables + 8 * pairs
     return int(MODULES_BYTES + records + max(search, tables + pairs * (16 + columns)))

@@ -12,7 +12,7 @@ from mpiedge.cleaning.reading import Source
 from mpiedge.cleaning.resolve import Resolution
 from mpiedge.cleaning.survey import COLUMNS_PER_SLICE, Survey
 from mpiedge.cleaning.types import ColumnPlan
-from mpiedge.cleaning.working import Tally, changes_file, rejects_file
+from mpiedge.cleaning.working import Tally, UnwrittenTable, changes_file, rejects_file
 from mpiedge.kernels.columns import Columns, number_lines
 from mpiedge.store.tables import Column
 
@@ -49,7 +49,10 @@ def write_clean(stage, sources: list[Source], surveys: list[Survey], plans: list
         table, chunk = task
         name, found, names = sources[table].name, resolutions[table], sources[table].structure.names
         first = int(firsts[table][chunk])
-        columns = found.table.columns_of(chunk)
+        if isinstance(found.table, UnwrittenTable):
+            columns, tally = found.table.put_right(chunk)
+        else:
+            columns, tally = found.table.columns_of(chunk), Tally()
         numbers = surveys[table].number_of(first + np.arange(columns.rows))
         yield
         kept = np.arange(len(numbers))
@@ -71,7 +74,6 @@ def write_clean(stage, sources: list[Source], surveys: list[Survey], plans: list
                 {place: rows[place] for place in sorted(touched)})
         yield
         listed = sorted(((int(numbers[kept[place]]), *rest) for place, *rest in changes), key=lambda change: change[0])
-        tally = Tally()
         for row, key, rule, before, after, _ in listed:
             tally.add(row, key, rule, before, after)
         stage.access.write_piece(changes_file(name), 3 * chunk + 2, csv_lines(listed))

@@ -19,6 +19,8 @@ DEMO_FOLDER = "results/demo-data"
 BYTES_PER_BLOCK_BYTE = 40
 """Memory of a range of rows in work (text, cells as Python strings, their counts) over the bytes of its text."""
 SAMPLE_BYTES_PER_CELL = 120
+LATER_STEPS = {"rules", "typos", "duplicates", "impute"}
+"""Steps that read the rows once more when their formats are right."""
 
 
 def demo_tables(stage) -> list[str]:
@@ -83,6 +85,11 @@ def look(stage, sources, args, given_plan) -> tuple[list[Survey], list[list[Colu
 
 def put_right(stage, sources, surveys, plans, args, given_plan):
     """Collective: writes the working tables; returns (tables, fills of blanks per table, tallies of the changes)."""
+    if not LATER_STEPS & set(args.steps):
+        for found in surveys:
+            found.sample.clear()
+        tables = [working.UnwrittenTable(stage, *rest) for rest in zip(sources, surveys, plans)]
+        return tables, [[] for _ in sources], [working.Tally() for _ in sources]
     samples = [impute.canonical_sample(*pair) for pair in zip(plans, surveys)]
     wanted = "impute" in args.steps
     said = [given_plan.get("tables", {}).get(source.name) for source in sources]

@@ -108,6 +108,57 @@ class WorkingTable:
         return {"text": columns.text, "ends": columns.ends}
 
 
+class UnwrittenTable:
+    """A table between whose formats and whose last pass nothing happens: its formats are put right in the last pass."""
+
+    def __init__(self, stage, source: Source, survey: Survey, plans: list[ColumnPlan]):
+        self.title, self.chunk_rows, self.rows = source.name, survey.kept_rows.tolist(), survey.rows
+        self.columns = [Column(name, "text") for name in source.structure.names]
+        self._rest = stage.access, source, plans
+        self._firsts = np.concatenate([[0], np.cumsum(survey.total_rows)])
+
+    def put_right(self, chunk: int) -> tuple[Columns, Tally]:
+        """Local, inside `queue.run`: the chunk, its formats put right, and the changes made by that."""
+        access, source, plans = self._rest
+        return exhausted(put_right(access, source, plans, chunk, int(self._firsts[chunk])))
+
+
+def put_right(access, source: Source, plans: list[ColumnPlan], index: int, first: int):
+    """Local, inside `queue.run`, a generator that yields after each column: reads a range and puts its formats right.
+
+    first: number of its first row in the input. Writes the pieces of its changes and rejects; returns (Columns, Tally).
+    """
+    rows = source.rows(access, index)
+    numbers = first + rows.places
+    changes = [(int(numbers[row]), "", rule, text, "", confidence) for row, rule, text, confidence in rows.repairs]
+    columns = gather(rows.to_cells())
+    yield
+    rewritten = {}
+    for place, plan in enumerate(plans):
+        if not plan.changes_nothing:
+            cells, found = formats.apply(plan, columns.cells(place))
+            changes += [(int(numbers[row]), plan.name, rule, before, after, confidence)
+                        for row, rule, before, after, confidence in found]
+            rewritten |= {place: cells} if found else {}
+            yield
+    tally = Tally()
+    for row, column, rule, before, after, _ in changes:
+        tally.add(row, column, rule, before, after)
+    changes.sort(key=lambda change: change[0])
+    access.write_piece(changes_file(source.name), 3 * index, csv_lines(changes))
+    access.write_piece(rejects_file(source.name), index, csv_lines(rows.rejects))
+    return columns.replaced(rewritten), tally
+
+
+def exhausted(generator):
+    """What a generator returns."""
+    while True:
+        try:
+            next(generator)
+        except StopIteration as end:
+            return end.value
+
+
 def sample_rows(stage, table: WorkingTable, share: float) -> list[dict[str, np.ndarray]]:
     """Collective: about this share of a table's rows, chosen by hashes of their places, as parts for `sampled_column`.
 
@@ -157,28 +208,9 @@ def write_working(stage, sources: list[Source], surveys: list[Survey], plans: li
 
     def work(task):
         table, index = task
-        source = sources[table]
-        rows = source.rows(stage.access, index)
-        numbers = firsts[table][index] + rows.places
-        changes = [(int(numbers[row]), "", rule, text, "", confidence) for row, rule, text, confidence in rows.repairs]
-        columns = gather(rows.to_cells())
-        yield
-        rewritten = {}
-        for place, plan in enumerate(plans[table]):
-            if not plan.changes_nothing:
-                cells, found = formats.apply(plan, columns.cells(place))
-                changes += [(int(numbers[row]), plan.name, rule, before, after, confidence)
-                            for row, rule, before, after, confidence in found]
-                rewritten |= {place: cells} if found else {}
-                yield
-        columns = columns.replaced(rewritten)
-        tally, count = Tally(), PairCounts(pairs[table])
-        for row, column, rule, before, after, _ in changes:
-            tally.add(row, column, rule, before, after)
+        source, count = sources[table], PairCounts(pairs[table])
+        columns, tally = yield from put_right(stage.access, source, plans[table], index, int(firsts[table][index]))
         count.add({place: columns.cells(place) for place in sorted(set().union(*pairs[table]))})
-        changes.sort(key=lambda change: change[0])
-        stage.access.write_piece(changes_file(source.name), 3 * index, csv_lines(changes))
-        stage.access.write_piece(rejects_file(source.name), index, csv_lines(rows.rejects))
         yield
         part = stage.access.write_part(stage.access.unfinished, working_name(source.name), index,
                                        WorkingTable.part_of(columns), compress=False)

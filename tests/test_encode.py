@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mpiedge.kernels import cells, dictionary
-from mpiedge.profiling import plan
+from mpiedge.profiling import expected
 from mpiedge.profiling.encode import merge
 from mpiedge.profiling.local import LocalTable, canonical_number
 from mpiedge.profiling.sources import sniff_delimiter, unique_names
@@ -210,6 +210,6 @@ def test_distinct_values_are_expected_from_a_sample(distinct):
     drawn = [np.unique(random.integers(0, distinct, 2000)) for _ in range(8)]
     if distinct == 1_000_000:
         drawn = [np.arange(2000) + 2000 * block for block in range(8)]
-    count, text = plan._estimate([one.astype(np.uint64) for one in drawn], [np.full(len(one), 5) for one in drawn],
+    count, text = expected._estimate([one.astype(np.uint64) for one in drawn], [np.full(len(one), 5) for one in drawn],
                                  16_000, 1_000_000)
     assert distinct <= count <= max(1.7 * distinct, 3) and text == 5 * count

@@ -1,6 +1,7 @@
 """The memory budget holds under a real limit, and the plan printed before the work tells what it will take."""
 
 import csv
+import json
 import re
 import sys
 from contextlib import nullcontext
@@ -77,3 +78,27 @@ def test_a_wall_of_dependencies_below_a_real_limit(tmp_path, mpirun):
         assert (plenty / name).read_bytes() == (little / name).read_bytes()
     assert (plenty / "fds.jsonl").read_bytes().count(b"\n") > 250_000
     assert not [path for path in (tmp_path / "scratch").rglob("*") if path.is_file()]
+
+
+def test_statistics_that_do_not_fit_are_estimated(tmp_path, mpirun):
+    """In 100 MB columns of 60,000 different values are described by sketches: the same bytes at 1 and 3 ranks, and
+    within the stated error of the exact ones, which are written where there is room."""
+    table = tmp_path / "keys.csv"
+    draw = np.random.default_rng(1)
+    with open(table, "w") as file:
+        file.write("key,price,kind\n")
+        file.writelines(f"key {number * 7919 % 1000003},{price:.3f},{number % 7}\n"
+                        for number, price in enumerate(draw.exponential(100, 60000)))
+    columns = []
+    for ranks, memory in ((0, "2GB"), (0, "100MB"), (3, "100MB")):
+        run = tmp_path / f"run{ranks}{memory}"
+        done = mpirun(ranks, "mpiedge-profile", table, "--stats", "--run", run, "--memory", memory)
+        assert done.returncode == 0, done.stderr
+        assert ("keys.key, keys.price" in done.stdout) == (memory == "100MB")
+        columns.append((run / "profile/columns.json").read_bytes())
+    assert columns[1] == columns[2]
+    exact, estimated = (json.loads(text)["keys"] for text in columns[:2])
+    assert estimated[2] == exact[2] and exact[0]["error"] == 0
+    for one, other in zip(estimated[:2], exact):
+        assert one["distinct"] == pytest.approx(other["distinct"], rel=4 * one["error"])
+        assert (one["length"], one.get("mean")) == (other["length"], other.get("mean"))

@@ -95,14 +95,14 @@ def run(args, world) -> None:
                 valued = bool(wanted - {"fd", "ucc"})
                 encoded = [encode.merge_table(world, source, local.pop(0), args.null_unequal, valued, planned)
                            for source in tables]
-        plan.plan_discovery(stage, encoded, wanted, args)
+        plan.plan_discovery(stage, encoded, wanted, args, planned.estimates)
         with stage.phase("encode", "io"):
             kept.keep(encoded)
         with stage.phase("discover"):
             found = findings.discover(stage, encoded, wanted, args, Interruption(limit_s, began_s))
         with stage.phase("statistics"):
             asked = set() if found.partial else wanted
-            columns = report.describe(stage, encoded, planned.values_folder) if "stats" in asked else None
+            columns = report.describe(stage, encoded, planned) if "stats" in asked else None
             correlations = report.correlation_text(stage, encoded) if "correlations" in asked else None
         with stage.phase("write", "io"):
             stage.access.remove(stage.name)

@@ -11,8 +11,11 @@ import numpy as np
 
 from mpiedge.kernels import dictionary
 from mpiedge.profiling.local import BUCKETS, LocalTable
+from mpiedge.profiling.sketches import ColumnSketch
+from mpiedge.profiling.sketches import merged as merged_sketch
+from mpiedge.profiling.spill import Spill
 from mpiedge.profiling.texts import Texts
-from mpiedge.runtime.shared import leave_to_kernel, shared_array, stored
+from mpiedge.runtime.shared import leave_to_kernel, shared_array
 
 PASS_BYTES = 16 << 20
 """Strings a rank sends in one exchange, by default."""
@@ -24,6 +27,7 @@ OWNER_BITS = np.uint64(0xFFFFF)
 """Bits of a hash that choose its owner; the hash tables use the bits above."""
 
 ALIGNMENT = 64
+NO_CODES = np.zeros(0, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,15 @@ class EncodedColumn:
     """A whole column on every host: codes (smallest unsigned dtype), `distinct` of them, shared by the host's ranks.
 
     missing: the code of the missing cells before they were told apart, None when there are none. values: this rank's
-    share of the distinct values, None when nobody asks for them.
+    share of the distinct values, None when nobody asks for them. sketch: what is known of a column that was not kept,
+    complete on rank 0; such a column has no codes.
     """
 
     codes: np.ndarray
     distinct: int
     missing: int | None
     values: Values | None
+    sketch: ColumnSketch | None = None
 
 
 @dataclass(frozen=True)
@@ -90,20 +96,24 @@ def merge(world, local: LocalTable, null_unequal: bool = False, keep_values: boo
     folder, values_folder: codes and values lie in files there (see `shared_array`). Messages, for every few columns:
     strings to their owners and codes back (all-to-all), counts (all-gather), the codes of the rows to other hosts.
     """
+    sketches = local.take_sketches()
     layout = _Layout(world, local)
     encoded: list[EncodedColumn] = []
-    for columns in _together(layout.string_bytes, min(pass_bytes, TOGETHER_BYTES)):
+    for columns in together(layout.string_bytes, min(pass_bytes, TOGETHER_BYTES)):
         passes = _passes(max(layout.string_bytes[column] for column in columns), pass_bytes)
         if world.size == 1 and not any(local.columns[column].generations for column in columns):
             passes = 1
         for column in columns if passes > 1 else []:
             local.columns[column].flush()
-        merged = [_MergedColumn(world, local.columns[column], layout, column, keep_values) for column in columns]
+        merged = [_MergedColumn(world, local.columns[column], layout, column, keep_values, values_folder)
+                  for column in columns]
         for first in range(0, BUCKETS, BUCKETS // passes):
             _exchange(world, merged, first, first + BUCKETS // passes)
-        encoded += _place(world, layout, merged, null_unequal, folder, values_folder)
+        encoded += _place(world, layout, merged, null_unequal, folder)
         for column in columns:
             local.columns[column] = None
+    for place in sorted(sketches):
+        encoded.insert(place, EncodedColumn(NO_CODES, 0, None, None, merged_sketch(world, sketches.pop(place))))
     return layout.total, encoded
 
 
@@ -136,7 +146,7 @@ class _Layout:
         self.string_bytes = np.max([message["bytes"] for message in messages], axis=0).tolist()
 
 
-def _together(sizes: list[int], pass_bytes: int) -> list[list[int]]:
+def together(sizes: list[int], pass_bytes: int) -> list[list[int]]:
     """Local: neighbouring columns put together until a rank would send more than `pass_bytes` of them."""
     chosen: list[list[int]] = []
     room = 0
@@ -161,16 +171,19 @@ class _MergedColumn:
     """One column on its way: the ids of this rank get codes, and strings of all ranks whose hash it owns are numbered.
 
     mapping: the code of each id, None when ids are codes already (one rank whose strings are all in one dictionary).
+    ranges: the codes of the owned strings, in their order, as (first, how many). spilled: in which files the text and
+    the lengths of those are that were owned in earlier exchanges, None where they stay in memory.
     """
 
-    def __init__(self, world, local, layout, column, keep_values):
+    def __init__(self, world, local, layout, column, keep_values, values_folder):
         self.local, self.layout, self.column, self.keep_values = local, layout, column, keep_values
         self.distinct, self.missing = 0, None
         self.direct = world.size == 1 and not local.generations
         self.mapping = None if self.direct else np.empty(len(local), np.uint32)
         self.owned = local.dictionary if self.direct else dictionary.new()
-        self.own_codes: list[np.ndarray] = []
+        self.ranges: list[tuple[int, int]] = []
         self.done = 0  # owned strings that have codes
+        self.spilled = (Spill(values_folder), Spill(values_folder)) if keep_values and values_folder else None
 
     def messages(self, ranks, first, stop) -> list[list[dict]]:
         """Local: the strings of some buckets by owner, in parts; remembers which ids they have."""
@@ -200,7 +213,8 @@ class _MergedColumn:
         if self.direct:
             self.received, fresh = [], len(self.owned)
         else:
-            if not self.keep_values:
+            if self.spilled or not self.keep_values:  # no string of one exchange comes again in another
+                self.spill()
                 self.owned, self.done = dictionary.new(), 0
             self.received = [[self.owned.add(part["data"], part["length"])[0] for part in parts] for parts in messages]
             fresh = len(self.owned) - self.done
@@ -221,11 +235,36 @@ class _MergedColumn:
 
     def replies(self) -> list[list[np.ndarray]]:
         """Local: the codes of the strings that came from every rank, in the order they came."""
-        fresh = np.arange(self.begin, self.begin + len(self.owned) - self.done, dtype=np.uint32)
-        self.own_codes = [*self.own_codes, fresh] if self.keep_values else [fresh]
+        self.ranges.append((self.begin, len(self.owned) - self.done))
         self.done = len(self.owned)
-        codes = np.concatenate(self.own_codes) if self.received else None
+        if not self.received:
+            return []
+        codes = self.own_codes(self.ranges[-1:] if self.spilled or not self.keep_values else self.ranges)
         return [[codes[ids] for ids in parts] for parts in self.received]
+
+    def own_codes(self, ranges: list[tuple[int, int]]) -> np.ndarray:
+        """Local: the codes of owned strings."""
+        return np.concatenate([np.arange(begin, begin + count, dtype=np.uint32) for begin, count in ranges])
+
+    def spill(self) -> None:
+        """Local: the owned strings go to their files, if they have any."""
+        for file, array in zip(self.spilled or (), self.owned.strings()):
+            file.append(array)
+
+    def values(self, number: np.ndarray, counts: np.ndarray) -> Values:
+        """Local: the owned strings; number, counts: the final code of each code, and how often that occurs."""
+        if not self.spilled:
+            own = number[self.own_codes(self.ranges)]
+            return Values(Texts(*self.owned.strings()), own, counts[own])
+        self.spill()
+        text, lengths = self.spilled
+        codes, times = Spill(text.folder), Spill(text.folder)
+        for begin, count in self.ranges:
+            own = number[begin : begin + count]
+            codes.append(own)
+            times.append(counts[own])
+        return Values(Texts(text.mapped(np.uint8), lengths.mapped(np.int32)), codes.mapped(number.dtype),
+                      times.mapped(counts.dtype))
 
     def accept(self, replies: list[list[np.ndarray]]) -> None:
         """Local: the codes of the strings that were sent."""
@@ -267,8 +306,7 @@ def _exchange(world, merged: list[_MergedColumn], first: int, stop: int) -> None
         column.accept([message["columns"][index] for message in replies])
 
 
-def _place(world, layout: _Layout, merged: list[_MergedColumn], null_unequal: bool, folder,
-           values_folder) -> list[EncodedColumn]:
+def _place(world, layout: _Layout, merged: list[_MergedColumn], null_unequal: bool, folder) -> list[EncodedColumn]:
     """Collective: the codes of all rows in arrays that the ranks of a host share.
 
     Why they do not depend on the ranks: each host's copy is numbered anew by first occurrence, in row order.
@@ -297,10 +335,7 @@ def _place(world, layout: _Layout, merged: list[_MergedColumn], null_unequal: bo
         if null_unequal and missing is not None:
             distinct += int(count[missing]) - 1
         if column.keep_values:
-            own = number[np.concatenate(column.own_codes)]
-            data, length = column.owned.strings()
-            values = Values(Texts(stored(data, values_folder), stored(length, values_folder)),
-                            stored(own, values_folder), stored(count[own], values_folder))
+            values = column.values(number, count)
             column.owned = None
         encoded.append(EncodedColumn(array, distinct, missing, values))
         if folder is not None:

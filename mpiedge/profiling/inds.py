@@ -69,7 +69,7 @@ def _holders(columns: list[Values]):
     words = -(-max(len(columns), 1) // WORD_BITS)
     passes = -(-sum(len(column.texts) for column in columns) // TOGETHER) or 1
     for number in range(passes):
-        present = [column.texts.take(_chosen(column.texts, number, passes)) for column in columns]
+        present = [Texts.joined(list(_chosen(column.texts, number, passes))) for column in columns]
         ids = Texts.joined(present).group()[0]
         parts = np.split(ids, np.cumsum([len(texts) for texts in present])[:-1]) if columns else []
         holders = np.zeros((int(ids.max()) + 1 if len(ids) else 0, words), np.uint64)
@@ -78,10 +78,11 @@ def _holders(columns: list[Values]):
         yield holders, parts
 
 
-def _chosen(texts: Texts, number: int, passes: int) -> np.ndarray:
-    """Local: the strings of one part, without the empty one."""
-    present = texts.length > 0
-    if passes > 1:
-        hashes = dictionary.hashes(texts.data, texts.length)
-        present &= (hashes >> PASS_SHIFT) % np.uint64(passes) == np.uint64(number)
-    return np.flatnonzero(present)
+def _chosen(texts: Texts, number: int, passes: int):
+    """Local: yields the strings of one part, without the empty one, a few at a time."""
+    for _, _, part in texts.parts(SLICE):
+        present = part.length > 0
+        if passes > 1:
+            hashes = dictionary.hashes(part.data, part.length)
+            present &= (hashes >> PASS_SHIFT) % np.uint64(passes) == np.uint64(number)
+        yield part.take(np.flatnonzero(present))

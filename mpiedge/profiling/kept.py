@@ -8,7 +8,7 @@ inputs and flags agree (store/ledger.py):
     tables               written last: the attempt, and per column what `EncodedColumn` says and how many pieces it has
 
 An attempt goes by the pieces of the one that wrote `tables` last: others may have cut the values in another way. Tables
-that were read quickly are not kept: reading them again takes no longer.
+that were read quickly are not kept: reading them again takes no longer; nor are those with columns that were sketched.
 """
 
 import shutil
@@ -77,7 +77,8 @@ class Kept:
                     for table in tables for column in table.columns if column.values)
         size = int(world.sum(np.array([texts]))[0]) + sum(codes.nbytes for table in tables for codes in table.codes)
         took_s = float(world.max(np.array([time.perf_counter() - self._began_s]))[0])
-        if self._recalled or took_s < WORTH_S or not on_root(
+        sketched = any(column.sketch for table in tables for column in table.columns)
+        if self._recalled or sketched or took_s < WORTH_S or not on_root(
                 world, lambda: shutil.disk_usage(stage.run).free > 2 * size):
             return
         if stage.queue.ledger is None:
@@ -99,7 +100,7 @@ class Kept:
                 self._note(name % "codes", piece, {"codes": column.codes[start : start + PIECE]})
         values = 0
         if column.values is not None:
-            slices = list(column.values.texts.slices(PIECE // 4))
+            slices = list(column.values.texts.parts(PIECE // 4))
             counts = [message["slices"] for message in world.allgather({"slices": len(slices)})]
             values, first = sum(counts), sum(counts[: world.rank])
             for round_ in range(max(counts)):
@@ -154,13 +155,9 @@ class Kept:
                             codes_folder is not None)
 
 
-def _values_message(values: Values, begin: int, end: int) -> dict:
-    """Local: the distinct values [begin, end) of a rank's share."""
-    texts = values.texts
-    first = int(texts.start[begin])
-    last = int(texts.start[end - 1]) + int(texts.length[end - 1])
-    return {"data": texts.data[first:last], "length": texts.length[begin:end], "codes": values.codes[begin:end],
-            "counts": values.counts[begin:end]}
+def _values_message(values: Values, begin: int, end: int, texts: Texts) -> dict:
+    """Local: the distinct values [begin, end) of a rank's share, which are `texts`."""
+    return {**texts.to_message(), "codes": values.codes[begin:end], "counts": values.counts[begin:end]}
 
 
 def _own_values(world, message: dict) -> Values:

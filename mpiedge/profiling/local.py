@@ -12,6 +12,7 @@ import numpy as np
 
 from mpiedge.kernels import dictionary
 from mpiedge.kernels.cells import Cells
+from mpiedge.profiling.sketches import ColumnSketch
 from mpiedge.profiling.spill import Piece, Spill
 from mpiedge.profiling.texts import Texts
 
@@ -139,18 +140,37 @@ class LocalColumn:
         return parts
 
 
+class SketchedColumn:
+    """One column of a LocalTable of which only a sketch is kept; its dictionary is that of a block."""
+
+    def __init__(self, may_be_numbers: bool):
+        self.sketch = ColumnSketch(may_be_numbers)
+        self.dictionary = dictionary.new()
+
+    def keep(self, order: int, ids: np.ndarray, missing: int) -> None:
+        """Local: as `LocalColumn.keep`."""
+        self.sketch.add(order, Texts(*self.dictionary.strings()), ids)
+        self.dictionary = dictionary.new()
+
+    def flush(self) -> None:
+        """Local: nothing is held between blocks."""
+
+
 class LocalTable:
     """The blocks of a table that this rank has read.
 
     allowance_bytes: memory its dictionaries may take, None for any. spill: where the rest goes. spill_ids: the ids go
-    to scratch as well. Attributes: columns: LocalColumn each; orders, rows: position and rows of the blocks.
+    to scratch as well. sketched: columns that are not kept, and whether they may hold numbers. Attributes: columns:
+    LocalColumn or SketchedColumn each; orders, rows: position and rows of the blocks.
     """
 
     def __init__(self, width: int, allowance_bytes: int | None = None, spill: Spill | None = None,
-                 spill_ids: bool = False):
+                 spill_ids: bool = False, sketched: dict[int, bool] | None = None):
         self.spill = spill or Spill()
         self.allowance_bytes = allowance_bytes
-        self.columns = [LocalColumn(self.spill, self.spill if spill_ids else None) for _ in range(width)]
+        self.columns: list = [LocalColumn(self.spill, self.spill if spill_ids else None) for _ in range(width)]
+        for column, may_be_numbers in (sketched or {}).items():
+            self.columns[column] = SketchedColumn(may_be_numbers)
         self.orders: list[int] = []
         self.rows: list[int] = []
 
@@ -187,6 +207,13 @@ class LocalTable:
         for column in self.columns:
             if column.dictionary.text_bytes + text_bytes > dictionary.MOST_BYTES:
                 column.flush()
+
+    def take_sketches(self) -> dict[int, ColumnSketch]:
+        """Local: the sketches of columns that are not kept, by their place; `columns` has the others from now on."""
+        sketches = {place: column.sketch for place, column in enumerate(self.columns)
+                    if isinstance(column, SketchedColumn)}
+        self.columns = [column for place, column in enumerate(self.columns) if place not in sketches]
+        return sketches
 
     @property
     def dictionary_bytes(self) -> int:

@@ -13,25 +13,31 @@ from mpiedge.profiling.correlations import correlate
 from mpiedge.profiling.encode import EncodedTable
 from mpiedge.profiling.findings import Found, FoundFds
 from mpiedge.profiling.output import columns_of, fd_lines, ind_lines, ucc_lines, write_lines
+from mpiedge.profiling.plan import Plan
 from mpiedge.profiling.room import Room
-from mpiedge.profiling.statistics import describe_columns
+from mpiedge.profiling.statistics import describe_columns, describe_sketch
 from mpiedge.runtime.resources import format_size
 
 SHOWN = 5
 MOST_SHOWN = 50
 
 
-def describe(stage, tables: list[EncodedTable], folder) -> dict:
-    """Collective: statistics by table and column on rank 0, empty elsewhere; long arrays lie in files of `folder`, in
-    memory where it is None."""
-    columns = [(table, name, kind, column) for table in tables
-               for name, kind, column in zip(table.names, table.kinds, table.columns)]
-    described = describe_columns(stage.world, [column.values for *_, column in columns],
-                                 [table.rows for table, *_ in columns], [kind for _, _, kind, _ in columns],
-                                 Room(0, folder) if folder else None)
+def describe(stage, tables: list[EncodedTable], planned: Plan) -> dict:
+    """Collective: statistics by table and column on rank 0, empty elsewhere; exact unless the plan says otherwise."""
+    every = [(table, place) for table in tables for place in range(len(table.names))]
+    kept = [(table, place) for table, place in every if table.columns[place].sketch is None]
+    estimated = {(table.name, place) for table, places in zip(tables, planned.estimates.columns) for place in places}
+    sampled = {index: table.columns[place].codes for index, (table, place) in enumerate(kept)
+               if (table.name, place) in estimated}
+    described = iter(describe_columns(
+        stage.world, [table.columns[place].values for table, place in kept], [table.rows for table, _ in kept],
+        [table.kinds[place] for table, place in kept],
+        Room(0, planned.values_folder) if planned.values_folder else None, sampled))
     result: dict = {table.name: [] for table in tables}
-    for (table, name, _, _), entry in zip(columns, described):
-        result[table.name].append({"name": name, **entry})
+    for table, place in every if stage.world.is_root else []:
+        sketch = table.columns[place].sketch
+        entry = next(described) if sketch is None else describe_sketch(sketch, table.rows, table.kinds[place])
+        result[table.name].append({"name": table.names[place], **entry})
     return result
 
 

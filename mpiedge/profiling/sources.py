@@ -238,11 +238,11 @@ def unique_names(cells: list[str]) -> list[str]:
 def read_tables(stage, tables: list, null: bytes | None, new_local) -> list[LocalTable]:
     """Collective: reads every block of every table on the queue; what this rank has read of each.
 
-    new_local(width): an empty LocalTable. Raises the InputError of the first bad record on every rank.
+    new_local(table, width): an empty LocalTable. Raises the InputError of the first bad record on every rank.
     """
     tasks = [(table, block) for table, source in enumerate(tables) for block in range(source.blocks)]
     order = {task: index for index, task in enumerate(tasks)}
-    locals_ = [new_local(len(source.columns)) for source in tables]
+    locals_ = [new_local(index, len(source.columns)) for index, source in enumerate(tables)]
     with stage.phase("encode"):
         encode_tasks(stage, tables, tasks, null, lambda task: (order[task], locals_[task[0]]))
     return locals_

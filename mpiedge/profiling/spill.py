@@ -1,5 +1,6 @@
 """Arrays of one rank in a file of the scratch folder, written one after another and read back in parts."""
 
+import mmap
 import os
 import tempfile
 from pathlib import Path
@@ -41,6 +42,12 @@ class Spill:
         except OSError as error:
             raise no_room(self.folder, array.nbytes, error, "--scratch") from error
         return piece
+
+    def mapped(self, dtype) -> np.ndarray:
+        """Local: all arrays that were written, which must have this dtype, as one array mapped from the file."""
+        if not self.nbytes:
+            return np.zeros(0, dtype)
+        return np.frombuffer(mmap.mmap(self._file.fileno(), self.nbytes), dtype)
 
     def read(self, piece: Piece, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Local: items [start, stop) of an array that was written. Raises EnvironmentProblem."""

@@ -4,36 +4,31 @@ Each rank describes its share of the distinct values. Counts, lengths, sums and 
 are found without bringing the numbers together, so no figure depends on the number of ranks.
 """
 
-import heapq
-import itertools
 import math
 
 import numpy as np
 
-from mpiedge.profiling.encode import OWNER_BITS, Values
+from mpiedge.profiling.common_patterns import TOP_PATTERNS, Patterns, common_patterns
+from mpiedge.profiling.encode import Values
 from mpiedge.profiling.facts import Facts
-from mpiedge.profiling.patterns import group_patterns, looks_like_date
+from mpiedge.profiling.patterns import looks_like_date
 from mpiedge.profiling.quantiles import Numbers, describe_numbers
 from mpiedge.profiling.room import Room
-from mpiedge.profiling.texts import Texts
+from mpiedge.profiling.sketches import STANDARD_ERROR, ColumnSketch, standard_error
+from mpiedge.profiling.texts import most_frequent
 
 TOP_VALUES = 10
-TOP_PATTERNS = 5
 LONGEST_SHOWN = 200
 SLICE = 1 << 14
 """Strings looked at together: bounds the temporary arrays."""
 
-TIES = 1 << 12
-"""Equally frequent strings compared at once, as Python objects."""
-
-
 def describe_columns(world, columns: list[Values], rows: list[int], kinds: list[str | None],
-                     room: Room | None = None) -> list[dict]:
+                     room: Room | None = None, sampled: dict[int, np.ndarray] | None = None) -> list[dict]:
     """Collective: statistics of all columns on rank 0 (an empty list elsewhere).
 
     columns: this rank's share of every column's distinct values; rows: of each column's table; kinds: the declared kind
-    (text, integer, decimal, date, boolean) or None to infer it; room: where the numbers of the columns lie. Messages:
-    summaries (gather); see `describe_numbers`; patterns to the rank that their hash chooses (all-to-all).
+    (text, integer, decimal, date, boolean) or None to infer it; room: where the numbers of the columns lie; sampled:
+    see `common_patterns`. Messages: summaries (all-gather); see also `describe_numbers` and `common_patterns`.
     """
     shares, numbers = [], {}
     for index, (column, kind) in enumerate(zip(columns, kinds)):
@@ -45,17 +40,35 @@ def describe_columns(world, columns: list[Values], rows: list[int], kinds: list[
     facts = {index: column["facts"] for index, column in enumerate(merged)
              if column["facts"].numeric and column["distinct"] > 0}
     described = describe_numbers(world, {index: numbers[index] for index in facts}, facts)
-    patterns = _merge_patterns(world, {index: column for index, column in enumerate(columns) if index not in facts})
-    everything = world.gather({"numbers": described, "patterns": patterns})
-    if everything is None:
+    patterns = common_patterns(world, {index: column for index, column in enumerate(columns) if index not in facts},
+                               sampled or {})
+    gathered = world.gather(described)
+    if gathered is None:
         return []
-    results = []
-    for index, column in enumerate(merged):
-        key = str(index)
-        number = next((message["numbers"][key] for message in everything if key in message["numbers"]), None)
-        found = [entry for message in everything for entry in message["patterns"].get(key, [])]
-        results.append(_column(column, rows[index], kinds[index], number, found))
-    return results
+    found = {key: number for message in gathered for key, number in message.items()}
+    return [_column(column, rows[index], kinds[index], found.get(str(index)), patterns.get(index, Patterns([])))
+            for index, column in enumerate(merged)]
+
+
+def describe_sketch(sketch: ColumnSketch, rows: int, kind: str | None) -> dict:
+    """Local: the statistics of a column of which only a sketch was kept."""
+    facts, sample = sketch.facts, sketch.sample
+    numeric = facts.numeric and facts.moments.count > 0
+    number, errors = sketch.numbers() if numeric else (None, {})
+    patterns = Patterns([])
+    if not numeric:
+        kind = kind or ("date" if sketch.forms else "text")
+        patterns = Patterns([(text, sample.scaled(count, rows)) for text, count in sample.patterns(TOP_PATTERNS)],
+                            standard_error(len(sample.hashes), rows))
+    present = rows - facts.missing
+    column = {
+        "facts": facts, "entropy": None,
+        "distinct": min(max(round(sketch.distinct.estimate()), min(present, 1)), present),
+        "unique": False if facts.missing or sample.repeats else None,
+        "top": [(text, sample.scaled(count, rows)) for text, count in sample.frequent(TOP_VALUES)],
+        "errors": {"distinct": STANDARD_ERROR, "top": standard_error(len(sample.hashes), rows), **errors},
+    }
+    return _column(column, rows, kind, number, patterns)
 
 
 def _share(column: Values, may_be_numbers: bool, room: Room) -> tuple[dict, np.ndarray]:
@@ -77,7 +90,7 @@ def _share(column: Values, may_be_numbers: bool, room: Room) -> tuple[dict, np.n
         distinct += len(texts)
         more, often = np.unique(counts, return_counts=True)
         frequencies, times = add_up(np.concatenate([frequencies, more]), np.concatenate([times, often]))
-        top = sorted([*top, *_top(texts, counts, TOP_VALUES)])[:TOP_VALUES]
+        top = sorted([*top, *most_frequent(texts, counts, TOP_VALUES)])[:TOP_VALUES]
     return {"facts": facts.to_message(), "distinct": distinct, "frequencies": frequencies, "times": times,
             "top": top}, values if facts.numeric else values[:0]
 
@@ -86,22 +99,6 @@ def add_up(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """Local: the different keys, ascending, with the sums of their counts."""
     keys, inverse = np.unique(keys, return_inverse=True)
     return keys, np.bincount(inverse, counts, minlength=len(keys)).astype(np.int64)
-
-
-def _top(texts: Texts, counts: np.ndarray, many: int) -> list[tuple[int, bytes]]:
-    """Local: the most frequent strings, as (less than nothing by their count, string) in ascending order."""
-    if not len(counts):
-        return []
-    floor = np.partition(counts, len(counts) - many)[-many] if len(counts) > many else 0
-    more = np.flatnonzero(counts > floor)
-    ties = np.flatnonzero(counts == floor)
-    best = [(-int(count), text) for count, text in zip(counts[more].tolist(), texts.take(more).tolist())]
-    smallest: list[bytes] = []
-    for begin in range(0, len(ties), TIES):
-        part = texts.take(ties[begin : begin + TIES]).tolist()
-        smallest = heapq.nsmallest(many - len(more), itertools.chain(smallest, part))
-    best += [(-int(floor), text) for text in smallest]
-    return sorted(best)[:many]
 
 
 def _merge_shares(shares: list[dict]) -> dict:
@@ -124,40 +121,24 @@ def _entropy(frequencies: list[int], times: list[int]) -> float:
                      for frequency, count in zip(frequencies, times)) + 0.0
 
 
-def _merge_patterns(world, columns: dict[int, Values]) -> dict[str, list]:
-    """Collective: every pattern meets on the rank its hash chooses; the most frequent ones there, by column."""
-    messages: list[dict] = [{} for _ in range(world.size)]
-    for index, column in columns.items():
-        texts, hashes, counts = group_patterns(column.texts, column.counts, SLICE)
-        owners = (hashes & OWNER_BITS) % np.uint64(world.size)
-        for owner, message in enumerate(messages):
-            chosen = np.flatnonzero(owners == owner)
-            message[str(index)] = {**texts.take(chosen).to_message(), "counts": counts[chosen]}
-    received = world.alltoall(messages)
-    best = {}
-    for key in received[0]:
-        texts = Texts.joined([Texts.from_message(message[key]) for message in received])
-        ids, first, _ = texts.group()
-        counts = np.bincount(ids, weights=np.concatenate([message[key]["counts"] for message in received]),
-                             minlength=len(first)).astype(np.int64)
-        best[key] = [list(one) for one in _top(texts.take(first), counts, TOP_PATTERNS)]
-    return best
-
-
-def _column(column: dict, rows: int, kind: str | None, number: dict | None, patterns: list) -> dict:
-    """Local: the entry of a column in columns.json, without its name."""
+def _column(column: dict, rows: int, kind: str | None, number: dict | None, patterns: Patterns) -> dict:
+    """Local: the entry of a column in columns.json, without its name; `error` is that of `distinct`, and `errors` are
+    those of all figures that are estimated."""
     facts = column["facts"]
     present = rows - facts.missing
-    patterns = [(text, -count) for count, text in sorted((count, text) for count, text in patterns)][:TOP_PATTERNS]
+    errors = {**column.get("errors", {}), "patterns": patterns.error}
+    errors = {name: error for name, error in errors.items() if error}
     entry = {
-        "type": kind or _infer_kind(column, number, patterns, present),
+        "type": kind or _infer_kind(column, number, patterns.found, present),
         "rows": rows,
         "nulls": facts.missing,
         "distinct": column["distinct"],
-        "unique": column["distinct"] == rows and rows > 0,
-        "error": 0.0,  # of distinct, quantiles and all other figures: nothing is sketched
+        "unique": column.get("unique", column["distinct"] == rows and rows > 0),
+        "error": _figures(errors.get("distinct", 0.0)),
         "entropy_bits": _figures(column["entropy"]),
     }
+    if errors:
+        entry["errors"] = {name: _figures(error) for name, error in errors.items()}
     if number is not None:
         moments = facts.moments
         whole = facts.integers and max(abs(moments.low), abs(moments.high)) < 2**53
@@ -170,8 +151,8 @@ def _column(column: dict, rows: int, kind: str | None, number: dict | None, patt
         entry["length"] = {"min": facts.shortest, "max": facts.longest,
                            "mean": _figures(facts.characters / present)}
     entry["top"] = [{"value": _shown(text), "count": count} for text, count in column["top"]]
-    if patterns:
-        entry["patterns"] = [{"pattern": _shown(text), "count": count} for text, count in patterns]
+    if patterns.found:
+        entry["patterns"] = [{"pattern": _shown(text), "count": count} for text, count in patterns.found]
     return entry
 
 

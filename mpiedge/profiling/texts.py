@@ -1,5 +1,7 @@
 """Many byte strings as arrays, so that millions of cells need no Python objects."""
 
+import heapq
+import itertools
 from functools import cached_property
 
 import numpy as np
@@ -8,6 +10,9 @@ from mpiedge.kernels import dictionary
 
 SLICE_TEXT = 16
 """Bytes of text that a slice may hold for each of its strings."""
+
+TIES = 1 << 12
+"""Equally frequent strings compared at once, as Python objects."""
 
 
 class Texts:
@@ -91,3 +96,19 @@ class Texts:
     def from_message(cls, message: dict) -> "Texts":
         """Local: the inverse of `to_message`."""
         return cls(message["data"], message["length"])
+
+
+def most_frequent(texts: Texts, counts: np.ndarray, many: int) -> list[tuple[int, bytes]]:
+    """Local: the most frequent strings, as (less than nothing by their count, string) in ascending order."""
+    if not len(counts):
+        return []
+    floor = np.partition(counts, len(counts) - many)[-many] if len(counts) > many else 0
+    more = np.flatnonzero(counts > floor)
+    ties = np.flatnonzero(counts == floor)
+    best = [(-int(count), text) for count, text in zip(counts[more].tolist(), texts.take(more).tolist())]
+    smallest: list[bytes] = []
+    for begin in range(0, len(ties), TIES):
+        part = texts.take(ties[begin : begin + TIES]).tolist()
+        smallest = heapq.nsmallest(many - len(more), itertools.chain(smallest, part))
+    best += [(-int(floor), text) for text in smallest]
+    return sorted(best)[:many]

@@ -37,6 +37,9 @@ class Alone:
     def alltoall(self, messages):
         return messages
 
+    def max(self, array):
+        return array
+
 
 def profile(world, blocks, owner, **options):
     """Everything the profile stage makes of a table whose block i is read by rank owner(i)."""

@@ -4,7 +4,8 @@
     python benchmarks/training.py compare --data DIR --peers PYTHON   an epoch beside the peers (training_peers.py)
     python benchmarks/training.py ranks                               a drawn graph of 1 M edges at --ranks
     python benchmarks/training.py links --data DIR --peers PYTHON     four emulated hosts on slow links, beside DDP
-    python benchmarks/training.py limits --megabytes 370              a graph 3x the memory of two ranks (real limits)
+    python benchmarks/training.py limits --megabytes 370              a graph 3x the memory of two ranks (real limits);
+                                         --programs 300               or 3x what the programs leave of it: minutes
 
 DIR holds the graphs cora, citeseer, facebook_musae and amazon_photo; PYTHON is a Python that has torch_geometric (the
 extra bench-training, best in an environment of its own). An epoch is a step and a validation; CPU seconds count all
@@ -43,6 +44,7 @@ def main():
     page.add_argument("--ranks", type=int, nargs="*", default=[1, 2, 4])
     page.add_argument("--repeats", type=int, default=3)
     page.add_argument("--megabytes", type=int, default=370, help="limits: memory of each rank, programs included")
+    page.add_argument("--programs", type=int, default=0, help="limits: memory of a rank that does not count")
     page.add_argument("--epochs", type=int, default=8, help="limits: epochs of each run")
     page.add_argument("--limit", type=float, default=1800, help="seconds after which a run is given up")
     page.add_argument("--out", type=Path, default=Path("results/benchmarks"))
@@ -134,7 +136,8 @@ def links(options, scratch: Path) -> list[dict]:
 
 def limits(options, scratch: Path) -> list[dict]:
     """A graph too large for memory, under control groups (Linux, as root)."""
-    return training_limits.compare(options.megabytes, 2, options.epochs, options.peers, scratch, options.limit)
+    return training_limits.compare(options.megabytes, options.programs, 2, options.epochs, options.peers, scratch,
+                                   options.limit)
 
 
 WHAT = {"accuracy": accuracy, "compare": compare, "ranks": ranks, "links": links, "limits": limits}

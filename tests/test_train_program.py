@@ -335,6 +335,28 @@ def test_usage_errors(words, capsys):
     assert ended.value.code == 2 and words[0] in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("flags", [["gcn", "--layers", 3], ["sage"], ["sgc"], ["sign", "--project", 9], ["mlp"]])
+def test_predict_a_graph(world, planetoid, tmp_path, flags):
+    """A model of a graph file predicts of that very graph what the training did; other features are refused."""
+    run = ["--run", tmp_path / "run"]
+    in_process(train, world, "--graph", planetoid, *run, "--epochs", 30, "--model", *flags)
+    in_process(predict, world, *run, planetoid)
+    files = (tmp_path / "run" / stage / "predictions.csv" for stage in ("train", "predict"))
+    pairs = list(zip(*map(rows_of, files), strict=True))
+    assert len(pairs) == 60
+    for trained, applied in pairs:
+        assert (trained["id"], trained["predicted"]) == (applied["id"], applied["predicted"])
+        assert float(trained["probability"]) == pytest.approx(float(applied["probability"]), abs=2e-4)
+    found = json.loads((tmp_path / "run/predict/summary.json").read_text())
+    assert found["rows"] == 60 and 0 < found["accuracy"] <= 1
+    other = tmp_path / "other"
+    other.mkdir()
+    for name, data in planetoid_files(nodes=40, columns=7, train=9, test=10)[0].items():
+        (other / name).write_bytes(data)
+    with pytest.raises(InputError, match="7 features"):
+        in_process(predict, world, *run, other)
+
+
 def test_predict_says_what_is_wrong(world, planetoid, tables, tmp_path):
     """No training, a model of a graph file, missing columns, no rows, a damaged model."""
     (tmp_path / "new.csv").write_text("id,title\nN1,lens\n")

@@ -1,10 +1,12 @@
 """mpiedge-predict: a trained model + new rows -> predictions."""
 
+import os
 import sys
 
 from mpiedge import cli
 
 EXAMPLES = """\
+mpiedge-predict --run results/cora data/another_graph.npz
 mpiedge-predict --run results/mine papers_new.csv
 mpiedge-predict --run results/mine papers_new.csv --edges cites_new.csv -o predictions.csv
 """
@@ -12,7 +14,8 @@ mpiedge-predict --run results/mine papers_new.csv --edges cites_new.csv -o predi
 DESCRIPTION = """\
 NEW.csv has the columns of the table the model was trained on (more are ignored; the label may be among them: then the
 accuracy is told). --edges joins the new rows to each other and to the nodes of the training by the key column; without
-it every new row stands alone, as a table model sees it.
+it every new row stands alone, as a table model sees it. For a model that was trained on a graph file, NEW is another
+one, or a folder, with the same features: all its nodes are predicted.
 Writes id,predicted,probability to predict/predictions.csv in the run folder or to FILE."""
 
 
@@ -20,7 +23,8 @@ def build_parser():
     """The command line."""
     page = cli.parser("mpiedge-predict", "Apply a trained model to new rows.", examples=EXAMPLES,
                       description=DESCRIPTION)
-    page.add_argument("table", metavar="NEW.csv", help="CSV file with the new rows")
+    page.add_argument("table", metavar="NEW", help="CSV file with the new rows; a graph file or folder for a "
+                      "model of one")
     page.add_argument("--edges", metavar="EDGES.csv", help="CSV file whose first two columns name nodes, old or new")
     page.add_argument("-o", "--output", metavar="FILE", help="where to write (default predict/predictions.csv)")
     return page
@@ -30,18 +34,21 @@ def run(args, world) -> None:
     """Collective: reads, encodes, predicts, writes; rank 0 does the work, the others wait."""
     from mpiedge.runtime.root import on_root
     from mpiedge.stage import Stage
-    from mpiedge.training import serve
+    from mpiedge.training import serve, sources
 
     with Stage(world, args, "predict", needs="train") as stage:
         stage.manifest("train")
-        files = {"table": stage.access.input(args.table)}
-        if args.edges:
+        whole = on_root(world, lambda: args.table.endswith(".npz") or os.path.isdir(args.table))
+        files = {} if whole else {"table": stage.access.input(args.table)}
+        if args.edges and not whole:
             files["edges"] = stage.access.input(args.edges)
         with stage.phase("read", "io"):
             plan = on_root(world, lambda: serve.measure(stage.run, files))
+            source = sources.open_graph_files(stage, args.table, None) if whole else None
         stage.plan(**plan)
         with stage.phase("predict"):
-            found = on_root(world, lambda: serve.predict_files(stage, files, args.output))
+            found = on_root(world, lambda: serve.predict_whole(stage, source, args.output) if whole else
+                            serve.predict_files(stage, files, args.output))
         for note in found["notes"]:
             stage.warn(note)
         stage.commit(files=found["files"], summary=found["summary"], config={"edges": bool(args.edges)})

@@ -202,7 +202,7 @@ def model_image(source: Source, layout: Layout, trainer: Trainer, node_rows: dic
     if source.encoder:
         arrays["encoder"] = np.array([json.dumps(source.encoder.to_message())], dtype=object)
         arrays |= node_rows | {"node_id": source.graph.ids}
-    config = asdict(layout.settings) | source.schema | {"norm": trainer.model.norm}
+    config = asdict(layout.settings) | source.schema | {"norm": trainer.model.norm, "columns": layout.columns}
     return build_image(arrays, {"config": json.dumps(config)})
 
 

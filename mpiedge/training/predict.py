@@ -20,10 +20,10 @@ from mpiedge.store.parts import read_image
 
 @dataclass
 class Predictor:
-    """A trained model as arrays. config: settings and the names of the label and key columns."""
+    """A trained model as arrays. config: settings and the names of the label and key columns; encoder: of tables."""
 
     config: dict
-    encoder: Encoder
+    encoder: Encoder | None
     classes: list[str]
     arrays: dict[str, np.ndarray]
 
@@ -34,17 +34,21 @@ class Predictor:
 
 
 def load(subject: str, image: bytes, config: str) -> Predictor:
-    """Local: the predictor in the bytes of a model.h5. Raises InputError for a model of a graph file."""
+    """Local: the predictor in the bytes of a model.h5."""
     arrays = read_image(image)
-    if "encoder" not in arrays:
+    encoder = arrays.pop("encoder", None)
+    encoder = None if encoder is None else Encoder.from_message(json.loads(encoder[0]))
+    return Predictor(json.loads(config), encoder, arrays.pop("classes").tolist(), arrays)
+
+
+def check_for_rows(predictor: Predictor, subject: str) -> None:
+    """Local: InputError for a model that cannot be applied to rows of a table; subject: its file."""
+    if predictor.encoder is None:
         raise InputError(subject, "the model was trained on a graph file, whose features a CSV cannot hold",
-                         "Train on tables: mpiedge-train --nodes N.csv --edges E.csv")
-    settings = json.loads(config)
-    if settings.get("hops"):
-        raise InputError(subject, f"the features of {settings['model']} were propagated over the whole graph",
+                         "Give a graph file, or train on tables: mpiedge-train --nodes N.csv --edges E.csv")
+    if predictor.config.get("hops"):
+        raise InputError(subject, f"the features of {predictor.config['model']} were propagated over the whole graph",
                          "Train gcn, sage or mlp to predict new rows")
-    encoder = Encoder.from_message(json.loads(arrays.pop("encoder")[0]))
-    return Predictor(settings, encoder, arrays.pop("classes").tolist(), arrays)
 
 
 def encode(predictor: Predictor, subject: str, columns: dict[str, np.ndarray]) -> tuple[SparseRows, list[str]]:
@@ -95,7 +99,7 @@ def predict(predictor: Predictor, features: SparseRows, edges: np.ndarray) -> np
         rows = bias + (handed if near is None else _sum(near, weights[f"node_{layer}"], handed))
         if own.shape[1]:
             rows += own
-    return _softmax(rows)
+    return softmax(rows)
 
 
 def neighbourhood(predictor: Predictor, new: int, edges: np.ndarray) -> SparseRows:
@@ -123,6 +127,7 @@ def _sum(near: SparseRows, stored: np.ndarray, new: np.ndarray) -> np.ndarray:
     return product(SparseRows(near.indptr, place.astype(np.int32).reshape(-1), near.data, len(needed)), dense)
 
 
-def _softmax(scores: np.ndarray) -> np.ndarray:
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """Local: probabilities from scores, row by row."""
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)

@@ -9,12 +9,13 @@ from mpiedge.graph import cells
 from mpiedge.store.parts import DAMAGE, one_line, open_image, write_atomic
 from mpiedge.training import predict
 from mpiedge.training.files import MODEL_FILE, NEW_PREDICTIONS_FILE, predictions_csv
+from mpiedge.training.predict_graph import predict_graph
 
 SHOWN = 10
 
 
 def measure(run: Path, files: dict) -> dict:
-    """Local: bytes that the model and the rows will take."""
+    """Local: bytes that the model and the rows in `files` will take."""
     try:
         model = (run / MODEL_FILE).stat().st_size
     except OSError:
@@ -28,6 +29,7 @@ def predict_files(stage, files: dict, output: str | None) -> dict:
     Returns JSON-able: notes, lines for people, summary, names of files written into the run folder.
     """
     predictor = _load(stage.run)
+    predict.check_for_rows(predictor, str(stage.run / MODEL_FILE))
     path = files["table"].name
     header, columns = _read(stage, files["table"])
     rows = len(columns[header[0]])
@@ -40,20 +42,39 @@ def predict_files(stage, files: dict, output: str | None) -> dict:
     if "edges" in files:
         edges = _edges(stage, predictor, files["edges"], ids, key in columns, notes)
     probabilities = predict.predict(predictor, features, edges)
+    told = columns[label].tolist() if label in columns else []
+    found = _write(stage, predictor, ids, probabilities, told, output)
+    found["summary"]["edges"] = len(edges)
+    return {**found, "notes": notes}
+
+
+def predict_whole(stage, source, output: str | None) -> dict:
+    """Local: as `predict_files`, for all nodes of a graph that was read from files."""
+    predictor, graph = _load(stage.run), source.graph
+    if predictor.encoder is not None:
+        raise InputError(source.name, "the model was trained on tables, whose columns a graph file does not have",
+                         "Give a CSV")
+    probabilities = predict_graph(predictor, source.name, graph)
+    told = [graph.classes[code] if code >= 0 else "" for code in graph.labels]
+    found = _write(stage, predictor, graph.ids.tolist(), probabilities, told, output)
+    found["summary"]["edges"] = len(graph.edges)
+    return {**found, "notes": source.notes}
+
+
+def _write(stage, predictor, ids: list[str], probabilities: np.ndarray, told: list[str], output: str | None) -> dict:
+    """Local: the file of predictions; lines for people, the summary, names of files. told: labels that are given."""
     best = probabilities.argmax(axis=1)
     labels = [predictor.classes[code] for code in best]
-    chances = probabilities[np.arange(rows), best]
-    written = [] if output else [NEW_PREDICTIONS_FILE]
+    chances = probabilities[np.arange(len(best)), best]
     target = Path(output) if output else stage.run / NEW_PREDICTIONS_FILE
     write_atomic(target, predictions_csv(ids, labels, chances).encode())
-    summary = {"rows": rows, "edges": len(edges), "model": predictor.config["model"], "accuracy": None}
-    lines = _table(ids, labels, chances)
-    told = [pair for pair in zip(columns[label].tolist(), labels) if pair[0]] if label in columns else []
+    summary = {"rows": len(ids), "model": predictor.config["model"], "accuracy": None}
+    lines, told = _table(ids, labels, chances), [pair for pair in zip(told, labels) if pair[0]]
     if told:
         summary["accuracy"] = sum(given == answer for given, answer in told) / len(told)
-        lines.append(f"quality accuracy {summary['accuracy']:.3f} on the {len(told):,} rows whose {label} is given")
-    lines.append(f"done    {rows:,} rows predicted: {target}")
-    return {"notes": notes, "lines": lines, "summary": summary, "files": written}
+        lines.append(f"quality accuracy {summary['accuracy']:.3f} on the {len(told):,} rows whose label is given")
+    lines.append(f"done    {len(ids):,} rows predicted: {target}")
+    return {"lines": lines, "summary": summary, "files": [] if output else [NEW_PREDICTIONS_FILE]}
 
 
 def _load(run: Path) -> predict.Predictor:

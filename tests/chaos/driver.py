@@ -37,7 +37,8 @@ STAGES = {"clean": ["clean", "{demo}/papers.csv", "{demo}/cites.csv"], "profile"
           "train": ["train", "--label", "area", "--epochs", "120", "--patience", "120", "--dropout", "0",
                     "--checkpoint-every", "20"]}
 FAULTS = ("kill", "kill-rank-0", "kill-all", "stop", "stop-a-while", "suspend", "supervisor", "mpirun", "disk-full")
-COLUMNS = ("stage", "seed", "ranks", "faults", "struck", "delay_s", "exits", "attempts", "wall_s", "undisturbed_s", "wrong")
+COLUMNS = ("stage", "seed", "ranks", "faults", "struck", "delay_s", "exits", "attempts", "wall_s", "undisturbed_s",
+           "wrong")
 
 
 class Bench:
@@ -202,9 +203,10 @@ def try_case(bench: Bench, stage: str, seed: int, faults: list[str]) -> dict:
     wrong = [*journal.problems(), *differences(stage, bench.good, run)] if exits[-1] == 0 else ["no result"]
     wrong += [f"{len(left)} processes left"] if left else []
     wrong += ["traceback"] if any("Traceback" in line for one in cases for line in one.lines) else []
-    row = dict(zip(COLUMNS, (stage, seed, ranks, " ".join(strikes), struck, " ".join(f"{delay:.2f}" for delay in delays_s),
-                             " ".join(map(str, exits)), sum(one.attempts() for one in cases),
-                             f"{time.monotonic() - began_s:.1f}", f"{bench.wall_s[stage]:.1f}", "; ".join(wrong))))
+    values = (stage, seed, ranks, " ".join(strikes), struck, " ".join(f"{delay:.2f}" for delay in delays_s),
+              " ".join(map(str, exits)), sum(one.attempts() for one in cases), f"{time.monotonic() - began_s:.1f}",
+              f"{bench.wall_s[stage]:.1f}", "; ".join(wrong))
+    row = dict(zip(COLUMNS, values))
     if wrong:
         print("\n".join(line for one in cases for line in ["", *one.lines]), file=sys.stderr)
     else:

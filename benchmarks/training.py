@@ -43,6 +43,7 @@ def main():
     page.add_argument("--seeds", type=int, default=10)
     page.add_argument("--ranks", type=int, nargs="*", default=[1, 2, 4])
     page.add_argument("--repeats", type=int, default=3)
+    page.add_argument("--links", nargs="*", default=training_links.LINKS, help="links: their rates")
     page.add_argument("--megabytes", type=int, default=370, help="limits: memory of each rank, programs included")
     page.add_argument("--programs", type=int, default=0, help="limits: memory of a rank that does not count")
     page.add_argument("--epochs", type=int, default=8, help="limits: epochs of each run")
@@ -131,7 +132,8 @@ def links(options, scratch: Path) -> list[dict]:
     name = "facebook_musae"
     split = GRAPHS[name][0]
     arrays = runs.export(options.data / name, split, 0, scratch / "links.npz")
-    return training_links.compare(options.data / name, split, arrays, options.peers, options.limit)
+    return training_links.compare(options.data / name, split, arrays, options.peers, options.limit,
+                                  options.links)
 
 
 def limits(options, scratch: Path) -> list[dict]:

@@ -30,13 +30,13 @@ def cluster(link: str):
                ("-hostfile", hostfile, "-x", "PYTHONPATH", "-x", "OMP_NUM_THREADS"))
 
 
-def compare(graph: Path, split: str, arrays: Path, peers: str, limit_s: float) -> list[dict]:
+def compare(graph: Path, split: str, arrays: Path, peers: str, limit_s: float, links=LINKS) -> list[dict]:
     """A line for every link and program: seconds of an epoch and until the accuracy is reached, bytes, accuracy.
 
     The time until an accuracy is reached is the median epoch times the epochs it takes.
     """
     lines = []
-    for link in LINKS:
+    for link in links:
         reached = None
         for program in ("mpiedge", "mpiedge auto", "ddp"):
             with cluster(link) as (launch, after):
@@ -60,7 +60,7 @@ def _line(link: str, program: str, found: dict, reached: float) -> dict:
     gradient = found.get("gradient_bytes_sent")
     line = {"link": link, "program": program, "epoch_wall_s": found["epoch_wall_s"], "epochs_needed": needed,
             "reached_s": needed and needed * found["epoch_wall_s"], "test_accuracy": found["test_accuracy"],
-            "gradient_bytes": gradient, "halo_bytes": None if gradient is None else found["epoch_bytes"] - gradient,
+            "gradient_bytes": gradient, "halo_bytes": found.get("halo_bytes"),
             "compress": found.get("compress"), "halo": found.get("halo"),
             "peak_rss_mb": found["peak_rss_mb"]}  # fmt: skip
     bytes_sent = "" if gradient is None else (f", {gradient / 1e6:.1f} MB of gradients by {line['compress']}, "

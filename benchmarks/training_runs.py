@@ -42,7 +42,7 @@ def mpiedge(graph: Path, ranks: int, *flags, before: tuple = (), launch: tuple =
                                                 "bytes_sent", "gradient_bytes_sent", "gradient_bytes_plain", "compress",
                                                 "halo", "hold")},
             "epoch_cpu_s": cpu_s / len(epochs), "epoch_wall_s": statistics.median(walls[WARM:] or walls),
-            "epoch_bytes": sum(float(row["bytes_sent"]) for row in epochs),
+            "halo_bytes": sum(int(row["bytes_sent"] or 0) for row in timings if row["phase"] == "exchange"),
             "whole_cpu_s": done["cpu_s"], "whole_wall_s": done["wall_s"],
             "curve": [(end, float(row["val_accuracy"])) for end, row in zip(ends, epochs)]}  # fmt: skip
 

@@ -125,7 +125,7 @@ class Queue:
                 raise
             results.append((task, steps.finish(task, result)))
             run.busy_s += time.perf_counter() - started
-            run.finish(task)
+            run.finish()
             self._tell(run)
         self._clean_up(run)
         return results
@@ -144,7 +144,9 @@ class Queue:
                 # To the front, in order: depth first keeps few tasks waiting, and thieves take the old, large ones.
                 children = [tuple(child) for child in children]
                 self._tasks.extendleft(reversed(children))
-                run.load += sum(map(run.weight, children))
+                handed_on = sum(map(run.weight, children))
+                run.load += handed_on
+                run.running = max(0.0, run.running - handed_on)  # their work is no longer that of this task
                 run.total += len(children)
             self.mail.poll()
             asked, run.refused = run.refused, False
@@ -339,9 +341,10 @@ class _Run:
     def weight(self, task) -> float:
         return _weight(self.cost(task))
 
-    def finish(self, task) -> None:
+    def finish(self) -> None:
         self.finished += 1
-        self.finished_cost += self.weight(task)
+        self.finished_cost += self.running
+        self.running = 0.0
 
     def rate(self) -> float:
         """Local: cost per second of this rank in this run, 0 while unknown."""

@@ -19,6 +19,8 @@ DEMO_FOLDER = "results/demo-data"
 BYTES_PER_BLOCK_BYTE = 40
 """Memory of a range of rows in work (text, cells as Python strings, their counts) over the bytes of its text."""
 SAMPLE_BYTES_PER_CELL = 120
+BYTES_PER_COLUMN = 12_000
+"""Memory of what is counted and decided of a column, however few rows it has."""
 LATER_STEPS = {"rules", "typos", "duplicates", "impute"}
 """Steps that read the rows once more when their formats are right."""
 
@@ -55,7 +57,8 @@ def memory_plan(stage, sources, steps) -> dict[str, float]:
             needs.append(duplicates.estimate_bytes(rows, source.structure.width, text_bytes, stage.budget_bytes)
                          if source.structure.width > 2 else 60 * rows)
     # The samples are dropped before duplicates are looked for, and the rows in work are not there at the same time.
-    return {"tables": max(needs)} if max(needs) > sum(items.values()) else items
+    plan = {"tables": max(needs)} if max(needs) > sum(items.values()) else items
+    return plan | {"columns": BYTES_PER_COLUMN * sum(source.structure.width for source in sources)}
 
 
 def look(stage, sources, args, given_plan) -> tuple[list[Survey], list[list[ColumnPlan]]]:
@@ -73,8 +76,8 @@ def look(stage, sources, args, given_plan) -> tuple[list[Survey], list[list[Colu
     plans = []
     for source, found in zip(sources, surveys):
         columns = []
+        given = args.id if args.id in source.structure.names else None
         for name, summary in zip(source.structure.names, found.columns):
-            given = args.id if args.id in source.structure.names else None
             key = name == given if given else is_key(name, summary)
             columns.append(decide(name, summary, key, "formats" in args.steps) if "types" in args.steps else
                            ColumnPlan(name, key=key, missing=summary.empty, distinct=round(summary.distinct)))

@@ -17,6 +17,8 @@ ENOUGH, WORST = 0.7, 2.2
 """Nats per column, above what a row of the table usually costs: taken at once, and not taken at all."""
 WORTH_CUTTING = 16
 """Plain rows in a row; where fewer come between others, reading one by one goes on for longer each time."""
+LONGEST_REPAIRED = 100_000
+"""Characters of a damaged row that is repaired: the readings of a longer one take seconds and gigabytes."""
 JOIN = 2.0
 """Nats that a row broken over two lines must be cheaper than two rows."""
 
@@ -195,7 +197,7 @@ def _settle(rows: Rows, held, structure: Structure) -> None:
 
 def _joined(first, second, structure: Structure) -> tuple[list[str], float] | None:
     """(cells, confidence) of two short rows that are one, if that costs clearly less than two rows."""
-    if len(structure.profiles) < 3:
+    if len(structure.profiles) < 3 or len(first[0]) + len(second[0]) > LONGEST_REPAIRED:
         return None
     fits = [fit(first[0] + between + second[0], structure) for between in (structure.dialect.delimiter, " ", "")]
     best = min((found for found in fits if found), key=lambda found: found[0].cost, default=None)
@@ -236,7 +238,8 @@ def _place(rows: Rows, text: str, line: int, structure: Structure) -> None:
     elif not any(cell.strip() for cell in cells[width:]) and len(cells) > width + 1:
         rule, repaired, confidence = "empty cells too many", cells[:width], 0.99
     else:
-        near = 2 * len(cells) >= width or may_be_foreign(text, structure.dialect, width)
+        near = len(text) <= LONGEST_REPAIRED and (
+            2 * len(cells) >= width or may_be_foreign(text, structure.dialect, width))
         found = fit(text, structure, thorough=glued) if near else None
         if found is None or found[1] > WORST or found[0].margin < LEAST_MARGIN:
             reason = f"{len(cells)} cell{'s' if len(cells) > 1 else ''} instead of {width}"

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -235,9 +235,9 @@ class ColumnPlan:
 
     def to_toml(self) -> dict:
         """The settings that differ from the plainest column."""
-        plain = asdict(ColumnPlan(self.name))
+        plain = vars(ColumnPlan(self.name))
         return {"name": self.name, "kind": self.kind,
-                **{name: value for name, value in asdict(self).items() if value != plain[name] and name != "kind"}}
+                **{name: value for name, value in vars(self).items() if value != plain[name] and name != "kind"}}
 
 
 def words_of(name: str) -> list[str]:

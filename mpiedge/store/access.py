@@ -30,8 +30,8 @@ from mpiedge.store.parts import build_image, describe, no_room, read_image, sync
 from mpiedge.store.run import open_input, read_text_file
 
 COPY_BYTES = 1 << 20
-MAX_EXPANSION = 200
-"""A gzip file that grows by more than this and by more than 1 GiB is refused: no table compresses like that."""
+MAX_EXPANSION, ALWAYS_UNPACKED = 200, 1 << 30
+"""A gzip file that grows by more than the one and to more than the other is refused: no table compresses like that."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Access:
             return {"path": os.path.abspath(path), "size": size, "modified_ns": os.stat(path).st_mtime_ns}
         self.scratch.mkdir(parents=True, exist_ok=True)
         target = self.scratch / f"{Path(path).name}.{secrets.token_hex(4)}.unpacked"
-        limit = max(MAX_EXPANSION * size, 1 << 30)
+        limit = max(MAX_EXPANSION * size, ALWAYS_UNPACKED)
         written = 0
         try:
             with gzip.open(path, "rb") as source, open(target, "wb") as file:

@@ -1,0 +1,96 @@
+"""mpiedge-clean on tables that are made to break it: a clear result or a clear error, in bounded memory."""
+
+import csv
+import gzip
+from pathlib import Path
+
+import pytest
+
+from mpiedge.commands import clean
+from mpiedge.store import access
+
+ROWS = [f"{row},name {row % 50},{row % 7}" for row in range(3000)]
+
+
+def cleaned(path: Path, *flags: str) -> tuple[list, list, list]:
+    """(rows, changes, rejects) of a table without their headers."""
+    csv.field_size_limit(2**31 - 1)
+    run = path.parent / f"run-{path.name}"
+    assert clean.main([str(path), "--run", str(run), "--keep-duplicates", "-q", *flags]) == 0
+    found = []
+    for kind in ("", ".changes", ".rejects"):
+        with open(run / f"clean/{path.name.split('.')[0]}{kind}.csv", encoding="utf-8", newline="") as file:
+            found.append(list(csv.reader(file))[1:])
+    return tuple(found)
+
+
+def refused(path: Path, capfd, *flags: str) -> tuple[int, str]:
+    """(exit code, the one line that says why)."""
+    with pytest.raises(SystemExit) as end:
+        clean.main([str(path), "--run", str(path.parent / "run"), "-q", *flags])
+    said = capfd.readouterr().err.strip()
+    assert "Traceback" not in said and len(said.splitlines()) == 1
+    return end.value.code, said
+
+
+def test_gzip_bomb(tmp_path, capfd, monkeypatch):
+    """Unpacking stops at the limit; nothing of it stays."""
+    monkeypatch.setattr(access, "ALWAYS_UNPACKED", 1 << 20)
+    path = tmp_path / "bomb.csv.gz"
+    path.write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 5_000_000))
+    code, said = refused(path, capfd)
+    assert code == 3 and "unpacks to more than 200 times its size" in said
+    assert not list(tmp_path.rglob("*.unpacked"))
+
+
+def test_a_line_larger_than_memory(tmp_path, capfd):
+    """A line that the plan cannot hold ends before the work."""
+    path = tmp_path / "line.csv"
+    path.write_bytes(b"id,name\n1,Ann\n2," + b"x" * 20_000_000 + b"\n3,Bob\n")
+    code, said = refused(path, capfd, "--memory", "200MB")
+    assert code == 4 and "memory" in said
+
+
+def test_a_cell_of_quotes(tmp_path):
+    """A damaged row too long to be repaired is rejected as it stands, the others stay."""
+    (tmp_path / "quotes.csv").write_text("\n".join(["id,name,size", *ROWS[:100], '"' * 300_000, *ROWS[100:200], ""]))
+    rows, _, rejects = cleaned(tmp_path / "quotes.csv")
+    assert [",".join(row) for row in rows] == ROWS[:200]
+    assert [(line, text) for line, _, text in rejects] == [("102", '"' * 300_000)]
+
+
+def test_a_quote_that_never_ends(tmp_path):
+    """A quote nobody closes swallows no row."""
+    (tmp_path / "open.csv").write_text("\n".join(["id,name,size", '0,"name 0,0', *ROWS[1:], ""]))
+    rows, _, rejects = cleaned(tmp_path / "open.csv", "--steps", "structure")
+    assert [",".join(row) for row in rows[1:]] == ROWS[1:] and not rejects
+    assert rows[0][0] == "0" and rows[0][2] == "0" and rows[0][1].strip('"') == "name 0"
+
+
+def test_many_columns(tmp_path):
+    """Five rows of 1,000 columns come back within the memory that was planned."""
+    lines = [",".join(f"c{place}" for place in range(1000))]
+    lines += [",".join(str(place * row % 97) for place in range(1000)) for row in range(1, 6)]
+    (tmp_path / "wide.csv").write_text("\n".join([*lines, ""]))
+    rows, changes, _ = cleaned(tmp_path / "wide.csv", "--memory", "1GB")
+    assert [",".join(row) for row in rows] == lines[1:] and not changes
+
+
+def test_cells_that_programs_might_obey(tmp_path):
+    """Formulas, control characters and marks of direction are cells like others: they come back as they were."""
+    cells = ['=HYPERLINK("http://x",1)', "+cmd|calc!A1", "@SUM(1)", "a\x1b[2Jb", "a\x01b", "\u202egpj.exe", "a\x7fb"]
+    with open(tmp_path / "cells.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["id", "text"], *([row, cells[row % len(cells)]] for row in range(700))])
+    rows, changes, rejects = cleaned(tmp_path / "cells.csv")
+    assert [row[1] for row in rows] == [cells[row % len(cells)] for row in range(700)]
+    assert not changes and not rejects
+
+
+def test_columns_of_nothing(tmp_path):
+    """Columns that hold no value at all stay blank, and a table of nothing but blanks says so."""
+    (tmp_path / "blank.csv").write_text("a,b,c\n" + "".join(f"{row},,NULL\n" for row in range(300)))
+    rows, changes, _ = cleaned(tmp_path / "blank.csv")
+    assert len(rows) == 300 and all(not row[1] for row in rows) and not any(change[1] == "b" for change in changes)
+    (tmp_path / "nothing.csv").write_text("a,b,c\n" + ",,\n" * 300)
+    rows, _, rejects = cleaned(tmp_path / "nothing.csv")
+    assert not rows and len(rejects) == 300

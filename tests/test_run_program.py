@@ -95,6 +95,20 @@ def test_the_supervisor_is_killed(undisturbed, tmp_path):
     assert checksums(run) == expected
 
 
+def test_mpirun_is_killed(undisturbed, tmp_path):
+    """Its ranks, which cannot end themselves, are ended before the stage is launched again."""
+    tables, expected = undisturbed
+    run = tmp_path / "run"
+    process = supervise(run, "clean", *tables)
+    ranks = ranks_of(run, 2)
+    for rank in ranks:
+        rank.send_signal(signal.SIGSTOP)
+    psutil.Process(process.pid).children()[0].kill()
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == 0 and "attempt 2" in out, err
+    assert not any(rank.is_running() for rank in ranks) and checksums(run) == expected
+
+
 def test_an_error_of_its_own_is_final(tmp_path):
     """Bad input is not tried again: its exit code, its line and one of the supervisor."""
     process = supervise(tmp_path / "run", "clean", "no-such.csv")

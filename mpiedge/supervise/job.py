@@ -163,7 +163,7 @@ class Job:
 
         Ranks on hosts that cannot be reached end themselves when nothing answers their beats (runtime/heartbeat.py).
         """
-        victims = _family(self.process.pid)
+        victims = [*_family(self.process.pid), *_orphans(self.process.pid)]
         if self.process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 self.process.terminate()
@@ -224,26 +224,38 @@ def _as_listed(name: str, placement: list[str]) -> str | None:
 
 
 def end_left_over(pid: int, started: float) -> bool:
-    """Local: ends the mpirun of a supervisor that died, if it still runs; True when there was one."""
-    try:
+    """Local: ends what is left here of the mpirun of a supervisor that died, or of its ranks; True when there was
+    something."""
+    victims = []
+    with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)
         if abs(process.create_time() - started) > 1:
             return False
         victims = [process, *_family(pid)]
         process.terminate()
         psutil.wait_procs(victims, TERM_GRACE_S)
-    except psutil.Error:
-        return False
+    victims += _orphans(pid)
     for victim in victims:
         with contextlib.suppress(psutil.Error):
             victim.kill()
-    return True
+    return bool(victims)
 
 
 def _family(pid: int) -> list[psutil.Process]:
     with contextlib.suppress(psutil.Error):
         return psutil.Process(pid).children(recursive=True)
     return []
+
+
+def _orphans(session: int) -> list[psutil.Process]:
+    """Ranks on this host whose mpirun, the leader of their session, has died before them."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if os.getsid(process.pid) == session and process.ppid() != session and any(
+                    word.startswith("mpiedge.commands.") for word in process.cmdline()):
+                found.append(process)
+    return found
 
 
 def _die_with(parent: int) -> None:

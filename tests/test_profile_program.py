@@ -7,7 +7,9 @@ import io
 import json
 import os
 import signal
+import sys
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -492,3 +494,15 @@ def test_what_options_take_is_planned(profile, tmp_path, monkeypatch, module, fl
     monkeypatch.setattr(module, "estimate_bytes", lambda *_: 1e15)
     with pytest.raises(MemoryPlanError, match="discovery 1000000000"):
         profile(small_csv(tmp_path / "small.csv"), *flags)
+
+
+@pytest.mark.parametrize(("ranks", "name"), [(0, "SIGTERM"), (0, "SIGINT"), (2, "SIGUSR1")])
+def test_a_signal_while_reading_ends_in_one_line(tmp_path, mpirun, ranks, name):
+    """Before anything is found: exit code 75, one line that says what to do, and no result."""
+    (tmp_path / "table.csv").write_text("a,b\n" + "".join(f"{row},{row % 7}\n" for row in range(500)))
+    program = Path(__file__).parent / "programs/told_profile.py"
+    done = mpirun(ranks, sys.executable, program, name, tmp_path / "table.csv", "--run", tmp_path / "run")
+    assert done.returncode == 75
+    said = [line for line in done.stderr.splitlines() if line.startswith("mpiedge-profile: ")]
+    assert len(said) == 1 and "told to end" in said[0] and "Traceback" not in done.stderr
+    assert not (tmp_path / "run/profile").exists()

@@ -77,7 +77,8 @@ def run(args, world) -> None:
     name = "profile" if args.verify is None else "verify"
     wanted = {what for what in DEFAULT if getattr(args, what)} or set(DEFAULT) if name == "profile" else {name}
     wanted |= {"correlations"} if args.correlations else set()
-    with Stage(world, args, name, needs=None if args.tables else "clean") as stage:
+    interruption = Interruption(limit_s, began_s)
+    with Stage(world, args, name, needs=None if args.tables else "clean") as stage, interruption:
         with stage.phase("read", "io"):
             if args.tables:
                 tables = sources.open_csvs(stage, args.tables, delimiter, not args.no_header)
@@ -90,7 +91,7 @@ def run(args, world) -> None:
         with stage.phase("read", "io"):
             encoded = kept.recall(tables, planned.codes_folder, planned.values_folder)
         if encoded is None:
-            local = sources.read_tables(stage, tables, null, planned.new_local)
+            local = sources.read_tables(stage, tables, null, planned.new_local, interruption)
             with stage.phase("encode"):
                 valued = bool(wanted - {"fd", "ucc"})
                 encoded = [encode.merge_table(world, source, local.pop(0), args.null_unequal, valued, planned)
@@ -99,7 +100,7 @@ def run(args, world) -> None:
         with stage.phase("encode", "io"):
             kept.keep(encoded)
         with stage.phase("discover"):
-            found = findings.discover(stage, encoded, wanted, args, Interruption(limit_s, began_s))
+            found = findings.discover(stage, encoded, wanted, args, interruption)
         with stage.phase("statistics"):
             asked = set() if found.partial else wanted
             columns = report.describe(stage, encoded, planned) if "stats" in asked else None

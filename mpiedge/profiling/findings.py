@@ -82,13 +82,12 @@ def find_sets(stage, tables: list[EncodedTable], wanted: set[str], args, interru
         stage.say(f"resume  the search goes on from {stage.run / FILE}")
     found.fds, found.uccs = [] if "fd" in wanted else None, [] if "ucc" in wanted else None
     found.room = room_for_lists(stage, tables)
-    with interruption:
-        for table in tables:
-            limit = most_removals(args.error, table.rows)
-            if "fd" in wanted and limit:
-                find_approximate(stage, table, limit, args, interruption, found)
-            if ("fd" in wanted and not limit) or "ucc" in wanted:
-                find_exact(stage, tables, table, "fd" in wanted and not limit, args, interruption, found)
+    for table in tables:
+        limit = most_removals(args.error, table.rows)
+        if "fd" in wanted and limit:
+            find_approximate(stage, table, limit, args, interruption, found)
+        if ("fd" in wanted and not limit) or "ucc" in wanted:
+            find_exact(stage, tables, table, "fd" in wanted and not limit, args, interruption, found)
     if Stop(lambda: interruption.signalled, stage.world).agreed() and not found.partial:
         end_early(found, True)  # it came when all was found already: what is left to do is left out
 

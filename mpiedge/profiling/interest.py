@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mpiedge.kernels import bits, partition
+from mpiedge.kernels import bits
 from mpiedge.profiling.evidence import SHARE_NS, share
 from mpiedge.profiling.nodes import KEPT_BYTES, Nodes
 
@@ -59,9 +59,11 @@ def rank(lhs: np.ndarray, rhs: np.ndarray, g3: np.ndarray | None, codes: list[np
     if rows < 2 or not len(rhs):
         return Ranked(*[np.empty(0, kind) for kind in (np.int64, np.float64, np.int64, np.int64)])
     chosen = np.arange(len(rhs)) if everything else _promising(lhs, rhs, codes, many)
-    groups, covered = _weigh(lhs[chosen], codes, missing, world, queue)
+    used = np.flatnonzero(bits.unpack(np.bitwise_or.reduce(lhs[chosen], axis=0)[None], len(codes))[0]).tolist()
+    nodes = Nodes(codes, sorted({*used, *rhs[chosen].tolist()}), world)
+    groups, covered = _weigh(lhs[chosen], nodes, missing, world, queue)
     sizes = bits.sizes(lhs[chosen])
-    score = (1 - groups / rows) * (covered / rows) * variety(codes)[rhs[chosen]] / np.maximum(sizes, 1)
+    score = (1 - groups / rows) * (covered / rows) * variety(nodes)[rhs[chosen]] / np.maximum(sizes, 1)
     score[sizes == 0] = 0.0  # a constant: known without any other column
     if g3 is not None:
         score *= 1 - g3[chosen]
@@ -76,11 +78,9 @@ def estimate_bytes(rows: int, distinct: list[float]) -> float:
         KEPT_BYTES, 6.0 * rows * len(distinct))
 
 
-def variety(codes: list[np.ndarray]) -> np.ndarray:
+def variety(nodes: Nodes) -> np.ndarray:
     """Local: one less the share of the most frequent value, by column."""
-    sizes = [int(column.max()) + 1 for column in codes]
-    return 1 - np.array([partition.agreement(partition.unsigned(column, size), size)[2] / len(column)
-                         for column, size in zip(codes, sizes)])
+    return 1 - np.array(nodes.largest) / nodes.rows
 
 
 def _promising(lhs, rhs, codes, many: int) -> np.ndarray:
@@ -91,20 +91,19 @@ def _promising(lhs, rhs, codes, many: int) -> np.ndarray:
         return head
     _, first, of = np.unique(lhs[head], axis=0, return_index=True, return_inverse=True)
     head = head[np.isin(of.ravel(), np.argsort(first, kind="stable")[:MOST_SETS])]
-    sample = [column[:: -(-len(column) // SAMPLE_ROWS)] for column in codes]
-    groups, _ = _weigh(lhs[head], sample, [None] * len(codes))
-    score = (1 - groups / len(sample[0])) * variety(sample)[rhs[head]] / sizes[head]
+    nodes = Nodes([column[:: -(-len(column) // SAMPLE_ROWS)] for column in codes])
+    groups, _ = _weigh(lhs[head], nodes, [None] * len(codes))
+    score = (1 - groups / nodes.rows) * variety(nodes)[rhs[head]] / sizes[head]
     best = np.lexsort((head, -score))[: 2 * many]
     return np.sort(head[best[score[best] > 0]])
 
 
-def _weigh(lhs, codes, missing, world=None, queue=None) -> tuple[np.ndarray, np.ndarray]:
+def _weigh(lhs, nodes: Nodes, missing, world=None, queue=None) -> tuple[np.ndarray, np.ndarray]:
     """Collective: groups of equal left-hand sides, and rows without a missing cell there, of every dependency.
 
     In long tables rows are cut by the value of the most selective column of a left-hand side: groups lie in one part
     each, and both figures are sums over the parts.
     """
-    nodes = Nodes(codes)
     sets, of = np.unique(lhs, axis=0, return_inverse=True)
     order = nodes.in_order(sets)
     sets = sets[order]
@@ -119,7 +118,8 @@ def _weigh(lhs, codes, missing, world=None, queue=None) -> tuple[np.ndarray, np.
         if parts > 1 and used:
             chosen = _rows_of_part(nodes.codes[nodes.most_selective(members[begin])], part, parts)
             rows = nodes.part(chosen, used)
-        filled = {column: codes[column][chosen] != missing[column] for column in used if missing[column] is not None}
+        filled = {column: nodes.codes[column][chosen] != missing[column]
+                  for column in used if missing[column] is not None}
         groups, covered = np.empty(end - begin, np.int64), np.full(end - begin, rows.rows)
         for index, (columns, node) in enumerate(zip(members[begin:end], rows.walk(sets[begin:end]))):
             groups[index] = rows.rows - len(node.rows) + len(node.starts) - 1

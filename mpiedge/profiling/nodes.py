@@ -14,20 +14,23 @@ SLICE = 1 << 16
 class Nodes:
     """The columns of a table, and the partitions of sets of them.
 
-    codes: one array (rows,) per column, of any unsigned or non-negative dtype, also mapped from a file. Attributes:
-    rows, columns; codes, cardinality: by column, narrow; constant: columns with at most one value; by_rank: the others,
-    the most selective first (fewest agreeing pairs); largest: rows with the most frequent value, by column.
+    codes: one array (rows,) per column, of any unsigned or non-negative dtype, also mapped from a file. used: columns
+    that sets are made of (all by default). Attributes: rows, columns; codes, cardinality: by column, narrow, None and 1
+    for those not used; constant: columns with at most one value; by_rank: the others, the most selective first (fewest
+    agreeing pairs); largest: rows with the most frequent value, by column.
     """
 
-    def __init__(self, codes: list[np.ndarray]):
+    def __init__(self, codes: list[np.ndarray], used: list[int] | None = None, world=None):
+        """Collective (Local when world is None): each rank measures some of the columns; codes are the same on all."""
         self.rows, self.columns = len(codes[0]) if codes else 0, len(codes)
-        self.cardinality = [int(array.max()) + 1 if self.rows else 1 for array in codes]
-        self.codes = [partition.narrow(array, one) for array, one in zip(codes, self.cardinality)]
-        agreeing = [partition.agreement(*one) for one in zip(self.codes, self.cardinality)]
-        self.largest = [one[2] for one in agreeing]
+        used = list(range(self.columns) if used is None else used)
+        self.cardinality, pairs, self.largest = _measure(codes, used, world)
+        self.codes: list[np.ndarray | None] = [None] * self.columns
+        for column in used:
+            self.codes[column] = partition.narrow(codes[column], self.cardinality[column])
         self.constant = [column for column, largest in enumerate(self.largest) if largest == self.rows]
         active = [column for column in range(self.columns) if column not in self.constant]
-        self.by_rank = sorted(active, key=lambda column: (agreeing[column][0], column))
+        self.by_rank = sorted(active, key=lambda column: (pairs[column], column))
         self._rank = {column: place for place, column in enumerate([*self.by_rank, *self.constant])}
         self._singles: dict[int, Partition] = {}
 
@@ -76,6 +79,23 @@ class Nodes:
                 self._singles.clear()
             self._singles[column] = partition.single(self.codes[column], self.cardinality[column])
         return self._singles[column]
+
+
+def _measure(codes: list[np.ndarray], used: list[int], world) -> tuple[list[int], list[int], list[int]]:
+    """Collective (Local when world is None): values, agreeing pairs and most frequent value of each column; one that is
+    not used is taken for constant."""
+    rows = len(codes[0]) if codes else 0
+    first, step = (0, 1) if world is None else (world.rank, world.size)
+    found = np.zeros((3, len(codes)), np.int64)
+    for column in used[first::step]:
+        cardinality = int(codes[column].max()) + 1 if rows else 1
+        pairs, _, largest = partition.agreement(partition.unsigned(codes[column], cardinality), cardinality)
+        found[:, column] = cardinality, pairs, largest
+    if world is not None:
+        found = world.sum(found)
+    for column in set(range(len(codes))) - set(used):
+        found[:, column] = 1, 0, rows
+    return found[0].tolist(), found[1].tolist(), found[2].tolist()
 
 
 def estimate_bytes(rows: int, columns: int) -> int:

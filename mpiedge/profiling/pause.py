@@ -9,6 +9,7 @@ import zipfile
 
 import numpy as np
 
+from mpiedge.errors import Stopped
 from mpiedge.profiling.anytime import State
 from mpiedge.profiling.encode import EncodedTable
 from mpiedge.runtime.root import on_root
@@ -28,6 +29,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 class Interruption:
     """Within the block, the first Ctrl-C or request to end is a question's answer, not an exception; calling it asks.
 
+    It is open for a whole stage: it is asked while tables are read and searched; what is left afterwards is done.
     limit_s: seconds from `began_s` (of time.perf_counter) until the answer is yes, None for never. A second signal
     interrupts as always. Away from the main thread, where signals cannot be caught, only the limit counts.
     """
@@ -50,6 +52,14 @@ class Interruption:
         if self.signalled:
             raise KeyboardInterrupt
         self.signalled = True
+
+    def end_before_search(self, stage) -> None:
+        """Collective: raises Stopped on every rank when one got a signal before there was anything to save."""
+        if stage.world.max(np.array([self.signalled], np.int64))[0]:
+            error = Stopped(stage.run, "the job was told to end before anything was found",
+                            "Run the same line again to start anew")
+            error.everywhere = True
+            raise error
 
     def __call__(self) -> bool:
         """Local: whether the search is to end."""

@@ -235,28 +235,34 @@ def unique_names(cells: list[str]) -> list[str]:
     return names
 
 
-def read_tables(stage, tables: list, null: bytes | None, new_local) -> list[LocalTable]:
+def read_tables(stage, tables: list, null: bytes | None, new_local, interruption) -> list[LocalTable]:
     """Collective: reads every block of every table on the queue; what this rank has read of each.
 
-    new_local(table, width): an empty LocalTable. Raises the InputError of the first bad record on every rank.
+    new_local(table, width): an empty LocalTable. Raises on every rank the InputError of the first bad record, or
+    Stopped when one got a signal to end.
     """
     tasks = [(table, block) for table, source in enumerate(tables) for block in range(source.blocks)]
     order = {task: index for index, task in enumerate(tasks)}
     locals_ = [new_local(index, len(source.columns)) for index, source in enumerate(tables)]
     with stage.phase("encode"):
-        encode_tasks(stage, tables, tasks, null, lambda task: (order[task], locals_[task[0]]))
+        encode_tasks(stage, tables, tasks, null, lambda task: (order[task], locals_[task[0]]),
+                     lambda: interruption.signalled)
+        interruption.end_before_search(stage)
     return locals_
 
 
-def encode_tasks(stage, tables: list, tasks: list[tuple], null: bytes | None, place) -> list[tuple]:
+def encode_tasks(stage, tables: list, tasks: list[tuple], null: bytes | None, place, stopped=bool) -> list[tuple]:
     """Collective: encodes blocks (table, block) on the queue; this rank's (task, rows).
 
-    place(task): the number of the block and the LocalTable it goes to. Raises as `read_tables`.
+    place(task): the number of the block and the LocalTable it goes to. stopped(): whether the rest is to be left out.
+    Raises as `read_tables`.
     """
     problems: list = []
 
     def work(task):
         source = tables[task[0]]
+        if stopped():
+            return 0
         try:
             with stage.phase("read", "io"):
                 data = source.read(stage.access, task[1])

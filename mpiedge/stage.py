@@ -71,6 +71,7 @@ class Stage:
         self.own_budget_bytes = self._budget()
         self.budget_bytes = int(world.min(np.array([self.own_budget_bytes], np.int64))[0])
         self.planned_bytes = None
+        self.doing = ""  # what the tasks of the queue are for, where a progress line is shown
         self._read: dict[str, str] = {}  # stage -> checksum of its manifest, on rank 0
         self._lock = None
         self._swapped_bytes = resources.swapped_bytes()
@@ -174,7 +175,7 @@ class Stage:
         return progress(self.world, total, unit, 0 if self.args.quiet else self.args.progress)
 
     def _task_progress(self, total: int, name: str):
-        return progress(self.world, total, "tasks", self.args.progress, label=name)
+        return progress(self.world, total, "tasks", self.args.progress, label=self.doing or name)
 
     def phase(self, name: str, kind: str = "compute"):
         """A context manager that times a phase; kind is compute, communicate, wait, io or idle."""

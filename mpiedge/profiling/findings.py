@@ -153,8 +153,8 @@ def end_early(found: Found, partial: bool) -> None:
 
 
 class Rounds:
-    """What happens before every round of a search: a line on rank 0 with -v, and now and then what is known is saved,
-    so that a job that is killed goes on from there."""
+    """What happens before every round of a search: it names the progress line, and is a line with -v; now and then
+    what is known is saved, so that a job that is killed goes on from there."""
 
     def __init__(self, stage, table: EncodedTable, kind: str, what: str, searches: Searches):
         self._stage, self._table, self._kind, self._what, self._searches = stage, table, kind, what, searches
@@ -166,6 +166,7 @@ class Rounds:
         rate = f", {self._candidates / (now_s - self._told_s):,.0f} candidates/s" if self._candidates else ""
         self._stage.detail(f"{self._table.name:7s} round {number}: {candidates:,} candidates to check, "
                            f"{sets:,} {self._what}{rate}")
+        self._stage.doing = f"{self._table.name} round {number}, {candidates:,} candidates{rate}" if candidates else ""
         self._candidates, self._told_s = candidates, now_s
         if candidates:
             self._searches.save_now_and_then(self._kind, self._table, state)

@@ -275,7 +275,8 @@ void walk_top(const walk *w, int64_t *out, const int32_t **rows, const int32_t *
  * Told as by walk_top. */
 int32_t walk_split(walk *w, double least_ns, int64_t *out, const int32_t **rows, const int32_t **starts) {
     for (frame *f = w->frames; f < w->frames + w->top; f++) {
-        if (!f->entered || (double)(f->high - f->next) * (double)starts_of(w, f)[f->clusters] * ROW_NS < least_ns) continue;
+        if (!f->entered || f->next >= f->high) continue;
+        if ((double)(f->high - f->next) * (double)starts_of(w, f)[f->clusters] * ROW_NS < least_ns) continue;
         describe(w, f, out, rows, starts);
         f->high = f->next;
         return 1;

@@ -56,8 +56,9 @@ class WholeTable(TableEvidence):
             self.evidence.keep_few()
         # Many columns can make most pairs differ in their own way: smaller tasks keep what one task finds small, and
         # each set found has to be compared with others.
-        self.task_pairs = max(TASK_PAIRS, TASK_SCANS * self.kept_rows) if len(self.active) <= 24 else TASK_PAIRS // 64
-        self.new_pair_ns = PAIR_NS if len(self.active) <= 24 else NEW_PAIR_NS
+        few_columns = len(self.active) <= 24
+        self.task_pairs = max(TASK_PAIRS, TASK_SCANS * self.kept_rows) if few_columns else max(1, TASK_PAIRS // 64)
+        self.new_pair_ns = PAIR_NS if few_columns else NEW_PAIR_NS
         self.pair_ns = FEW_PAIR_NS if self.few else PAIR_NS
         self._round_s, self._ended_s = ROUND_S, time.monotonic()
 

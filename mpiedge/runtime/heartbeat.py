@@ -24,7 +24,7 @@ from pathlib import Path
 
 from mpiedge.errors import EnvironmentProblem, Stopped
 from mpiedge.runtime import launcher
-from mpiedge.runtime.resources import memory_kills
+from mpiedge.runtime.kills import memory_kills
 
 VARIABLE = "MPIEDGE_SUPERVISOR"
 JOB_FILE = "supervisor.json"

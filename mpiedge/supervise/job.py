@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from mpiedge.runtime.resources import memory_kills
+from mpiedge.runtime.kills import memory_kills
 from mpiedge.supervise.launch import ask, process_state
 from mpiedge.supervise.watch import Fault, Listener, Table
 

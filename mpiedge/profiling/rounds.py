@@ -16,7 +16,7 @@ LEVEL_NS = 10.0  # of a row, to split its cluster by one more column
 ROW_PAIRS = 16  # fetching a row for the first time costs as much as so many pairs
 MANY_PARTS = 3  # of a partition, for one rank: it costs less to make it whole
 PARTS = 1  # of a node for each rank, at most: more cost more than they balance, as walks hand on what others ask for
-PART_NS = 2.5e7  # of work in a part, at least
+PART_NS = 1e8  # of work in a part, at least
 WALK, PAIRS = 0, 1
 
 

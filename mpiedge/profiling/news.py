@@ -11,22 +11,24 @@ INTERVAL_S = 0.02
 class News:
     """What one rank finds and hears during the rounds of a search; without a queue nothing.
 
-    Letters are only put aside when they arrive, and taken over between slices of work: in between, all ranks must hold
-    the same evidence. A letter that comes after the round is no less true.
+    Letters are only put aside when they arrive, and taken over between slices of a round that the ranks share: all other
+    work is done by every rank alike and must find the same evidence. What is left of them after the round is dropped:
+    all have it then.
     """
 
     def __init__(self, queue, evidence):
         self.queue, self.evidence = queue, evidence
-        self.active = queue is not None and queue.world.size > 1
+        self.active = False  # in a round that is shared
         self._told = self._next = 0
         self._own: list[np.ndarray] = []
         self._heard: list[np.ndarray] = []
-        if self.active:
+        if queue is not None and queue.world.size > 1:
             queue.mail.handle("news", lambda source, masks: self._heard.append(np.array(masks)))
 
-    def begin(self):
-        """Local: what is in evidence now is known to all."""
-        self._told, self._own = self.evidence.count, []
+    def begin(self, shared: bool):
+        """Local: a round begins; what is in evidence now is known to all."""
+        self.active = shared and self.queue.world.size > 1
+        self._told, self._own, self._heard = self.evidence.count, [], []
 
     def renumbered(self):
         """Local: the evidence was numbered anew, and all that is left of it was told or is told with the rest."""

@@ -47,6 +47,7 @@ class Round:
         self.walk, self._part_walk = self._new_walk(), None
         self.undone: list[np.ndarray] = []
         self.end_s = float("inf")
+        self.ranks = 1  # that share it
         self._exhausted: list[np.ndarray] = []
         self._parts_made: dict[tuple, int] = {}
         self._cut: list[tuple] = []  # (low, high, number of parts) of the nodes this rank has cut into parts
@@ -192,8 +193,8 @@ class Round:
         if not opened:
             return []
         exhaust = pairs * table.pair_ns <= BETA * opened * rows * ROW_NS + 2 * rows * PAIR_NS
-        parts = int(min(PARTS * table.ranks, self.cost_ns((WALK, low, high, 1, 0, 0, 0)) / PART_NS))
-        if (exhaust and pairs <= table.task_pairs) or (not exhaust and (table.ranks == 1 or parts < 2)):
+        parts = int(min(PARTS * self.ranks, self.cost_ns((WALK, low, high, 1, 0, 0, 0)) / PART_NS))
+        if (exhaust and pairs <= table.task_pairs) or (not exhaust and (self.ranks == 1 or parts < 2)):
             return None
         sizes = partition.count(table.codes[column], table.cardinality[column])
         codes = np.flatnonzero(sizes > 1)
@@ -213,7 +214,7 @@ class Round:
         cuts = np.array(cut_pairs(starts, self.table.task_pairs, ROW_PAIRS), np.int64).reshape(-1, 2)
         low, high = (codes[np.searchsorted(starts, at, side="right") - 1] for at in (cuts[:, 0], cuts[:, 1] - 1))
         before = starts[np.searchsorted(codes, low)]
-        if len(cuts) >= MANY_PARTS * self.table.ranks:
+        if len(cuts) >= MANY_PARTS * self.ranks:
             self._parts_made[self.prefix(candidate, depth)] = MANY_PARTS
         return [(PAIRS, candidate, depth, *numbers)
                 for numbers in zip(low.tolist(), (high.astype(np.int64) + 1).tolist(),
@@ -225,7 +226,7 @@ class Round:
             self.undone.append(bits.mask_of(columns, self.table.columns))
             return
         made = self._parts_made[columns] = self._parts_made.get(columns, 0) + 1
-        if made > MANY_PARTS or self.table.ranks == 1:
+        if made > MANY_PARTS or self.ranks == 1:
             self.table.partition(columns)
         self.table.evidence.pairs(self.table.part(columns, low, high), first, last)
         self._compact()

@@ -198,9 +198,11 @@ class WholeTable(TableEvidence):
             self.compare_all()
             return
         began_s, before = time.monotonic(), self._known()
-        if self.queue is not None and work_ns >= evidence.SHARE_NS:  # else every rank does all, and must do the same
+        shared = self.queue is not None and work_ns >= evidence.SHARE_NS  # else every rank does all, all the same
+        if shared:
+            round_.ranks = self.ranks
             round_.end_s = began_s + max(self._round_s, ENUMERATIONS * (began_s - self._ended_s))
-        self.news.begin()
+        self.news.begin(shared)
         _, shared = share(self.world, self.queue, tasks, round_.work, round_.cost_ns, name="walk")
         self._merge(shared, *round_.found())
         if shared and not self.stop.reached:

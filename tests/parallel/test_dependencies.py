@@ -108,3 +108,16 @@ def test_one_rank_ends_the_search_of_all(world, queue, seed, rows, columns, sett
     assert all(same_everywhere(world, array) for array in (early.lhs, early.rhs, early.state.sets, early.state.closed))
     assert np.array_equal(later.lhs, alone.lhs)
     assert np.array_equal(later.rhs, alone.rhs)
+
+
+def test_what_others_tell_counts_in_shared_rounds_only(world, queue):
+    """Letters are taken over in a round that is shared; in others every rank must find the same, so they are not."""
+    if world.size == 1:
+        return
+    table = whole.WholeTable([np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])], world, queue)
+    for shared in (False, True):
+        before = table.evidence.count
+        table.news.begin(shared)
+        table.news._heard.append(np.array([[1]], np.uint64))
+        table.news.share()
+        assert table.evidence.count == before + shared

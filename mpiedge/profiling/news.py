@@ -11,9 +11,9 @@ INTERVAL_S = 0.02
 class News:
     """What one rank finds and hears during the rounds of a search; without a queue nothing.
 
-    Letters are only put aside when they arrive, and taken over between slices of a round that the ranks share: all other
-    work is done by every rank alike and must find the same evidence. What is left of them after the round is dropped:
-    all have it then.
+    Letters are only put aside when they arrive, and taken over between slices of a round that the ranks share: all
+    other work is done by every rank alike and must find the same evidence. What is left of them after the round is
+    dropped: all have it then.
     """
 
     def __init__(self, queue, evidence):

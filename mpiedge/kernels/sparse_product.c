@@ -7,10 +7,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define GOLDEN 0x9E3779B9U
 #define BATCH 256 /* entries that are sifted together, so that the product runs without a branch on chance */
 
+#define INLINE static inline __attribute__((always_inline))
+
+/* On x86-64 Linux the loader picks the version for the processor at hand; without fused sums, so both give the same. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__)
+#define PER_PROCESSOR __attribute__((target_clones("avx2", "default")))
+#else
+#define PER_PROCESSOR
+#endif
+
 /* A bijective 32-bit mixer of low bias (Wellons 2018, "lowbias32"). */
-static inline uint32_t mix(uint32_t x) {
+INLINE uint32_t mix(uint32_t x) {
     x ^= x >> 16;
     x *= 0x7feb352dU;
     x ^= x >> 15;
@@ -18,12 +28,12 @@ static inline uint32_t mix(uint32_t x) {
     return x ^ (x >> 16);
 }
 
-static inline int is_kept(uint32_t key, int32_t column, uint32_t threshold) {
-    return mix(key ^ ((uint32_t)column * 0x9E3779B9U)) >= threshold;
+INLINE int is_kept(uint32_t key, int32_t column, uint32_t threshold) {
+    return mix(key ^ ((uint32_t)column * GOLDEN)) >= threshold;
 }
 
 /* keys (rows): what dropout hashes with the column, from the global numbers of the rows. */
-void mpiedge_row_keys(int64_t rows, const int64_t *names, uint32_t key_a, uint32_t key_b, uint32_t *keys) {
+PER_PROCESSOR void mpiedge_row_keys(int64_t rows, const int64_t *names, uint32_t key_a, uint32_t key_b, uint32_t *keys) {
     for (int64_t r = 0; r < rows; r++)
         keys[r] = mix(mix((uint32_t)names[r] ^ key_a) ^ (uint32_t)((uint64_t)names[r] >> 32) ^ key_b);
 }
@@ -35,20 +45,26 @@ typedef struct {
     int across; /* the sparse matrix is transpose(X): its columns are the rows of X */
 } dropout;
 
-/* The entries that dropout keeps of `count` entries of row r, in order; returns how many. values NULL: all ones. */
-static inline int64_t sift(const int32_t *indices, const float *values, int64_t count, int64_t r, dropout drop,
+/* The entries that dropout keeps of `count` entries of row r, in order; returns how many. values NULL: all ones.
+ * Hashes first, so that the processor computes several at a time and waits for no decision. */
+INLINE int64_t sift(const int32_t *indices, const float *values, int64_t count, int64_t r, dropout drop,
                            int32_t *kept_columns, float *kept_values) {
+    uint32_t keys[BATCH], hashes[BATCH];
     int64_t kept = 0;
+    if (drop.across)
+        for (int64_t k = 0; k < count; k++) keys[k] = drop.keys[indices[k]] ^ ((uint32_t)r * GOLDEN);
+    else
+        for (int64_t k = 0; k < count; k++) keys[k] = drop.keys[r] ^ ((uint32_t)indices[k] * GOLDEN);
+    for (int64_t k = 0; k < count; k++) hashes[k] = mix(keys[k]);
     for (int64_t k = 0; k < count; k++) {
         kept_columns[kept] = indices[k];
         kept_values[kept] = (values ? values[k] : 1.0f) * drop.scale;
-        kept += drop.across ? is_kept(drop.keys[indices[k]], (int32_t)r, drop.threshold)
-                            : is_kept(drop.keys[r], indices[k], drop.threshold);
+        kept += hashes[k] >= drop.threshold;
     }
     return kept;
 }
 
-static inline void gather(const int32_t *columns, const float *values, int64_t count, const float *restrict dense,
+INLINE void gather(const int32_t *columns, const float *values, int64_t count, const float *restrict dense,
                           float *restrict target, int64_t width) {
     for (int64_t k = 0; k < count; k++) {
         const float *source = dense + (int64_t)columns[k] * width;
@@ -62,7 +78,7 @@ static inline void gather(const int32_t *columns, const float *values, int64_t c
 
 /* out[targets[r]] += sparse row r times dense, then times scale[targets[r]]. targets NULL: row r itself; scale NULL: 1;
  * values NULL: all ones. */
-void mpiedge_sparse_product(int64_t rows, int64_t width, const int64_t *indptr, const int32_t *indices,
+PER_PROCESSOR void mpiedge_sparse_product(int64_t rows, int64_t width, const int64_t *indptr, const int32_t *indices,
                             const float *values, const float *dense, float *out, const int64_t *targets,
                             const float *scale, const uint32_t *keys, uint32_t threshold, float kept_scale,
                             int across) {
@@ -96,7 +112,7 @@ void mpiedge_sparse_product(int64_t rows, int64_t width, const int64_t *indptr, 
 }
 
 /* out (rows x width): scale where an entry of a dense matrix is kept, else 0. */
-void mpiedge_dropout_mask(int64_t rows, int64_t width, const uint32_t *keys, float *out, uint32_t threshold,
+PER_PROCESSOR void mpiedge_dropout_mask(int64_t rows, int64_t width, const uint32_t *keys, float *out, uint32_t threshold,
                           float scale) {
     for (int64_t r = 0; r < rows; r++)
         for (int64_t j = 0; j < width; j++)

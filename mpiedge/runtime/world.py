@@ -13,6 +13,7 @@ from mpiedge.runtime.wire import pack, unpack
 
 PIECE_BYTES = 256 << 20  # MPI counts are 32 bit in many installations: larger buffers travel in pieces
 TOGETHER_BYTES = 64 << 20  # up to here one gathering call, above it pieces from rank to rank
+SMALL_BYTES = 64 << 10  # non-blocking broadcasts of more move one small segment with each look at them
 SPIN_S = 0.0003  # a wait this short is polled, a longer one sleeps
 SLEEP_SHARE = 0.1  # sleep at most this share of the time already waited, so waking late costs at most as much
 LONGEST_SLEEP_S = 0.01
@@ -27,7 +28,7 @@ class World:
     comm: mpi4py communicator, for upper-case (buffer) calls only; rank, size; host: host name; node: number of the
     host in order of its lowest rank; node_rank, node_size: among the ranks of the same host; threads: cores this rank
     should use; bytes_sent, bytes_recv: payload counted at the calls of this class and its users; wait_s: seconds
-    spent waiting for other ranks before collective calls. World.current is the one made last.
+    spent in collective calls, waiting for other ranks and their bytes. World.current is the one made last.
     """
 
     current = None
@@ -105,10 +106,9 @@ class World:
 
     def bcast(self, message=None, root: int = 0):
         """Collective: root's message on every rank. Messages: its length, then pieces of at most 256 MiB."""
-        self.barrier()
         buffer = pack(message) if self.rank == root else None
         length = np.array([0 if buffer is None else buffer.size], np.int64)
-        self.comm.Bcast(length, root)
+        self.wait(self.comm.Ibcast(length, root))
         if buffer is None:
             buffer = self.space(length[0])
         self._bcast(buffer, root)
@@ -120,7 +120,7 @@ class World:
         lengths = self._lengths(mine.size)
         if lengths.sum() <= TOGETHER_BYTES:
             together = self.space(lengths.sum()) if self.rank == root else None
-            self.comm.Gatherv(mine, [together, lengths] if self.rank == root else None, root)
+            self.wait(self.comm.Igatherv(mine, [together, lengths] if self.rank == root else None, root))
             self._count(mine.size if self.rank != root else 0, lengths.sum() - mine.size if self.rank == root else 0)
             return [unpack(part) for part in _cut(together, lengths)] if self.rank == root else None
         if self.rank != root:
@@ -159,8 +159,7 @@ class World:
         packed = [pack(message) for message in messages]
         out = np.array([buffer.size for buffer in packed], np.int64)
         incoming = np.empty(self.size, np.int64)
-        self.barrier()
-        self.comm.Alltoall(out, incoming)
+        self.wait(self.comm.Ialltoall(out, incoming))
         received = [packed[self.rank] if s == self.rank else self.space(incoming[s]) for s in range(self.size)]
         requests = []
         for step in range(1, self.size):
@@ -181,21 +180,19 @@ class World:
         """Collective over the ranks of a host: the small message of the lowest of them on each."""
         if self.node_size == 1:
             return message
-        self.node_barrier()
         buffer = pack(message) if self.node_rank == 0 else None
         length = np.array([0 if buffer is None else buffer.size], np.int64)
-        self._node.Bcast(length, 0)
+        self.wait(self._node.Ibcast(length, 0))
         buffer = np.empty(int(length[0]), np.uint8) if buffer is None else buffer
-        self._node.Bcast(buffer, 0)
+        self.wait(self._node.Ibcast(buffer, 0))
         return unpack(buffer)
 
     def node_all(self, truth: bool) -> bool:
         """Collective over the ranks of a host: whether it is true on each of them."""
         if self.node_size == 1:
             return truth
-        self.node_barrier()
         every = np.array([truth], np.int64)
-        self._node.Allreduce(self._mpi.IN_PLACE, every, self._mpi.MIN)
+        self.wait(self._node.Iallreduce(self._mpi.IN_PLACE, every, self._mpi.MIN))
         return bool(every[0])
 
     # ---- numbers ---------------------------------------------------------------------------------------------------
@@ -216,13 +213,13 @@ class World:
         sent = np.ascontiguousarray(array)
         if sent.dtype == bool:
             sent = sent.astype(np.int64)
+        if self.size == 1:
+            return sent.copy()
         result = np.empty_like(sent)
-        self.barrier()
         step = PIECE_BYTES // sent.itemsize
         for piece, target in zip(_pieces(sent.reshape(-1), step), _pieces(result.reshape(-1), step)):
-            self.comm.Allreduce(piece, target, operation)
-        if self.size > 1:
-            self._count(sent.nbytes, sent.nbytes)
+            self.wait(self.comm.Iallreduce(piece, target, operation))
+        self._count(sent.nbytes, sent.nbytes)
         return result
 
     # ---- the end ---------------------------------------------------------------------------------------------------
@@ -301,8 +298,14 @@ class World:
         return np.empty(length, np.uint8)
 
     def _bcast(self, buffer: np.ndarray, root: int) -> None:
-        for piece in _pieces(buffer, PIECE_BYTES):
-            self.comm.Bcast(piece, root)
+        if buffer.size <= SMALL_BYTES:
+            self.wait(self.comm.Ibcast(buffer, root))
+        else:
+            self.barrier()
+            start = time.perf_counter()
+            for piece in _pieces(buffer, PIECE_BYTES):
+                self.comm.Bcast(piece, root)
+            self.wait_s += time.perf_counter() - start
         if self.rank == root:
             self._count(buffer.size * (self.size - 1), 0)
         else:

@@ -4,7 +4,7 @@ import sys
 
 from mpiedge import cli
 
-REACH_S = 60.0
+REACH_S = 180.0
 
 DESCRIPTION = """\
 Run it alone for this host, and under the mpirun line of the job for all of them. Checks the launcher against the MPI

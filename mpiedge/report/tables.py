@@ -42,9 +42,17 @@ def cells(line: Line) -> list[str]:
         f"{line.elapsed_s:.2f}{spread} s", ratio, _or_dash(line.load_balance, "{:.2f}"),
         _or_dash(line.communication_efficiency, "{:.2f}"), _or_dash(line.parallel_efficiency, "{:.2f}"),
         _or_dash(line.peak_rss_mb, "{:.0f} MB"), format_size(line.bytes_sent) if line.bytes_sent is not None else "-",
-        "-" if line.energy_j is None else ("~" if "estimated" in line.energy_method else "") + f"{line.energy_j:.0f} J",
+        "-" if line.energy_j is None else ("~" if "estimated" in line.energy_method else "") + joules(line.energy_j),
         answer, found,
     ]  # fmt: skip
+
+
+def joules(energy_j: float) -> str:
+    """Local: 850 J, 42.6 kJ or 1.20 MJ."""
+    for unit, size in (("MJ", 1e6), ("kJ", 1e3)):
+        if energy_j >= size:
+            return f"{energy_j / size:#.3g} {unit}".replace(". ", " ")
+    return f"{energy_j:.0f} J"
 
 
 def _or_dash(value, form: str) -> str:

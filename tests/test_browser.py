@@ -6,6 +6,7 @@ import time
 
 import browser
 import pytest
+from launching import PROJECT
 from test_report import make
 
 from mpiedge.commands import compare, report
@@ -43,7 +44,7 @@ return [...document.querySelectorAll('.plot svg')].map(each => {
         return [size.left < box.left - 2 || size.right > box.right + 2, word.textContent];
     });
     return {title, drawn: box.width > 100 && box.height > 10 && marks.length > 0, tables:
-            around.querySelectorAll('details table').length, cut: letters.filter(each => each[0]).map(each => each[1])};
+            around.querySelectorAll('table').length, cut: letters.filter(each => each[0]).map(each => each[1])};
 });
 """
 TITLES = "return [...document.querySelectorAll('h2, h3')].map(each => each.textContent);"
@@ -105,6 +106,24 @@ def test_demo_run(window, run):
     window.command("Emulation.setEmulatedMedia", media="print")
     assert window.run(HIDDEN_IN_PRINT) == 0
     window.command("Emulation.setEmulatedMedia", media="")
+
+
+def emulated_runs():
+    """One published run of each emulated cluster: names of folders."""
+    names = sorted(path.parent.name for path in (PROJECT / "results/published").glob("*/timings.csv"))
+    return list({name.partition("-")[0]: name for name in names if not name.startswith("one-")}.values())
+
+
+@pytest.mark.parametrize("name", emulated_runs())
+def test_runs_of_many_ranks(window, tmp_path, name):
+    """The page of a run on an emulated cluster of a dozen ranks and more has a lane for each, and fits."""
+    page, start = tmp_path / "many.html", time.process_time()
+    assert report.main([str(PROJECT / "results/published" / name), "-o", str(page), "-q"]) == 0
+    assert time.process_time() - start < 10 and page.stat().st_size < 2_000_000
+    look(window, page)
+    drawn = [plot["title"] for plot in window.run(PLOTS)]
+    assert {f"{stage}: time of each rank" for stage in ("clean", "profile", "train")} <= set(drawn)
+    assert "emulated" in window.run("return document.body.innerText")
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "many words in a name of a column " * 9])

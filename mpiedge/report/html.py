@@ -47,7 +47,10 @@ LONGEST_WORD = 24
 PHONE_SIGNS, SIGNS_BETWEEN = 44, 2.6
 """What fits beside each other on a phone; the space between two columns in the same unit."""
 
-NUMBER = re.compile(r"[-~]?[\d,]*\.?\d+(e[-+]?\d+)?( ?(%|s|[kMGT]?B|J|W))?|-?")
+NUMBER = re.compile(r"""
+    [-~]?[\d,]*\.?\d+(e[-+]?\d+)?(\ ±\ [\d.]+)?            # 1,234.5   ~12   0.98 ± 0.02
+    (\ ?(%|s|min|h|[kMGT]?B|[kM]?J|W))?(\ \d+\ (s|min))?   # 45.1 kJ   4 min 5 s
+    (\ \(n=1\))? | -?""", re.X)
 
 
 def page(title: str, body: str) -> str:

@@ -124,8 +124,7 @@ def stage_table(run: Run, figures: dict[str, Figures]) -> str:
     """Local: one line for each stage."""
     rows = []
     for stage, told in figures.items():
-        rows.append((stage, "complete" if stage in run.manifests else "not complete",
-                     duration(told.elapsed_s).replace(" ", "\u00a0"),
+        rows.append((stage, "complete" if stage in run.manifests else "not complete", duration(told.elapsed_s),
                      told.ranks, told.hosts, ratio(told.load_balance), ratio(told.communication_efficiency),
                      ratio(told.parallel_efficiency), f"{told.peak_rss_mb or 0:.0f} MB",
                      format_size(told.bytes_sent or 0), told.tasks_done, told.tasks_stolen))

@@ -7,11 +7,15 @@ import json
 from dataclasses import asdict, fields
 
 from mpiedge.report.compare import ALL, Line, notes
-from mpiedge.report.html import page, table, text
+from mpiedge.report.html import page, section, table, text
+from mpiedge.report.plots import bars
 from mpiedge.runtime.resources import format_size
 
 HEADS = ("stage", "run", "n", "ranks", "elapsed", "ratio", "balance", "comm.", "parallel", "memory", "sent", "energy",
          "answer", "found")  # fmt: skip
+LONGEST_LABEL = 18
+"""Of a bar; of a longer name the end is shown, which differs more often than its beginning."""
+
 NUMBERS = 12
 """The columns before `answer` but the first two stand to the right."""
 
@@ -98,9 +102,17 @@ def _plain(word: str) -> str:
 
 
 def to_html(lines: list[Line]) -> str:
-    """Local: a page of its own."""
+    """Local: a page of its own: for each stage its elapsed times as bars, and its lines without the stage's name."""
+    parts = []
+    for stage in dict.fromkeys(line.stage for line in lines):
+        own = [line for line in lines if line.stage == stage]
+        rows = [[word.removesuffix(" (n=1)") for word in cells(line)] for line in own]
+        drawn = [(row[1][-LONGEST_LABEL:], line.elapsed_s, f"{row[4]}, {row[12]}") for row, line in zip(rows, own)]
+        parts.append(section(stage if stage != ALL else "all shared stages together",
+                             bars(f"{stage}: elapsed time of each run", drawn),
+                             table(HEADS[1:], [row[1:] for row in rows])))
     below = "".join(f"<p>{text(line)}</p>\n" for line in (*notes(lines), *EXPLANATION))
-    return page("mpiedge-compare", f"<h1>Comparison of runs</h1>\n{table(HEADS, map(cells, lines))}{below}")
+    return page("mpiedge-compare", f"<h1>Comparison of runs</h1>\n{''.join(parts)}{below}")
 
 
 FORMS = {"text": to_text, "csv": to_csv, "json": to_json, "markdown": to_markdown, "html": to_html}

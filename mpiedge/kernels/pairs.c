@@ -10,7 +10,7 @@
 #include <arm_neon.h>
 #endif
 
-#define AHEAD 16             /* rows to fetch ahead of their use */
+#define AHEAD 64             /* rows to fetch ahead of their use */
 
 /* ---- 16 bytes: bit k set where byte k of a and b differ (or are equal) ---- */
 
@@ -189,8 +189,10 @@ INLINE void pairs_as(evidence *e, const int32_t *rows, const int32_t *starts, in
         for (int64_t block = start; block < stop; block += most) {             /* blocks stay in the cache */
             int64_t n = stop - block < most ? stop - block : most;
             gather(e, rows + block, n, starts[clusters] - block, width);
-            for (int64_t p = from > block + 1 ? from : block + 1; p < block + n; p++)
+            for (int64_t p = from > block + 1 ? from : block + 1; p < block + n; p++) {
+                if (p + n < starts[clusters]) __builtin_prefetch(e->tile + rows[p + n] * width);
                 compare(e, &v, e->buffer + (p - block) * width, e->buffer, p - block, vectors, planes);
+            }
             for (int64_t p = from > block + n ? from : block + n; p < stop; p++) {
                 if (p + 4 < stop) __builtin_prefetch(e->tile + rows[p + 4] * width);
                 compare(e, &v, e->tile + rows[p] * width, e->buffer, n, vectors, planes);

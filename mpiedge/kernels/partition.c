@@ -92,6 +92,8 @@ int64_t partition_single(const void *codes, int32_t itemsize, int64_t n, int32_t
     return single_as(codes, 4, n, count, cardinality, rows, starts);
 }
 
+/* Without branches on what the codes are, which nobody can foresee: of a cluster of n rows every one gets a place among
+ * the next n of rows_out, those that agree with nobody at their end, where the next cluster takes it from them. */
 INLINE int64_t refine_as(const int32_t *rows, const int32_t *starts, int64_t clusters, const void *codes, int itemsize,
                          int32_t *count, int32_t *touched, int32_t *row_codes, int32_t *rows_out, int32_t *starts_out,
                          int64_t *pairs) {
@@ -100,11 +102,10 @@ INLINE int64_t refine_as(const int32_t *rows, const int32_t *starts, int64_t clu
         const int32_t *row = rows + starts[k];
         int64_t n = starts[k + 1] - starts[k], different = 0;
         if (n == 2) {
-            if (code_at(codes, itemsize, row[0]) == code_at(codes, itemsize, row[1])) {
-                starts_out[out++] = (int32_t)kept;
-                rows_out[kept++] = row[0], rows_out[kept++] = row[1];
-                sum++;
-            }
+            int64_t equal = code_at(codes, itemsize, row[0]) == code_at(codes, itemsize, row[1]);
+            starts_out[out] = (int32_t)kept;
+            rows_out[kept] = row[0], rows_out[kept + 1] = row[1];
+            out += equal, kept += 2 * equal, sum += equal;
             continue;
         }
         for (int64_t i = 0; i < n; i++) {
@@ -112,25 +113,17 @@ INLINE int64_t refine_as(const int32_t *rows, const int32_t *starts, int64_t clu
             row_codes[i] = (int32_t)code;
             if (count[code]++ == 0) touched[different++] = (int32_t)code;
         }
-        if (different == n) {                                  /* nobody agrees: nothing to place */
-            for (int64_t t = 0; t < n; t++) count[touched[t]] = 0;
-            continue;
-        }
-        for (int64_t t = 0; t < different; t++) {
-            int32_t *c = count + touched[t];
-            int64_t size = *c;
-            if (size > 1) {
-                starts_out[out++] = (int32_t)kept;
-                *c = (int32_t)kept;
-                kept += size;
-                sum += size * (size - 1) / 2;
-            } else {
-                *c = -1;
+        if (different < n) {                                   /* else nobody agrees: nothing to place */
+            int64_t alone = kept + n;
+            for (int64_t t = 0; t < different; t++) {
+                int32_t *c = count + touched[t];
+                int64_t size = *c, several = size > 1;
+                starts_out[out] = (int32_t)kept;
+                alone -= !several;
+                *c = (int32_t)(several ? kept : alone);
+                out += several, kept += several ? size : 0, sum += size * (size - 1) / 2;
             }
-        }
-        for (int64_t i = 0; i < n; i++) {
-            int32_t *to = count + row_codes[i];
-            if (*to >= 0) rows_out[(*to)++] = row[i];
+            for (int64_t i = 0; i < n; i++) rows_out[count[row_codes[i]]++] = row[i];
         }
         for (int64_t t = 0; t < different; t++) count[touched[t]] = 0;
     }

@@ -51,7 +51,8 @@ def correlate(world, queue, table: EncodedTable) -> list[dict]:
             return _numeric(codes, [numbers[column] for column in task])
         return _categorical(codes)
 
-    results, shared = share(world, queue, pairs, work, lambda task: table.rows * ROW_NS, name="correlations")
+    results, shared = share(world, queue, pairs, work, lambda task: table.rows * ROW_NS, name="correlations",
+                            even=True)
     return [{"left": left, "right": right, **dict(message)}
             for (left, right), message in sorted(queue.gather(results) if shared else results)]
 

@@ -7,20 +7,23 @@ from mpiedge.kernels.evidence import Evidence, needed_bytes
 from mpiedge.profiling.anytime import State
 
 SHARE_NS = 2e7  # less work than this is done by every rank alike: cheaper than sharing it
+EVEN_NS = 1e8  # less than this, where the costs are known well, is shared out for good: a run takes as long to end
 SHARE_CELLS = 1 << 20  # of a table of which the ranks prepare parts for one another
-CACHED_COUNTS = 1 << 16  # values of a column are counted much faster than more of them
 COMPACT = 1 << 18  # difference sets in memory before those that are not minimal are dropped
 
 
-def share(world, queue, tasks: list[tuple], work, cost_ns, name="tasks") -> tuple[list[tuple], bool]:
-    """Collective: run tasks on the queue, or, when they are too little work, all of them on every rank.
+def share(world, queue, tasks: list[tuple], work, cost_ns, name="tasks", even=False) -> tuple[list[tuple], bool]:
+    """Collective: run tasks on the queue, or, when they are little work, a share or all of them on every rank.
 
-    Returns the (task, result) pairs of this rank and whether they are only a part: (pairs, shared). The choice depends
-    on the tasks alone, so all ranks choose alike.
+    even: the costs are known well. Returns the (task, result) pairs of this rank and whether they are only a part:
+    (pairs, shared). The choice depends on the tasks alone, so all ranks choose alike.
     """
-    if queue is None or sum(map(cost_ns, tasks)) < SHARE_NS:
+    work_ns = sum(map(cost_ns, tasks))
+    if queue is None or work_ns < SHARE_NS:
         return alone(tasks, work), False
-    return queue.run(tasks, work, cost=cost_ns, name=name), True
+    if even and work_ns < EVEN_NS:
+        return alone(queue.own(tasks, cost_ns), work), True
+    return queue.run(tasks, work, cost=cost_ns, learn=even, name=name), True
 
 
 def alone(tasks: list[tuple], work) -> list[tuple]:
@@ -80,7 +83,7 @@ class TableEvidence:
             return np.array(partition.agreement(self.codes[task[0]], self.cardinality[task[0]]), np.int64)
 
         def cost(task):
-            return 1.0 if self.cardinality[task[0]] <= CACHED_COUNTS else 8.0
+            return float(self.codes[task[0]].itemsize)  # more counts are found in a slower cache
 
         tasks = [(column,) for column in self.active]
         if self.shared:

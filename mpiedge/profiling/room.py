@@ -54,15 +54,16 @@ class Room:
 
 
 class Pile:
-    """Column sets (k, words) that come in lots of any size and lie in few arrays of a room."""
+    """Column sets (k, words) that come in `lots` of any size and lie in few arrays of a room."""
 
     def __init__(self, words: int, room: Room):
-        self.words, self.room, self.count = words, room, 0
+        self.words, self.room, self.count, self.lots = words, room, 0, 0
         self._arrays: list[np.ndarray] = []
         self._free = 0  # sets that the last array has room for
 
     def add(self, sets: np.ndarray) -> None:
         """Local: puts sets on the pile."""
+        self.lots += len(sets) > 0
         while len(sets):
             if not self._free:
                 self._free = min(max(len(sets), FIRST_SETS, self.count), MOST_SETS)
@@ -82,14 +83,16 @@ class Pile:
         return np.concatenate(parts)
 
 
-def gather_sets(world, piles: list[Pile], words: int, room: Room) -> list[np.ndarray]:
-    """Collective (Local when world is None): pile by pile the column sets (k, words) of all ranks, in some order.
+def gather_sets(world, piles: list[Pile], words: int, room: Room) -> list[tuple[np.ndarray, int]]:
+    """Collective (Local when world is None): pile by pile the column sets (k, words) of all ranks, and in how many lots
+    they came; lot after lot, in some order.
 
     Messages: how many sets each rank has (all-gather), then the sets, at most PASS_BYTES of all ranks at a time.
     """
-    counts = np.array([[pile.count for pile in piles]], np.int64)
+    counts = np.array([[[pile.count, pile.lots] for pile in piles]], np.int64).reshape(1, -1, 2)
     if world is not None:
         counts = np.array([message["counts"] for message in world.allgather({"counts": counts[0]})], np.int64)
+    lots, counts = counts[:, :, 1].sum(axis=0), counts[:, :, 0]
     every = [room.empty((count, words), np.uint64) for count in counts.sum(axis=0).tolist()]
     filled, ends = [0] * len(piles), counts.cumsum(axis=1)
     share = max(1, PASS_BYTES // (8 * words * len(counts)))
@@ -105,7 +108,7 @@ def gather_sets(world, piles: list[Pile], words: int, room: Room) -> list[np.nda
                 if high > low:
                     every[index][filled[index] : filled[index] + high - low] = sets[low:high]
                     filled[index] += high - low
-    return every
+    return list(zip(every, lots.tolist()))
 
 
 def joined(parts: list[np.ndarray], words: int, room: Room) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -17,6 +17,7 @@ ROW_PAIRS = 16  # fetching a row for the first time costs as much as so many pai
 MANY_PARTS = 3  # of a partition, for one rank: it costs less to make it whole
 PARTS = 1  # of a node for each rank, at most: more cost more than they balance, as walks hand on what others ask for
 PART_NS = 1e8  # of work in a part, at least
+PART_SHARE = 1.0  # of what the slowest rank has to do in all, in a node that is cut: else its children are tasks enough
 WALK, PAIRS = 0, 1
 
 
@@ -48,6 +49,7 @@ class Round:
         self.undone: list[np.ndarray] = []
         self.end_s = float("inf")
         self.ranks = 1  # that share it
+        self.least_ns = 0.0  # of work for the slowest of them
         self._exhausted: list[np.ndarray] = []
         self._parts_made: dict[tuple, int] = {}
         self._cut: list[tuple] = []  # (low, high, number of parts) of the nodes this rank has cut into parts
@@ -123,7 +125,7 @@ class Round:
         """Local: a generator that does one task and yields None between slices and lists of new tasks."""
         kind, low, high, depth, first, last, _ = task
         if kind == PAIRS:
-            self._compare(*task[1:])
+            yield from self._compare(*task[1:])
         elif self.table.stop.tell() or time.monotonic() >= self.end_s:
             if last:
                 self._dropped.append(self.prefix(low, 1)[0])
@@ -136,6 +138,9 @@ class Round:
 
     def _walk_whole(self, low: int, high: int, depth: int):
         """Local: a generator: the walk over a whole node; what is much work is left as tasks."""
+        for prefix in self.table.to_make(self.prefix(low, depth)):
+            self.table.partition(prefix)
+            yield None
         node = self.table.partition(self.prefix(low, depth))
         self.walk.begin(low, high, depth, node)
         one_level = high - low > 1 and (high - low) * len(node.rows) * ROW_NS > EXPAND_NS
@@ -193,8 +198,10 @@ class Round:
         if not opened:
             return []
         exhaust = pairs * table.pair_ns <= BETA * opened * rows * ROW_NS + 2 * rows * PAIR_NS
-        parts = int(min(PARTS * self.ranks, self.cost_ns((WALK, low, high, 1, 0, 0, 0)) / PART_NS))
-        if (exhaust and pairs <= table.task_pairs) or (not exhaust and (self.ranks == 1 or parts < 2)):
+        cost_ns = self.cost_ns((WALK, low, high, 1, 0, 0, 0))
+        parts = int(min(PARTS * self.ranks, cost_ns / PART_NS))
+        whole = self.ranks == 1 or parts < 2 or cost_ns < PART_SHARE * self.least_ns
+        if (exhaust and pairs <= table.task_pairs) or (not exhaust and whole):
             return None
         sizes = partition.count(table.codes[column], table.cardinality[column])
         codes = np.flatnonzero(sizes > 1)
@@ -220,7 +227,9 @@ class Round:
                 for numbers in zip(low.tolist(), (high.astype(np.int64) + 1).tolist(),
                                    (cuts[:, 0] - before).tolist(), (cuts[:, 1] - before).tolist())]
 
-    def _compare(self, candidate: int, depth: int, low: int, high: int, first: int, last: int) -> None:
+    def _compare(self, candidate: int, depth: int, low: int, high: int, first: int, last: int):
+        """Local: a generator: some pairs of some clusters of a node; nothing of it is handed on, as another rank would
+        have to make the clusters anew."""
         columns = self.prefix(candidate, depth)
         if self.table.stop.tell():
             self.undone.append(bits.mask_of(columns, self.table.columns))
@@ -228,8 +237,13 @@ class Round:
         made = self._parts_made[columns] = self._parts_made.get(columns, 0) + 1
         if made > MANY_PARTS or self.ranks == 1:
             self.table.partition(columns)
-        self.table.evidence.pairs(self.table.part(columns, low, high), first, last)
-        self._compact()
+        part = self.table.part(columns, low, high)
+        step = max(1, int((last - first) * SLICE_NS / (self.table.task_pairs * PAIR_NS)))
+        while first < last:
+            self.table.evidence.pairs(part, first, min(first + step, last))
+            self._compact()
+            first += step
+            yield None
 
     def _compact(self):
         self.table.news.share()

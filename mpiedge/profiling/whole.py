@@ -14,7 +14,7 @@ from mpiedge.profiling.anytime import Stop
 from mpiedge.profiling.evidence import TableEvidence, share
 from mpiedge.profiling.needs import PARTITION_BYTES
 from mpiedge.profiling.news import News
-from mpiedge.profiling.rounds import BETA, Round, cut_pairs, even_ranges
+from mpiedge.profiling.rounds import BETA, Round, cut_pairs
 from mpiedge.runtime.shared import shared_array
 
 TASK_PAIRS = 1 << 21
@@ -97,11 +97,9 @@ class WholeTable(TableEvidence):
 
         if not self.shared:
             return refined(self.partition((first,)))
-        tasks = even_ranges(self.cardinality[first], 4 * self.ranks)
-        results = self.queue.run(tasks, lambda task: refined(partition.part(self.codes[first], *task)), name="equal")
-        found = self.queue.gather([(task, {"rows": one.rows, "starts": one.starts, "pairs": one.pairs})
-                                   for task, one in results])
-        return partition.join([Partition(one["rows"], one["starts"], one["pairs"]) for _, one in found])
+        groups = refined(partition.part(self.codes[first], *self.queue.own_range(self.cardinality[first])))
+        found = self.world.allgather({"rows": groups.rows, "starts": groups.starts, "pairs": groups.pairs})
+        return partition.join([Partition(one["rows"], one["starts"], one["pairs"]) for one in found])
 
     # ---- partitions ----
 
@@ -119,6 +117,13 @@ class WholeTable(TableEvidence):
             made = partition.refine(self.partition(prefix[:-1]), self.codes[column], self.cardinality[column])
         self.keep(prefix, made)
         return made
+
+    def to_make(self, prefix: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """Local: of `prefix` and what is shorter, the partitions that have to be made, one from the other."""
+        known = len(prefix)
+        while known and prefix[:known] not in self._partitions:
+            known -= 1
+        return [prefix[:length] for length in range(known + 1, len(prefix) + 1)]
 
     def part(self, prefix: tuple[int, ...], low: int, high: int) -> Partition:
         """Local: of the partition of the columns of `prefix` the clusters whose code in the first column is in [low,
@@ -162,7 +167,7 @@ class WholeTable(TableEvidence):
         rows = min(self.kept_rows, max(2, FEW_PAIRS // len(self.active)) if self.few else SAMPLE_ROWS)
         tasks = [(column, start, min(start + TASK_ROWS, rows)) for column in self.active if self.pairs[column]
                  for start in range(0, rows, TASK_ROWS)]
-        _, shared = share(self.world, self.queue, tasks, work, cost_ns, name="sample")
+        _, shared = share(self.world, self.queue, tasks, work, cost_ns, name="sample", even=True)
         self._merge(shared)
         self.sampled = not self.stop.reached
 
@@ -182,7 +187,7 @@ class WholeTable(TableEvidence):
             return (task[0] + task[1]) * (task[1] - task[0]) / 2 * self.new_pair_ns
 
         tasks = cut_pairs(everything.starts, self.task_pairs)
-        _, shared = share(self.world, self.queue, tasks, work, cost_ns, name="pairs")
+        _, shared = share(self.world, self.queue, tasks, work, cost_ns, name="pairs", even=True)
         self._merge(shared, closed=np.zeros((1, self.words), np.uint64), undone=undone)
 
     def settle_round(self, left: np.ndarray, right: np.ndarray):
@@ -200,7 +205,8 @@ class WholeTable(TableEvidence):
         began_s, before = time.monotonic(), self._known()
         shared = self.queue is not None and work_ns >= evidence.SHARE_NS  # else every rank does all, all the same
         if shared:
-            round_.ranks = self.ranks
+            speeds = self.queue.speeds
+            round_.ranks, round_.least_ns = self.ranks, work_ns * speeds.min() / speeds.sum()
             round_.end_s = began_s + max(self._round_s, ENUMERATIONS * (began_s - self._ended_s))
         self.news.begin(shared)
         _, shared = share(self.world, self.queue, tasks, round_.work, round_.cost_ns, name="walk")

@@ -22,6 +22,7 @@ import numpy as np
 
 FIRST_MOVE_S = 0.0005  # guess of what handing a task over costs the victim, replaced by measurements
 FIRST_PROBE_S, LONGEST_PROBE_S = 0.001, 0.05  # pause between refused steal requests, doubled each time
+FASTER = 1.5  # a thief so many times faster gets even the task that its victim was to begin now
 NEWS_S = 1.0
 FEW_TASKS = 4  # per rank
 STEALING = "MPIEDGE_STEAL"
@@ -66,9 +67,15 @@ class Queue:
         ends = np.concatenate([[0.0], np.cumsum(speeds) / speeds.sum()])
         return round(count * ends[place]), round(count * ends[place + 1])
 
+    def own(self, tasks: list[tuple], cost) -> list[tuple]:
+        """Local: this rank's part of tasks that take less time than a run does to end; nobody steals of them."""
+        weights = np.array([_weight(cost(task)) for task in tasks])
+        return list(itertools.compress(tasks, share(weights, self.speeds) == self.world.rank))
+
     # ---- running -------------------------------------------------------------------------------------------------
 
-    def run(self, tasks, work, *, cost=None, split=None, steal=True, name="tasks", kept=None, take=None) -> list:
+    def run(self, tasks, work, *, cost=None, split=None, steal=True, learn=True, name="tasks", kept=None,
+            take=None) -> list:
         """Collective: computes all tasks; returns this rank's (task, result) pairs, unsorted.
 
         tasks: distinct tuples of ints of one length, the same list on every rank. work(task) returns the result, or is
@@ -76,7 +83,8 @@ class Queue:
         returns the result; a yield gives True when another rank asked in vain since the last, so that a long task may
         hand on a part of itself. cost(task): its weight, 1 by default; zero and negative count as very small.
         split(task) returns two tasks that replace it, or None: lets a rank with one large waiting task share it.
-        steal=False computes the first share only (for comparison). kept: a name under which the ledger keeps the
+        steal=False computes the first share only (for comparison). learn=False: the costs are guesses and tell
+        nothing about the speeds. kept: a name under which the ledger keeps the
         results, which are messages, of tasks without children that say and write all they bring about; a later attempt
         computes the other tasks only. take(task, result): called on the rank that has a result, computed or recalled;
         what it returns is the result.
@@ -85,25 +93,25 @@ class Queue:
         tasks = [tuple(task) for task in tasks]
         take = take or _same
         if kept is None or self.ledger is None:
-            return self._share_out(tasks, _Steps(work, take), cost, split, steal, name)
+            return self._share_out(tasks, _Steps(work, take), cost, split, steal, learn, name)
         steps = _Steps(work, take, self.ledger, self.ledger.name_call(kept))
         finished, recalled = self.ledger.recall(steps.call, tasks)
         results = [(task, take(task, result)) for task, result in recalled]
         tasks = [task for task in tasks if task not in finished]
         doubtful, poison = self.ledger.in_doubt(steps.call, tasks)
         results += self._share_out([task for task in tasks if task not in {*doubtful, *poison}], steps, cost, split,
-                                   steal, name)
+                                   steal, learn, name)
         for task in doubtful:
-            results += self._share_out([task], steps, cost, split, steal, name)
+            results += self._share_out([task], steps, cost, split, steal, learn, name)
         if poison:
             self.ledger.give_up(name, poison[0])
         return results
 
-    def _share_out(self, tasks, steps, cost, split, steal: bool, name: str) -> list:
+    def _share_out(self, tasks, steps, cost, split, steal: bool, learn: bool, name: str) -> list:
         """Collective: computes all tasks; this rank's (task, result) pairs."""
         shares = share(np.array([_weight(cost(task)) for task in tasks]), self.speeds)
         self._run_number += 1
-        run = self._run = _Run(self.world.size, tasks, cost, split)
+        run = self._run = _Run(self.world.size, tasks, cost, split, learn)
         run.loads[:] = np.bincount(shares, [run.weight(task) for task in tasks], minlength=self.world.size)
         run.load = run.loads[self.world.rank]
         self._tasks = deque(itertools.compress(tasks, shares == self.world.rank))
@@ -112,11 +120,10 @@ class Queue:
         waves = _Waves(self.world, self.mail.comm)
         results = []
         self._running = True
-        while self._tasks or self._find_work(run, waves, steal):
+        while self._next_is_here(run, waves, steal):
             task = self._tasks.popleft()
             run.running = run.weight(task)
             run.load -= run.running
-            self.mail.poll()
             started = time.perf_counter()
             try:
                 result = self._compute(run, steps.begin, task)
@@ -129,6 +136,13 @@ class Queue:
             self._tell(run)
         self._clean_up(run)
         return results
+
+    def _next_is_here(self, run, waves, steal: bool) -> bool:
+        """Local: answers those who asked during the last task before it takes the next; False when there is none."""
+        run.between = True
+        self.mail.poll()
+        run.between = False
+        return bool(self._tasks) or self._find_work(run, waves, steal)
 
     def _compute(self, run, work, task):
         outcome = work(task)
@@ -181,7 +195,8 @@ class Queue:
             if not self.mail.poll():
                 pause.rest()
         counts = self.mail.gather_counts(run.finished_cost, run.busy_s, run.finished)
-        self._learn(counts[:, 2], counts[:, 3])
+        if run.learn:
+            self._learn(counts[:, 2], counts[:, 3])
         if run.bar:
             run.bar.update(int(counts[:, 4].sum()) - run.shown)
             run.bar.close()
@@ -241,6 +256,8 @@ class Queue:
             run.load = sum(map(run.weight, waiting))
             run.total += 1
         wanted = (run.load + run.running / 2) * theirs / (mine + theirs)
+        if run.between and theirs < FASTER * mine:
+            wanted = min(wanted, run.load - run.weight(waiting[0]) if waiting else 0.0)
         rate = run.rate()
         taken, weight = [], 0.0
         while waiting:
@@ -323,14 +340,15 @@ class _Steps:
 class _Run:
     """What a rank knows during one run: its own load and speed, and the last it heard of the others."""
 
-    def __init__(self, size: int, tasks, cost, split):
-        self.cost, self.split = cost, split
+    def __init__(self, size: int, tasks, cost, split, learn: bool = True):
+        self.cost, self.split, self.learn = cost, split, learn
         self.total = len(tasks)
         self.load = self.running = 0.0  # cost of the tasks waiting here, and of the one being computed
         self.busy_s = self.finished_cost = 0.0
         self.finished = self.stolen = self.requests = self.told = self.shown = 0
         self.grants_sent = self.grants_received = 0
         self.refused = False  # a thief asked when nothing was waiting
+        self.between = False  # no task is being computed, and the next is about to be
         self.asked = None  # the victim whose grant is outstanding
         self.next_probe, self.probe_s, self.next_news = 0.0, FIRST_PROBE_S, 0.0
         self.loads, self.rates = np.zeros(size), np.zeros(size)
@@ -354,9 +372,12 @@ class _Run:
         self.loads[rank], self.rates[rank], self.heard[rank] = load, rate, time.perf_counter()
 
     def compare(self, me: int, other: int, speeds: np.ndarray) -> tuple[float, float]:
-        """Local: speeds of two ranks on one scale: measured in this run when both are, else those of earlier runs."""
+        """Local: speeds of two ranks on one scale: measured in this run when both are, else those of earlier runs; half
+        and half where the costs of this run are guesses."""
         mine, theirs = self.rate(), self.rates[other]
-        return (mine, theirs) if mine > 0 and theirs > 0 else (speeds[me], speeds[other])
+        if mine <= 0 or theirs <= 0:
+            return speeds[me], speeds[other]
+        return (mine, theirs) if self.learn else tuple(np.sqrt([mine * speeds[me], theirs * speeds[other]]).tolist())
 
     def richest(self, me: int) -> int | None:
         """Local: the rank with the largest load by what was last heard, less what it has computed since.

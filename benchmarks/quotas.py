@@ -17,29 +17,46 @@ PERIOD_US = 100_000  # the default of the kernel
 V1, V2 = Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup")
 
 
-@contextlib.contextmanager
-def groups(shares: tuple):
-    """A function that gives the words to put before a program so that it gets shares[r] of a core (Linux, as root).
+class Groups:
+    """Control groups, one for each rank, with shares of a core that may change while programs run."""
 
-    Its argument is r, or nothing under mpirun, where r is the rank.
-    """
-    first = (V1 / "cpu.shares").exists()
-    base = (V1 if first else V2) / f"mpiedge-quota-{os.getpid()}-"
-    made = [Path(f"{base}{rank}") for rank in range(len(shares))]
-    try:
-        for group, share in zip(made, shares):
-            group.mkdir()
-            if first:
-                (group / "cpu.cfs_period_us").write_text(str(PERIOD_US))
-                (group / "cpu.cfs_quota_us").write_text(str(int(share * PERIOD_US)))
-            else:
-                (group / "cpu.max").write_text(f"{int(share * PERIOD_US)} {PERIOD_US}")
-        rank_of_mpi = "${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-0}}"
-        yield lambda rank=rank_of_mpi: ("sh", "-c", f'echo $$ > "{base}{rank}/cgroup.procs" && exec "$@"', "sh")
-    finally:
-        for group in made:
+    def __init__(self, shares: tuple):
+        self.first = (V1 / "cpu.shares").exists()
+        self.base = (V1 if self.first else V2) / f"mpiedge-quota-{os.getpid()}-"
+        self.made = [Path(f"{self.base}{rank}") for rank in range(len(shares))]
+        for rank, share in enumerate(shares):
+            self.made[rank].mkdir()
+            if self.first:
+                (self.made[rank] / "cpu.cfs_period_us").write_text(str(PERIOD_US))
+            self.change(rank, share)
+
+    def __call__(self, rank="${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-0}}") -> tuple:
+        """The words before a program that give it the share of `rank`; under mpirun its own if none is named."""
+        return "sh", "-c", f'echo $$ > "{self.base}{rank}/cgroup.procs" && exec "$@"', "sh"
+
+    def change(self, rank: int, share: float) -> None:
+        """From now on that rank gets `share` of a core."""
+        quota = int(share * PERIOD_US)
+        if self.first:
+            (self.made[rank] / "cpu.cfs_quota_us").write_text(str(quota))
+        else:
+            (self.made[rank] / "cpu.max").write_text(f"{quota} {PERIOD_US}")
+
+    def close(self) -> None:
+        """Removes the groups that are empty."""
+        for group in self.made:
             with contextlib.suppress(OSError):
                 group.rmdir()
+
+
+@contextlib.contextmanager
+def groups(shares: tuple):
+    """Control groups (Linux, as root) in which rank r gets shares[r] of a core; see `Groups`."""
+    made = Groups(shares)
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 def alone(table: Path, shares: tuple) -> list[float]:

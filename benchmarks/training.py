@@ -3,6 +3,7 @@
     python benchmarks/training.py accuracy --data DIR                 every graph with its best model, at --ranks
     python benchmarks/training.py compare --data DIR --peers PYTHON   an epoch beside the peers (training_peers.py)
     python benchmarks/training.py ranks                               a drawn graph of 1 M edges at --ranks
+    python benchmarks/training.py throttled                           the same at four ranks, one slowed to a quarter
     python benchmarks/training.py links --data DIR --peers PYTHON     four emulated hosts on slow links, beside DDP
     python benchmarks/training.py limits --megabytes 370              a graph 3x the memory of two ranks (real limits);
                                          --programs 300               or 3x what the programs leave of it: minutes
@@ -21,7 +22,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # here is a queue.py, which would hide the library's
 
-from benchmarks import measure, training_limits, training_links  # noqa: E402
+from benchmarks import measure, training_limits, training_links, training_throttled  # noqa: E402
 from benchmarks import training_runs as runs  # noqa: E402
 
 GRAPHS = {"cora": (None, 81.0, ()), "citeseer": (None, 70.3, ()),
@@ -112,8 +113,7 @@ def compare(options, scratch: Path) -> list[dict]:
 
 def ranks(options, scratch: Path) -> list[dict]:
     """Wall seconds of an epoch on a drawn graph of a million edges, by the number of ranks."""
-    graph, lines = scratch / "sbm", []
-    measure.run(["mpiedge-demo", "--graph", "sbm", "--nodes", "100k", "--edges", "1M", "--out", graph, "-q"])
+    graph, lines = draw(scratch), []
     for count in options.ranks:
         found = [runs.mpiedge(graph, count, "--epochs", 30, limit_s=options.limit) for _ in range(options.repeats)]
         found = [run for run in found if run]
@@ -125,6 +125,17 @@ def ranks(options, scratch: Path) -> list[dict]:
               f"{lines[0]['ranks']}, {1e3 * line['epoch_cpu_s']:.1f} ms CPU, test {100 * line['test_accuracy']:.1f} %, "
               f"{line['peak_rss_mb']:.0f} MB a rank", flush=True)  # fmt: skip
     return lines
+
+
+def draw(scratch: Path) -> Path:
+    """A drawn graph of a million edges."""
+    measure.run(["mpiedge-demo", "--graph", "sbm", "--nodes", "100k", "--edges", "1M", "--out", scratch / "sbm", "-q"])
+    return scratch / "sbm"
+
+
+def throttled(options, scratch: Path) -> list[dict]:
+    """Epochs of four ranks of which one is slowed, with parts dealt out anew and without (Linux, as root)."""
+    return training_throttled.compare(draw(scratch), options.limit)
 
 
 def links(options, scratch: Path) -> list[dict]:
@@ -142,7 +153,8 @@ def limits(options, scratch: Path) -> list[dict]:
                                    options.limit)
 
 
-WHAT = {"accuracy": accuracy, "compare": compare, "ranks": ranks, "links": links, "limits": limits}
+WHAT = {"accuracy": accuracy, "compare": compare, "ranks": ranks, "throttled": throttled, "links": links,
+        "limits": limits}  # fmt: skip
 
 if __name__ == "__main__":
     main()

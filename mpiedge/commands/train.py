@@ -120,7 +120,6 @@ def run(args, world) -> None:
             from mpiedge.training.tune import tune
 
             args = tune(stage, source, args)
-        dealing_s = time.perf_counter()
         if chunked:
             layout, part = stored.make_layout(stage, source, args)
         else:
@@ -130,6 +129,7 @@ def run(args, world) -> None:
         plan.tell(stage, source, layout, args.dry_run)
         if args.dry_run:
             return
+        dealing_s = time.perf_counter()
         with stage.phase("scatter", "communicate"):
             part = stored.collect_rows(stage, source, part) if chunked else plan.scatter_parts(stage, source, layout)
         dealing_s = time.perf_counter() - dealing_s

@@ -7,9 +7,9 @@ import numpy as np
 from mpiedge.graph import assemble, partition
 from mpiedge.graph.build import Adjacency
 from mpiedge.graph.part import Part
+from mpiedge.graph.shed import shed
 from mpiedge.graph.sparse import SparseRows, offsets
 from mpiedge.graph.tables import stack
-from mpiedge.runtime.root import on_root
 
 CHUNK_ROWS = 8192
 METIS_BYTES = 40
@@ -37,31 +37,28 @@ class PartChunks:
             yield part.nodes[first:last], Adjacency(offsets(counts), part.nodes[near[others]])
 
 
-def place(world, part: Part, nodes: int, shares: np.ndarray, method: str, seed: int, room_bytes: float) -> np.ndarray:
-    """Collective: the owner (int32) of every node of a graph in parts, by the method that placed it before.
+def place(world, part: Part, nodes: int, shares: np.ndarray, method: str, seed: int, rooms: np.ndarray) -> np.ndarray:
+    """Collective: the owner (int32) of every node of a graph in parts under new shares.
 
-    room_bytes: what rank 0 may use for METIS; where that is too little, and for parts that were given node by node,
-    the streamed greedy placement takes over. Messages: METIS: the neighbour lists to rank 0, the owners to all.
+    rooms: bytes that each rank may use besides. METIS runs anew on the rank of the largest share, where it placed the
+    graph before and has room; else nodes are given away as in graph/shed.py, with more cut edges, but without a rank
+    that holds the graph. Messages: METIS: the neighbour lists to that rank, the owners to all.
     """
-    if method == "blocks":
-        return partition.blocks(nodes, shares)
-    chunks = PartChunks(world, part, nodes)
+    fastest = int(shares.argmax())
     entries = int(world.sum(np.array([len(part.indices)], np.int64))[0])
-    fits = on_root(world, lambda: bool(METIS_BYTES * entries < room_bytes))
-    if method != "metis" or not fits:
-        return partition.partition_stream(world, chunks, shares, "hash" if method == "hash" else "ldg", seed)
-    lists = [(numbers, found.degrees(), found.neighbours.astype(np.int32)) for numbers, found in chunks.rounds()]
+    if method != "metis" or not METIS_BYTES * entries < rooms[fastest]:
+        return shed(world, part, nodes, shares)
+    lists = [(numbers, found.degrees(), found.neighbours.astype(np.int32))
+             for numbers, found in PartChunks(world, part, nodes).rounds()]
     own = dict(zip(("numbers", "lengths", "near"), (np.concatenate(column) for column in zip(*lists)))) if lists else {}
-    gathered = world.gather(own)
-
-    def run() -> dict:
+    gathered = world.gather(own, fastest)
+    owner = None
+    if gathered is not None:
         numbers, lengths, near = (np.concatenate([message[name] for message in gathered if message])
                                   for name in ("numbers", "lengths", "near"))
-        order = np.argsort(numbers)
-        whole = SparseRows(offsets(lengths), near, np.zeros(len(near), np.int8), nodes).take(order)
-        return {"owner": partition.partition(Adjacency(whole.indptr, whole.indices), shares, "metis", seed)}
-
-    return on_root(world, run)["owner"]
+        whole = SparseRows(offsets(lengths), near, np.zeros(len(near), np.int8), nodes).take(np.argsort(numbers))
+        owner = partition.partition(Adjacency(whole.indptr, whole.indices), shares, "metis", seed)
+    return world.bcast(owner, fastest)
 
 
 def move(world, part: Part, owner: np.ndarray) -> Part:

@@ -15,8 +15,11 @@ from mpiedge.training.inputs import PartInputs
 from mpiedge.training.plan import Layout, measure_rows, memory
 from mpiedge.training.shares import HALO_ROOM, Shares, cap, note
 
-TOO_SLOW = 1.5  # the slowest rank's time over the mean of all
-SEVERAL = 4  # epochs in a row
+UNEVEN = ((2, 2.5), (3, 1.5), (6, 1.25), (12, 1.15))
+"""Epochs in a row, and how many times as long as with shares by speed they take: the smaller, the longer it is watched,
+so that chance moves nothing."""
+MOSTLY = 0.75  # of these epochs in which the same rank is slow
+SEVERAL = 3  # epochs after which it is written down what shares brought
 CAUTION = 1.5  # what is promised must be so many times what it costs
 REST = 50  # epochs until memory that was short is looked at again
 
@@ -33,7 +36,7 @@ class Balance:
         self.stage, self.layout, self.trainer, self.began_s = stage, layout, trainer, began_s
         self.cost_s = float(stage.world.max(np.array([cost_s]))[0])
         self.doubt, self.first, self.promise = CAUTION, 0, None
-        self.method = layout.method if trainer.model.norm else "blocks"
+        self.method = layout.method if trainer.model.norm else ""
         self.opening = layout.shares.uneven and layout.shares.why != "given"  # still to be written down
 
     def after_epoch(self, last: bool) -> None:
@@ -41,24 +44,32 @@ class Balance:
 
         last: no epoch comes after this one.
         """
-        recent = self.trainer.busy_s[self.first :][-SEVERAL:]
-        if not len(recent) or (len(recent) < SEVERAL and not last):
-            return
-        typical = np.median(recent, axis=0)
-        if self.opening:
-            self._tell_opening(typical)
+        since = self.trainer.busy_s[self.first :]
+        if len(since) >= SEVERAL or (last and len(since)):
+            typical = np.median(since[-SEVERAL:], axis=0)
+            if self.opening:
+                self._tell_opening(typical)
+            if self.promise is not None:
+                self._compare(float(typical.max()))
         if last or self.stage.args.no_rebalance:
             return
-        if self.promise is not None:
-            self._compare(float(typical.max()))
-        slowest = int(typical.argmax())
-        always = (recent[:, slowest] > recent.mean(axis=1)).all()  # else it may be another rank in the next epoch
-        if not always or typical[slowest] < TOO_SLOW * typical.mean():
-            return
-        speeds = np.maximum(self._work(), 1) / np.maximum(typical, 1e-6)
-        promised = typical.max() - self._work().sum() / speeds.sum()
-        if promised * self._epochs_left() > self.doubt * self.cost_s:
-            self._change(speeds, typical, slowest)
+        for epochs, times in UNEVEN:
+            if len(since) < epochs:
+                return
+            recent = since[-epochs:]
+            typical = np.median(recent, axis=0)
+            slowest = int(typical.argmax())
+            always = (recent[:, slowest] > recent.mean(axis=1)).mean() >= MOSTLY  # else another may be slow in the next
+            typical = np.median(recent[epochs // 2 :], axis=0)  # the first of them may be slow in part only
+            speeds = np.maximum(self._work(), 1) / np.maximum(typical, 1e-6)
+            ideal_s = self._work().sum() / speeds.sum()
+            if always and typical.max() > times * ideal_s and self._pays(typical, ideal_s):
+                self._change(speeds, typical, slowest)
+                return
+
+    def _pays(self, typical: np.ndarray, expected_s: float) -> bool:
+        """Local: whether epochs of `expected_s` instead of the slowest rank's are worth what the change costs."""
+        return (typical.max() - expected_s) * self._epochs_left() > self.doubt * self.cost_s
 
     def _epochs_left(self) -> int:
         """Local: epochs that are sure to come."""
@@ -81,14 +92,14 @@ class Balance:
         rooms = np.array([message["spare"] for message in found])
         values = cap(speeds / speeds.sum(), rooms, HALO_ROOM * sum(message["held"] for message in found))
         expected = (values * self._work().sum() / speeds).max()
-        if (typical.max() - expected) * self._epochs_left() <= self.doubt * self.cost_s:
+        if not self._pays(typical, expected):
             self.first = len(self.trainer.busy_s) + REST
             stage.say("balance too little memory to deal the graph out anew")
             return
         before = layout.shares.text()
         with stage.phase("rebalance"):
             part = trainer.inputs.part
-            owner = move.place(world, part, layout.nodes, values, self.method, trainer.settings.seed, spare)
+            owner = move.place(world, part, layout.nodes, values, self.method, trainer.settings.seed, rooms)
             part = move.move(world, part, owner)
             trainer.take(PartInputs(world, part, stage.phase, trainer.model.norm, True, stage.args.halo))
             layout.rank_rows, layout.cut_edges = measure_rows(world, part)

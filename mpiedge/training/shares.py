@@ -15,9 +15,10 @@ from mpiedge.runtime import resources
 from mpiedge.runtime.root import on_root
 from mpiedge.store import decisions
 
-CALIBRATION_S = 0.12  # longer than the period of 100 ms in which Linux grants a throttled group its share of a core
+CALIBRATION_S = 0.11  # longer than the period of 100 ms in which Linux grants a throttled group its share of a core
+CALIBRATIONS = 3
 WORTH_MEASURING = 100_000  # adjacency entries and weighted nodes; below, an epoch is mostly calls that all ranks make
-ALIKE = 1.3  # speeds whose extremes are closer than this are taken for equal: measurements scatter as much
+ALIKE = 1.3  # a rank is faster if each of its measurements is so many times every one of another's: they scatter
 HALO_ROOM = 1.3  # memory of a part with halo copies over one without: a guess, which the plan checks afterwards
 ROWS, NEIGHBOURS, WIDTH = 4096, 16, 16
 
@@ -77,10 +78,10 @@ def settle(stage, wanted, work: float, divided_bytes: float, fixed_bytes: float)
         why = "equal: the graph is small"
     else:
         with stage.phase("calibrate"):
-            found = np.array([message["rate"] for message in world.allgather({"rate": measure(world)})])
-        speeds = found / found.mean()
+            found = np.array([message["rates"] for message in world.allgather({"rates": measure(world)})])
+        speeds = np.median(found, axis=1) / np.median(found, axis=1).mean()
         why = "speeds " + " ".join(f"{speed:.2f}" for speed in speeds)
-        if speeds.max() > ALIKE * speeds.min():
+        if found.min(axis=1).max() > ALIKE * found.max(axis=1).min():
             values = speeds
     values = values / values.sum()
     free = stage.own_budget_bytes - resources.current_rss_bytes() - fixed_bytes
@@ -89,19 +90,21 @@ def settle(stage, wanted, work: float, divided_bytes: float, fixed_bytes: float)
     return Shares(fitting, speeds, why, capped=not np.allclose(fitting, values))
 
 
-def measure(world) -> float:
-    """Collective: how many sparse products a second this rank does while all ranks do the same."""
+def measure(world) -> list[float]:
+    """Collective: how many sparse products a second this rank does while all ranks do the same, several times."""
     random = np.random.default_rng(0)
     indices = random.integers(0, ROWS, ROWS * NEIGHBOURS).astype(np.int32)
     rows = SparseRows(np.arange(ROWS + 1, dtype=np.int64) * NEIGHBOURS, indices, None, ROWS)
-    dense = random.random((ROWS, WIDTH)).astype(np.float32)
+    dense, rates = random.random((ROWS, WIDTH)).astype(np.float32), []
     product(rows, dense)
-    world.barrier()
-    start, done = time.perf_counter(), 0
-    while time.perf_counter() - start < CALIBRATION_S:
-        product(rows, dense)
-        done += 1
-    return done / (time.perf_counter() - start)
+    for _ in range(CALIBRATIONS):
+        world.barrier()
+        start, done = time.perf_counter(), 0
+        while time.perf_counter() - start < CALIBRATION_S:
+            product(rows, dense)
+            done += 1
+        rates.append(done / (time.perf_counter() - start))
+    return rates
 
 
 def cap(shares: np.ndarray, rooms: np.ndarray, whole: float) -> np.ndarray:

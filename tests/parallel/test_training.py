@@ -218,7 +218,7 @@ def test_shares(world, shared_tmp_path, monkeypatch):
         path.write_bytes(npz_bytes(graph))
     world.barrier()
     monkeypatch.setattr(shares, "WORTH_MEASURING", 0)
-    monkeypatch.setattr(shares, "measure", lambda world: 1.0 + 2 * world.rank)
+    monkeypatch.setattr(shares, "measure", lambda world: [1.0 + 2 * world.rank])
     found = {}
     numbers = ",".join(str(3 if rank else 1) for rank in range(world.size))
     for name in ("equal", numbers, "auto"):
@@ -281,7 +281,7 @@ def test_a_rank_that_becomes_slow(world, shared_tmp_path, monkeypatch, model, me
     expected = run("undisturbed", "--no-rebalance")
     monkeypatch.setattr(Trainer, "_wait_for_sums", found_slow)
     monkeypatch.setattr(Trainer, "take", take_and_keep)
-    monkeypatch.setattr(balance, "SEVERAL", 2)
+    monkeypatch.setattr(balance, "UNEVEN", ((2, 1.5),))
     monkeypatch.setattr(balance, "CAUTION", 0.0)
     np.testing.assert_allclose(run("slow"), expected, atol=1e-4)
     assert len(seen) > 1 and (seen[-1].owned < seen[0].owned or world.rank)

@@ -13,7 +13,7 @@ from benchmarks import training_runs as runs
 
 RANKS, SPEED, SLOWED = 4, 0.4, 4
 EPOCHS = 80
-LATER_S = 15.0  # the slowing in mid-run, after the programs have begun
+LATER_S = 20.0  # the slowing in mid-run, after the programs have begun
 NEAR = 1.3  # times the ideal count as reached
 SEVERAL = 5  # epochs whose median counts
 

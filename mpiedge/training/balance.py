@@ -20,6 +20,7 @@ UNEVEN = ((2, 2.5), (3, 1.5), (6, 1.25), (12, 1.15))
 so that chance moves nothing."""
 MOSTLY = 0.75  # of these epochs in which the same rank is slow
 SEVERAL = 3  # epochs after which it is written down what shares brought
+LASTS = 5  # times as many epochs as a rank has been slow it is expected to stay so: not every disturbance counts
 CAUTION = 1.5  # what is promised must be so many times what it costs
 REST = 50  # epochs until memory that was short is looked at again
 
@@ -53,7 +54,7 @@ class Balance:
                 self._compare(float(typical.max()))
         if last or self.stage.args.no_rebalance:
             return
-        for epochs, times in UNEVEN:
+        for epochs, times in (*UNEVEN, (len(since), UNEVEN[-1][1])):
             if len(since) < epochs:
                 return
             recent = since[-epochs:]
@@ -63,13 +64,15 @@ class Balance:
             typical = np.median(recent[epochs // 2 :], axis=0)  # the first of them may be slow in part only
             speeds = np.maximum(self._work(), 1) / np.maximum(typical, 1e-6)
             ideal_s = self._work().sum() / speeds.sum()
-            if always and typical.max() > times * ideal_s and self._pays(typical, ideal_s):
-                self._change(speeds, typical, slowest)
+            if always and typical.max() > times * ideal_s and self._pays(typical, ideal_s, epochs):
+                self._change(speeds, typical, slowest, epochs)
                 return
 
-    def _pays(self, typical: np.ndarray, expected_s: float) -> bool:
-        """Local: whether epochs of `expected_s` instead of the slowest rank's are worth what the change costs."""
-        return (typical.max() - expected_s) * self._epochs_left() > self.doubt * self.cost_s
+    def _pays(self, typical: np.ndarray, expected_s: float, seen: int) -> bool:
+        """Local: whether epochs of `expected_s` instead of the slowest rank's, `seen` of them by now, are worth
+        what the change costs."""
+        epochs = min(self._epochs_left(), LASTS * seen)
+        return (typical.max() - expected_s) * epochs > self.doubt * self.cost_s
 
     def _epochs_left(self) -> int:
         """Local: epochs that are sure to come."""
@@ -83,7 +86,7 @@ class Balance:
         rows = self.layout.rank_rows.astype(np.float64)
         return rows[:, 2] + NODE_WEIGHT * rows[:, 0] if self.trainer.model.norm else rows[:, 0]
 
-    def _change(self, speeds: np.ndarray, typical: np.ndarray, slowest: int) -> None:
+    def _change(self, speeds: np.ndarray, typical: np.ndarray, slowest: int, seen: int) -> None:
         """Collective: new shares by speed, as far as they fit beside the old parts; parts and inputs made anew."""
         stage, world, layout = self.stage, self.stage.world, self.layout
         start, trainer = time.perf_counter(), self.trainer
@@ -92,7 +95,7 @@ class Balance:
         rooms = np.array([message["spare"] for message in found])
         values = cap(speeds / speeds.sum(), rooms, HALO_ROOM * sum(message["held"] for message in found))
         expected = (values * self._work().sum() / speeds).max()
-        if not self._pays(typical, expected):
+        if not self._pays(typical, expected, seen):
             self.first = len(self.trainer.busy_s) + REST
             stage.say("balance too little memory to deal the graph out anew")
             return

@@ -5,6 +5,8 @@ it would have. What is decided depends only on figures that all ranks have alike
 """
 
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,6 +25,36 @@ SEVERAL = 3  # epochs after which it is written down what shares brought
 LASTS = 5  # times as many epochs as a rank has been slow it is expected to stay so: not every disturbance counts
 CAUTION = 1.5  # what is promised must be so many times what it costs
 REST = 50  # epochs until memory that was short is looked at again
+
+
+@dataclass
+class Uneven:
+    """Epochs in which `rank` was slow. typical: seconds each rank computed in one of them; speeds: work per second;
+    ideal_s: seconds of an epoch with shares by these speeds."""
+
+    rank: int
+    epochs: int
+    typical: np.ndarray
+    speeds: np.ndarray
+    ideal_s: float
+
+
+def uneven(since: np.ndarray, work: np.ndarray) -> Iterator[Uneven]:
+    """Local: what is uneven in the last epochs, watched for a short time and for longer ones.
+
+    since: seconds each rank computed, a row per epoch since the last change; work: of each rank, in any unit.
+    """
+    for epochs, times in (*UNEVEN, (len(since), UNEVEN[-1][1])):
+        if len(since) < epochs:
+            return
+        recent = since[-epochs:]
+        rank = int(np.median(recent, axis=0).argmax())
+        always = (recent[:, rank] > recent.mean(axis=1)).mean() >= MOSTLY  # else another may be slow in the next
+        typical = np.median(recent[1:], axis=0)  # the first of them may be slow in part only
+        speeds = np.maximum(work, 1) / np.maximum(typical, 1e-6)
+        ideal_s = float(work.sum() / speeds.sum())
+        if always and typical.max() > times * ideal_s:
+            yield Uneven(rank, epochs, typical, speeds, ideal_s)
 
 
 class Balance:
@@ -54,25 +86,15 @@ class Balance:
                 self._compare(float(typical.max()))
         if last or self.stage.args.no_rebalance:
             return
-        for epochs, times in (*UNEVEN, (len(since), UNEVEN[-1][1])):
-            if len(since) < epochs:
-                return
-            recent = since[-epochs:]
-            typical = np.median(recent, axis=0)
-            slowest = int(typical.argmax())
-            always = (recent[:, slowest] > recent.mean(axis=1)).mean() >= MOSTLY  # else another may be slow in the next
-            typical = np.median(recent[epochs // 2 :], axis=0)  # the first of them may be slow in part only
-            speeds = np.maximum(self._work(), 1) / np.maximum(typical, 1e-6)
-            ideal_s = self._work().sum() / speeds.sum()
-            if always and typical.max() > times * ideal_s and self._pays(typical, ideal_s, epochs):
-                self._change(speeds, typical, slowest, epochs)
+        for found in uneven(since, self._work()):
+            if self._pays(found, found.ideal_s):
+                self._change(found)
                 return
 
-    def _pays(self, typical: np.ndarray, expected_s: float, seen: int) -> bool:
-        """Local: whether epochs of `expected_s` instead of the slowest rank's, `seen` of them by now, are worth
-        what the change costs."""
-        epochs = min(self._epochs_left(), LASTS * seen)
-        return (typical.max() - expected_s) * epochs > self.doubt * self.cost_s
+    def _pays(self, found: Uneven, expected_s: float) -> bool:
+        """Local: whether epochs of `expected_s` instead of the slowest rank's are worth what the change costs."""
+        epochs = min(self._epochs_left(), LASTS * found.epochs)
+        return (found.typical.max() - expected_s) * epochs > self.doubt * self.cost_s
 
     def _epochs_left(self) -> int:
         """Local: epochs that are sure to come."""
@@ -86,16 +108,17 @@ class Balance:
         rows = self.layout.rank_rows.astype(np.float64)
         return rows[:, 2] + NODE_WEIGHT * rows[:, 0] if self.trainer.model.norm else rows[:, 0]
 
-    def _change(self, speeds: np.ndarray, typical: np.ndarray, slowest: int, seen: int) -> None:
+    def _change(self, found: Uneven) -> None:
         """Collective: new shares by speed, as far as they fit beside the old parts; parts and inputs made anew."""
         stage, world, layout = self.stage, self.stage.world, self.layout
         start, trainer = time.perf_counter(), self.trainer
+        typical, speeds, slowest = found.typical, found.speeds, found.rank
         spare = float(stage.own_budget_bytes - resources.current_rss_bytes())
-        found = world.allgather({"spare": spare, "held": sum(memory(layout, world.rank).values())})
-        rooms = np.array([message["spare"] for message in found])
-        values = cap(speeds / speeds.sum(), rooms, HALO_ROOM * sum(message["held"] for message in found))
+        answers = world.allgather({"spare": spare, "held": sum(memory(layout, world.rank).values())})
+        rooms = np.array([message["spare"] for message in answers])
+        values = cap(speeds / speeds.sum(), rooms, HALO_ROOM * sum(message["held"] for message in answers))
         expected = (values * self._work().sum() / speeds).max()
-        if not self._pays(typical, expected, seen):
+        if not self._pays(found, expected):
             self.first = len(self.trainer.busy_s) + REST
             stage.say("balance too little memory to deal the graph out anew")
             return

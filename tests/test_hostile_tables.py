@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from mpiedge.cleaning import lines
 from mpiedge.commands import clean
 from mpiedge.store import access
+from mpiedge.store.ranges import Dialect
 
 ROWS = [f"{row},name {row % 50},{row % 7}" for row in range(3000)]
 
@@ -57,6 +59,42 @@ def test_a_cell_of_quotes(tmp_path):
     rows, _, rejects = cleaned(tmp_path / "quotes.csv")
     assert [",".join(row) for row in rows] == ROWS[:200]
     assert [(line, text) for line, _, text in rejects] == [("102", '"' * 300_000)]
+
+
+def test_a_line_of_quotes_in_the_middle(tmp_path):
+    """An odd number of quotes, more than are looked at together, swallows none of the rows that follow."""
+    (tmp_path / "odd.csv").write_text("\n".join(["id,name,size", *ROWS[:1500], '"' * 300_001, *ROWS[1500:], ""]))
+    rows, _, rejects = cleaned(tmp_path / "odd.csv", "--steps", "structure")
+    assert [",".join(row) for row in rows] == ROWS
+    assert [(line, text) for line, _, text in rejects] == [("1502", '"' * 300_001)]
+
+
+@pytest.mark.parametrize("place", [0, 1500])
+@pytest.mark.parametrize("end", ["", '"b'])
+def test_a_line_of_delimiters(tmp_path, place, end):
+    """A line of far too many cells is rejected as it stands, wherever it is."""
+    line = "a" + "," * 300_000 + end
+    (tmp_path / "commas.csv").write_text("\n".join(["id,name,size", *ROWS[:place], line, *ROWS[place:], ""]))
+    rows, _, rejects = cleaned(tmp_path / "commas.csv", "--steps", "structure")
+    assert [",".join(row) for row in rows] == ROWS
+    assert rejects == [[str(place + 2), "more than 200006 cells instead of 3", line]]
+
+
+def test_cells_of_a_long_line_are_not_all_made():
+    """No more cells of a line are made than show that it is no row."""
+    assert lines.has_too_many("," * 1_000_000, Dialect(), 3)
+    assert not lines.has_too_many('"' + "," * 1_000_000 + '",b', Dialect(), 2)
+    assert len(lines.tokens_by_role("," * 1_000 + '"', ",", '"', 10)[0]) == 11
+
+
+def test_a_long_cell_of_many_lines(tmp_path):
+    """A quoted cell with thousands of lines, delimiters and doubled quotes is one cell."""
+    cell = 'some "text", with commas\n' * 20_000
+    with open(tmp_path / "cell.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["id", "text", "size"], [1, "one", 3], [2, cell, 4],
+                                    *([row, "more", row % 7] for row in range(3, 300))])
+    rows, _, rejects = cleaned(tmp_path / "cell.csv", "--steps", "structure")
+    assert rows[1] == ["2", cell, "4"] and len(rows) == 299 and not rejects
 
 
 def test_a_quote_that_never_ends(tmp_path):

@@ -124,3 +124,12 @@ def test_blanks_that_come_together_stay():
     strength = ["" if row % 15 == 1 else dice.choice("xxy") for row in range(300)]
     new, changes = filled(["bitter", "strength"], [bitter, strength])
     assert new[1] == strength and not changes
+
+
+def test_a_value_not_sure_enough_is_only_flagged():
+    """Below the confidence asked for a blank stays blank and is listed."""
+    fills = [Fill(0, [], "a", "mode", 0.5, least=0.6), Fill(1, [], "b", "mode", 0.7, least=0.6)]
+    columns = [["", "a"], ["", "b"]]
+    changes = impute.apply(fills, columns, ["left", "right"])
+    assert columns == [["", "a"], ["b", "b"]]
+    assert changes == [(0, 0, "flag: missing: mode", "", 0.5), (0, 1, "missing: mode", "b", 0.7)]

@@ -24,7 +24,7 @@ REFERENCE_RULE, MERGE_RULE = "reference follows survivor", "merged from duplicat
 
 def store_columns(plans: list[ColumnPlan], fills: list[Fill]) -> list[Column]:
     """The columns as the store describes them."""
-    filled = {fill.column for fill in fills if fill.value or fill.model}
+    filled = {fill.column for fill in fills if not fill.least and (fill.value or fill.model)}
     columns = []
     for index, plan in enumerate(plans):
         extra = {"key": True} if plan.key else {}

@@ -32,7 +32,8 @@ class Fill:
 
     lookups: [(determinant column, {its value: (value, confidence)})], the most trusted first. value: the usual one, ""
     where none is filled in; rule: "mode" or "median". predict: whether the other columns may tell; model: a
-    `predict.Model` where they do, which then goes before the usual value.
+    `predict.Model` where they do, which then goes before the usual value. least: values less sure than this are not
+    filled in.
     """
 
     column: int
@@ -42,6 +43,7 @@ class Fill:
     confidence: float = 0.0
     predict: bool = True
     model: object = None
+    least: float = 0.0
 
 
 def canonical_sample(plans: list[ColumnPlan], survey: Survey) -> list[list[str]]:
@@ -193,7 +195,10 @@ def _add_usual_value(fill: Fill, plan: ColumnPlan, survey: Survey, sample: list[
 
 
 def apply(fills: list[Fill], columns: list[list[str]], names: list[str]) -> list[tuple[int, int, str, str, float]]:
-    """Fills blanks in place; returns (row, column, rule, value, confidence). Only what was there before decides."""
+    """Fills blanks in place; returns (row, column, rule, value, confidence), "" for a blank that is only flagged.
+
+    Only what was there before decides.
+    """
     before = list(columns)
     changes = []
     for fill in fills:
@@ -210,7 +215,9 @@ def apply(fills: list[Fill], columns: list[list[str]], names: list[str]) -> list
             else:
                 if guesses:
                     value, rule, confidence = guesses[row], "missing: predicted", fill.model.confidence
-            if value:
+            if value and confidence < fill.least:
+                changes.append((row, fill.column, f"flag: {rule}", "", confidence))
+            elif value:
                 cells[row] = value
                 changes.append((row, fill.column, rule, value, confidence))
         columns[fill.column] = cells

@@ -6,12 +6,9 @@ from functools import lru_cache
 
 from mpiedge.store.ranges import Dialect, csv_reader
 
-
-@lru_cache(maxsize=16)
-def _sound_line(delimiter: str, quote: str) -> re.Pattern:
-    sign, mark = re.escape(delimiter), re.escape(quote)
-    cell = rf"(?:{mark}(?:[^{mark}]|{mark}{mark})*{mark}|[^{mark}{sign}][^{sign}]*|)"
-    return re.compile(rf"{cell}(?:{sign}{cell})*", re.DOTALL)
+LONG_LINE = 100_000
+"""Characters from which on a line is looked at with care: what is made of a longer one takes seconds and gigabytes."""
+MOST_CELLS = 200_000
 
 
 def is_plain(text: str, dialect: Dialect) -> bool:
@@ -19,18 +16,49 @@ def is_plain(text: str, dialect: Dialect) -> bool:
     that does not begin with one and does not look like two."""
     if not dialect.quotechar or dialect.escapechar or dialect.skip_initial_space or dialect.quotechar not in text:
         return True
-    sound = _sound_line(dialect.delimiter, dialect.quotechar).fullmatch(text) is not None
-    return sound and not looks_glued(text, dialect)
+    return _is_sound(text, dialect.delimiter, dialect.quotechar) and not looks_glued(text, dialect)
 
 
-def tokens_by_role(line: str, delimiter: str, quote: str) -> tuple[list[str], bool]:
-    """The raw cells of a line, and whether a quote is left unexplained.
+def _is_sound(text: str, delimiter: str, quote: str) -> bool:
+    """No regular expression: it would keep a state for every quote of a long cell."""
+    place = 0
+    while True:
+        if text.startswith(quote, place):
+            place = text.find(quote, place + 1)
+            while place >= 0 and text.startswith(quote, place + 1):
+                place = text.find(quote, place + 2)
+            if place < 0 or place + 1 == len(text):
+                return place >= 0
+            if not text.startswith(delimiter, place + 1):
+                return False
+            place += 1 + len(delimiter)
+        else:
+            place = text.find(delimiter, place)
+            if place < 0:
+                return True
+            place += len(delimiter)
+
+
+def has_too_many(line: str, dialect: Dialect, width: int) -> bool:
+    """Whether a long line holds far more cells than a row of `width`; no more of them than that are made."""
+    most = most_cells(width)
+    return (len(line) > LONG_LINE and line.count(dialect.delimiter) > most
+            and len(tokens_by_role(line, dialect.delimiter, dialect.quotechar, most)[0]) > most)
+
+
+def most_cells(width: int) -> int:
+    """Cells of a line from which on it cannot be a row of `width`."""
+    return MOST_CELLS + 2 * width
+
+
+def tokens_by_role(line: str, delimiter: str, quote: str, most: int = -1) -> tuple[list[str], bool]:
+    """The raw cells of a line (but of more than `most` the first ones), and whether a quote is left unexplained.
 
     A quote opens at the start of a cell and closes in an odd run before a delimiter or the end. When something that
     looks like another opening quote (after a delimiter, before text) comes first, the earlier one is a character.
     """
     if not quote or quote not in line:
-        return line.split(delimiter), False
+        return line.split(delimiter, most), False
     tokens, start, stray, size = [], 0, False, len(line)
     while True:
         stop = _closing(line, start, delimiter, quote) if line.startswith(quote, start) else -1
@@ -40,7 +68,7 @@ def tokens_by_role(line: str, delimiter: str, quote: str) -> tuple[list[str], bo
             stop = size if stop < 0 else stop
             stray = stray or quote in line[start:stop]
         tokens.append(line[start:stop])
-        if stop >= size:
+        if stop >= size or len(tokens) > most >= 0:
             return tokens, stray
         start = stop + len(delimiter)
 
@@ -92,7 +120,7 @@ def stray_quotes(token: str, quote: str) -> int:
 @lru_cache(maxsize=16)
 def _glued(delimiter: str, quote: str) -> re.Pattern:
     sign, mark = re.escape(delimiter), re.escape(quote)
-    return re.compile(rf"[^\s{sign}{mark}]{mark}\w[^{mark}]*{sign}[^{mark}]*{mark}(?:{sign}|$)")
+    return re.compile(rf"[^\s{sign}{mark}]{mark}\w[^{mark}{sign}]*{sign}[^{mark}]*{mark}(?:{sign}|$)")
 
 
 def looks_glued(text: str, dialect: Dialect) -> bool:

@@ -102,6 +102,8 @@ def put_right(stage, sources, surveys, plans, args, given_plan):
     tables, tallies, counts = working.write_working(stage, sources, surveys, plans, pairs)
     fills = [replay.fills_as_planned(table, group[0], impute.plan_fills(*group)) if wanted else []
              for table, group in zip(said, zip(plans, surveys, samples, counts))]
+    for fill in (fill for mine in fills for fill in mine):
+        fill.least = args.least_sure_fill
     for found in surveys:
         found.sample.clear()
     return tables, fills, tallies
@@ -162,7 +164,7 @@ def manifest(stage, sources, surveys, plans, references, resolutions, fills, out
              args) -> dict:
     """Collective: writes plan.toml; returns what `Stage.commit` needs."""
     stage.access.write_text("clean/plan.toml", tomli_w.dumps({
-        "steps": list(args.steps), "min_confidence": args.min_confidence,
+        "steps": list(args.steps), "min_confidence": args.min_confidence, "least_sure_fill": args.least_sure_fill,
         "tables": {source.name: describe_plan(*rest) for source, *rest in zip(sources, sources, plans, fills, known)}}))
     by_place = [[plan.name for plan in columns] for columns in plans]
     summary = {"tables": {}, "references": [
@@ -183,7 +185,8 @@ def manifest(stage, sources, surveys, plans, references, resolutions, fills, out
     return {"tables": outcome["tables"], "files": [*outcome["files"], "clean/plan.toml"], "summary": summary,
             "inputs": {source.name: {"bytes": source.file.size} for source in sources},
             "config": {"steps": list(args.steps), "id": args.id, "source": args.source,
-                       "min_confidence": args.min_confidence, "keep_duplicates": args.keep_duplicates,
+                       "min_confidence": args.min_confidence, "least_sure_fill": args.least_sure_fill,
+                       "keep_duplicates": args.keep_duplicates,
                        "exhaustive": args.exhaustive}}
 
 

@@ -4,7 +4,15 @@ import csv
 
 import numpy as np
 
-from mpiedge.cleaning.lines import is_plain, lines_of, looks_glued, read_line
+from mpiedge.cleaning.lines import (
+    LONG_LINE,
+    has_too_many,
+    is_plain,
+    lines_of,
+    looks_glued,
+    most_cells,
+    read_line,
+)
 from mpiedge.cleaning.repair import best_fit, may_be_foreign
 from mpiedge.cleaning.structure import Structure
 from mpiedge.kernels.cells import Cells
@@ -17,8 +25,6 @@ ENOUGH, WORST = 0.7, 2.2
 """Nats per column, above what a row of the table usually costs: taken at once, and not taken at all."""
 WORTH_CUTTING = 16
 """Plain rows in a row; where fewer come between others, reading one by one goes on for longer each time."""
-LONGEST_REPAIRED = 100_000
-"""Characters of a damaged row that is repaired: the readings of a longer one take seconds and gigabytes."""
 JOIN = 2.0
 """Nats that a row broken over two lines must be cheaper than two rows."""
 
@@ -123,7 +129,11 @@ def _read_slowly(rows: Rows, lines: list[str], line: int, stand_in: str, first_l
     """Read records from a line on until `patience` plain rows have come; returns the line after the last one."""
     dialect, width = structure.dialect, structure.width
     held = None   # a short row that may go on in the next one
-    for record, start, after in _records(lines, line, dialect):
+    for record, start, after in _records(lines, line, structure):
+        if record is None:
+            text = lines[start].rstrip("\r\n").replace(stand_in or dialect.quotechar, dialect.quotechar)
+            held = _hold(rows, held, (text, first_line + start), structure)
+            continue
         if not record:
             continue
         if stand_in:
@@ -151,29 +161,48 @@ def _read_slowly(rows: Rows, lines: list[str], line: int, stand_in: str, first_l
     return len(lines)
 
 
-def _records(lines: list[str], line: int, dialect):
-    """(record, its first line, the line after it) of every record from a line on."""
-    reader = csv_reader(map(lines.__getitem__, range(line, len(lines))), dialect)
-    after = line
-    while True:
+def _records(lines: list[str], line: int, structure: Structure):
+    """(record, its first line, the line after it) of every record from a line on; None for one of too many cells."""
+    dialect, at = structure.dialect, line
+
+    def following():
+        nonlocal at
+        while at < len(lines):
+            at += 1
+            yield lines[at - 1]
+
+    reader = csv_reader(following(), dialect)
+    while at < len(lines):
+        start = at
+        if has_too_many(lines[at], dialect, structure.width):
+            at += 1
+            yield None, start, at
+            continue
         try:
             record = next(reader)
         except StopIteration:
             return
         except csv.Error:   # an escape at the very end
             record = []
-        start, after = after, line + reader.line_num
-        yield record, start, after
+        yield record, start, at
 
 
 def _rows_by_themselves(lines: list[str], dialect, width: int) -> bool:
     """Whether a stray quote glued these lines: two or more, and all but one, are whole rows."""
-    whole = sum(len(read_line(line.rstrip("\r\n"), dialect)[0]) == width for line in lines)
+    whole = sum(not has_too_many(line, dialect, width) and len(read_line(line.rstrip("\r\n"), dialect)[0]) == width
+                for line in lines)
     return whole >= 2 and whole >= len(lines) - 1
 
 
 def _hold(rows: Rows, held, line, structure: Structure):
     """Place one line that is no plain row. A short one is held until the next shows whether it goes on there."""
+    if has_too_many(line[0], structure.dialect, structure.width):
+        _settle(rows, held, structure)
+        if structure.width == 1:
+            _keep(rows, [line[0]], *line, structure)
+        else:
+            rows.reject(line[1], f"more than {most_cells(structure.width)} cells instead of {structure.width}", line[0])
+        return None
     cells, stray = read_line(line[0], structure.dialect)
     usual = len(cells) == structure.row_width
     short = 1 <= len(cells) < structure.width and not stray and any(cells) and not usual
@@ -197,7 +226,7 @@ def _settle(rows: Rows, held, structure: Structure) -> None:
 
 def _joined(first, second, structure: Structure) -> tuple[list[str], float] | None:
     """(cells, confidence) of two short rows that are one, if that costs clearly less than two rows."""
-    if len(structure.profiles) < 3 or len(first[0]) + len(second[0]) > LONGEST_REPAIRED:
+    if len(structure.profiles) < 3 or len(first[0]) + len(second[0]) > LONG_LINE:
         return None
     fits = [fit(first[0] + between + second[0], structure) for between in (structure.dialect.delimiter, " ", "")]
     best = min((found for found in fits if found), key=lambda found: found[0].cost, default=None)
@@ -238,7 +267,7 @@ def _place(rows: Rows, text: str, line: int, structure: Structure) -> None:
     elif not any(cell.strip() for cell in cells[width:]) and len(cells) > width + 1:
         rule, repaired, confidence = "empty cells too many", cells[:width], 0.99
     else:
-        near = len(text) <= LONGEST_REPAIRED and (
+        near = len(text) <= LONG_LINE and (
             2 * len(cells) >= width or may_be_foreign(text, structure.dialect, width))
         found = fit(text, structure, thorough=glued) if near else None
         if found is None or found[1] > WORST or found[0].margin < LEAST_MARGIN:

@@ -8,7 +8,7 @@ from mpiedge.cleaning.tail import find_tail
 from mpiedge.errors import InputError
 from mpiedge.store.access import InputFile
 from mpiedge.store.layout import table_name
-from mpiedge.store.ranges import RecordRange, as_utf8, decode, read_head, read_text, scan_records
+from mpiedge.store.ranges import RecordRange, as_utf8, read_head, read_text, scan_records, text_of
 
 BLOCK_BYTES, LARGEST_BLOCK_BYTES, FEWEST_BLOCKS = 1 << 19, 1 << 21, 64
 """Bytes of a range: some thousand rows; more in a file that has many ranges nevertheless."""
@@ -96,13 +96,15 @@ def _end_of_table(stage, file: InputFile, structure: Structure, ranges: list[Rec
     """Collective: (the last range up to the last row, footnotes, byte where a further table begins or -1)."""
     last = ranges[-1]
     data = read_head(stage, file, last.stop - last.start, last.start)
-    tail = find_tail(decode(data, structure.dialect.encoding), structure, 1 if len(ranges) == 1 else 0)
+    text, stand_in = text_of(data, last.start, structure.dialect)
+    tail = find_tail(text, structure, 1 if len(ranges) == 1 else 0)
     lines = data.splitlines(keepends=True)
     if tail.lines >= len(lines) or (not tail.footnotes and tail.more < 0):
         return last, [], -1
     bytes_kept = sum(map(len, lines[:tail.lines]))
     dropped = sum(1 for line in lines[tail.lines:] if line.strip())
-    notes = [(last.first_line + line, text) for line, text in tail.footnotes]
+    quote = structure.dialect.quotechar
+    notes = [(last.first_line + line, note.replace(stand_in or quote, quote)) for line, note in tail.footnotes]
     more = last.start + sum(map(len, lines[:tail.more])) if tail.more >= 0 else -1
     kept = max(int(bytes_kept > 0), last.records - dropped)
     return last._replace(stop=last.start + bytes_kept, records=kept), notes, more

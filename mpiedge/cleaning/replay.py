@@ -34,8 +34,9 @@ def _check(plan: dict, steps: tuple[str, ...]) -> None:
     unknown = set(plan.get("steps", [])) - set(steps)
     if unknown or not plan["tables"]:
         raise ValueError(f"no step {', '.join(sorted(map(str, unknown)))}" if unknown else "no tables")
-    if not isinstance(plan.get("min_confidence", 0.8), (int, float)):
-        raise ValueError("min_confidence is no number")
+    for name in ("min_confidence", "least_sure_fill"):
+        if not isinstance(plan.get(name, 0.8), (int, float)):
+            raise ValueError(f"{name} is no number")
     plain = asdict(ColumnPlan("", day_first=False, unit=""))
     for name, table in plan["tables"].items():
         for part, fields in SHAPES.items():

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 
+from mpiedge.cleaning.duration import estimate_s
 from mpiedge.runtime.resources import format_size
 
 STARTED = time.perf_counter()
@@ -35,6 +36,16 @@ def memory(stage, budget: dict[str, float]) -> None:
     stage.say(f"memory  would hold {format_size(sum(budget.values()))} per rank besides the programs ({parts})")
 
 
+def duration(stage, sources, surveys, steps) -> None:
+    """Local: how long the whole would take, for a dry run."""
+    look_s = stage.timings.phases["survey", "compute"].wall_s
+    parts = estimate_s(look_s, [(source.file.size, found.rows) for source, found in zip(sources, surveys)], steps)
+    rows = sum(found.rows for found in surveys)
+    told = ", ".join(f"{name} {_span(part)}" for name, part in parts.items())
+    stage.say(f"time    would take about {_span(sum(parts.values()))} ({told}), at "
+              f"{rows / max(look_s, 1e-6):,.0f} rows a second in the first look")
+
+
 def decisions(stage, sources, surveys, plans) -> None:
     """Local: what would be done to each column, for a dry run."""
     for source, found, columns in zip(sources, surveys, plans):
@@ -43,6 +54,13 @@ def decisions(stage, sources, surveys, plans) -> None:
         for plan in columns:
             stage.say(f"        {plan.name:20} {plan.kind:8}{' key' * plan.key} {_intentions(plan)}".rstrip())
     stage.say("dry run nothing was written")
+
+
+def _span(seconds: float) -> str:
+    """ "0.4 s", "35 s", "12 min", "2.5 h"."""
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _intentions(plan) -> str:

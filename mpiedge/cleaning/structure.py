@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from mpiedge.cleaning.cells import HARD, form_of
-from mpiedge.cleaning.lines import lines_of, read_line
+from mpiedge.cleaning.lines import LONG_LINE, MOST_CELLS, lines_of, read_line
 from mpiedge.cleaning.profiles import Profile
 from mpiedge.store.ranges import BYTE_ORDER_MARKS, Dialect, csv_reader, decode
 
@@ -13,6 +13,8 @@ SAMPLE_BYTES = 1 << 17
 SAMPLE_LINES = 400
 LEAST_RUN = 0.3
 """Share of the records from which on a second width means a second table."""
+FAR_LONGER = 10
+"""Times as long as any other line of the sample."""
 PRIORS = {",": 1.0, ";": 1.0, "\t": 1.0, "|": 1.0, "^": 0.9, "~": 0.9, "\x1f": 1.0, ":": 0.45, " ": 0.6}
 """Delimiters tried, and how common they are; colons and blanks also stand inside text."""
 WESTERN_FAMILIES = ("cp125", "iso8859", "latin", "mac", "cp85", "cp4", "cp77", "cp86", "hp_")
@@ -101,7 +103,7 @@ def find_structure(head: bytes, encoding: str, whole: bool) -> Structure:
     if not whole and len(lines) > 1:
         lines.pop()   # cut off somewhere
     lines = lines[:SAMPLE_LINES]
-    text = decode(b"".join(lines), encoding)
+    text = decode(b"".join(_without_giants(lines)), encoding)
     dialect = find_dialect(text, encoding)
     records, spans = read_sample(text, dialect)
     _part_header(text, dialect, records, spans)
@@ -133,6 +135,18 @@ def find_structure(head: bytes, encoding: str, whole: bool) -> Structure:
                 profile.add(cell)
     structure.usual_cost = sum(profile.usual for profile in structure.profiles)
     return structure
+
+
+def _without_giants(lines: list[bytes]) -> list[bytes]:
+    """The lines, but blank ones for those with far more signs that might be delimiters than any table has columns."""
+    shown = list(lines)
+    for place, line in enumerate(lines):
+        if len(line) > LONG_LINE:
+            others = max((len(other) for other in lines if other is not line), default=len(line))
+            most = max(line.count(sign.encode()) for sign in PRIORS if sign != " ")
+            if most > MOST_CELLS and len(line) > FAR_LONGER * others:
+                shown[place] = b"\n"
+    return shown
 
 
 # -- the dialect -----------------------------------------------------------------------------------------------------

@@ -44,8 +44,9 @@ def build_parser():
                       "or TOML with [[rule]] lhs = [...] rhs = ... (default: those found in the table)")
     page.add_argument("--plan", metavar="FILE", help="do what the plan.toml of another run says, edited or not, "
                       "instead of deciding anew")
-    page.add_argument("--min-confidence", metavar="P", type=float, help="wrong cells that are less sure "
-                      "than this are flagged in TABLE.changes.csv, not changed (default: 0.8)")
+    page.add_argument("--min-confidence", metavar="P", type=float, help="wrong and missing cells whose value is "
+                      "less sure than this are flagged in TABLE.changes.csv, not changed (default: 0.8, 0 for missing "
+                      "ones)")
     page.add_argument("--keep-duplicates", action="store_true", help="find duplicates, but keep all rows")
     page.add_argument("--review", action="store_true", help="write review.csv: pairs of rows that only a person can "
                       "decide, with room for the answers same or different")
@@ -78,6 +79,7 @@ def run(args, world):
         return take_back(args, world)
     plan = replay.read_plan(world, args.plan, STEPS)
     args.steps = args.steps or tuple(step for step in STEPS if step in plan.get("steps", STEPS))
+    args.least_sure_fill = plan.get("least_sure_fill", 0.0) if args.min_confidence is None else args.min_confidence
     args.min_confidence = plan.get("min_confidence", 0.8) if args.min_confidence is None else args.min_confidence
     stage = Stage(world, args, "clean")
     paths = args.tables or pipeline.demo_tables(stage)
@@ -94,6 +96,7 @@ def run(args, world):
         with stage.phase("survey"):
             surveys, plans = pipeline.look(stage, sources, args, plan)
         if args.dry_run:
+            report.duration(stage, sources, surveys, args.steps)
             report.decisions(stage, sources, surveys, plans)
             return
         with stage.phase("formats"):

@@ -17,6 +17,7 @@ BLOCK_BYTES = 1 << 18
 MOST_QUOTED_LINES = 400
 """A quoted cell with more lines than this is looked at: a quote nobody closes swallows rows up to the next quote."""
 MOST_STRAY_QUOTES = 1000
+LINE_END = re.compile(rb"[\r\n]")
 BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
                     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 C1 = re.compile("[\x80-\x9f]")
@@ -129,7 +130,7 @@ def scan_records(stage, file: InputFile, dialect: Dialect, block_bytes: int = BL
     judged: set[int] = set()
     while width and suspect >= 0 and suspect not in judged and len(judged) < MOST_STRAY_QUOTES:
         judged.add(suspect)
-        if not _swallows_rows(read_head(stage, file, BLOCK_BYTES, suspect), dialect, width):
+        if not _swallows_rows(_lines_after(stage, file, suspect), dialect, width):
             break
         dialect = replace(dialect, literal_quotes=(*dialect.literal_quotes, suspect))
         block = suspect // block_bytes
@@ -187,6 +188,16 @@ def _walk(scans, file, dialect, block_bytes) -> tuple[list[RecordRange], int]:
     return ranges, suspect
 
 
+def _lines_after(stage, file: InputFile, start: int) -> bytes:
+    """Collective: what follows the line in which a byte stands, however long that is, from its end on."""
+    while start < file.size:
+        end = LINE_END.search(read_head(stage, file, BLOCK_BYTES, start))
+        if end:
+            return read_head(stage, file, BLOCK_BYTES, start + end.start())
+        start += BLOCK_BYTES
+    return b""
+
+
 def _swallows_rows(data: bytes, dialect: Dialect, width: int) -> bool:
     """Whether most lines after the one with the quote have the delimiters of a row of their own."""
     lines = [line for line in data.splitlines()[1:-1] or data.splitlines()[1:] if line.strip()]
@@ -199,9 +210,13 @@ def _swallows_rows(data: bytes, dialect: Dialect, width: int) -> bool:
 def read_text(access: Access, file: InputFile, record_range: RecordRange, dialect: Dialect) -> tuple[str, str]:
     """Local: the text of a range, and the character that stands in it for a quote that opens nothing ("" = none)."""
     start, stop = record_range[:2]
-    data = access.read_bytes(file, start, stop)
+    return text_of(access.read_bytes(file, start, stop), start, dialect)
+
+
+def text_of(data: bytes, start: int, dialect: Dialect) -> tuple[str, str]:
+    """Local: `read_text` of bytes that begin at `start`."""
     stand_in = b""
-    if any(start <= place < stop for place in dialect.literal_quotes):
+    if any(start <= place < start + len(data) for place in dialect.literal_quotes):
         stand_in = next(bytes([byte]) for byte in STAND_INS if byte not in data)
         data = _without_literal_quotes(data, start, dialect, stand_in)
     return decode(data, dialect.encoding), stand_in.decode()

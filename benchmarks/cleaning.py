@@ -1,16 +1,19 @@
 """Quality of cleaning on tables whose truth is known: structure, wrong cells, missing cells, and harm to clean tables.
 
     python benchmarks/cleaning.py --data DIR [--only structure,polluted,repair,impute,harm] [--every N]
+    python benchmarks/cleaning.py --data DIR --only peers [--every N]
     python benchmarks/cleaning.py --scale 10000,100000,500000,5000000 [--only plain,demo]
 
 DIR holds structure/NAME/{csv,clean}/*.csv, repair/[KIND/]NAME/{dirty,clean}.csv and impute/NAME/{complete,...}.csv;
 archives in it (tar.xz) are unpacked aside. Every table is cleaned without any configuration, in this process, at one
-rank; times are CPU seconds.
+rank; times are CPU seconds. peers: other programs (pip install -e .[bench]) and mpiedge on the same files, each in one
+process for all files of a set.
 """
 
 import argparse
 import contextlib
 import io
+import json
 import sys
 import tarfile
 import tempfile
@@ -222,6 +225,46 @@ def measure_harm(bench, data, arguments):
                   f"{dict(changed.most_common(4))}")
     print(f"{'harm':20} {total['changed']} of {total['cells']} cells changed, {total['flags']} flagged, {total['lost']}"
           f" rows lost in {total['touched']} of {total['tables']} clean tables   {bench.took():6.1f} s", flush=True)
+
+
+def measure_peers(bench, data, arguments):
+    """Structure and missing cells by other programs beside mpiedge: quality, CPU and wall seconds, peak memory."""
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)   # here is a queue.py, which would hide the library's
+    from benchmarks import cleaning_peers, measure
+
+    for kind, name, pairs in peer_sets(data, arguments.every):
+        listed = bench.scratch / "files.json"
+        listed.write_text(json.dumps([str(path) for path, _ in pairs]))
+        for place, program in enumerate(cleaning_peers.PROGRAMS[kind]):
+            out = bench.scratch / f"{name}-{place}".replace(" ", "_")
+            out.mkdir()
+            done = measure.run([sys.executable, cleaning_peers.__file__, program, kind, listed, out], 3600)
+            if done is None:
+                continue   # not installed: measure has said so
+            scored = defaultdict(list)
+            for number, (path, truth) in enumerate(pairs):
+                found = out / f"{number}.csv"
+                rows = scores.read_csv(found) if found.exists() else []
+                wanted = scores.read_csv(truth)
+                score = scores.structure(rows, wanted) if kind == "structure" else scores.imputation(
+                    scores.read_csv(path)[1:], rows[1:] or scores.read_csv(path)[1:], wanted[1:])
+                for key, value in score.items():
+                    scored[key].append(value)
+            took = json.loads(done["out"].splitlines()[-1])
+            means = "   ".join(f"{key} {sum(values) / len(values):.3f}" for key, values in scored.items())
+            print(f"{name:20} {program:12} {means}   {len(pairs)} files   {took['cpu_s']:.1f} CPU s "
+                  f"({took['start_cpu_s']:.1f} to start), {took['wall_s']:.1f} s wall, {took['rss_mb']:.0f} MB, "
+                  f"{took['failed']} failed", flush=True)
+
+
+def peer_sets(data, every: int):
+    """(structure or impute, name, [(file, its truth)]) of each set."""
+    for folder in sorted(path.parent for place in data for path in place.rglob("csv") if path.is_dir()):
+        yield "structure", NAMES.get(folder.name, folder.name), [
+            (path, folder / "clean" / path.name) for path in sorted((folder / "csv").iterdir())[::every]]
+    for folder in sorted(path.parent for path in data[0].rglob("complete.csv")):
+        for path in sorted(folder.glob("m*.csv")):
+            yield "impute", f"{folder.name} {path.stem}", [(path, folder / "complete.csv")]
 
 
 def line(name, found, bench, files) -> None:

@@ -1,5 +1,9 @@
 """Searches that are ended early: what they give is true and minimal, and a later one goes on to the full result."""
 
+import os
+import signal
+import time
+
 import numpy as np
 import pytest
 from dependencies import SETTINGS, random_table, tune
@@ -7,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpiedge.errors import InputError, StoreError
-from mpiedge.profiling import hitting
+from mpiedge.profiling import hitting, pause
 from mpiedge.profiling.anytime import State
 from mpiedge.profiling.fds import discover_fds
+from mpiedge.profiling.pause import Interruption
 from mpiedge.profiling.uccs import discover_uccs
 
 
@@ -66,3 +71,30 @@ def test_a_time_limit_in_seconds():
     found = discover_fds([rng.integers(0, 50, 5000) for _ in range(5)] + [np.zeros(5000, int)], deadline=0)
     assert found.partial
     assert list(found) == [((), 5)]
+
+
+def test_the_announcement_of_a_launcher_ends_a_search_once(monkeypatch):
+    """SIGCONT ends a search that was not stopped, the SIGTERM that follows changes nothing, one more interrupts.
+
+    After a real stop, and without such a launcher, SIGCONT means nothing.
+    """
+    monkeypatch.setenv("PRTE_LAUNCHED", "1")
+    with Interruption(None, time.perf_counter()) as interruption:
+        assert not interruption()
+        os.kill(os.getpid(), signal.SIGCONT)
+        assert interruption()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interruption()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+    monkeypatch.setattr(pause, "RUNNING_S", 0.0)  # as if it had been asked long ago
+    with Interruption(None, time.perf_counter()) as interruption:
+        assert not interruption()
+        os.kill(os.getpid(), signal.SIGCONT)
+        assert not interruption()
+    monkeypatch.undo()
+    monkeypatch.delenv("PRTE_LAUNCHED", raising=False)
+    with Interruption(None, time.perf_counter()) as interruption:
+        assert not interruption()
+        os.kill(os.getpid(), signal.SIGCONT)
+        assert not interruption()

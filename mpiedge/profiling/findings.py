@@ -131,7 +131,8 @@ def find_exact(stage, tables: list[EncodedTable], table: EncodedTable, with_fds:
         found.searches.put(EXACT, table, result.state)
         found.searches.save_now_and_then(EXACT, table, lambda: result.state)
         end_early(found, result.partial)
-        found.fds.append(ranked(stage, table, result, None, args, found.room))
+        hurry = result.partial and Stop(lambda: interruption.signalled, stage.world).agreed()
+        found.fds.append(ranked(stage, table, result, None, args, found.room, hurry))
     if found.uccs is not None:
         if with_fds:
             keys = uccs.discover_uccs(result, world=stage.world, queue=stage.queue, room=found.room)
@@ -172,14 +173,16 @@ class Rounds:
             self._searches.save_now_and_then(self._kind, self._table, state)
 
 
-def ranked(stage, table: EncodedTable, result, g3: np.ndarray | None, args, room: Room) -> FoundFds:
+def ranked(stage, table: EncodedTable, result, g3: np.ndarray | None, args, room: Room,
+           hurry: bool = False) -> FoundFds:
     """Collective: dependencies in output order with their ranking: of all with --top, else of the smallest left-hand
-    sides."""
+    sides. hurry: none are ranked, as the job may be killed in a moment."""
     with stage.phase("rank"):
         lhs, rhs, g3 = in_order(result.lhs, result.rhs, g3, room)
         missing = [None if args.null_unequal else column.missing for column in table.columns]  # unequal: never agree
-        best = interest.rank(lhs, rhs, g3, table.codes, missing, RANKED if args.top is None else args.top,
-                             args.top is not None and not result.partial, stage.world, stage.queue)
+        best = interest.nothing() if hurry else interest.rank(
+            lhs, rhs, g3, table.codes, missing, RANKED if args.top is None else args.top,
+            args.top is not None and not result.partial, stage.world, stage.queue)
         return FoundFds(lhs, rhs, g3, best)
 
 

@@ -57,7 +57,7 @@ def rank(lhs: np.ndarray, rhs: np.ndarray, g3: np.ndarray | None, codes: list[np
     """
     rows = len(codes[0]) if codes else 0
     if rows < 2 or not len(rhs):
-        return Ranked(*[np.empty(0, kind) for kind in (np.int64, np.float64, np.int64, np.int64)])
+        return nothing()
     chosen = np.arange(len(rhs)) if everything else _promising(lhs, rhs, codes, many)
     used = np.flatnonzero(bits.unpack(np.bitwise_or.reduce(lhs[chosen], axis=0)[None], len(codes))[0]).tolist()
     nodes = Nodes(codes, sorted({*used, *rhs[chosen].tolist()}), world)
@@ -96,6 +96,11 @@ def _promising(lhs, rhs, codes, many: int) -> np.ndarray:
     score = (1 - groups / nodes.rows) * variety(nodes)[rhs[head]] / sizes[head]
     best = np.lexsort((head, -score))[: 2 * many]
     return np.sort(head[best[score[best] > 0]])
+
+
+def nothing() -> Ranked:
+    """Local: a ranking of no dependencies."""
+    return Ranked(*[np.empty(0, kind) for kind in (np.int64, np.float64, np.int64, np.int64)])
 
 
 def _weigh(lhs, nodes: Nodes, missing, world=None, queue=None) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import signal
 import threading
 import time
@@ -24,6 +25,8 @@ EVERY_S = 5.0
 """Between two times a long search is saved."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+RUNNING_S = 0.5
+"""Who was asked so shortly before a SIGCONT had not been stopped."""
 
 
 class Interruption:
@@ -32,16 +35,21 @@ class Interruption:
     It is open for a whole stage: it is asked while tables are read and searched; what is left afterwards is done.
     limit_s: seconds from `began_s` (of time.perf_counter) until the answer is yes, None for never. A second signal
     interrupts as always. Away from the main thread, where signals cannot be caught, only the limit counts.
+
+    Open MPI 5 announces the end of its job, such as after Ctrl-C, by SIGCONT to ranks that were never stopped; SIGTERM
+    follows after .25 s and SIGKILL after .45 s, so that the first of them counts.
     """
 
     def __init__(self, limit_s: float | None, began_s: float):
         self._end_s = None if limit_s is None else began_s + limit_s
-        self.signalled = False
+        self.signalled = self._announced = False
+        self._asked_s = float("-inf")
         self._before: dict = {}
 
     def __enter__(self) -> "Interruption":
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._take) for number in SIGNALS}
+            numbers = (*SIGNALS, signal.SIGCONT) if "PRTE_LAUNCHED" in os.environ else SIGNALS
+            self._before = {number: signal.signal(number, self._take) for number in numbers}
         return self
 
     def __exit__(self, *_) -> None:
@@ -49,9 +57,13 @@ class Interruption:
             signal.signal(number, handler)
 
     def _take(self, number, frame) -> None:
-        if self.signalled:
+        if number == signal.SIGCONT:
+            self._announced = time.perf_counter() < self._asked_s + RUNNING_S
+        elif self.signalled and not self._announced:
             raise KeyboardInterrupt
-        self.signalled = True
+        else:
+            self._announced = False
+        self.signalled |= number != signal.SIGCONT or self._announced
 
     def end_before_search(self, stage) -> None:
         """Collective: raises Stopped on every rank when one got a signal before there was anything to save."""
@@ -63,6 +75,7 @@ class Interruption:
 
     def __call__(self) -> bool:
         """Local: whether the search is to end."""
+        self._asked_s = time.perf_counter()
         return self.signalled or (self._end_s is not None and time.perf_counter() >= self._end_s)
 
 

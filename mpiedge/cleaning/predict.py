@@ -2,8 +2,9 @@
 
 A column becomes numbers: its value and a step for each of a few quantiles, or a place for each of its common words. One
 linear map a column (for words one score for each, the best wins) is fitted on rows where the cell is there (Hoerl &
-Kennard 1970). Its error is measured on cells that were masked, by cross-validation; only where that is clearly below
-the error of the usual value is it used.
+Kennard 1970): of these numbers, of them and the row's nearness to some others, or the mean of both. Its error is
+measured on cells that were masked, by cross-validation; only where that is clearly below the error of the usual value
+is it used.
 """
 
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ STEPS, ROWS_PER_STEP = 8, 100
 FURTHEST = 4.0
 """Numbers further from the mean count as so many standard deviations."""
 PENALTIES = (1.0, 10.0, 100.0)
+LANDMARKS = 100
 FOLDS = 5
 CLEARLY = 0.9
 """Share of the usual value's error below which a prediction is used."""
@@ -86,6 +88,8 @@ class Code:
 class Model:
     """What predicts one column: codes of all columns (the target's has no place in `weights`), weights and offset.
 
+    landmarks, spread: see `with_nearness`.
+
     confidence: share of the masked cells that it hit exactly; error, usual_error: of the predictions and of the usual
     value on masked cells, root of the mean square for numbers, share of wrong ones for words. first: the models that
     fill the blanks of the other columns before, as rounds of chained equations do (van Buuren 2018).
@@ -93,6 +97,8 @@ class Model:
 
     codes: list[Code]
     target: int
+    landmarks: np.ndarray
+    spread: float
     weights: np.ndarray
     offset: np.ndarray
     confidence: float
@@ -109,8 +115,8 @@ class Model:
     def predict(self, columns: list[list[str]], rows: list[int]) -> list[str]:
         """Local: the cells of the target in these rows."""
         some = complete(self.first, [[cells[row] for row in rows] for cells in columns])
-        inputs = [code.encode(some[place]) for place, code in enumerate(self.codes) if place != self.target]
-        scores = np.hstack(inputs) @ self.weights + self.offset
+        inputs = np.hstack([code.encode(some[place]) for place, code in enumerate(self.codes) if place != self.target])
+        scores = with_nearness(inputs, self.landmarks, self.spread) @ self.weights + self.offset
         code = self.codes[self.target]
         if code.is_number:
             return code.write(scores[:, 0])
@@ -119,7 +125,8 @@ class Model:
 
 def estimate_bytes(rows: int, columns: int) -> float:
     """What a rank holds while it learns to predict: encoded rows and what is made of them."""
-    return 3 * 8 * min(MOST_NUMBERS, rows * columns * (2 + STEPS)) + 80 * columns * min(rows, MOST_ROWS)
+    return 3 * 8 * (min(MOST_NUMBERS, rows * columns * (2 + STEPS)) + LANDMARKS * min(rows, MOST_ROWS)) + (
+        80 * columns * min(rows, MOST_ROWS))
 
 
 def learn(stage, tables, plans, surveys, fills) -> None:
@@ -216,7 +223,28 @@ def fit(codes: list[Code], encoded: list[np.ndarray], cells: list[str], target: 
     inputs = np.hstack([block[known] for place, block in enumerate(encoded) if place != target])
     if not inputs.shape[1]:
         return None
-    fold = np.arange(len(known)) % FOLDS   # the sample is in no order that could matter: folds mix all of it
+    landmarks = inputs[:LANDMARKS]   # the sample is in no order that could matter
+    spread = 2 * max(float(inputs.var(axis=0).sum()), 1e-9)   # the mean square of the distance of two rows
+    fold = np.arange(len(known)) % FOLDS
+    straight = _best(code, inputs, wanted, fold)
+    bent = _best(code, with_nearness(inputs, landmarks, spread), wanted, fold)
+    both = tuple((one[:len(other)] + other) / 2 for one, other in zip(bent, straight))
+    weights = bent[1] / 2
+    weights[:len(straight[1])] += straight[1] / 2
+    chosen = [(straight[0], straight[1], straight[2], landmarks[:0]), (bent[0], bent[1], bent[2], landmarks),
+              (both[0], weights, both[2], landmarks)]
+    measured = [_errors(code, scores, wanted) for scores, *_ in chosen]
+    place = min(range(len(chosen)), key=lambda place: (measured[place][0], place))
+    (error, hits), usual = measured[place], _usual_error(code, wanted)
+    if not error <= CLEARLY * usual:
+        return None
+    _, weights, offset, landmarks = chosen[place]
+    return {"weights": weights, "offset": offset, "landmarks": landmarks, "spread": spread,
+            "confidence": round(hits, 3), "error": round(error, 6), "usual_error": round(usual, 6)}
+
+
+def _best(code: Code, inputs: np.ndarray, wanted: np.ndarray, fold: np.ndarray):
+    """(scores of each row by the other folds, weights, offset) with the penalty whose error is the least."""
     sums = [_sums(inputs[fold == number], wanted[fold == number]) for number in range(FOLDS)]
     whole = [sum(entries) for entries in zip(*sums)]
     found = {}
@@ -225,15 +253,17 @@ def fit(codes: list[Code], encoded: list[np.ndarray], cells: list[str], target: 
         for number in range(FOLDS):
             weights, offset = _solve([total - part for total, part in zip(whole, sums[number])], penalty)
             scores[fold == number] = inputs[fold == number] @ weights + offset
-        found[penalty] = _errors(code, scores, wanted)
-    best = min(PENALTIES, key=lambda penalty: (found[penalty][0], penalty))
-    error, hits = found[best]
-    usual = _usual_error(code, wanted)
-    if not error <= CLEARLY * usual:
-        return None
-    weights, offset = _solve(whole, best)
-    return {"weights": weights, "offset": offset, "confidence": round(hits, 3), "error": round(error, 6),
-            "usual_error": round(usual, 6)}
+        found[penalty] = scores
+    best = min(PENALTIES, key=lambda penalty: (_errors(code, found[penalty], wanted)[0], penalty))
+    return found[best], *_solve(whole, best)
+
+
+def with_nearness(inputs: np.ndarray, landmarks: np.ndarray, spread: float) -> np.ndarray:
+    """Local: encoded rows, and how near each is to some rows: a linear map of that bends (Williams & Seeger 2001)."""
+    if not len(landmarks):
+        return inputs
+    squares = (inputs ** 2).sum(axis=1)[:, None] + (landmarks ** 2).sum(axis=1) - 2 * inputs @ landmarks.T
+    return np.hstack([inputs, np.exp(-np.maximum(squares, 0) / spread)])
 
 
 def _wanted(code: Code, cells: list[str]) -> tuple[np.ndarray | None, np.ndarray]:

@@ -34,9 +34,9 @@ def partition(graph: Adjacency, shares: np.ndarray, method: str, seed: int = 0) 
     shares = np.asarray(shares, np.float64) / np.sum(shares)
     if len(shares) == 1 or graph.nodes == 0:
         return np.zeros(graph.nodes, np.int32)
-    if method == "metis":
+    if method == "metis" and graph.nodes >= len(shares):  # fewer it cannot cut, and says so on the terminal
         return _metis(graph, shares, seed)
-    if method == "ldg":
+    if method != "hash":
         return _linear_deterministic_greedy(graph, shares, seed)
     return _hash(graph.nodes, shares, seed)
 

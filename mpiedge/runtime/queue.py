@@ -22,6 +22,7 @@ import numpy as np
 
 FIRST_MOVE_S = 0.0005  # guess of what handing a task over costs the victim, replaced by measurements
 FIRST_PROBE_S, LONGEST_PROBE_S = 0.001, 0.05  # pause between refused steal requests, doubled each time
+PATIENCE_S = 0.01  # after which another rank is asked, too: the first may be in the midst of a long step
 FASTER = 1.5  # a thief so many times faster gets even the task that its victim was to begin now
 NEWS_S = 1.0
 FEW_TASKS = 4  # per rank
@@ -178,7 +179,7 @@ class Queue:
         while not self._tasks:
             if waves.finished(run):
                 return False
-            if steal and run.asked is None and time.perf_counter() >= run.next_probe:
+            if steal and time.perf_counter() >= run.next_probe:
                 self._ask(run)
             if not self.mail.poll():
                 pause.rest()
@@ -191,7 +192,7 @@ class Queue:
         victim that polls here or is yet to come here.
         """
         pause = self.world.pause()
-        while run.asked is not None:
+        while run.asked:
             if not self.mail.poll():
                 pause.rest()
         counts = self.mail.gather_counts(run.finished_cost, run.busy_s, run.finished)
@@ -222,7 +223,8 @@ class Queue:
         victim = run.richest(self.world.rank)
         if victim is None:
             return
-        run.asked = victim
+        run.asked.add(victim)
+        run.next_probe = time.perf_counter() + PATIENCE_S
         run.requests += 1
         self.mail.send(victim, "steal", [self._run_number, run.load, run.rate()])
 
@@ -275,7 +277,7 @@ class Queue:
     def _take_grant(self, victim: int, message: list) -> None:
         tasks, load, rate = message
         run = self._run
-        run.asked = None
+        run.asked.discard(victim)
         if load is not None:
             run.note(victim, load, rate)
         if not len(tasks):
@@ -349,7 +351,7 @@ class _Run:
         self.grants_sent = self.grants_received = 0
         self.refused = False  # a thief asked when nothing was waiting
         self.between = False  # no task is being computed, and the next is about to be
-        self.asked = None  # the victim whose grant is outstanding
+        self.asked: set[int] = set()  # the victims whose grants are outstanding
         self.next_probe, self.probe_s, self.next_news = 0.0, FIRST_PROBE_S, 0.0
         self.loads, self.rates = np.zeros(size), np.zeros(size)
         self.heard = np.full(size, time.perf_counter())
@@ -380,7 +382,8 @@ class _Run:
         return (mine, theirs) if self.learn else tuple(np.sqrt([mine * speeds[me], theirs * speeds[other]]).tolist())
 
     def richest(self, me: int) -> int | None:
-        """Local: the rank with the largest load by what was last heard, less what it has computed since.
+        """Local: of the ranks not asked yet the one with the largest load by what was last heard, less what it has
+        computed since; None when all are asked.
 
         When all seem empty (children may have been born since), the others are asked in turn.
         """
@@ -390,13 +393,15 @@ class _Run:
         typical = self.rates[self.rates > 0].mean() if self.rates.any() else self.rate()
         rates = np.where(self.rates > 0, self.rates, typical)
         left = self.loads - rates * (time.perf_counter() - self.heard)
-        left[me] = 0.0
+        left[[me, *self.asked]] = 0.0
         if left.max() > 0:
             return int(left.argmax())
-        self.last_victim = (self.last_victim + 1) % size
-        if self.last_victim == me:
-            self.last_victim = (self.last_victim + 1) % size
-        return self.last_victim
+        for step in range(1, size + 1):
+            victim = (self.last_victim + step) % size
+            if victim != me and victim not in self.asked:
+                self.last_victim = victim
+                return victim
+        return None
 
 
 class _Waves:

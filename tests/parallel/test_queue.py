@@ -1,6 +1,7 @@
 """The work-stealing queue: nothing lost, nothing repeated, little waiting, at any number of ranks."""
 
 import time
+from collections import deque
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpiedge.runtime.mail import Mail
-from mpiedge.runtime.queue import FEW_TASKS, Queue, share
+from mpiedge.runtime.queue import FEW_TASKS, Queue, _Run, share
 from mpiedge.runtime.telemetry import Timings
 
 
@@ -284,3 +285,26 @@ def test_share(world, costs, speeds):
         least = weights[shares == rank].min()
         if len(costs) <= FEW_TASKS * len(speeds):
             assert np.all(loads[rank] / speeds[rank] <= (loads + least) / speeds + 1e-6)
+
+
+def test_a_thief_does_not_wait_for_one_victim_alone(world):
+    """The richest rank is asked first, then those that have not been asked, each once, until one has answered."""
+    run = _Run(4, [], None, None)
+    run.note(1, 5.0, 0.0)
+    run.note(3, 2.0, 0.0)
+    for victim in (1, 3, 2):
+        assert run.richest(0) == victim
+        run.asked.add(victim)
+    assert run.richest(0) is None
+    run.asked.discard(3)
+    assert run.richest(0) == 3
+
+
+def test_what_a_rank_is_about_to_begin_goes_to_a_faster_one_only(world):
+    """Between two tasks the last one waiting is given to a thief that is much faster, not to one that is alike."""
+    queue, thief = Queue(world, Mail(world)), world.rank + 1
+    for speed, handed_over in ((1.0, 0), (4.0, 1)):
+        run = _Run(thief + 1, [], lambda task: 1.0, None, learn=False)
+        run.load, run.between = 1.0, True
+        queue.speeds, queue._tasks = np.append(np.ones(thief), speed), deque([(7,)])
+        assert len(queue._cut(run, thief)) == handed_over

@@ -25,7 +25,7 @@ EVERY_S = 5.0
 """Between two times a long search is saved."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-RUNNING_S = 0.5
+RUNNING_S = 0.2
 """Who was asked so shortly before a SIGCONT had not been stopped."""
 
 
@@ -58,7 +58,7 @@ class Interruption:
 
     def _take(self, number, frame) -> None:
         if number == signal.SIGCONT:
-            self._announced = time.perf_counter() < self._asked_s + RUNNING_S
+            self._announced |= not self.signalled and time.perf_counter() < self._asked_s + RUNNING_S
         elif self.signalled and not self._announced:
             raise KeyboardInterrupt
         else:

@@ -176,6 +176,7 @@ class Queue:
     def _wait_for_work(self, run, waves, steal: bool) -> bool:
         pause = self.world.pause()
         run.load = run.running = 0.0  # sheds the rounding of sums of costs
+        run.between = True  # a task that arrives together with a request is not handed on at once
         while not self._tasks:
             if waves.finished(run):
                 return False
@@ -183,6 +184,7 @@ class Queue:
                 self._ask(run)
             if not self.mail.poll():
                 pause.rest()
+        run.between = False
         return True
 
     def _clean_up(self, run) -> None:

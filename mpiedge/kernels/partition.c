@@ -92,8 +92,8 @@ int64_t partition_single(const void *codes, int32_t itemsize, int64_t n, int32_t
     return single_as(codes, 4, n, count, cardinality, rows, starts);
 }
 
-/* Without branches on what the codes are, which nobody can foresee: of a cluster of n rows every one gets a place among
- * the next n of rows_out, those that agree with nobody at their end, where the next cluster takes it from them. */
+/* Where a row goes is decided without a branch, which nobody could foresee: of a cluster of n rows every one gets a place
+ * among the next n of rows_out, those that agree with nobody at their end, where the next cluster takes it from them. */
 INLINE int64_t refine_as(const int32_t *rows, const int32_t *starts, int64_t clusters, const void *codes, int itemsize,
                          int32_t *count, int32_t *touched, int32_t *row_codes, int32_t *rows_out, int32_t *starts_out,
                          int64_t *pairs) {

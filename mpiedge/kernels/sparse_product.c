@@ -48,7 +48,7 @@ typedef struct {
 /* The entries that dropout keeps of `count` entries of row r, in order; returns how many. values NULL: all ones.
  * Hashes first, so that the processor computes several at a time and waits for no decision. */
 INLINE int64_t sift(const int32_t *indices, const float *values, int64_t count, int64_t r, dropout drop,
-                           int32_t *kept_columns, float *kept_values) {
+                    int32_t *kept_columns, float *kept_values) {
     uint32_t keys[BATCH], hashes[BATCH];
     int64_t kept = 0;
     if (drop.across)
@@ -65,7 +65,7 @@ INLINE int64_t sift(const int32_t *indices, const float *values, int64_t count, 
 }
 
 INLINE void gather(const int32_t *columns, const float *values, int64_t count, const float *restrict dense,
-                          float *restrict target, int64_t width) {
+                   float *restrict target, int64_t width) {
     for (int64_t k = 0; k < count; k++) {
         const float *source = dense + (int64_t)columns[k] * width;
         float value = values ? values[k] : 1.0f;

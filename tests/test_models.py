@@ -57,6 +57,10 @@ def test_sparse_products_equal_the_plain_ones(seed, rows, columns, width, probab
     sparse_product.product_plain(*arrays, right, plain, targets, scale, dropout)
     product(matrix, right, compiled, targets, scale, dropout)
     np.testing.assert_allclose(compiled, plain, rtol=1e-5, atol=1e-5)
+    doubles = (array.astype(np.float64) for array in (right, scale))
+    exact = product(matrix, next(doubles), np.ones((rows, width)), targets, next(doubles), dropout)
+    assert exact.dtype == np.float64
+    np.testing.assert_allclose(compiled, exact, rtol=1e-5, atol=1e-5)
     pieces = np.zeros((rows, width), np.float32)
     for part in (slice(0, rows // 2), slice(rows // 2, rows)):
         product(matrix, right, pieces, scale=scale, part=part)

@@ -228,6 +228,8 @@ def test_propagated_models_and_a_given_partition(world, mpirun, planetoid, tmp_p
     assert done.returncode == 0, done.stderr
     first, second = ([row[1:] for row in curve(tmp_path / name)] for name in ("one", "two"))
     np.testing.assert_allclose(np.array(first, float), np.array(second, float), atol=2e-4)
+    with pytest.raises(UsageError, match="--compress int8: this would lose"):
+        in_process(train, world, *line, "--dtype", "float64", "--compress", "int8", "--run", tmp_path / "bad")
     with pytest.raises(InputError, match="does not name one of 1 ranks"):
         in_process(train, world, *line, "--partition", owners, "--run", tmp_path / "bad")
 

@@ -18,7 +18,7 @@ class Blocks:
     """A normalised adjacency: row v of it is scale[v] times the sum over v's neighbours u of shift[u] times row u.
 
     near: ones, owned x owned, symmetric; far: scale[v], boundary rows x halo; far_back: its transpose; boundary: int64,
-    the owned rows of `far`; scale: float32, of the owned rows; shift: float32, of owned and halo rows.
+    the owned rows of `far`; scale: of the owned rows; shift: of owned and halo rows; all as exact as the features.
     """
 
     near: SparseRows
@@ -36,14 +36,14 @@ def split_blocks(part: Part, norm: str) -> Blocks:
     (Hamilton, Ying & Leskovec 2017).
     """
     rows = np.repeat(np.arange(part.owned), np.diff(part.indptr))
-    columns = part.indices
+    columns, dtype = part.indices, part.features.data.dtype
     if norm == "mean":
         others = rows != columns
         rows, columns = rows[others], columns[others]
-        scale = (1 / np.maximum(part.degrees[: part.owned] - 1, 1)).astype(np.float32)
-        shift = np.ones(len(part.nodes), np.float32)
+        scale = (1 / np.maximum(part.degrees[: part.owned] - 1, 1)).astype(dtype)
+        shift = np.ones(len(part.nodes), dtype)
     else:
-        shift = (1 / np.sqrt(part.degrees)).astype(np.float32)
+        shift = (1 / np.sqrt(part.degrees)).astype(dtype)
         scale = shift[: part.owned]
     away = columns >= part.owned
     near = SparseRows(offsets(np.bincount(rows[~away], minlength=part.owned)), columns[~away], None, part.owned)

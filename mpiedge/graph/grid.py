@@ -39,11 +39,13 @@ class Block:
 
 class Grid:
     """The blocks of this rank. holder: the rank of every block; own: this rank's blocks, ascending; rows: of every own
-    block its nodes, adjacency entries (with self loops) and feature entries, int64 (n, 3), once it is built."""
+    block its nodes, adjacency entries (with self loops) and feature entries, int64 (n, 3), once it is built; dtype: of
+    features and dense rows."""
 
-    def __init__(self, world, folder: Path, nodes: int, block_rows: int, span_blocks: int, shares: np.ndarray):
+    def __init__(self, world, folder: Path, nodes: int, block_rows: int, span_blocks: int, shares: np.ndarray,
+                 dtype=np.float32):
         """Local: nothing is there yet: `add_rows` as often as there are rows, then `close`."""
-        self.world, self.folder, self.nodes = world, folder, nodes
+        self.world, self.folder, self.nodes, self.dtype = world, folder, nodes, np.dtype(dtype)
         self.block_rows, self.span_blocks, self.count = block_rows, span_blocks, -(-nodes // block_rows)
         ends = np.round(np.cumsum(shares) / np.sum(shares) * self.count)
         self.holder = np.searchsorted(ends, np.arange(self.count), side="right").clip(max=world.size - 1)
@@ -79,7 +81,7 @@ class Grid:
             words = self._read(block, "words", np.int32)
             if len(words) != len(numbers) * width:
                 raise ValueError("rows were lost between ranks")
-            data = np.full(words.size, 1 / np.sqrt(max(width, 1)), np.float32)
+            data = np.full(words.size, 1 / np.sqrt(max(width, 1)), self.dtype)
             features = SparseRows(np.arange(len(numbers) + 1) * width, words, data, columns)
             self.rows[place] = len(numbers), len(lists.neighbours) + len(numbers), len(words)
             spans = lists.neighbours // self.span_rows
@@ -116,12 +118,12 @@ class Grid:
                 _write(file, name, matrix)
 
     def put(self, block: int, name: str, rows: np.ndarray) -> None:
-        """Local: keeps dense rows (float32) of a block on disk."""
-        np.ascontiguousarray(rows, np.float32).tofile(self._file(block, name))
+        """Local: keeps dense rows of a block on disk."""
+        np.ascontiguousarray(rows, self.dtype).tofile(self._file(block, name))
 
     def get(self, block: int, name: str, width: int, drop: bool = False) -> np.ndarray:
         """Local: dense rows that were kept; drop: they are not needed again."""
-        rows = self._read(block, name, np.float32).reshape(-1, width)
+        rows = self._read(block, name, self.dtype).reshape(-1, width)
         if drop:
             self._file(block, name).unlink()
         return rows
@@ -133,7 +135,7 @@ class Grid:
         for block in range(self.count):
             holder = int(self.holder[block])
             mine = holder == self.world.rank
-            found = self.world.bcast({"rows": self._read(block, name, np.float32)} if mine else None, holder)
+            found = self.world.bcast({"rows": self._read(block, name, self.dtype)} if mine else None, holder)
             if not mine:
                 self.put(block, name, found["rows"])
 
@@ -144,7 +146,7 @@ class Grid:
         """
         for first in range(0, len(self.own), self.span_blocks):
             blocks = self.own[first : first + self.span_blocks]
-            out = {block: np.zeros((self._height(block), width), np.float32) for block in blocks}
+            out = {block: np.zeros((self._height(block), width), self.dtype) for block in blocks}
             for span in range(-(-self.count // self.span_blocks)):
                 start = span * self.span_blocks
                 rows = np.concatenate([self.get(block, name, width)

@@ -20,7 +20,7 @@ class HaloExchange:
 
     def __init__(self, world, part: Part, name: str = "fp32"):
         """Local: keeps the plan of this rank's part; name: the rows' form. idle: no rows go in or out of this rank."""
-        self.form = form(name)
+        self.form, self.dtype = form(name), part.features.data.dtype
         self.place, self.turn = (), 0
         self.world, self.halo, self.send_rows = world, part.halo, part.send_rows
         self.out, self.into = _segments(part.send_counts), _segments(part.receive_counts)
@@ -34,7 +34,7 @@ class HaloExchange:
         self.place, self.turn = place, 0
 
     def start_forward(self, owned_rows: np.ndarray) -> None:
-        """Collective: sends off the owned rows (float32, n x width) that others need.
+        """Collective: sends off the owned rows (n x width, of the features' dtype) that others need.
 
         Messages: one per neighbouring rank.
         """
@@ -67,8 +67,8 @@ class HaloExchange:
 
     def _buffers(self, width: int) -> tuple[np.ndarray, np.ndarray]:
         if width not in self.buffers:
-            self.buffers[width] = (np.empty((len(self.send_rows), width), np.float32),
-                                   np.empty((self.halo, width), np.float32))
+            self.buffers[width] = (np.empty((len(self.send_rows), width), self.dtype),
+                                   np.empty((self.halo, width), self.dtype))
         return self.buffers[width]
 
     def _start(self, sent, out, received, into, tag) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 class SparseRows:
     """A sparse matrix by rows: row r holds `indices[indptr[r]:indptr[r + 1]]` with the values in `data`.
 
-    indptr: int64 (rows + 1); indices: int32; data: float32, or None where all are ones; columns: the width.
+    indptr: int64 (rows + 1); indices: int32; data: float32 (float64 where a training is), or None where all are ones;
+    columns: the width.
     """
 
     indptr: np.ndarray

@@ -10,10 +10,10 @@ from mpiedge.kernels import native
 def cross_entropy(scores, labels, rows, gradient=None, scale: float = 1.0, factors=None) -> tuple[float, int]:
     """Local: the sum of the losses of the chosen rows, each times the factor of its label, and how many are right.
 
-    scores: float32 (n, classes), contiguous; labels: int64 (n); rows: int64, distinct; factors: float32 (classes).
-    gradient: float32 (n, classes), whose chosen rows become the gradient of that sum times `scale`.
+    scores: float32 (n, classes), contiguous, or float64 throughout; labels: int64 (n); rows: int64, distinct; factors:
+    (classes). gradient: (n, classes), whose chosen rows become the gradient of that sum times `scale`.
     """
-    if _library is None:
+    if _library is None or scores.dtype != np.float32:
         return cross_entropy_plain(scores, labels, rows, gradient, scale, factors)
     sums = np.zeros(2)
     _library.mpiedge_cross_entropy(
@@ -31,12 +31,12 @@ def cross_entropy_plain(scores, labels, rows, gradient=None, scale: float = 1.0,
     largest = chosen.max(axis=1, keepdims=True)
     powers = np.exp(chosen - largest)
     total = powers.sum(axis=1, keepdims=True)
-    weight = np.ones(len(rows), np.float32) if factors is None else factors[answers]
+    weight = np.ones(len(rows), scores.dtype) if factors is None else factors[answers]
     losses = np.log(total[:, 0]) + largest[:, 0] - chosen[each, answers]
     if gradient is not None:
         slope = powers / total
         slope[each, answers] -= 1
-        gradient[rows] = slope * (weight * np.float32(scale))[:, None]
+        gradient[rows] = slope * (weight * scores.dtype.type(scale))[:, None]
     return float((weight * losses.astype(np.float64)).sum()), int((chosen.argmax(axis=1) == answers).sum())
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from mpiedge.kernels import native
 
 GOLDEN = np.uint32(0x9E3779B9)
+DTYPES = (np.float32, np.float64)
 
 
 @dataclass(frozen=True)
@@ -47,22 +48,25 @@ class Dropout:
 
 
 def product(rows, dense, out=None, targets=None, scale=None, dropout: Dropout | None = None, part=slice(None)):
-    """Local: adds rows times dense to `out` (float32, zeros if not given) and returns it.
+    """Local: adds rows times dense to `out` (zeros if not given) and returns it.
 
-    rows: anything with indptr (int64), indices (int32) and data (float32, or None for ones); dense: float32.
-    targets: int64, the row of `out` that each sparse row is added to; scale: float32 factors of the rows of `out`.
+    rows: anything with indptr (int64), indices (int32) and data (float32, or None for ones); dense: float32, or float64
+    throughout, which is left to scipy. targets: int64, the row of `out` that each sparse row is added to; scale:
+    factors of the rows of `out`.
     part: a range of sparse rows, for those who do other things in between (not together with targets or dropout).
     """
     indptr = rows.indptr[part.start : None if part.stop is None else part.stop + 1]
     if out is None:
-        out = np.zeros((len(rows.indptr) - 1, dense.shape[1]), np.float32)
+        out = np.zeros((len(rows.indptr) - 1, dense.shape[1]), dense.dtype)
     into, scale = out[part], None if scale is None else scale[part]
-    if dense.dtype != np.float32 or dense.ndim != 2 or not into.flags.c_contiguous:
+    if dense.dtype not in DTYPES or out.dtype != dense.dtype or dense.ndim != 2 or not into.flags.c_contiguous:
         raise ValueError("the dense matrix does not fit the sparse one")
     dense = np.ascontiguousarray(dense)
-    if _library is None:
+    if _library is None or dense.dtype != np.float32:
         product_plain(indptr, rows.indices, rows.data, dense, into, targets, scale, dropout)
         return out
+    if any(array is not None and array.dtype != np.float32 for array in (rows.data, scale)):
+        raise ValueError("the dense matrix is less exact than the sparse one")
     drop = (dropout.keys.ctypes.data, dropout.threshold, dropout.scale, dropout.across) if dropout else (None, 0, 1, 0)
     _library.mpiedge_sparse_product(
         len(indptr) - 1, dense.shape[1], indptr.ctypes.data, rows.indices.ctypes.data, _address(rows.data),
@@ -70,10 +74,10 @@ def product(rows, dense, out=None, targets=None, scale=None, dropout: Dropout | 
     return out
 
 
-def dropout_mask(width: int, dropout: Dropout) -> np.ndarray:
-    """Local: float32 (rows x width), 0 where an entry of a dense matrix is dropped, else `dropout.scale`."""
-    if _library is None:
-        return dropout_mask_plain(width, dropout)
+def dropout_mask(width: int, dropout: Dropout, dtype=np.float32) -> np.ndarray:
+    """Local: of `dtype` (rows x width), 0 where an entry of a dense matrix is dropped, else `dropout.scale`."""
+    if _library is None or dtype != np.float32:
+        return dropout_mask_plain(width, dropout, dtype)
     out = np.empty((len(dropout.keys), width), np.float32)
     _library.mpiedge_dropout_mask(len(out), width, dropout.keys.ctypes.data, out.ctypes.data, dropout.threshold,
                                   dropout.scale)
@@ -86,11 +90,12 @@ def product_plain(indptr, indices, values, dense, out, targets=None, scale=None,
 
     taken = slice(indptr[0], indptr[-1])
     indices = indices[taken]
-    values = np.ones(len(indices), np.float32) if values is None else values[taken]
+    values = np.ones(len(indices), dense.dtype) if values is None else values[taken]
     if dropout:
         rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
         row, column = (indices, rows) if dropout.across else (rows, indices)
-        values = np.where(_kept(dropout.keys[row], column, dropout), values * np.float32(dropout.scale), np.float32(0))
+        scale_kept = dense.dtype.type(dropout.scale)
+        values = np.where(_kept(dropout.keys[row], column, dropout), values * scale_kept, values.dtype.type(0))
     matrix = csr_array((values, indices, indptr - indptr[0]), shape=(len(indptr) - 1, len(dense)))
     places = slice(None) if targets is None else targets
     out[places] += matrix @ dense
@@ -104,10 +109,10 @@ def row_keys_plain(names: np.ndarray, key_a: int, key_b: int) -> np.ndarray:
     return _mix(_mix(low ^ np.uint32(key_a)) ^ high ^ np.uint32(key_b))
 
 
-def dropout_mask_plain(width: int, dropout: Dropout) -> np.ndarray:
+def dropout_mask_plain(width: int, dropout: Dropout, dtype=np.float32) -> np.ndarray:
     """`dropout_mask` in numpy."""
     kept = _kept(dropout.keys[:, None], np.arange(width, dtype=np.int32)[None, :], dropout)
-    return np.where(kept, np.float32(dropout.scale), np.float32(0))
+    return np.where(kept, dropout.scale, 0.0).astype(dtype)
 
 
 def _kept(keys: np.ndarray, columns: np.ndarray, dropout: Dropout) -> np.ndarray:

@@ -16,16 +16,17 @@ def uses_graph(name: str) -> bool:
     return bool(MODELS[name].norm or MODELS[name].propagates)
 
 
-def build_model(name: str, columns: int, hidden: int, classes: int, layers: int, seed: int) -> torch.nn.Module:
+def build_model(name: str, columns: int, hidden: int, classes: int, layers: int, seed: int,
+                dtype: str = "float32") -> torch.nn.Module:
     """A model with uniform weights after Glorot & Bengio 2010 and zero biases, drawn by numpy from `seed`."""
     kind = MODELS[name]
-    model = kind([columns] + [hidden] * (layers - 1) + [classes])
+    model = kind([columns] + [hidden] * (layers - 1) + [classes]).to(getattr(torch, dtype))
     random = np.random.default_rng([seed, 0])
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 2:
                 rows, wide = parameter.shape
                 limit = np.sqrt(6 / max(rows + wide // kind.side_by_side, 1))
-                drawn = random.uniform(-limit, limit, (rows, wide)).astype(np.float32)
+                drawn = random.uniform(-limit, limit, (rows, wide)).astype(dtype)
                 parameter.copy_(torch.from_numpy(drawn))
     return model

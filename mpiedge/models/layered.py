@@ -12,7 +12,7 @@ class Layered(torch.nn.Module):
     cannot tell. norm: how the model averages over neighbours, None where no layer does; propagates: which powers of the
     adjacency are applied to the features before training ("last", "all" or None, see training/propagate.py);
     side_by_side: matrices that lie side by side in one weight. Before its bias, a model computes `first(inputs)` from
-    the sparse features and `later(inputs, rows, layer)` from dense rows: collective, float32 (n, width).
+    the sparse features and `later(inputs, rows, layer)` from dense rows: collective, (n, width).
     """
 
     norm: str | None = None
@@ -40,6 +40,6 @@ class Layered(torch.nn.Module):
         return self.later(inputs, inputs.drop(torch.relu(rows)), layer) + getattr(self, f"bias_{layer}")
 
     def forward(self, inputs) -> torch.Tensor:
-        """Collective: class scores of the owned rows, float32 (n, classes)."""
+        """Collective: class scores of the owned rows, (n, classes)."""
         *_, scores = self.steps(inputs)
         return scores

@@ -1,4 +1,4 @@
-"""The sum of one flat float32 vector over all ranks, compressed on the way."""
+"""The sum of one flat vector over all ranks, compressed on the way."""
 
 import numpy as np
 
@@ -31,14 +31,18 @@ class Allreduce:
         return self.plain_bytes / self.sent_bytes if self.sent_bytes else 1.0
 
     def __call__(self, flat: np.ndarray) -> None:
-        """Collective: `flat` (float32, contiguous, of the same length on every rank) becomes its sum over the ranks."""
+        """Collective: `flat` (contiguous, of the same length on every rank) becomes its sum over the ranks.
+
+        float32, or uncompressed float64.
+        """
         self.start(flat)
         self.finish()
 
     def start(self, flat: np.ndarray) -> None:
         """Collective: begins the sum; until `finish`, `flat` belongs to it. Compressed sums are complete right here."""
-        if flat.dtype != np.float32 or flat.ndim != 1 or not flat.flags.c_contiguous:
-            raise TypeError("allreduce wants a contiguous vector of float32")
+        kinds = (np.float32, np.float64) if self.compressor.lossless else (np.float32,)
+        if flat.dtype not in kinds or flat.ndim != 1 or not flat.flags.c_contiguous:
+            raise TypeError("allreduce wants a contiguous vector of float32, or of float64 without compression")
         before = self.world.bytes_sent
         if self.compressor.lossless:
             if self.residual is not None:  # what another way of summing had lost (see `adopt`) is made up for at once

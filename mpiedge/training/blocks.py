@@ -9,7 +9,15 @@ from mpiedge.graph.grid import Grid
 from mpiedge.graph.sort import SortedChunks
 from mpiedge.models.build import MODELS, uses_graph
 from mpiedge.runtime import resources
-from mpiedge.training.plan import FLOAT, Layout, entering_entries, finish_layout, fixed_memory, memory, widths
+from mpiedge.training.plan import (
+    DOUBLE_PRODUCT,
+    Layout,
+    entering_entries,
+    finish_layout,
+    fixed_memory,
+    memory,
+    widths,
+)
 from mpiedge.training.propagate import COLUMNS
 from mpiedge.training.shares import HALO_ROOM, Shares
 
@@ -54,11 +62,13 @@ def fit(layout: Layout, chunk_rows: int, neighbours: float, room: float) -> Tile
     wide, ahead = MODELS[layout.settings.model].side_by_side, MODELS[layout.settings.model].propagates
     width, entries = max(*widths(layout), COLUMNS if ahead else 0), entering_entries(layout, 0) / layout.rank_rows[0, 0]
     # Counted from the arrays of Grid.close (sorting a block's neighbours and features), and of one step of training.
-    node_bytes = max(56 * neighbours + 40 * entries, 16 * entries + 12 * FLOAT * width * wide) + 64
+    real, product = layout.real, DOUBLE_PRODUCT if layout.settings.dtype == "float64" else 0
+    node_bytes = 64 + product * max(neighbours, entries) + max(
+        56 * neighbours + (32 + 2 * real) * entries, (8 + 2 * real) * entries + 12 * real * width * wide)
     count = -(-layout.nodes // chunk_rows)
     chunks = int(np.clip(BLOCK_SHARE * room // (node_bytes * chunk_rows), 1, count))
     block_rows = chunks * chunk_rows
-    row_bytes = 3 * FLOAT * width * block_rows
+    row_bytes = 3 * real * width * block_rows
     spans = int((room - node_bytes * block_rows) // row_bytes)
     if spans < 1:
         return None
@@ -71,7 +81,8 @@ def build(stage, source, args, facts: dict, shares: Shares, tile: Tile) -> tuple
     world, stored, about = stage.world, source.stored, source.stored.about
     folder = stage.access.scratch / f"blocks-{world.rank}"
     shutil.rmtree(folder, ignore_errors=True)
-    grid = Grid(world, folder, about["nodes"], tile.block_rows, tile.span_blocks, shares.values)
+    grid = Grid(world, folder, about["nodes"], tile.block_rows, tile.span_blocks, shares.values,
+                args.dtype)
     source.chunks = SortedChunks(world, about["nodes"], tile.block_rows, folder / "edges", grid.holder)
     with stage.phase("sort"):
         for chunk in stored.rounds(about["edge_chunks"] if uses_graph(args.model) else 0, world.rank):

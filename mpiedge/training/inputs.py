@@ -70,7 +70,9 @@ class PartInputs:
     def drop(self, rows: torch.Tensor) -> torch.Tensor:
         """Local: dropout of dense owned rows."""
         dropout = self._dropout(self.part.nodes[: self.part.owned])
-        return rows if dropout is None else rows * torch.from_numpy(dropout_mask(rows.shape[1], dropout))
+        if dropout is None:
+            return rows
+        return rows * torch.from_numpy(dropout_mask(rows.shape[1], dropout, self.part.features.data.dtype))
 
     def gather_first(self, projected: torch.Tensor) -> torch.Tensor:
         """Local: the normalised adjacency applied to what `project` gave: owned and halo rows are all here."""
@@ -83,7 +85,7 @@ class PartInputs:
     def near(self, rows: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
         """Local: sums over near neighbours, now and then giving MPI a moment."""
         near = self.blocks.near
-        out = np.zeros((near.rows, rows.shape[1]), np.float32)
+        out = np.zeros((near.rows, rows.shape[1]), rows.dtype)
         pieces = 1 if not self.exchange.requests else 1 + len(near.indices) * rows.shape[1] // PROGRESS_WORK
         for piece in range(pieces):
             bounds = slice(near.rows * piece // pieces, near.rows * (piece + 1) // pieces)
@@ -123,7 +125,7 @@ class _GatherFirst(torch.autograd.Function):
     def backward(ctx, gradient):
         inputs, gradient = ctx.inputs, gradient.numpy()
         owned, blocks = inputs.part.owned, inputs.blocks
-        home = np.zeros((len(inputs.part.nodes), gradient.shape[1]), np.float32)
+        home = np.zeros((len(inputs.part.nodes), gradient.shape[1]), gradient.dtype)
         product(blocks.near, gradient * blocks.scale[:, None], home[:owned])
         product(blocks.far_back, gradient[blocks.boundary], home[owned:])
         return torch.from_numpy(home), None

@@ -23,7 +23,8 @@ class Settings:
 
     hops, projection: for models of propagated features, else 0 (see training/propagate.py); patience: epochs without a
     better validation before stopping; schedule: of the learning rate, a name of optimiser.SCHEDULES; class_weights:
-    "none", or "balanced": every class weighs the same in the loss, however many nodes it has.
+    "none", or "balanced": every class weighs the same in the loss, however many nodes it has; dtype: "float32" or
+    "float64", of weights, features and all between.
     """
 
     model: str
@@ -38,6 +39,7 @@ class Settings:
     patience: int
     schedule: str
     class_weights: str
+    dtype: str
     seed: int
 
 
@@ -45,7 +47,7 @@ class Settings:
 class State:
     """Everything that training carries from epoch to epoch; the same on every rank.
 
-    weights, first_moment, second_moment, best_weights: flat float32; history: rows of files.EPOCH_COLUMNS, bytes over
+    weights, first_moment, second_moment, best_weights: flat; history: rows of files.EPOCH_COLUMNS, bytes over
     all ranks, wall_s of this one; lost: only in a state from a checkpoint: what compression is to feed back, of all
     ranks (see runtime/allreduce.py).
     """
@@ -79,7 +81,7 @@ class Trainer:
         self.factors = None
         if settings.class_weights == "balanced":
             counts = world.sum(self.class_counts(len(getattr(model, f"bias_{model.layers}"))))
-            self.factors = (self.train_nodes / (np.maximum(counts, 1) * (counts > 0).sum())).astype(np.float32)
+            self.factors = (self.train_nodes / (np.maximum(counts, 1) * (counts > 0).sum())).astype(settings.dtype)
         self.weights, self.gradient = flatten(model)
         decayed = model.weight_1.numel()  # the first layer only, as Kipf & Welling did; it comes first in `weights`
         self.optimiser = Adam(self.weights, settings.learning_rate, settings.weight_decay, decayed)
@@ -164,12 +166,12 @@ class Trainer:
         return self.validation_nodes > 0 and self.state.epoch - self.state.best_epoch >= self.settings.patience
 
     def outcomes(self) -> Iterator[tuple]:
-        """Collective: yields parts with the class probabilities of their owned rows, float32 (n, classes), from the
+        """Collective: yields parts with the class probabilities of their owned rows (n, classes), from the
         best weights; equally many on every rank. Here it is one part."""
         yield self.inputs.part, self.finish().numpy()
 
     def finish(self) -> torch.Tensor:
-        """Collective: class probabilities of the owned rows with the best weights, float32 (n, classes)."""
+        """Collective: class probabilities of the owned rows with the best weights, (n, classes)."""
         self.state.weights[:] = self.state.best_weights
         self.inputs.be_exact()  # so that predictions depend on the weights alone
         with torch.no_grad(), self.phase("evaluate"):
@@ -180,7 +182,7 @@ class Trainer:
         with self.phase("step"):
             self.gradient.zero_()
             scores = self.model(self.inputs.begin(self.settings.dropout, self.settings.seed, epoch))
-            slope = np.zeros(scores.shape, np.float32)
+            slope = np.zeros(scores.shape, self.settings.dtype)
             found = cross_entropy(scores.detach().numpy(), self.labels, self.rows[TRAIN], slope, 1 / self.train_nodes,
                                   self.factors)
             Slope.apply(scores, slope).backward()  # also without own labels: others wait for our halo gradients

@@ -155,6 +155,7 @@ def summary(stage, layout: Layout, trainer: Trainer, quality: dict, began_s: flo
         "dropout": settings.dropout,
         "schedule": settings.schedule,
         "class_weights": settings.class_weights,
+        "dtype": settings.dtype,
         "partition": layout.method,
         "compress": reduce.compressor.name,
         "halo": stage.args.halo,

@@ -21,7 +21,7 @@ from mpiedge.training.sources import Source
 PENALTY = 0.07
 """The default L2 penalty times the number of training nodes. The loss is a mean over those nodes, so a prior of fixed
 strength weighs less the more of them there are; with the 140 of Cora this is the 5e-4 of Kipf & Welling 2017."""
-FLOAT = 4
+DOUBLE_PRODUCT = 60  # bytes per entry of a sparse matrix while scipy multiplies it, dropout included (counted)
 
 
 @dataclass
@@ -49,6 +49,11 @@ class Layout:
     owner: np.ndarray | None = None
     split: np.ndarray | None = None
     neighbours: Adjacency | None = None
+
+    @property
+    def real(self) -> int:
+        """Bytes of a weight."""
+        return np.dtype(self.settings.dtype).itemsize
 
 
 def make_layout(stage, source: Source, args) -> Layout:
@@ -114,7 +119,7 @@ def finish_layout(args, source: Source, facts: dict) -> Layout:
     layers = 1 if ahead == "last" else args.layers
     hops, projection = (args.hops, args.project) if ahead else (0, 0)
     settings = Settings(args.model, args.hidden, layers, hops, projection, args.epochs, args.lr, penalty, args.dropout,
-                        args.patience, args.schedule, args.class_weights, args.seed)
+                        args.patience, args.schedule, args.class_weights, args.dtype, args.seed)
     config = asdict(settings) | {"split": facts["split_name"], "source": source.name}
     return Layout(settings=settings, config=config, **facts)
 
@@ -198,13 +203,15 @@ def memory(layout: Layout, rank: int) -> dict[str, float]:
         return {"block": layout.tile.block_bytes, "spans": layout.tile.span_bytes} | fixed_memory(layout, on_disk=True)
     owned, halo, adjacent, _ = layout.rank_rows[rank].tolist()
     wide, ahead = MODELS[layout.settings.model].side_by_side, MODELS[layout.settings.model].propagates
+    real, entering = layout.real, entering_entries(layout, rank)
     items = {
         "nodes": 33 * owned + 16 * halo,
-        "edges": 4 * FLOAT * adjacent,
-        "features": 5 * FLOAT * entering_entries(layout, rank) + 8 * (owned + halo + layout.columns),
-        "propagation": 0 if not ahead else 3 * FLOAT * entering_entries(layout, rank) + 4096 * (owned + halo),
-        "halo": 3 * FLOAT * halo * wide * sum(widths(layout)),
-        "activations": 8 * FLOAT * owned * wide * sum(widths(layout)),
+        "edges": 4 * real * adjacent,
+        "features": (4 + 4 * real) * entering + 8 * (owned + halo + layout.columns),
+        "propagation": 0 if not ahead else (8 + real) * entering + 1024 * real * (owned + halo),
+        "products": DOUBLE_PRODUCT * max(adjacent, entering) if layout.settings.dtype == "float64" else 0,
+        "halo": 3 * real * halo * wide * sum(widths(layout)),
+        "activations": 8 * real * owned * wide * sum(widths(layout)),
         **fixed_memory(layout),
     }
     return {name: size for name, size in items.items() if size}
@@ -213,7 +220,7 @@ def memory(layout: Layout, rank: int) -> dict[str, float]:
 def fixed_memory(layout: Layout, on_disk: bool = False) -> dict[str, float]:
     """Local: bytes that every rank holds whatever its share; on_disk: predictions lie in files."""
     return {
-        "weights": 8 * FLOAT * weights(layout),
+        "weights": 8 * layout.real * weights(layout),
         "predictions": 0 if on_disk else 6 * layout.nodes,
         "torch": 25e6,  # what torch's first backward pass allocates
     }
@@ -255,7 +262,8 @@ def bytes_per_epoch(layout: Layout, halo: str) -> float:
     """Local: mean bytes a rank sends per epoch: three exchanges of halo rows in their form, the gradient as it is."""
     rows = form("fp32" if halo == "auto" else halo)  # what it chooses is not known yet
     exchanged = 3 * sum(map(rows.row_bytes, widths(layout)[1:])) if MODELS[layout.settings.model].norm else 0
-    return exchanged * layout.rank_rows[:, 1].mean() + FLOAT * weights(layout)
+    exchanged *= layout.real / 4  # more than 4 only where rows travel as they are
+    return exchanged * layout.rank_rows[:, 1].mean() + layout.real * weights(layout)
 
 
 def scatter_parts(stage, source: Source, layout: Layout) -> Part:

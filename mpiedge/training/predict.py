@@ -87,13 +87,13 @@ def resolve_edges(predictor: Predictor, ids: list[str], ends: tuple[list[str], l
 
 
 def predict(predictor: Predictor, features: SparseRows, edges: np.ndarray) -> np.ndarray:
-    """Local: class probabilities of new rows, float32 (m, classes). edges: as `resolve_edges` gives them."""
+    """Local: class probabilities of new rows, (m, classes). edges: as `resolve_edges` gives them."""
     weights, layers = predictor.arrays, predictor.config["layers"]
     near = neighbourhood(predictor, features.rows, edges) if predictor.uses_graph else None
     rows = product(features, weights["weight_1"])
     for layer in range(1, layers + 1):
         if layer > 1:
-            rows = (np.maximum(rows, 0) @ weights[f"weight_{layer}"]).astype(np.float32)
+            rows = np.maximum(rows, 0) @ weights[f"weight_{layer}"]
         bias = weights[f"bias_{layer}"]
         own, handed = rows[:, : -len(bias)], rows[:, -len(bias) :]  # own: only where a node's row has its own weights
         rows = bias + (handed if near is None else _sum(near, weights[f"node_{layer}"], handed))

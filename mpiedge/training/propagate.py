@@ -28,7 +28,7 @@ def propagate(world, part: Part, hops: int, keep: str, heed: Callable[[], None])
     found = []
     for start in range(0, columns, COLUMNS):
         chosen = by_column.take(np.arange(start, min(start + COLUMNS, columns)))
-        rows = np.zeros((part.owned, chosen.rows), np.float32)
+        rows = np.zeros((part.owned, chosen.rows), chosen.data.dtype)
         rows[chosen.indices, chosen.row_of_entry()] = chosen.data
         for hop in range(hops + 1):
             if keep == "all" or hop == hops:
@@ -52,7 +52,7 @@ def propagate_blocks(grid: Grid, columns: int, hops: int, keep: str, heed: Calla
         width = min(COLUMNS, columns - start)
         for block in grid.own:
             chosen = grid.load(block, back=True).features_back.take(np.arange(start, start + width))
-            rows = np.zeros((chosen.columns, width), np.float32)
+            rows = np.zeros((chosen.columns, width), grid.dtype)
             rows[chosen.indices, chosen.row_of_entry()] = chosen.data
             grid.put(block, "hop", rows)
         for hop in range(hops + 1):
@@ -75,7 +75,7 @@ def propagate_blocks(grid: Grid, columns: int, hops: int, keep: str, heed: Calla
 def _step_blocks(grid: Grid, width: int) -> None:
     """Collective: A times the rows "hop" of all blocks."""
     def shift(block: int) -> np.ndarray:
-        return (1 / np.sqrt(grid.load(block).degrees)).astype(np.float32)[:, None]
+        return (1 / np.sqrt(grid.load(block).degrees)).astype(grid.dtype)[:, None]
 
     for block in grid.own:
         grid.put(block, "handed", grid.get(block, "hop", width) * shift(block))
@@ -91,7 +91,7 @@ def project(features: SparseRows, columns: int, seed: int) -> SparseRows:
     """
     random = np.random.default_rng([seed, 7])
     signs = random.choice(np.array([-1, 1], np.float32), (features.columns, columns)) / np.float32(np.sqrt(columns))
-    dense = product(features, signs)
+    dense = product(features, signs.astype(features.data.dtype))
     return _stack([_entries(dense, 0)], features.rows, columns)
 
 
@@ -104,7 +104,7 @@ def _step(blocks: Blocks, exchange: HaloExchange, rows: np.ndarray) -> np.ndarra
 
 
 def _entries(rows: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row number, column (from `first` on) and value of what is not zero, int32, int32, float32."""
+    """Row number, column (from `first` on) and value of what is not zero, int32, int32, as it is."""
     row, column = np.nonzero(rows)
     return row.astype(np.int32), (column + first).astype(np.int32), rows[row, column]
 

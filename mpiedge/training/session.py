@@ -79,11 +79,13 @@ def train(stage, part: Part | Grid, layout: Layout, source: dict, earlier: State
     settings = layout.settings
     ahead = MODELS[settings.model].propagates
     columns = layout.columns
+    if not layout.tile:
+        part.features.data = part.features.data.astype(settings.dtype, copy=False)
     if ahead:
         with stage.phase("propagate"):
             part, columns = propagated(stage, layout, part, ahead)
     model = build_model(settings.model, columns, settings.hidden, len(layout.classes), settings.layers,
-                        settings.seed)
+                        settings.seed, settings.dtype)
     compress, stage.args.halo = settle(stage, layout, model, part, began_s)
     kind, inputs = Trainer, part
     if layout.tile:

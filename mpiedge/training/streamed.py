@@ -23,14 +23,15 @@ from mpiedge.training.loop import Slope, Trainer
 class BlockInputs:
     """A block as a model's inputs in one layer: what is gathered counts as zero, and what was handed is noted.
 
-    back: what comes back from the neighbours as the gradient of the rows that were handed to them.
+    back: what comes back from the neighbours as the gradient of the rows that were handed to them; dtype: of rows.
     """
 
-    def __init__(self, block: Block, layer: int, probability: float, place: tuple, back: np.ndarray | None = None):
+    def __init__(self, block: Block, layer: int, probability: float, place: tuple, back: np.ndarray | None = None,
+                 dtype=np.float32):
         self.part, self.features_back = block, block.features_back
         names = block.nodes
         self.dropout = Dropout.of(probability, names, *place, layer) if probability > 0 else None
-        self.back, self.handed = back, None
+        self.back, self.handed, self.dtype = back, None, dtype
 
     def project(self, weight: torch.Tensor) -> torch.Tensor:
         """Local: dropped features times weight."""
@@ -42,7 +43,9 @@ class BlockInputs:
 
     def drop(self, rows: torch.Tensor) -> torch.Tensor:
         """Local: dropout of dense rows."""
-        return rows if self.dropout is None else rows * torch.from_numpy(dropout_mask(rows.shape[1], self.dropout))
+        if self.dropout is None:
+            return rows
+        return rows * torch.from_numpy(dropout_mask(rows.shape[1], self.dropout, self.dtype))
 
     def gather(self, rows: torch.Tensor) -> torch.Tensor:
         """Local: zeros, which the sums over neighbours are added to later."""
@@ -129,7 +132,7 @@ class StreamedTrainer(Trainer):
     def _hand(self, block: int, layer: int, probability: float, *place) -> None:
         """Local: one block's part of a layer without the sums over neighbours."""
         part = self.grid.load(block, forward=layer == 1)
-        inputs = BlockInputs(part, layer, probability, place)
+        inputs = BlockInputs(part, layer, probability, place, dtype=self.grid.dtype)
         with torch.no_grad():
             kept = self._layer(inputs, layer, self._before(block, layer))
         self.grid.put(block, "kept", kept.numpy())
@@ -145,7 +148,7 @@ class StreamedTrainer(Trainer):
                               self.grid.get(block, "slope", width) * self._scales(self.grid.load(block))[0])
         for block, sums in self._sums(layer, forward=False):
             part = self.grid.load(block, forward=layer == 1, back=layer == 1)
-            inputs = BlockInputs(part, layer, probability, place, sums)
+            inputs = BlockInputs(part, layer, probability, place, sums, self.grid.dtype)
             before = self._before(block, layer)
             rows = self._layer(inputs, layer, before)
             Slope.apply(rows, self.grid.get(block, "slope", width)).backward()
@@ -166,11 +169,11 @@ class StreamedTrainer(Trainer):
             sums *= self._scales(self.grid.load(block))[0 if forward else 1]
             yield block, sums
 
-    def _scales(self, part: Block) -> tuple[np.ndarray, np.ndarray | np.float32]:
+    def _scales(self, part: Block) -> tuple[np.ndarray, np.ndarray | float]:
         """Local: what sums, and what handed rows are multiplied with (see graph/blocks.py)."""
         if self.model.norm == "mean":
-            return (1 / np.maximum(part.degrees - 1, 1)).astype(np.float32)[:, None], np.float32(1)
-        shift = (1 / np.sqrt(part.degrees)).astype(np.float32)[:, None]
+            return (1 / np.maximum(part.degrees - 1, 1)).astype(self.grid.dtype)[:, None], 1.0
+        shift = (1 / np.sqrt(part.degrees)).astype(self.grid.dtype)[:, None]
         return shift, shift
 
     def _before(self, block: int, layer: int) -> torch.Tensor | None:

@@ -34,7 +34,7 @@ SHARES = (1 / 9, 1 / 3, 1)  # of the epochs, after which two thirds of the setti
 SLICE = 5  # epochs between two moments for other ranks
 STATE_FILE = "checkpoints/tune.h5"
 DECIDING = ("model", "layers", "epochs", "patience", "seed", "split", "select", "lr", "hidden", "dropout",
-            "weight_decay", "schedule", "class_weights")
+            "weight_decay", "schedule", "class_weights", "dtype")
 """Arguments that another tuning must agree in to go on with this one."""
 
 ARRAYS = ("weights", "first_moment", "second_moment", "best_weights")
@@ -57,6 +57,7 @@ def tune(stage, source, args) -> argparse.Namespace:
     part, facts = _whole(stage, source, args)
     mark = json.dumps([settings, {name: getattr(args, name) for name in DECIDING}, source.inputs])
     rounds, states, rows, left = _resume(stage, mark) or (0, {}, [], list(range(len(settings))))
+    part.features.data = part.features.data.astype(args.dtype, copy=False)
     inputs = PartInputs(Alone(), part, stage.phase, MODELS[args.model].norm)
     torch.set_num_threads(args.threads or 1)
     for turn in range(rounds, len(SHARES)):
@@ -138,7 +139,8 @@ def _trainer(stage, source, args, facts: dict, setting: dict, inputs: PartInputs
     chosen = argparse.Namespace(**vars(args) | setting)
     config = finish_layout(chosen, source, facts | {"method": "", "cut_edges": 0, "rank_rows": None, "shares": None}
                            ).settings
-    model = build_model(args.model, facts["columns"], config.hidden, len(facts["classes"]), config.layers, config.seed)
+    model = build_model(args.model, facts["columns"], config.hidden, len(facts["classes"]), config.layers, config.seed,
+                        config.dtype)
     alone = inputs.exchange.world
     return Trainer(alone, inputs, model, config, Allreduce(alone), stage.phase)
 

@@ -160,8 +160,10 @@ def test_values_that_are_no_numbers(world):
 
 
 def test_wrong_use(world):
-    """Other dtypes and unknown compressors are refused."""
+    """Other dtypes, float64 with compression and unknown compressors are refused."""
     with pytest.raises(TypeError):
-        Allreduce(world)(np.zeros(3))
+        Allreduce(world)(np.zeros(3, np.float16))
+    with pytest.raises(TypeError):
+        Allreduce(world, "int8")(np.zeros(3))
     with pytest.raises(UsageError, match="fp16"):
         compressor("zip")

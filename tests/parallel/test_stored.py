@@ -115,6 +115,7 @@ def test_training_from_disk_is_training_in_memory(world, drawn, shared_tmp_path,
     for hold in ("memory", "disk"):
         run = shared_tmp_path / hold
         words = ["--graph", str(stored.folder), "--run", str(run), "--epochs", "6", "-q", "--hold", hold]
+        words += ["--dtype", "float64" if layers == 3 else "float32"]
         words += ["--model", model, "--layers", str(layers), "--class-weights", "balanced", "--schedule", "linear"]
         train.run(train.build_parser().parse_args(words), world)
         found[hold] = np.genfromtxt(run / "metrics.csv", delimiter=",", skip_header=1)[:, :5]

@@ -165,9 +165,9 @@ def test_memory_changes_nothing(stage):
 
 def test_estimate_grows_with_the_table():
     """The memory estimate grows with rows and columns and stays in a sane range."""
-    assert estimate_bytes(200_000, 15, 230, 300 << 20) < 300 << 20
-    assert estimate_bytes(1000, 5, 50, 300 << 20) < estimate_bytes(100_000, 5, 50, 300 << 20)
-    assert estimate_bytes(0, 0, 0, 0) >= 0
+    assert estimate_bytes(200_000, 15, 230, 300 << 20, 2) < 300 << 20
+    assert estimate_bytes(1000, 5, 50, 300 << 20, 2) < estimate_bytes(100_000, 5, 50, 300 << 20, 2)
+    assert estimate_bytes(0, 0, 0, 0, 1) >= 0
 
 
 @pytest.mark.parametrize("name, source, least", [

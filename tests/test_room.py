@@ -36,6 +36,35 @@ def test_no_room(monkeypatch, tmp_path):
         place.open()
 
 
+def test_large_arrays_leave_memory_as_the_budget_shrinks():
+    """An array is mapped from a twelfth of the budget on, never later than at 24 MiB."""
+    assert room.mapped_bytes(120) == 10 and room.mapped_bytes(1 << 40) == room.MAPPED_BYTES
+    assert isinstance(room.Room(MemoryStage(OneRank(), budget_bytes=120)).array((3,), np.int32).base, np.ndarray)
+    assert room.Room(MemoryStage(OneRank())).array((3,), np.int32).base is None
+
+
+def test_some_records():
+    """A few rows alone hold the values they have in the whole table, column by column."""
+    names, rows, _ = people(60, 2)
+    rows = [["", *row] if place % 3 else [str(place), *row] for place, row in enumerate(rows)]
+    table = MemoryTable(["number", *names], rows, 20)
+    whole, _, _ = records.read_records(MemoryStage(OneRank()), table, ["number", *names], None)
+    chosen = np.arange(1, whole.rows, 7)
+    fetched = whole.some(chosen)
+    while True:
+        try:
+            next(fetched)
+        except StopIteration as end:
+            few = end.value
+            break
+    for place, row in enumerate(chosen):
+        for column in range(whole.width):
+            one, other = whole.codes[row, column], few.codes[place, column]
+            assert (one < 0) == (other < 0)
+            assert one < 0 or whole.strings([one]) == few.strings([other])
+            assert one < 0 or few.spans[column, 0] <= other < few.spans[column, 1]
+
+
 def test_search_in_mapped_files(monkeypatch):
     """Mapped files, columns read in several passes and chunks dealt out in rounds change no bit of the result."""
     names, rows, _ = people(60, 2)

@@ -96,12 +96,7 @@ def cluster(stage, a, b, weight, cut: float, records: int, score, floor: float):
     largest first. Returns also (a, b, weight) of completed pairs at or above `floor`. Messages: labels and these pairs.
     """
     label, split = bounded_components(a, b, weight, cut, records)
-    member = np.argsort(label, kind="stable")
-    roots, start, size = np.unique(label[member], return_index=True, return_counts=True)
-    three = size >= 3
-    roots, start, size = roots[three], start[three], size[three]
-    order = np.argsort(-size, kind="stable")
-    start, size = start[order], size[order]
+    member, start, size = _members(label)
     batch = _batches(size)
 
     def work(task):
@@ -141,6 +136,17 @@ def cluster(stage, a, b, weight, cut: float, records: int, score, floor: float):
     completed = tuple(np.concatenate(column) for column in zip(empty, *completed))
     return label, completed, {"components_of_three_and_more": len(size), "largest_component": int(size[0]) if len(size)
                               else int(min(len(a), 1) + 1), "components_cut": split}
+
+
+def _members(label: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Local: the records of all components of three and more, each component's together, largest first, and where each
+    begins and how many it has."""
+    member = np.flatnonzero(np.bincount(label)[label] >= 3)
+    member = member[np.argsort(label[member], kind="stable")]
+    start = np.flatnonzero(np.diff(label[member], prepend=-1))
+    size = np.diff(np.append(start, len(member)))
+    order = np.argsort(-size, kind="stable")
+    return member, start[order], size[order]
 
 
 def _batches(size: np.ndarray) -> list[int]:

@@ -18,7 +18,7 @@ from mpiedge.cleaning.exact import first_equal_rows
 from mpiedge.cleaning.matching import dependence_discount, fit, logistic, prevalence_cut
 from mpiedge.cleaning.recall import estimate_recall
 from mpiedge.cleaning.records import read_records
-from mpiedge.cleaning.room import MAPPED_BYTES
+from mpiedge.cleaning.room import mapped_bytes
 from mpiedge.cleaning.scoring import Scorer, chance_levels, compare_candidates, explain, gather_pairs, joined
 from mpiedge.cleaning.similarity import Comparison
 from mpiedge.cleaning.versions import find_versions
@@ -28,6 +28,7 @@ REVIEW_FLOOR = 0.1  # probability from which a pair is listed
 REVIEW_WEIGHT = float(np.log(REVIEW_FLOOR / (1 - REVIEW_FLOOR)))
 ATTEMPTS = 3
 ASKED, CLOSE = 8, 2.0  # pairs shown of each question; distance from the cut of those that are unsure
+MUTUAL, UNEVEN = 0.8, 1.3  # pairs a neighbour found; the largest share of the pairs over the mean one
 # for the memory plan, measured on tables of 10,000 and 200,000 rows
 PROGRAMS_BYTES, MODULES_BYTES, LARGE_TABLE, TYPICAL_NEIGHBOURS, TYPICAL_FEATURES = 75 << 20, 15 << 20, 30_000, 40, 70
 
@@ -81,6 +82,7 @@ def find_duplicates(stage, table, *, id_column: str | None = None, source_column
         # Between sources equal rows are links like others; inside one source they stay apart.
         first = (first_equal_rows(stage.world, digests, table.rows) if source_column is None and names
                  else np.arange(table.rows, dtype=np.int64))
+        del digests
     equal = np.flatnonzero(first != np.arange(table.rows))
     rows = np.flatnonzero(first == np.arange(table.rows))
     summary = {"rows": table.rows, "equal_rows": len(equal), "columns": records.names, "dropped": records.dropped}
@@ -106,22 +108,25 @@ def find_duplicates(stage, table, *, id_column: str | None = None, source_column
     return Duplicates(cluster_id, a[order], b[order], probability[order], summary, questions, reasons, reason_names)
 
 
-def estimate_bytes(rows: int, columns: int, mean_row_bytes: float, budget_bytes: int) -> int:
+def estimate_bytes(rows: int, columns: int, mean_row_bytes: float, budget_bytes: int, ranks: int) -> int:
     """Local: expected bytes per rank of `find_duplicates` beyond the interpreter, at its largest moment.
 
     The postings of the search shrink with the budget (they are made group by group), the rest does not.
     """
+    limit = mapped_bytes(budget_bytes)
+
     def held(size: float) -> float:
-        return size if size < MAPPED_BYTES else MAPPED_BYTES / 2  # the rest of it is left to the system
+        return size if size < limit else limit / 2  # the rest of it is left to the system
 
     records = held(4 * rows * columns) + held(rows * mean_row_bytes) + held(4 * rows * columns) + 40 * rows
-    pairs = rows * min(neighbours_per_record(rows), TYPICAL_NEIGHBOURS)
+    neighbours = rows * min(neighbours_per_record(rows), TYPICAL_NEIGHBOURS)
+    levels = columns * (1 if ranks == 1 else UNEVEN / ranks)  # of a pair; they stay with the rank that compared it
     postings = 4 * rows * (mean_row_bytes if rows < LARGE_TABLE else min(mean_row_bytes, TYPICAL_FEATURES))
     tables = 4 * ((1 << GRAM_BITS) + (1 << FEATURE_BITS if rows >= LARGE_TABLE else 0))
     tables += columns * min(1 << 19, rows * rows)
     room = max(INDEX_SHARE * budget_bytes - PROGRAMS_BYTES - records - tables, budget_bytes / 8)
-    search = min(postings, room) + 1.5 * tables + 8 * pairs
-    return int(MODULES_BYTES + records + max(search, tables + pairs * (16 + columns)))
+    search = min(postings, room) + 1.5 * tables + 8 * neighbours
+    return int(MODULES_BYTES + records + max(search, tables + MUTUAL * neighbours * (16 + levels)))
 
 
 def _read(stage, records, rows, exhaustive: bool, answers: Answers | None) -> Duplicates:
@@ -241,7 +246,8 @@ def _attempt(stage, records, rows, exhaustive: bool, last: bool, reading: Readin
 
 def _links(candidates, weight, cut: float, label) -> np.ndarray:
     """Local: the candidates above the cut inside one cluster."""
-    return np.flatnonzero((weight > cut) & (label[candidates.a] == label[candidates.b]))
+    strong = np.flatnonzero(weight > cut)
+    return strong[label[candidates.a[strong]] == label[candidates.b[strong]]]
 
 
 def _named(records, columns: list[int]) -> str:
@@ -299,7 +305,8 @@ def _clusters(stage, candidates, weight, cut, records, scorer):
 def _check(stage, levels, candidates, weight, cut, label, chance, tops):
     """Collective: the twin check on candidates above the cut inside one cluster. Messages: their levels to every rank.
     """
-    is_link = (weight > cut) & (label[candidates.a] == label[candidates.b])
+    is_link = np.zeros(len(weight), bool)
+    is_link[_links(candidates, weight, cut, label)] = True
     parts = {start: np.ascontiguousarray(block[:, is_link[start:start + block.shape[1]]].T).ravel()
              for start, block in levels.items()}
     links = gather_pairs(stage, parts, np.uint8).reshape(-1, len(tops)).T

@@ -54,7 +54,8 @@ def memory_plan(stage, sources, steps) -> dict[str, float]:
         for source in sources:
             rows = sum(item.records for item in source.ranges)
             text_bytes = max(1.0, source.file.size / max(1, rows) - source.structure.width)   # without delimiters
-            needs.append(duplicates.estimate_bytes(rows, source.structure.width, text_bytes, stage.budget_bytes)
+            needs.append(duplicates.estimate_bytes(rows, source.structure.width, text_bytes, stage.budget_bytes,
+                                                   stage.world.size)
                          if source.structure.width > 2 else 60 * rows)
     # The samples are dropped before duplicates are looked for, and the rows in work are not there at the same time.
     plan = {"tables": max(needs)} if max(needs) > sum(items.values()) else items

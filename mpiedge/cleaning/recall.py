@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from mpiedge.cleaning.scoring import pairs_a_task
 from mpiedge.kernels import cosine
 from mpiedge.kernels.cosine import UNIT, Index
 
 SAMPLE = 1000
 NEAREST = 20  # of each record looked at
 FLOOR = 0.3
-BLOCK, SLICE, PAIRS = 4096, 512, 2048
+BLOCK, SLICE, PIECE = 4096, 512, 1 << 18
 
 
 def estimate_recall(stage, records, rows: np.ndarray, candidates, scorer, cut: float) -> dict:
@@ -21,15 +22,20 @@ def estimate_recall(stage, records, rows: np.ndarray, candidates, scorer, cut: f
     sample = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE)).astype(np.int64))
     a, b = near_pairs(stage, records.texts, records.values_of(rows), candidates.grams, sample)
 
+    step = pairs_a_task(len(a))
+
     def work(task):
-        chosen = slice(task[0], task[0] + PAIRS)
+        chosen = slice(task[0], task[0] + step)
         weight = yield from scorer(a[chosen], b[chosen])
         return {"match": weight > cut}
 
-    done = stage.queue.run([(start,) for start in range(0, len(a), PAIRS)], work, name="recall")
+    done = stage.queue.run([(start,) for start in range(0, len(a), step)], work, name="recall")
     match = np.concatenate([np.zeros(0, bool), *(message["match"] for _, message in stage.queue.gather(done))])
     asked = a[match].astype(np.int64) * len(rows) + b[match]
-    found = np.isin(asked, candidates.a.astype(np.int64) * len(rows) + candidates.b)
+    found = np.zeros(len(asked), bool)
+    for start in range(0, len(candidates.a), PIECE):
+        chosen = slice(start, start + PIECE)
+        found |= np.isin(asked, candidates.a[chosen].astype(np.int64) * len(rows) + candidates.b[chosen])
     share = round(float(found.mean()), 4) if len(found) else None
     return {"records": len(sample), "matches": len(found), "share": share}
 

@@ -58,6 +58,29 @@ class Records:
         return Records([self.names[column] for column in kept], self.texts, self.spans[kept],
                        self.room.copy(self.codes, kept), self.words[kept], self.fill[kept], self.dropped, self.room)
 
+    def some(self, rows: np.ndarray):
+        """Local, a generator that yields None every few milliseconds: these rows (distinct, ascending) alone, with only
+        their values, in memory. A large table is read from its beginning to its end, each page once.
+        """
+        codes = np.empty((len(rows), self.width), np.int32)
+        for start in range(0, len(rows), PIECE):
+            self.room.relax()
+            codes[start:start + PIECE] = self.codes[rows[start:start + PIECE]]
+            yield
+        used = np.unique(codes[codes >= 0])
+        sizes, parts = np.empty(len(used), np.int64), [np.zeros(0, np.uint8)]
+        for start in range(0, len(used), PIECE):
+            self.room.relax()
+            values = used[start:start + PIECE]
+            begin = self.texts.offsets[values]
+            sizes[start:start + PIECE] = self.texts.offsets[values + 1] - begin
+            parts.append(_cut_out(self.texts.text, begin, sizes[start:start + PIECE]))
+            yield
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        codes = np.where(codes >= 0, np.searchsorted(used, codes), -1).astype(np.int32)
+        return Records(self.names, Texts(np.concatenate(parts), offsets), np.searchsorted(used, self.spans), codes,
+                       self.words, self.fill, self.dropped, self.room)
+
     def worded(self, column: int) -> bool:
         """Local: whether most distinct values of a column hold a word of three letters: names, not numbers or dates."""
         values = self._some(column)
@@ -253,11 +276,15 @@ def _take(text: np.ndarray, length: np.ndarray, chosen: np.ndarray) -> np.ndarra
     pieces = [np.zeros(0, np.uint8)]
     for piece in range(0, len(chosen), PIECE):  # not at once: positions take eight bytes a byte
         values = chosen[piece:piece + PIECE]
-        sizes = length[values].astype(np.int64)
-        ends = np.cumsum(sizes)
-        within = np.arange(ends[-1]) - np.repeat(ends - sizes, sizes)
-        pieces.append(text[np.repeat(start[values], sizes) + within])
+        pieces.append(_cut_out(text, start[values], length[values].astype(np.int64)))
     return np.concatenate(pieces)
+
+
+def _cut_out(text: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """The bytes text[start:start + size], one after the other."""
+    ends = np.cumsum(sizes)
+    within = np.arange(sizes.sum()) - np.repeat(ends - sizes, sizes)
+    return text[np.repeat(starts, sizes) + within]
 
 
 def _source_codes(chunks: list[dict]) -> np.ndarray:

@@ -14,8 +14,14 @@ import numpy as np
 from mpiedge.errors import EnvironmentProblem
 from mpiedge.runtime import resources
 
-MAPPED_BYTES = 24 << 20  # an array of fewer bytes stays in memory
+MAPPED_BYTES, MAPPED_SHARE = 24 << 20, 1 / 12  # bytes, and share of the budget, from which an array leaves memory
 FULL = 0.85  # share of the budget from which mapped pages are given back
+SPARE_BYTES = 16 << 20  # pages let in before they are given back again, where the rest alone fills the budget
+
+
+def mapped_bytes(budget_bytes: int) -> int:
+    """Local: the size from which an array lies in a mapped file."""
+    return min(MAPPED_BYTES, int(MAPPED_SHARE * budget_bytes))
 
 
 class Room:
@@ -24,13 +30,14 @@ class Room:
     def __init__(self, stage):
         access = getattr(stage, "access", None)
         self.folder = str(access.scratch) if access is not None and access.sees_run else tempfile.gettempdir()
-        self.budget_bytes = stage.budget_bytes
+        self.mapped_bytes = mapped_bytes(stage.budget_bytes)
+        self._full = self._most = FULL * stage.budget_bytes
         self._maps: list[mmap.mmap] = []
 
     def array(self, shape: tuple[int, ...], dtype) -> np.ndarray:
         """Local: an array without content."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        if size < MAPPED_BYTES:
+        if size < self.mapped_bytes or not size:
             return np.empty(shape, dtype)
         with self.open() as file:
             self._call(os.posix_fallocate, file.fileno(), 0, size)
@@ -60,8 +67,9 @@ class Room:
 
     def relax(self) -> None:
         """Local: gives mapped pages back when this rank comes near its budget; their content stays in the files."""
-        if self._maps and resources.current_rss_bytes() > FULL * self.budget_bytes:
+        if self._maps and resources.current_rss_bytes() > self._full:
             self.give_back()
+            self._full = max(self._most, resources.current_rss_bytes() + SPARE_BYTES)
 
     def give_back(self) -> None:
         """Local: gives all mapped pages back."""
@@ -92,7 +100,7 @@ class Growing:
             self.room._call(self._file.write, items.data)
             return
         self._parts.append(items)
-        if self.length * self.dtype.itemsize >= MAPPED_BYTES:
+        if self.length * self.dtype.itemsize >= self.room.mapped_bytes:
             self._file = self.room.open()
             for part in self._parts:
                 self.room._call(self._file.write, part.data)

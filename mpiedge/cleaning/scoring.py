@@ -8,7 +8,7 @@ from mpiedge.cleaning.similarity import compare_random, random_pairs
 from mpiedge.kernels import cosine
 from mpiedge.kernels.cosine import UNIT
 
-EXPLAINED = 2048  # pairs a task
+TASKS, LEAST_TASK = 32, 2048  # tasks of pairs of any records; pairs of one at least
 
 
 class Judged:
@@ -32,7 +32,6 @@ class Scorer(Judged):
 
     def __init__(self, comparison, rows, grams):
         self.comparison, self.rows, self.grams = comparison, rows, grams
-        self.values = comparison.records.values_of(rows)
         self.weights = self.twins = None
 
     def weigh(self, levels, cosines) -> np.ndarray:
@@ -44,34 +43,48 @@ class Scorer(Judged):
 
     def __call__(self, a, b):
         """Local, a generator that yields None every few milliseconds: the weights of pairs of positions."""
-        levels = yield from self.comparison.all_levels(self.rows[a], self.rows[b])
-        parts = []
-        for start in range(0, len(a), 1024):
-            chosen = slice(start, start + 1024)
-            parts.append(cosine.pairs(self.comparison.records.texts, self.values[a[chosen]], self.values[b[chosen]],
-                                      self.grams))
-            yield
-        weight = self.weigh(levels, np.concatenate(parts))
+        weight = self.weigh(*(yield from self._compare(a, b)))
         self.judge(weight, a, b)
         return weight
 
     def reasons(self, a, b):
         """Local, a generator as the above: what each column and the whole record add, float32 (pairs, columns + 1)."""
-        levels = yield from self.comparison.all_levels(self.rows[a], self.rows[b])
+        levels, likeness = yield from self._compare(a, b)
         added = [self.weights.ratio[column][np.minimum(row, MISSING_LEVEL)] for column, row in enumerate(levels)]
-        likeness = cosine.pairs(self.comparison.records.texts, self.values[a], self.values[b], self.grams)
         return np.stack([*added, COSINE_WEIGHT * whole_record(likeness)], axis=1).astype(np.float32)
+
+    def _compare(self, a, b):
+        """Local, a generator: levels and cosines of pairs, which may be any: their records are fetched first, so that
+        a table in mapped files is read in order and not once for each pair."""
+        rows, place = np.unique(self.rows[np.append(a, b)], return_inverse=True)
+        records = yield from self.comparison.records.some(rows)
+        left, right = place[:len(a)], place[len(a):]
+        levels = yield from self.comparison.of(records).all_levels(left, right)
+        parts = [np.zeros(0, np.int32)]
+        for start in range(0, len(a), 1024):
+            chosen = slice(start, start + 1024)
+            parts.append(cosine.pairs(records.texts, records.codes[left[chosen]], records.codes[right[chosen]],
+                                      self.grams))
+            yield
+        return levels, np.concatenate(parts)
 
 
 def explain(stage, scorer: Scorer, a, b) -> np.ndarray:
     """Collective: the reasons of pairs of positions on every rank. Messages: them, to every rank."""
+    step = pairs_a_task(len(a))
+
     def work(task):
-        chosen = slice(task[0], task[0] + EXPLAINED)
+        chosen = slice(task[0], task[0] + step)
         return {"reasons": (yield from scorer.reasons(a[chosen], b[chosen]))}
 
-    done = stage.queue.run([(start,) for start in range(0, len(a), EXPLAINED)], work, name="reasons")
+    done = stage.queue.run([(start,) for start in range(0, len(a), step)], work, name="reasons")
     empty = np.zeros((0, scorer.comparison.records.width + 1), np.float32)
     return np.concatenate([empty, *(message["reasons"] for _, message in stage.queue.gather(done))])
+
+
+def pairs_a_task(pairs: int) -> int:
+    """Local: how many pairs are scored as one task: each reads the table from its beginning to its end."""
+    return int(np.clip(pairs // TASKS, LEAST_TASK, PAIR_BLOCK))
 
 
 def compare_candidates(stage, comparison, rows, candidates) -> dict[int, np.ndarray]:

@@ -4,6 +4,7 @@ Levels follow the null of the table itself: random pairs of records tell how sim
 upper-tail quantiles are the cut points. Equality is a level of its own, a missing side is no evidence.
 """
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +64,12 @@ class Comparison:
             values = np.arange(*records.spans[column], dtype=np.int32)[:, None]
             frequency = count_grams(stage, records.texts, values, GRAM_SIZE, GRAM_BITS, GRAMS)
             self.grams.append(weigh_grams(frequency, len(values), GRAM_SIZE, GRAM_BITS, GRAMS))
+
+    def of(self, records) -> "Comparison":
+        """Local: the same comparison of a part of the records (`Records.some`)."""
+        part = copy.copy(self)
+        part.records, part._memo = records, {}
+        return part
 
     def similarity(self, column: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Local: float32 similarity of value numbers a and b of a column; 1 exactly where they are equal."""

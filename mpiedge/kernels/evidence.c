@@ -3,13 +3,18 @@
  * One row is a tile of bytes: the low bytes of all columns, then the second bytes of the columns with more than 256
  * values, and so on (pairs.c compares them). What was seen is a bitmap for up to 24 columns, else a hash set with a
  * cache in front. */
+#define _DEFAULT_SOURCE       /* madvise */
 #include "evidence.h"
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 #define BITMAP_COLUMNS 24
 #define BLOCK_BYTES 65536    /* of gathered rows, which stay in the cache */
+#define HUGE_PAGE ((size_t)1 << 21)
 
 /* ---- what was seen ---- */
 
@@ -156,9 +161,19 @@ evidence *evidence_new(int64_t rows, int32_t columns, int32_t words, const int32
 
 void evidence_frugal(evidence *e, int32_t frugal) { e->frugal = frugal; }
 
+/* Memory for rows that are met in any order: in huge pages where they fill some and the system has them. */
+static uint8_t *allocate_pages(size_t size) {
+    const size_t page = size < 4 * HUGE_PAGE ? 64 : HUGE_PAGE;
+    uint8_t *memory = aligned_alloc(page, (size + page - 1) / page * page);
+#ifdef MADV_HUGEPAGE
+    if (memory && page == HUGE_PAGE) madvise(memory, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+#endif
+    return memory;
+}
+
 /* Where the rows are to lie: rows x width bytes at a multiple of 16; NULL: in memory of its own. */
 void evidence_place(evidence *e, uint8_t *tile) {
-    if (!tile) tile = e->own_tile = aligned_alloc(64, (size_t)(((e->rows + 1) * e->width + 63) / 64 * 64));
+    if (!tile) tile = e->own_tile = allocate_pages((size_t)((e->rows + 1) * e->width));
     e->tile = tile;
     e->failed |= !tile;
 }
@@ -186,32 +201,6 @@ int64_t evidence_count(const evidence *e) { return e->count; }
 int32_t evidence_failed(const evidence *e) { return e->failed; }
 int32_t evidence_width(const evidence *e) { return e->width; }
 const uint64_t *evidence_masks(const evidence *e) { return e->masks; }
-
-/* One byte plane of one column; constants where this is inlined, so that the loop is a load, a shift and a store. */
-INLINE void fill_plane(const void *codes, int itemsize, int shift, uint8_t *to, int64_t width, int64_t first,
-                       int64_t last) {
-    for (int64_t i = first; i < last; i++, to += width) {
-        if (itemsize == 1) *to = ((const uint8_t *)codes)[i];
-        else if (itemsize == 2) *to = (uint8_t)(((const uint16_t *)codes)[i] >> shift);
-        else *to = (uint8_t)(((const uint32_t *)codes)[i] >> shift);
-    }
-}
-
-/* Write the tile of rows [start, stop); codes[t] points to the unsigned codes of tile column t. */
-void evidence_fill(evidence *e, const void *const *codes, const int32_t *itemsize, int64_t start, int64_t stop) {
-    for (int64_t first = start; first < stop; first += 512) {
-        int64_t last = first + 512 < stop ? first + 512 : stop;
-        memset(e->tile + first * e->width, 0, (size_t)((last - first) * e->width));
-        for (int32_t t = 0; t < e->columns; t++) {
-            for (int p = 0; p < e->planes && t < e->plane_columns[p]; p++) {
-                uint8_t *to = e->tile + first * e->width + e->plane_offset[p] + t;
-                if (itemsize[t] == 1) fill_plane(codes[t], 1, 0, to, e->width, first, last);
-                else if (itemsize[t] == 2) fill_plane(codes[t], 2, 8 * p, to, e->width, first, last);
-                else fill_plane(codes[t], 4, 8 * p, to, e->width, first, last);
-            }
-        }
-    }
-}
 
 /* Take over masks in the caller's numbering, such as those found by other ranks. */
 void evidence_add(evidence *e, const uint64_t *masks, int64_t n) {

@@ -164,7 +164,9 @@ def refine(partition: Partition, codes: np.ndarray, cardinality: int) -> Partiti
         rows.ctypes.data, starts.ctypes.data, len(starts) - 1, codes.ctypes.data, codes.itemsize, counts.ctypes.data,
         touched.ctypes.data, row_codes.ctypes.data, rows_out.ctypes.data, starts_out.ctypes.data, pairs.ctypes.data)
     kept = int(starts_out[clusters])
-    return Partition(rows_out[:kept].copy(), starts_out[: clusters + 1].copy(), int(pairs[0]))
+    rows_out.resize(kept, refcheck=False)  # in place: what is cut off goes back to the system
+    starts_out.resize(clusters + 1, refcheck=False)
+    return Partition(rows_out, starts_out, int(pairs[0]))
 
 
 def refine_by_all(partition: Partition, codes: list[np.ndarray]) -> Partition:

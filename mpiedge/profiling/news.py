@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-INTERVAL_S = 0.02
+INTERVAL_S = 0.01
 """Between two letters of a rank to the others, at least; so much per rank."""
 
 

@@ -10,7 +10,7 @@ from mpiedge.kernels.walk import DONE, EXHAUST, EXPAND, PAIR_NS, ROW_NS, Candida
 
 BETA = 0.3  # weight of going on against exhausting pairs; measured flat between 0.1 and 1
 EXPAND_NS = 2e7  # nodes with more work below them are cut into their children
-SLICE_NS = 4e6  # thieves are answered between two slices
+SLICE_NS = 1e7  # thieves are answered between two slices
 SPLIT_NS = 1e7  # of work not begun are worth giving away, when another rank asks for work
 LEVEL_NS = 10.0  # of a row, to split its cluster by one more column
 ROW_PAIRS = 16  # fetching a row for the first time costs as much as so many pairs

@@ -9,10 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from mpiedge.errors import EnvironmentProblem
+from mpiedge.kernels.pages import Pages
 from mpiedge.runtime import resources
 
 LOOK_BYTES = 1 << 22
 """Arrays below this are made without a look at the memory that is free."""
+
+HUGE_BYTES = 1 << 23
+"""Arrays from this on may lie in huge pages."""
 
 
 def shared_array(world, shape, dtype, *, folder=None) -> np.ndarray:
@@ -28,13 +32,17 @@ def shared_array(world, shape, dtype, *, folder=None) -> np.ndarray:
     shape = (shape,) if np.isscalar(shape) else tuple(shape)
     dtype = np.dtype(dtype)
     count = int(np.prod(shape, dtype=np.int64))
-    if count == 0 or (folder is None and world.node_size == 1):
-        return np.zeros(shape, dtype)
     size = count * dtype.itemsize
+    if count == 0 or (folder is None and world.node_size == 1):
+        if size < HUGE_BYTES:
+            return np.zeros(shape, dtype)
+        array = np.empty(shape, dtype)  # which numpy puts into huge pages
+        array[...] = 0
+        return array
     mapped = _map_memory(world, size) if folder is None else None
     if mapped is None:
         mapped = _map_file(world, size, Path(folder or tempfile.gettempdir()))
-    return np.frombuffer(mapped, dtype, count).reshape(shape)
+    return np.asarray(mapped)[:size].view(dtype).reshape(shape)
 
 
 def file_array(shape, dtype, folder) -> np.ndarray:
@@ -81,9 +89,11 @@ def leave_to_kernel(array: np.ndarray) -> None:
     memory = memory.obj if isinstance(memory, memoryview) else memory
     if isinstance(memory, mmap.mmap):
         memory.madvise(mmap.MADV_DONTNEED)
+    elif hasattr(memory, "leave"):
+        memory.leave()
 
 
-def _map_memory(world, size: int) -> mmap.mmap | None:
+def _map_memory(world, size: int) -> Pages | mmap.mmap | None:
     """Collective over a host: memory without a name, which the others open through the leader's open file."""
     file = -1
     share = -(-size // world.node_size)
@@ -94,7 +104,7 @@ def _map_memory(world, size: int) -> mmap.mmap | None:
             os.ftruncate(file, size)
         except OSError:
             fits = False
-    return _map(world, file, f"/proc/{os.getpid()}/fd/{file}", size, fits)
+    return _map(world, file, f"/proc/{os.getpid()}/fd/{file}", size, fits, _share_of_memory)
 
 
 def _map_file(world, size: int, folder: Path) -> mmap.mmap:
@@ -108,7 +118,7 @@ def _map_file(world, size: int, folder: Path) -> mmap.mmap:
         except OSError as error:
             problem = error
     try:
-        mapped = _map(world, file, str(path), size, problem is None)
+        mapped = _map(world, file, str(path), size, problem is None, _share_of_file)
     finally:
         if file >= 0:
             path.unlink(missing_ok=True)
@@ -118,11 +128,12 @@ def _map_file(world, size: int, folder: Path) -> mmap.mmap:
     return mapped
 
 
-def _map(world, file: int, path: str, size: int, fits: bool) -> mmap.mmap | None:
+def _map(world, file: int, path: str, size: int, fits: bool, map_share) -> Pages | mmap.mmap | None:
     """Collective over a host: maps the leader's open `file`, which is found at `path`; None where one rank cannot.
 
     Every rank reserves its share of the bytes before any is touched: a page without room would kill the process. A path
-    may lead elsewhere (ranks in separate containers), so the numbers of the file are compared.
+    may lead elsewhere (ranks in separate containers), so the numbers of the file are compared. map_share(file, size,
+    begin, end): maps the file and reserves [begin, end) of it, or raises OSError.
     """
     about = {"path": path, "file": list(os.fstat(file)[1:3])} if file >= 0 else None
     about = world.node_bcast(about)
@@ -132,9 +143,7 @@ def _map(world, file: int, path: str, size: int, fits: bool) -> mmap.mmap | None
             file = file if file >= 0 else os.open(about["path"], os.O_RDWR)
             fits = list(os.fstat(file)[1:3]) == about["file"]
             begin, end = (size * rank // world.node_size for rank in (world.node_rank, world.node_rank + 1))
-            if fits and end > begin:
-                os.posix_fallocate(file, begin, end - begin)
-            mapped = mmap.mmap(file, size) if fits else None
+            mapped = map_share(file, size, begin, end) if fits else None
     except OSError:
         pass
     finally:
@@ -142,3 +151,23 @@ def _map(world, file: int, path: str, size: int, fits: bool) -> mmap.mmap | None
         if file >= 0:
             os.close(file)
     return mapped if everyone else None
+
+
+def _share_of_file(file: int, size: int, begin: int, end: int) -> mmap.mmap:
+    """Local: see `_map`; a file on a disk, of which no page is taken before it is needed."""
+    if end > begin:
+        os.posix_fallocate(file, begin, end - begin)
+    return mmap.mmap(file, size)
+
+
+def _share_of_memory(file: int, size: int, begin: int, end: int) -> Pages | mmap.mmap:
+    """Local: see `_map`; memory, of which this rank takes its share at once."""
+    if size < HUGE_BYTES:
+        return _share_of_file(file, size, begin, end)
+    try:
+        mapped = Pages(file, size)
+    except OSError:
+        return _share_of_file(file, size, begin, end)
+    if not mapped.take(begin, end) and end > begin:
+        os.posix_fallocate(file, begin, end - begin)
+    return mapped

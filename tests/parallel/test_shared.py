@@ -1,6 +1,7 @@
 """Arrays that the ranks of a host share: written by one, seen by all, without a trace in any folder."""
 
 import os
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -21,6 +22,28 @@ def test_what_one_rank_writes_all_ranks_of_the_host_see(world, shared_tmp_path, 
     expected = np.arange(1000) % world.node_size + 1
     assert (array == expected[:, None]).all()
     assert not on_disk or os.listdir(shared_tmp_path / "new") == []
+
+
+@pytest.mark.parametrize("missing", ["nothing", "room", "pages"])
+def test_a_large_array_is_shared_with_and_without_huge_pages(world, monkeypatch, missing):
+    """Shares of any size, the last of less than a page; what is written is there again after it was left."""
+    if missing == "room":
+        monkeypatch.setattr(shared.Pages, "take", lambda pages, begin, end: False)
+    if missing == "pages":
+        monkeypatch.setattr(shared, "Pages", _no_pages)
+    size = shared.HUGE_BYTES + (1 << 21) + 12_345
+    array = shared_array(world, size, np.uint8)
+    first, last = (size * rank // world.node_size for rank in (world.node_rank, world.node_rank + 1))
+    assert not array[first:last].any()
+    array[first:last] = world.node_rank + 1
+    world.node_barrier()
+    shared.leave_to_kernel(array)
+    edges = [size * rank // world.node_size for rank in range(world.node_size + 1)]
+    assert all((array[begin:end] == rank + 1).all() for rank, (begin, end) in enumerate(pairwise(edges)))
+
+
+def _no_pages(file, size):
+    raise OSError("none")
 
 
 def test_memory_without_room_falls_back_to_a_file(world, monkeypatch, shared_tmp_path):

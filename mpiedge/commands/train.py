@@ -81,6 +81,11 @@ def build_parser():
     again = fit.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on from the checkpoint, also of a complete training")
     again.add_argument("--fresh", action="store_true", help="ignore an earlier checkpoint")
+    more = page.add_argument_group("also written")
+    more.add_argument("--onnx", action="store_true", help="train/model.onnx, the network for other programs (needs the "
+                      "package onnx)")
+    more.add_argument("--tensorboard", action="store_true", help="tensorboard/, the curve while training (needs the "
+                      "package tensorboard)")
     ranks = page.add_argument_group("ranks")
     ranks.add_argument("--compress", type=_compressor, default="none", metavar="NAME",
                        help="how gradients cross the network: none, fp16, int8, topk:SHARE (such as topk:0.01), "
@@ -99,6 +104,9 @@ def build_parser():
                        "(default auto)")
     ranks.add_argument("--no-rebalance", action="store_true",
                        help="leave the parts as they are, also when a rank becomes slow")
+    ranks.add_argument("--staleness", type=_number(int, 0), default=0, metavar="N",
+                       help="do not wait for a rank that is late: its last gradient and boundary rows count, for at "
+                       "most N steps; not exact (default 0: all wait for all)")
     page.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     return page
 
@@ -109,9 +117,13 @@ def run(args, world) -> None:
     _check(args)
     if not args.graph and not args.nodes and not args.edges:
         prepare_demo(args, world, ("clean", "profile"))
+    from mpiedge.runtime.root import on_root
     from mpiedge.stage import Stage
-    from mpiedge.training import outputs, plan, session, sources, stored, tables
+    from mpiedge.training import board, onnx_export, outputs, plan, session, sources, stored, tables
 
+    for wanted, package in ((args.onnx, onnx_export), (args.tensorboard, board)):
+        if wanted:
+            on_root(world, package.check)
     with Stage(world, args, "train", needs=None if args.graph or tables.is_file(args.nodes) else "clean") as stage:
         with stage.phase("read", "io"):
             chunked = stored.is_stored(world, args.graph)
@@ -147,9 +159,10 @@ def run(args, world) -> None:
 
 def _check(args) -> None:
     """Local, alike on all ranks: flags that do not go together. Raises UsageError."""
-    if args.dtype == "float64" and (args.compress, args.halo) != ("none", "fp32"):
+    other = "--dtype float64" if args.dtype == "float64" else "--staleness" if args.staleness else ""
+    if other and (args.compress, args.halo) != ("none", "fp32"):
         flag = f"--compress {args.compress}" if args.compress != "none" else f"--halo {args.halo}"
-        error = UsageError(flag, "this would lose what --dtype float64 is for", "Leave one of them out")
+        error = UsageError(flag, f"this does not go together with {other}", "Leave one of them out")
         error.everywhere = True
         raise error
 

@@ -1,4 +1,5 @@
-"""Deals the graph out anew when one rank has become slow: decided from measured epochs, done between two of them.
+"""Deals the graph out anew when a rank has become slow or short of memory: decided from what is measured, done
+between two epochs.
 
 Weights and optimiser stay as they are, and the gradient does not depend on who owns which node, so the curve goes on as
 it would have. What is decided depends only on figures that all ranks have alike, so nobody has to be asked.
@@ -14,8 +15,9 @@ from mpiedge.graph import move
 from mpiedge.graph.partition import NODE_WEIGHT
 from mpiedge.runtime import resources
 from mpiedge.training.inputs import PartInputs
-from mpiedge.training.plan import Layout, measure_rows, memory
+from mpiedge.training.plan import Layout, fixed_memory, measure_rows, memory
 from mpiedge.training.shares import HALO_ROOM, Shares, cap, note
+from mpiedge.training.shortage import WANTED
 
 UNEVEN = ((2, 2.5), (3, 1.5), (6, 1.25), (12, 1.15))
 """Epochs in a row, and how many times as long as with shares by speed they take: the smaller, the longer it is watched,
@@ -84,7 +86,12 @@ class Balance:
                 self._tell_opening(typical)
             if self.promise is not None:
                 self._compare(float(typical.max()))
-        if last or self.stage.args.no_rebalance:
+        if last:
+            return
+        if self.trainer.lacking.any():
+            self._relieve(self.trainer.lacking)
+            return
+        if self.stage.args.no_rebalance:
             return
         for found in uneven(since, self._work()):
             if self._pays(found, found.ideal_s):
@@ -113,25 +120,17 @@ class Balance:
         stage, world, layout = self.stage, self.stage.world, self.layout
         start, trainer = time.perf_counter(), self.trainer
         typical, speeds, slowest = found.typical, found.speeds, found.rank
-        spare = float(stage.own_budget_bytes - resources.current_rss_bytes())
-        answers = world.allgather({"spare": spare, "held": sum(memory(layout, world.rank).values())})
-        rooms = np.array([message["spare"] for message in answers])
-        values = cap(speeds / speeds.sum(), rooms, HALO_ROOM * sum(message["held"] for message in answers))
+        rooms, held = self._rooms()
+        values = cap(speeds / speeds.sum(), rooms, HALO_ROOM * held.sum())
         expected = (values * self._work().sum() / speeds).max()
         if not self._pays(found, expected):
             self.first = len(self.trainer.busy_s) + REST
             stage.say("balance too little memory to deal the graph out anew")
             return
         before = layout.shares.text()
-        with stage.phase("rebalance"):
-            part = trainer.inputs.part
-            owner = move.place(world, part, layout.nodes, values, self.method, trainer.settings.seed, rooms)
-            part = move.move(world, part, owner)
-            trainer.take(PartInputs(world, part, stage.phase, trainer.model.norm, True, stage.args.halo))
-            layout.rank_rows, layout.cut_edges = measure_rows(world, part)
+        self._deal(values, self.method, rooms)
         layout.shares = Shares(values, speeds / speeds.mean(), f"measured while training, {before} before")
         self.cost_s = float(world.max(np.array([time.perf_counter() - start]))[0])
-        self.first = len(trainer.busy_s) + 1  # the next epoch warms up
         self.promise = float(typical.max()), float(expected), slowest
         times = " ".join(f"{1e3 * value:.1f}" for value in typical)
         saw = f"ranks compute {times} ms an epoch after epoch {trainer.state.epoch}"
@@ -139,6 +138,56 @@ class Balance:
         stage.say(f"balance rank {slowest} is slow: {did}")
         note(stage, self.began_s, saw, did, f"expected: {1e3 * expected:.1f} ms an epoch instead of "
              f"{1e3 * typical.max():.1f}", slowest)
+
+    def _relieve(self, lacking: np.ndarray) -> None:
+        """Collective: ranks that lack memory (bytes of each) give nodes to others, as far as these have room."""
+        stage, world, layout = self.stage, self.stage.world, self.layout
+        rooms, held = self._rooms()
+        limits = np.maximum(np.where(lacking > 0, held - lacking, held + rooms / 2), 0)  # new parts beside the old
+        before, ranks = layout.shares.text(), np.flatnonzero(lacking).tolist()
+        names = ", ".join(map(str, ranks))
+        saw = f"rank {names} lacks {lacking.sum() / 1e6:.0f} MB of memory after epoch {self.trainer.state.epoch}"
+        if layout.tile or world.size == 1 or limits.sum() <= held.sum():
+            did, brought = "a checkpoint: no other rank has room for its nodes", ""
+        else:
+            self._deal(cap(held / held.sum(), limits, held.sum()), "", rooms)
+            work = self._work()
+            layout.shares = Shares(work / work.sum(), layout.shares.speeds, f"memory became short, {before} before")
+            did = f"a checkpoint, and shares {layout.shares.text()} instead of {before}"
+            after = self._rooms()[1]
+            brought = (f"{after[ranks].sum() / 1e6:.1f} MB for its part of the graph, {held[ranks].sum() / 1e6:.1f} "
+                       "before")
+            self.promise = None
+        if lacking[world.rank]:  # what is there now is all there is
+            stage.own_budget_bytes = resources.current_rss_bytes() + max(0, self._left())
+        stage.say(f"memory  {saw}: {did}")
+        note(stage, self.began_s, saw, did, brought, ranks[0])
+
+    def _left(self) -> int:
+        """Local: bytes that this host has left for this rank, without those that should stay free."""
+        kept = WANTED * self.stage.own_budget_bytes
+        return int(resources.available_bytes(self.stage.world.node_size) - kept)
+
+    def _rooms(self) -> tuple[np.ndarray, np.ndarray]:
+        """Collective: bytes that each rank may use besides, and that it holds for its part of the graph."""
+        world, layout = self.stage.world, self.layout
+        spare = min(self.stage.own_budget_bytes - resources.current_rss_bytes(), self._left())
+        held = sum(memory(layout, world.rank).values()) - sum(fixed_memory(layout).values())
+        answers = world.allgather({"spare": float(spare), "held": float(held)})
+        return tuple(np.array([message[name] for message in answers]) for name in ("spare", "held"))
+
+    def _deal(self, values: np.ndarray, method: str, rooms: np.ndarray) -> None:
+        """Collective: parts and inputs made anew, with these shares. Messages: see graph/move.py."""
+        stage, world, trainer = self.stage, self.stage.world, self.trainer
+        with stage.phase("rebalance"):
+            part, trainer.inputs = trainer.inputs.part, None  # what was made of the part is not needed beside the new
+            resources.return_freed()
+            owner = move.place(world, part, self.layout.nodes, values, method, trainer.settings.seed, rooms)
+            part = move.move(world, part, owner)
+            trainer.take(PartInputs(world, part, stage.phase, trainer.model.norm, True, stage.args.halo))
+            self.layout.rank_rows, self.layout.cut_edges = measure_rows(world, part)
+            resources.return_freed()
+        self.first = len(trainer.busy_s) + 1  # the next epoch warms up
 
     def _tell_opening(self, typical: np.ndarray) -> None:
         """Collective: writes down the uneven shares that the training began with, and what came of them."""

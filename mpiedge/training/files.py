@@ -7,6 +7,7 @@ MODEL_FILE = "train/model.h5"
 PREDICTIONS_FILE = "train/predictions.csv"
 TUNE_FILE = "train/tune.csv"
 TUNE_COLUMNS = ("epochs", "best_epoch", "val_accuracy", "val_loss", "place")
+ONNX_FILE = "train/model.onnx"
 CONFUSION_FILE = "train/confusion.csv"
 METRICS_FILE = "metrics.csv"
 NEW_PREDICTIONS_FILE = "predict/predictions.csv"

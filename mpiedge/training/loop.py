@@ -71,6 +71,8 @@ class Trainer:
     times a block.
     """
 
+    synchronous = True  # each step takes the gradients of all ranks at the same weights
+
     def __init__(self, world, inputs, model: torch.nn.Module, settings: Settings, reduce, phase: Callable):
         """Collective: counts the labelled nodes of all ranks. Messages: one sum, two with class weights."""
         self.world, self.model, self.settings = world, model, settings
@@ -86,7 +88,7 @@ class Trainer:
         decayed = model.weight_1.numel()  # the first layer only, as Kipf & Welling did; it comes first in `weights`
         self.optimiser = Adam(self.weights, settings.learning_rate, settings.weight_decay, decayed)
         optimiser = self.optimiser
-        self.asked, self.lost = 0, {}
+        self.asked, self.lost, self.lacking = 0, {}, np.zeros(world.size)
         self.busy_s = np.zeros((0, world.size))  # a row per epoch of this run: seconds each rank computed, not waited
         self.wall_s: list[float] = []  # of rank 0, per epoch; that of the last epoch is not known yet
         self.state = State(self.weights.numpy(), optimiser.first_moment.numpy(), optimiser.second_moment.numpy(),
@@ -117,11 +119,13 @@ class Trainer:
         self.optimiser.steps = state.epoch
         self.reduce.restore(state.lost)
 
-    def run(self, after_epoch: Callable[[State], None], asks: Callable[[], int] = int) -> None:
+    def run(self, after_epoch: Callable[[State], None], asks: Callable[[], int] = int,
+            lacks: Callable[[], float] = float) -> None:
         """Collective: epochs until the last or until validation stops getting better; calls back after each.
 
-        What asks() gives, added up over the ranks, is `asked` on all of them in the next callback; `lost` is then what
-        compression had lost before the gradient under way, as a checkpoint needs it.
+        What asks() gives, added up over the ranks, is `asked` on all of them in the next callback, and what lacks()
+        gave each rank is `lacking`; `lost` is then what compression had lost before the gradient under way, as a
+        checkpoint needs it.
 
         The gradient of the next step travels while the weights it was computed at are validated, so both sums need one
         wait: an epoch is complete, and its callback comes, just before the next step is taken.
@@ -138,17 +142,20 @@ class Trainer:
             if going:
                 with self.phase("allreduce", "communicate"):
                     self.reduce.start(self.gradient.numpy())
-            sums = np.zeros(7 + self.world.size)
+            size = self.world.size
+            sums = np.zeros(7 + 2 * size)
             sums[:4] = *trained, *(self._validate() if due else (0.0, 0.0))
             sums[4] = self.world.bytes_sent - self._mark[1]
             busy_s += time.perf_counter() - self.world.wait_s - clock
-            sums[5 + self.world.rank], sums[-1] = busy_s, asks()
+            sums[5 + self.world.rank], sums[5 + size + self.world.rank] = busy_s, lacks()
+            sums[-1] = asks()
             sums[-2] = state.history[-1][5] if state.history and self.world.is_root else 0.0
             self._wait_for_sums(sums, going)
             busy_s = 0.0
             if due:
                 self._record(sums)
-                self.busy_s = np.vstack([self.busy_s, sums[5:-2]])
+                self.busy_s = np.vstack([self.busy_s, sums[5 : 5 + size]])
+                self.lacking = sums[5 + size : 5 + 2 * size]
                 self.wall_s = [*self.wall_s[:-1], *([sums[-2]] if self.wall_s else []), np.nan]
                 self.asked = int(sums[-1])
                 after_epoch(state)

@@ -11,11 +11,12 @@ import torch
 from mpiedge.graph.build import TEST, TRAIN, VALIDATION
 from mpiedge.runtime.root import on_root
 from mpiedge.store.parts import GrowingFile, build_image, write_atomic
-from mpiedge.training import metrics
+from mpiedge.training import metrics, onnx_export
 from mpiedge.training.files import (
     CONFUSION_FILE,
     METRICS_FILE,
     MODEL_FILE,
+    ONNX_FILE,
     PREDICTIONS_FILE,
     TUNE_FILE,
     confusion_csv,
@@ -55,8 +56,14 @@ def write(stage, source: Source, layout: Layout, trainer: Trainer, began_s: floa
         write_atomic(stage.run / METRICS_FILE, metrics_csv(trainer.state.history).encode())
         write_atomic(stage.run / CONFUSION_FILE, confusion_csv(quality, layout.classes).encode())
 
+        if stage.args.onnx:
+            model = trainer.model
+            weights = {name: value.detach().numpy() for name, value in model.named_parameters()}
+            write_atomic(stage.run / ONNX_FILE, onnx_export.image(weights, model.layers, model.norm, layout.classes))
+
     on_root(stage.world, write_files)
-    files = [MODEL_FILE, PREDICTIONS_FILE, METRICS_FILE, CONFUSION_FILE, *([TUNE_FILE] if stage.args.tune else [])]
+    files = [MODEL_FILE, PREDICTIONS_FILE, METRICS_FILE, CONFUSION_FILE, *([TUNE_FILE] if stage.args.tune else []),
+             *([ONNX_FILE] if stage.args.onnx else [])]
     return summary(stage, layout, trainer, quality, began_s) | areas, files
 
 
@@ -159,7 +166,8 @@ def summary(stage, layout: Layout, trainer: Trainer, quality: dict, began_s: flo
         "partition": layout.method,
         "compress": reduce.compressor.name,
         "halo": stage.args.halo,
-        "exact": reduce.compressor.lossless and (stage.args.halo == "fp32" or not trainer.model.norm),
+        "exact": reduce.compressor.lossless and (stage.args.halo == "fp32" or not trainer.model.norm)
+        and trainer.synchronous,
         "hold": "disk" if layout.tile else "memory",
         "cut_edges": layout.cut_edges,
         "halo_copies": int(layout.rank_rows[:, 1].sum()),

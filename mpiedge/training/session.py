@@ -1,6 +1,8 @@
 """One training from its first epoch or its last checkpoint to the best weights, with what people see meanwhile."""
 
+import contextlib
 import gc
+import shutil
 import time
 
 import torch
@@ -15,12 +17,15 @@ from mpiedge.store.layout import MANIFEST
 from mpiedge.store.parts import write_atomic
 from mpiedge.training import checkpoint
 from mpiedge.training.balance import Balance
+from mpiedge.training.board import Board
 from mpiedge.training.halt import HALT, HALT_FILE, Halt
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.links import LinkWatch, settle, shapes_of
 from mpiedge.training.loop import State, Trainer
 from mpiedge.training.plan import Layout
 from mpiedge.training.propagate import project, propagate, propagate_blocks
+from mpiedge.training.shortage import Shortage
+from mpiedge.training.stale import StaleTrainer
 from mpiedge.training.streamed import StreamedTrainer
 
 LINES = 10  # epoch lines of a whole training
@@ -93,12 +98,15 @@ def train(stage, part: Part | Grid, layout: Layout, source: dict, earlier: State
     else:
         inputs = PartInputs(stage.world, part, stage.phase, model.norm, halo=stage.args.halo)
     reduce = reducer(stage.world, compress, shapes_of(model))
-    trainer = kind(stage.world, inputs, model, settings, reduce, stage.phase)
+    made_of = (stage.world, inputs, model, settings, reduce, stage.phase)
+    bound = stage.args.staleness if stage.world.size > 1 and not layout.tile else 0
+    trainer = StaleTrainer(*made_of, bound, stage, began_s) if bound else kind(*made_of)
     if earlier is not None:
         trainer.restore(earlier)
     balance, link = Balance(stage, layout, trainer, cost_s, began_s), LinkWatch(stage, trainer, began_s)
     gc.freeze()  # else every look for garbage goes through torch's modules anew: 7 % of a small graph's epochs
-    with Halt(stage) as halt, stage.progress(settings.epochs, "epoch") as bar:
+    board = board_of(stage, trainer)
+    with Halt(stage) as halt, stage.progress(settings.epochs, "epoch") as bar, board as write:
         watcher = Watcher(stage, layout, fingerprint(layout, source), trainer, halt)
         bar.update(trainer.state.epoch)
 
@@ -106,17 +114,31 @@ def train(stage, part: Part | Grid, layout: Layout, source: dict, earlier: State
             bar.update(1)
             last = state.epoch == settings.epochs or trainer.stalled()
             watcher.after_epoch(state, last)
+            if write:
+                write.add(state.history[-1])
             if trainer.asked >= HALT and not last:
                 error = Stopped(stage.run, f"stopped after epoch {state.epoch}, as asked, with a checkpoint",
                                 f"Remove the file {HALT_FILE}, if there is one, and run the same line again to go on")
                 error.everywhere = True
                 raise error
-            if not layout.tile:
+            if bound:
+                return  # parts and links stay as they are: ranks are at different epochs
+            if not layout.tile or trainer.lacking.any():
                 balance.after_epoch(last)
             link.after_epoch(last)
 
-        trainer.run(after_epoch, watcher.asks)
+        trainer.run(after_epoch, watcher.asks, watcher.lacks)
     return trainer
+
+
+def board_of(stage, trainer: Trainer):
+    """Local: on rank 0 what writes the curve for TensorBoard, if it is wanted; elsewhere a block that gives None."""
+    if not (stage.args.tensorboard and stage.world.is_root):
+        return contextlib.nullcontext()
+    board = Board(stage.run)
+    if not trainer.state.epoch:
+        shutil.rmtree(board.folder, ignore_errors=True)  # of an earlier training
+    return board
 
 
 def propagated(stage, layout: Layout, part: Part | Grid, keep: str) -> tuple[Part | Grid, int]:
@@ -140,13 +162,20 @@ class Watcher:
         self.stage, self.layout, self.mark, self.trainer, self.halt = stage, layout, mark, trainer, halt
         self.unit, self.every = stage.args.checkpoint_every
         self.start = self.saved_at = time.monotonic()
-        self.saved_epoch = trainer.state.epoch
+        self.saved_epoch, self.shortage, self.lacking = trainer.state.epoch, Shortage(stage), 0.0
+
+    def lacks(self) -> float:
+        """Local: bytes of memory that this rank lacks."""
+        self.lacking = self.shortage()
+        return self.lacking
 
     def asks(self) -> int:
-        """Local: whether this rank wants a checkpoint of the epoch that is being completed: rank 0, by its clock; HALT,
-        when this rank was told to stop."""
+        """Local: whether this rank wants a checkpoint of the epoch that is being completed: rank 0, by its clock; any
+        rank that runs out of memory; HALT, when this rank was told to stop."""
         if self.halt():
             return HALT
+        if self.lacking:
+            return 1  # it may be ended for it
         if self.unit == "epochs":
             waited = self.trainer.state.epoch - self.saved_epoch
         else:

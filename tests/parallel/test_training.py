@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +23,14 @@ from mpiedge.graph import part as parts
 from mpiedge.graph import partition
 from mpiedge.graph.build import TRAIN, adjacency
 from mpiedge.models.build import MODELS, build_model
+from mpiedge.runtime import resources
 from mpiedge.runtime.allreduce import Allreduce
 from mpiedge.runtime.choose import reducer
-from mpiedge.training import balance, checkpoint, links, shares
+from mpiedge.training import balance, checkpoint, links, shares, shortage
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.loop import Settings, Trainer
 from mpiedge.training.propagate import propagate
+from mpiedge.training.stale import StaleTrainer
 
 torch.set_num_threads(1)
 METHODS = [name for name in partition.METHODS if name != "metis" or partition.default_method() == "metis"]
@@ -303,6 +306,82 @@ def test_a_rank_that_becomes_slow(world, shared_tmp_path, monkeypatch, model, me
     nodes = np.concatenate(world.allgather(seen[-1].nodes[: seen[-1].owned]))
     np.testing.assert_array_equal(np.sort(nodes), np.arange(graph.nodes))
     assert "instead of" in (shared_tmp_path / "slow/decisions.csv").read_text()
+
+
+@pytest.mark.parametrize("model", ["gcn", "mlp"])
+def test_memory_that_shrinks(world, shared_tmp_path, monkeypatch, model):
+    """When a host runs out of memory in mid-run, its rank gives its nodes away and a checkpoint is saved; the curve
+    stays as it was. Where nobody has room, the checkpoint is what can be done."""
+    graph = random_graph(2, nodes=200, edges=900)
+    path = shared_tmp_path / "g.npz"
+    if world.is_root:
+        path.write_bytes(npz_bytes(graph))
+    world.barrier()
+    take, seen, available_bytes = Trainer.take, [], resources.available_bytes
+
+    def take_and_keep(trainer, inputs):
+        seen.append(inputs.part.owned)
+        take(trainer, inputs)
+
+    def run(name, *more):
+        words = ["--graph", str(path), "--run", str(shared_tmp_path / name), "--epochs", "11", "-q", "--model", model]
+        train.run(train.build_parser().parse_args([*words, "--no-rebalance", *more]), world)
+        return np.genfromtxt(shared_tmp_path / name / "metrics.csv", delimiter=",", skip_header=1)[:, :5]
+
+    def taken_by_another(node_size=1):
+        looks.append(world.rank)
+        return 0 if len(looks) > 4 and world.rank in poor else available_bytes(node_size)
+
+    expected = run("undisturbed")
+    monkeypatch.setattr(Trainer, "take", take_and_keep)
+    monkeypatch.setattr(shortage, "LOOK_S", 0.0)
+    monkeypatch.setattr(resources, "available_bytes", taken_by_another)
+    for name, several in (("one", [0]), ("all", range(world.size))):
+        looks, poor = [], several
+        found = run(name)
+        np.testing.assert_allclose(found[:, [1, 3]], expected[:, [1, 3]], atol=1e-4)
+        if world.is_root:
+            noted = (shared_tmp_path / name / "decisions.csv").read_text()
+            assert "rank 0" in noted and "MB of memory after epoch" in noted
+            moved = world.size > 1 and name == "one"
+            assert ("no other rank has room" not in noted) == moved and ("instead of" in noted) == moved
+            assert not moved or seen[-1] <= 2 < max(seen)
+            seen.clear()
+
+
+@pytest.mark.parametrize(("model", "bound"), [("gcn", 50), ("gcn", 2), ("mlp", 50)])
+def test_a_late_rank_is_not_waited_for(world, shared_tmp_path, monkeypatch, model, bound):
+    """With --staleness steps go on without a rank that takes far longer, its gradient is never older than allowed, all
+    ranks end with the same state, and the network learns."""
+    graph = random_graph(2, nodes=200, edges=900)
+    path, run, made, ages = shared_tmp_path / "g.npz", shared_tmp_path / "run", [], []
+    if world.is_root:
+        path.write_bytes(npz_bytes(graph))
+    world.barrier()
+    gradient, record = Trainer._gradient, StaleTrainer._record
+
+    def slow_gradient(trainer, epoch):
+        made.append(trainer)
+        time.sleep(0.25 if world.rank == world.size - 1 else 0)
+        return gradient(trainer, epoch)
+
+    def noting_record(trainer, sums):
+        ages.append(trainer.oldest)
+        record(trainer, sums)
+
+    monkeypatch.setattr(Trainer, "_gradient", slow_gradient)
+    monkeypatch.setattr(StaleTrainer, "_record", noting_record)
+    words = ["--graph", str(path), "--run", str(run), "--epochs", "25", "-q", "--model", model]
+    words += ["--staleness", str(bound)]
+    train.run(train.build_parser().parse_args(words), world)
+    state = made[0].state
+    assert state.epoch == len(state.history) == 25 and state.history[-1][1] < 0.9 * state.history[0][1]
+    for low, high in ((world.min(array), world.max(array)) for array in (state.weights, np.array(state.history))):
+        np.testing.assert_array_equal(low, high)
+    if world.size > 1 and world.is_root:
+        assert 0 < max(ages) <= bound and made[0].left_out >= (8 if bound == 50 else 1)
+        assert f"rank {world.size - 1} takes more than" in (run / "decisions.csv").read_text()
+        assert not json.loads((run / "train/summary.json").read_text())["exact"]
 
 
 def test_a_link_that_becomes_slow(world, shared_tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
 
 import h5py
 import numpy as np
@@ -21,7 +22,7 @@ from mpiedge.commands import clean, demo, predict, profile, train
 from mpiedge.errors import InputError, MemoryPlanError, Stopped, StoreError, UsageError
 from mpiedge.graph import readers
 from mpiedge.graph.build import adjacency
-from mpiedge.training import onnx_export
+from mpiedge.training import onnx_export, predict_chunks
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.predict_graph import normalised
 
@@ -253,8 +254,9 @@ def test_propagated_models_and_a_given_partition(world, mpirun, planetoid, tmp_p
         in_process(train, world, *line, "--partition", owners, "--run", tmp_path / "bad")
 
 
-def test_a_graph_in_chunks(world, mpirun, tmp_path, capsys):
-    """Written by the demo, planned, refused where it does not fit, trained alike on one rank and on two."""
+def test_a_graph_in_chunks(world, mpirun, planetoid, tmp_path, capsys, monkeypatch):
+    """Written by the demo, planned, refused where it does not fit, trained and predicted alike on one rank and on two,
+    also from disk."""
     folder = tmp_path / "graph"
     in_process(demo, world, "--graph", "sbm", "--nodes", "1k", "--edges", "5k", "--out", folder)
     line = ["--graph", folder, "--epochs", 15, "--dropout", 0.2]
@@ -271,6 +273,19 @@ def test_a_graph_in_chunks(world, mpirun, tmp_path, capsys):
     first, second = ([row[1:] for row in curve(tmp_path / name)] for name in ("one", "two"))
     np.testing.assert_allclose(np.array(first, float), np.array(second, float), atol=2e-4)
     assert not list((tmp_path / "two").glob(".scratch/*"))
+    words = ["--run", tmp_path / "one", folder, "-o"]
+    done = mpirun(2, "mpiedge-predict", *words, tmp_path / "memory.csv")
+    assert done.returncode == 0 and "quality accuracy" in done.stdout, done.stderr
+    flags = predict_chunks.arguments
+    monkeypatch.setattr(predict_chunks, "arguments", lambda model: Namespace(**vars(flags(model)) | {"hold": "disk"}))
+    in_process(predict, world, *words, tmp_path / "disk.csv")
+    trained = rows_of(tmp_path / "one/train/predictions.csv")
+    for name in ("memory.csv", "disk.csv"):
+        pairs = list(zip(rows_of(tmp_path / name), trained, strict=True))
+        assert all(abs(float(one["probability"]) - float(other["probability"])) < 2e-4 for one, other in pairs)
+    with pytest.raises(InputError, match="512 features, the model was trained on 12"):
+        in_process(train, world, "--graph", planetoid, "--run", tmp_path / "toy", "--epochs", 1)
+        in_process(predict, world, "--run", tmp_path / "toy", folder)
 
 
 LIMITED = """

@@ -15,7 +15,8 @@ DESCRIPTION = """\
 NEW.csv has the columns of the table the model was trained on (more are ignored; the label may be among them: then the
 accuracy is told). --edges joins the new rows to each other and to the nodes of the training by the key column; without
 it every new row stands alone, as a table model sees it. For a model that was trained on a graph file, NEW is another
-one, or a folder, with the same features: all its nodes are predicted.
+one, or a folder, with the same features: all its nodes are predicted. A graph in chunks is predicted by all ranks
+together, from disk where it does not fit their memory.
 Writes id,predicted,probability to predict/predictions.csv in the run folder or to FILE."""
 
 
@@ -31,13 +32,20 @@ def build_parser():
 
 
 def run(args, world) -> None:
-    """Collective: reads, encodes, predicts, writes; rank 0 does the work, the others wait."""
+    """Collective: reads, encodes, predicts, writes; rank 0 does the work and the others wait. All take part where it is
+    a graph in chunks."""
     from mpiedge.runtime.root import on_root
     from mpiedge.stage import Stage
+    from mpiedge.store.graphs import GRAPH_FILE
     from mpiedge.training import serve, sources
 
     with Stage(world, args, "predict", needs="train") as stage:
         stage.manifest("train")
+        if on_root(world, lambda: os.path.isfile(os.path.join(args.table, GRAPH_FILE))):
+            from mpiedge.training.predict_chunks import predict_chunks  # the only way that needs torch
+
+            finish(stage, args, predict_chunks(stage, args.table, args.output))
+            return
         whole = on_root(world, lambda: args.table.endswith(".npz") or os.path.isdir(args.table))
         files = {} if whole else {"table": stage.access.input(args.table)}
         if args.edges and not whole:
@@ -49,11 +57,16 @@ def run(args, world) -> None:
         with stage.phase("predict"):
             found = on_root(world, lambda: serve.predict_whole(stage, source, args.output) if whole else
                             serve.predict_files(stage, files, args.output))
-        for note in found["notes"]:
-            stage.warn(note)
-        stage.commit(files=found["files"], summary=found["summary"], config={"edges": bool(args.edges)})
-        for line in found["lines"]:
-            stage.say(line)
+        finish(stage, args, found)
+
+
+def finish(stage, args, found: dict) -> None:
+    """Collective: commits what was found and says so."""
+    for note in found["notes"]:
+        stage.warn(note)
+    stage.commit(files=found["files"], summary=found["summary"], config={"edges": bool(args.edges)})
+    for line in found["lines"]:
+        stage.say(line)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -43,7 +43,7 @@ def write(stage, source: Source, layout: Layout, trainer: Trainer, began_s: floa
             found.add(part, probabilities)
     quality = {name: stage.world.sum(counts) for name, counts in found.quality.items()}
     areas = ranked(stage.world, found) if classes == 2 else {}
-    write_predictions(stage, source, layout, found)
+    write_predictions(stage, source, layout, found, stage.run / PREDICTIONS_FILE)
     gathered = stage.world.gather({"nodes": found.owned()} | states(trainer)) if source.encoder else None
 
     def write_files() -> None:
@@ -100,12 +100,12 @@ def _zeros(length: int, kind, folder: Path | None) -> np.ndarray:
     return np.memmap(folder / np.dtype(kind).name, kind, "w+", shape=length)
 
 
-def write_predictions(stage, source: Source, layout: Layout, found: Found) -> None:
-    """Collective: predictions.csv, a range of nodes at a time. Messages: sums over the ranks of each range."""
+def write_predictions(stage, source: Source, layout: Layout, found: Found, path: Path) -> None:
+    """Collective: the file of predictions, a range of nodes at a time. Messages: sums over the ranks of each range."""
     file = {}
 
     def begin() -> None:
-        file["growing"] = GrowingFile(stage.run / PREDICTIONS_FILE)
+        file["growing"] = GrowingFile(path)
 
     on_root(stage.world, begin)
     for first in range(0, layout.nodes, WINDOW):

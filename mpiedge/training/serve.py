@@ -78,6 +78,11 @@ def _write(stage, predictor, ids: list[str], probabilities: np.ndarray, told: li
 
 
 def _load(run: Path) -> predict.Predictor:
+    return predict.load(str(run / MODEL_FILE), *read_model(run))
+
+
+def read_model(run: Path) -> tuple[bytes, str]:
+    """Local: the bytes of model.h5, and its settings. Raises StoreError."""
     path = run / MODEL_FILE
     try:
         image = path.read_bytes()
@@ -86,7 +91,7 @@ def _load(run: Path) -> predict.Predictor:
     except DAMAGE as error:
         raise StoreError(path, f"the model cannot be read ({one_line(error)})",
                          f"Run mpiedge-train --run {run}") from None
-    return predict.load(str(path), image, config)
+    return image, config
 
 
 def _read(stage, file):

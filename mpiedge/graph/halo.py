@@ -27,7 +27,8 @@ class HaloExchange:
         self.idle = not self.out and not self.into
         self.buffers: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.requests: list = []
-        self.wires: list[np.ndarray] = []  # encoded rows under way: what goes out, what comes in
+        self.wires: list[np.ndarray] = []  # encoded rows under way: what comes in, then what goes out
+        self.ends: list[tuple] = []  # where decoded rows belong
 
     def begin(self, *place: int) -> None:
         """Local: a new pass; `place`: whole numbers, such as the seed and the epoch."""
@@ -75,23 +76,25 @@ class HaloExchange:
         self.turn += 1
         if self.idle:
             return
+        leaving = [sent[start:stop] for _, start, stop in out]
+        coming = [received[start:stop] for _, start, stop in into]
         if not self.form.exact:
-            size = self.form.row_bytes(sent.shape[1])
-            self.wires = [np.empty((len(sent), size), np.uint8), np.empty((len(received), size), np.uint8)]
-            self.form.encode(sent, self.wires[0], *self.place, self.turn, self.world.rank)
-            sent, received = self.wires
+            place = *self.place, self.turn, self.world.rank
+            leaving = [self.form.encode(rows, *place, rank) for rows, (rank, _, _) in zip(leaving, out)]
+            coming = [np.empty(self.form.size(*rows.shape), np.uint8) for rows in coming]
+            self.wires, self.ends = [*coming, *leaving], into
         comm = self.world.comm
-        self.requests = [comm.Irecv(received[start:stop], rank, tag) for rank, start, stop in into]
-        self.requests += [comm.Isend(sent[start:stop], rank, tag) for rank, start, stop in out]
-        self.world.bytes_sent += sent.nbytes
-        self.world.bytes_recv += received.nbytes
+        self.requests = [comm.Irecv(rows, rank, tag) for rows, (rank, _, _) in zip(coming, into)]
+        self.requests += [comm.Isend(rows, rank, tag) for rows, (rank, _, _) in zip(leaving, out)]
+        self.world.bytes_sent += sum(rows.nbytes for rows in leaving)
+        self.world.bytes_recv += sum(rows.nbytes for rows in coming)
 
     def _finish(self, received: np.ndarray) -> None:
         if self.requests:
             self.world.wait(*self.requests)
-        if self.wires:
-            self.form.decode(self.wires[1], received)
-        self.requests, self.wires = [], []
+        for data, (_, start, stop) in zip(self.wires, self.ends):
+            self.form.decode(data, received[start:stop])
+        self.requests, self.wires, self.ends = [], [], []
 
 
 def _segments(counts: np.ndarray) -> list[tuple[int, int, int]]:

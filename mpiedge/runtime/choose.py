@@ -108,11 +108,10 @@ def choose_rows(world, link: Link | None, rows: int, width: int) -> tuple[str, s
     if link is None:
         return "fp32", "no rows cross a link"
     sample = np.random.default_rng(0).standard_normal((max(rows, 1), width)).astype(np.float32)
-    data = np.empty((len(sample), form(ROWS).row_bytes(width)), np.uint8)
-    own_s = _best_s(lambda: (form(ROWS).encode(sample, data, 0), form(ROWS).decode(data, sample)))
+    own_s = _best_s(lambda: form(ROWS).decode(form(ROWS).encode(sample, 0), sample))
     cost_s, numbers = world.max(np.array([own_s, rows * width])).tolist()
     plain_s = link.latency_s + numbers / link.numbers_per_s
-    share = form(ROWS).row_bytes(width) / (4 * width)
+    share = form(ROWS).size(*sample.shape) / sample.nbytes
     promised_s = link.latency_s + cost_s + share * numbers / link.numbers_per_s
     why = f"{4e-3 * numbers:,.0f} kB of rows take about {1e3 * plain_s:.1f} ms, by {ROWS} {1e3 * promised_s:.1f} ms"
     return tuple(world.bcast([ROWS if promised_s < WORTH * plain_s else "fp32", why]))

@@ -261,9 +261,9 @@ def tell(stage, source: Source, layout: Layout, only: bool) -> None:
 def bytes_per_epoch(layout: Layout, halo: str) -> float:
     """Local: mean bytes a rank sends per epoch: three exchanges of halo rows in their form, the gradient as it is."""
     rows = form("fp32" if halo == "auto" else halo)  # what it chooses is not known yet
-    exchanged = 3 * sum(map(rows.row_bytes, widths(layout)[1:])) if MODELS[layout.settings.model].norm else 0
-    exchanged *= layout.real / 4  # more than 4 only where rows travel as they are
-    return exchanged * layout.rank_rows[:, 1].mean() + layout.real * weights(layout)
+    copies = int(layout.rank_rows[:, 1].mean()) if MODELS[layout.settings.model].norm else 0
+    exchanged = 3 * sum(rows.size(copies, width) for width in widths(layout)[1:])
+    return exchanged * layout.real / 4 + layout.real * weights(layout)  # 8 bytes only where rows travel as they are
 
 
 def scatter_parts(stage, source: Source, layout: Layout) -> Part:

@@ -21,6 +21,9 @@ def test_growing_and_cutting(monkeypatch, mapped_bytes):
     whole = growing.array()
     place.relax()
     assert whole.tolist() == [0, 1, 2, 3, 0, 1, 2]
+    empty = place.file(np.int32)
+    empty.write(np.zeros(0, np.int32))
+    assert len(empty.array()) == 0 and place.array((0,), np.int32).shape == (0,)
     matrix = place.array((5, 2), np.int32)
     matrix[:] = np.arange(10).reshape(5, 2)
     place.give_back()

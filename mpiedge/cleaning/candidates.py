@@ -29,7 +29,7 @@ BUDGET = 30_000
 INDEX_BLOCK, QUERY_BLOCK, PAIR_BLOCK = 32_768, 512, 16_384
 INDEX_SHARE = 0.75  # of the budget, full with what is there already and the index
 SLICE_S = 0.05
-SEGMENT, SEGMENTS = 2048, 64
+SEGMENT, SEGMENTS, ROUND_PAIRS = 2048, 64, 1 << 20
 TILE = 1 << 17
 
 
@@ -87,12 +87,11 @@ def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: 
     summary = {"neighbours": list(limits[:2]), "grams_in_use": len(searched.idf),
                "bounded": f"each record's rarest features up to {BUDGET:,} visits" if bounded else "no"}
     del searched, rows_of_grams
-    a, b, score = _in_tiles(*_union(found, documents, with_scores=not bounded))
+    a, b, score = _union(stage, found, documents, not bounded, records.room)
     del found
     if bounded:
         score = pair_cosines(stage, texts, values, a, b, grams)
-        near = score > FLOOR * UNIT
-        a, b, score = a[near], b[near], score[near]
+    a, b, score = _in_tiles(a, b, score, FLOOR * UNIT if bounded else -1, documents, records.room)
     return Candidates(a, b, score, grams, {"candidates": len(a), **summary})
 
 
@@ -166,11 +165,14 @@ def _merge_groups(parts: tuple[dict, ...], least: int, most: int) -> dict:
             "neighbours": neighbours[kept], "scores": scores[kept]}
 
 
-def _union(found: list[dict], documents: int, with_scores: bool):
-    """Pairs a < b found from either side, each once, sorted; empties `found` on the way."""
+def _union(stage, found: list[dict], documents: int, with_scores: bool, room):
+    """Collective: pairs a < b found from either side, each once, sorted, on every rank; empties `found` on the way.
+
+    Messages: every pair to every rank, 8 or 12 bytes, in rounds.
+    """
     total = sum(len(message["neighbours"]) for message in found)
-    low, high = np.empty(total, np.int32), np.empty(total, np.int32)
-    scores = np.empty(total if with_scores else 0, np.int32)
+    low, high = room.array((total,), np.int32), room.array((total,), np.int32)
+    scores = room.array((total if with_scores else 0,), np.int32)
     at = query = 0
     for number, message in enumerate(found):
         found[number] = None
@@ -181,22 +183,39 @@ def _union(found: list[dict], documents: int, with_scores: bool):
         if with_scores:
             scores[here] = message["scores"]
         at, query = here.stop, query + len(message["counts"])
-    empty = np.zeros(0, np.int32)
-    parts = [(empty, empty, empty)]
     step = max(SEGMENT, documents // SEGMENTS)
-    for start in range(0, documents, step):  # piece by piece, so that no 8-byte copy of all pairs is needed
+
+    def work(task):
+        (start,) = task
         here = np.flatnonzero((low >= start) & (low < start + step))
+        yield
         key, chosen = np.unique((low[here].astype(np.int64) - start) * documents + high[here], return_index=True)
-        parts.append(((key // documents + start).astype(np.int32), (key % documents).astype(np.int32),
-                      scores[here[chosen]] if with_scores else empty))
-    del low, high, scores
-    return tuple(np.concatenate(column) for column in zip(*parts))
+        return {"low": (key // documents + start).astype(np.int32), "high": (key % documents).astype(np.int32),
+                "score": scores[here[chosen]] if with_scores else scores}
+
+    union = {key: room.file(np.int32) for key in ("low", "high", "score")}
+    starts = range(0, documents, step)
+    a_round = max(len(starts) * ROUND_PAIRS // max(total, 1), 1)
+    for first in range(0, len(starts), a_round):
+        tasks = [(start,) for start in starts[first:first + a_round]]
+        for _, message in stage.queue.gather(stage.queue.run(tasks, work, name="pairs")):
+            for key, file in union.items():
+                file.write(message[key])
+    return tuple(file.array() for file in union.values())
 
 
-def _in_tiles(a, b, score):
-    """Pairs ordered by tiles of TILE x TILE records: what is compared in a while lies in few pages of memory."""
-    order = np.lexsort((a // TILE, b // TILE))
-    return a[order], b[order], score[order] if len(score) else score
+def _in_tiles(a, b, score, least: float, documents: int, room):
+    """Pairs (a ascending) with more than the least score, ordered by tiles of TILE x TILE records: what is compared in
+    a while lies in few pages of memory."""
+    ordered = [room.file(np.int32) for _ in range(3)]
+    bounds = np.searchsorted(a, np.arange(0, documents + TILE, TILE))
+    for column in range(len(bounds) - 1):
+        for row in range(column + 1):  # b is above a
+            chosen = bounds[row] + np.flatnonzero((b[bounds[row]:bounds[row + 1]] // TILE == column)
+                                                  & (score[bounds[row]:bounds[row + 1]] > least))
+            for file, part in zip(ordered, (a, b, score)):
+                file.write(part[chosen])
+    return tuple(file.array() for file in ordered)
 
 
 def pair_cosines(stage, texts, values, a, b, grams: Grams) -> np.ndarray:

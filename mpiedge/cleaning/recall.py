@@ -9,7 +9,7 @@ from mpiedge.kernels.cosine import UNIT, Index
 SAMPLE = 1000
 NEAREST = 20  # of each record looked at
 FLOOR = 0.3
-BLOCK, SLICE, PIECE = 4096, 512, 1 << 18
+BLOCK, SLICE = 4096, 512
 
 
 def estimate_recall(stage, records, rows: np.ndarray, candidates, scorer, cut: float) -> dict:
@@ -32,10 +32,10 @@ def estimate_recall(stage, records, rows: np.ndarray, candidates, scorer, cut: f
     done = stage.queue.run([(start,) for start in range(0, len(a), step)], work, name="recall")
     match = np.concatenate([np.zeros(0, bool), *(message["match"] for _, message in stage.queue.gather(done))])
     asked = a[match].astype(np.int64) * len(rows) + b[match]
-    found = np.zeros(len(asked), bool)
-    for start in range(0, len(candidates.a), PIECE):
-        chosen = slice(start, start + PIECE)
-        found |= np.isin(asked, candidates.a[chosen].astype(np.int64) * len(rows) + candidates.b[chosen])
+    lowest = np.zeros(len(rows), bool)
+    lowest[a[match]] = True
+    near = np.flatnonzero(lowest[candidates.a])  # the keys of all candidates would be the largest array there is
+    found = np.isin(asked, candidates.a[near].astype(np.int64) * len(rows) + candidates.b[near])
     share = round(float(found.mean()), 4) if len(found) else None
     return {"records": len(sample), "matches": len(found), "share": share}
 

@@ -118,7 +118,7 @@ class Growing:
 
     def array(self) -> np.ndarray:
         """Local: all items; nothing can be written afterwards."""
-        if self._file is None:
+        if self._file is None or not self.length:  # an empty file cannot be mapped
             whole = np.concatenate([np.zeros(0, self.dtype), *self._parts])
             self._parts.clear()
             return whole

@@ -2,7 +2,7 @@
 
     python benchmarks/cleaning.py --data DIR [--only structure,polluted,repair,impute,harm] [--every N]
     python benchmarks/cleaning.py --data DIR --only peers [--every N]
-    python benchmarks/cleaning.py --scale 10000,100000,500000,5000000 [--only plain,demo]
+    python benchmarks/cleaning.py --scale 10000,100000,500000,5000000 [--only plain,demo,duplicates] [--ranks N]
 
 DIR holds structure/NAME/{csv,clean}/*.csv, repair/[KIND/]NAME/{dirty,clean}.csv and impute/NAME/{complete,...}.csv;
 archives in it (tar.xz) are unpacked aside. Every table is cleaned without any configuration, in this process, at one
@@ -68,6 +68,7 @@ def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--data", type=Path, help="folder with structure/, repair/ and impute/")
     options.add_argument("--scale", metavar="ROWS", help="instead: time and memory of tables with so many rows")
+    options.add_argument("--ranks", type=int, default=2, help="ranks of --scale, each below 300 MB")
     options.add_argument("--only", default=",".join(AREAS), help="areas, separated by commas")
     options.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th file of structure sets")
     options.add_argument("--show", action="store_true", help="name the tables that are not right")
@@ -91,7 +92,8 @@ def scale(arguments) -> None:
 
     kinds = [kind for kind in arguments.only.split(",") if kind in cleaning_scale.TABLES] or list(cleaning_scale.TABLES)
     with tempfile.TemporaryDirectory() as folder:
-        cleaning_scale.compare(Path(folder), [int(rows) for rows in arguments.scale.split(",")], kinds, 7200)
+        cleaning_scale.compare(Path(folder), [int(rows) for rows in arguments.scale.split(",")], kinds,
+                               arguments.ranks, 7200)
 
 
 def unpack(data: Path, folder: Path) -> list[Path]:

@@ -1,33 +1,37 @@
-"""Time and memory of cleaning against the rows, two ranks, each in a control group of its own (Linux, as root)."""
+"""Time and memory of cleaning against the rows, each rank in a control group of its own (Linux, as root)."""
 
 import csv
 import shutil
 from pathlib import Path
 
 from benchmarks import limits, measure
+from mpiedge.demo.score import duplicate_scores
 
-RANKS, LIMIT_MB = 2, 300
+LIMIT_MB = 300
 TABLES = {
     "plain": "structure,types,formats",
     "demo": "structure,types,formats,rules,typos,impute",
-    "demo, duplicates": "structure,types,formats,rules,typos,duplicates,impute",
+    "duplicates": "structure,types,formats,duplicates",
 }
 """Table and the steps taken. plain: lineitem, where no cell changes."""
 
 
-def compare(scratch: Path, rows: list[int], kinds: list[str], limit_s: float) -> None:
+def compare(scratch: Path, rows: list[int], kinds: list[str], ranks: int, limit_s: float) -> None:
     """Print a line for each table and number of rows; the growth is that of CPU seconds per row since the line before.
+    Where duplicates are merged, F1 is that over pairs of records.
     """
     for kind in kinds:
         before = None
         for count in rows:
             table = _make(kind, count, scratch)
-            found = _run(table, TABLES[kind], scratch / "run", limit_s)
+            found = _run(table, TABLES[kind], ranks, scratch / "run", limit_s)
             if found is None:
                 print(f"{kind:18} {count:10,} rows: not done", flush=True)
                 continue
             per_row = found["cpu_s"] / count
             growth = f"x {per_row / before:.2f} a row" if before else ""
+            if "duplicates" in TABLES[kind]:
+                growth += f" F1 {duplicate_scores(scratch / 'run', scratch / 'demo')['f1']:.4f}"
             before = per_row
             print(f"{kind:18} {count:10,} rows {table.stat().st_size / 1e6:8.1f} MB: {found['cpu_s']:8.1f} CPU s, "
                   f"{found['wall_s']:8.1f} s wall, {table.stat().st_size / 1e6 / found['cpu_s']:6.1f} MB per CPU s, "
@@ -45,10 +49,10 @@ def _make(kind: str, rows: int, scratch: Path) -> Path:
     return scratch / "demo/papers.csv"
 
 
-def _run(table: Path, steps: str, run: Path, limit_s: float) -> dict | None:
+def _run(table: Path, steps: str, ranks: int, run: Path, limit_s: float) -> dict | None:
     shutil.rmtree(run, ignore_errors=True)
-    with limits.groups(LIMIT_MB, RANKS) as words:
-        found = measure.run(["mpirun", "-n", RANKS, *words, "mpiedge-clean", table, "--run", run, "-q",
+    with limits.groups(LIMIT_MB, ranks) as words:
+        found = measure.run(["mpirun", "-n", ranks, *words, "mpiedge-clean", table, "--run", run, "-q",
                              "--steps", steps, "--memory", f"{LIMIT_MB}MB"], limit_s)
     if found is None:
         return None

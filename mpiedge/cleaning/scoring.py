@@ -9,6 +9,7 @@ from mpiedge.kernels import cosine
 from mpiedge.kernels.cosine import UNIT
 
 TASKS, LEAST_TASK = 32, 2048  # tasks of pairs of any records; pairs of one at least
+FETCHED_BYTES = 16 << 20  # of the records fetched at once, if all are of mean length
 
 
 class Judged:
@@ -56,11 +57,21 @@ class Scorer(Judged):
     def _compare(self, a, b):
         """Local, a generator: levels and cosines of pairs, which may be any: their records are fetched first, so that
         a table in mapped files is read in order and not once for each pair."""
+        records = self.comparison.records
+        step = max(int(FETCHED_BYTES / (2 * records.mean_bytes())), 1)
+        parts = [(np.empty((records.width, 0), np.uint8), np.zeros(0, np.int32))]
+        for start in range(0, len(a), step):
+            chosen = slice(start, start + step)
+            parts.append((yield from self._compare_fetched(a[chosen], b[chosen])))
+        levels, cosines = zip(*parts)
+        return np.concatenate(levels, axis=1), np.concatenate(cosines)
+
+    def _compare_fetched(self, a, b):
         rows, place = np.unique(self.rows[np.append(a, b)], return_inverse=True)
         records = yield from self.comparison.records.some(rows)
         left, right = place[:len(a)], place[len(a):]
         levels = yield from self.comparison.of(records).all_levels(left, right)
-        parts = [np.zeros(0, np.int32)]
+        parts = []
         for start in range(0, len(a), 1024):
             chosen = slice(start, start + 1024)
             parts.append(cosine.pairs(records.texts, records.codes[left[chosen]], records.codes[right[chosen]],

@@ -82,11 +82,13 @@ def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: 
     limits = (min(LEAST, most), most, int((FEATURE_FLOOR if bounded else FLOOR) * UNIT))
     resources.return_freed()
     rows_of_grams = make_rows(stage, texts, values, searched, BUDGET if bounded else 0, records.room)
+    in_use = len(searched.idf)
+    del searched  # the rows know their grams by number
     records.room.give_back()
-    found = _search(stage, rows_of_grams, searched, bounded, limits, sources, records.room)
-    summary = {"neighbours": list(limits[:2]), "grams_in_use": len(searched.idf),
+    found = _search(stage, rows_of_grams, in_use, bounded, limits, sources, records.room)
+    summary = {"neighbours": list(limits[:2]), "grams_in_use": in_use,
                "bounded": f"each record's rarest features up to {BUDGET:,} visits" if bounded else "no"}
-    del searched, rows_of_grams
+    del rows_of_grams
     a, b, score = _union(stage, found, documents, not bounded, records.room)
     del found
     if bounded:
@@ -101,20 +103,24 @@ def neighbours_per_record(documents: int) -> int:
     return int(np.clip(min(max(SMALL_PAIRS // documents, 25), PAIRS // documents), FEWEST, MOST))
 
 
-def _search(stage, rows: GramRows, grams, bounded: bool, limits, sources, room) -> list[dict]:
-    """Collective: neighbours of all queries on every rank, a message per query block in order."""
+def _search(stage, rows: GramRows, grams: int, bounded: bool, limits, sources, room) -> list[dict]:
+    """Collective: neighbours of all queries on every rank, a message per query block in order.
+
+    Group by group, so that one list of neighbours is held, not one for each group. What is dropped early would be
+    dropped at the end too: the best score only grows, and a neighbour's place only falls.
+    """
     documents = len(rows)
     tasks = [(start,) for start in range(0, documents, QUERY_BLOCK)]
-    merged: list[dict] = []
+    before: list[dict] = []
     for first, last in _groups(stage, rows, grams):
         index = Index((rows.block(block, min(block + INDEX_BLOCK, last)) for block in range(first, last, INDEX_BLOCK)),
-                      len(grams.idf), INDEX_BLOCK, first, last - first, rows.entries(first, last))
+                      grams, INDEX_BLOCK, first, last - first, rows.entries(first, last))
         room.give_back()
-        single = last - first == documents  # with a budget scores serve only to merge groups
+        scored = last < documents or not bounded  # with a budget scores serve only to merge groups
 
-        def work(task, index=index, single=single):
+        def work(task, index=index, before=before, scored=scored):
             (start,) = task
-            stop, step, parts = min(start + QUERY_BLOCK, documents), 32, []
+            block, stop, step, parts = start // QUERY_BLOCK, min(start + QUERY_BLOCK, documents), 32, []
             room.relax()
             while start < stop:
                 began = time.perf_counter()
@@ -124,27 +130,25 @@ def _search(stage, rows: GramRows, grams, bounded: bool, limits, sources, room) 
                 start += step
                 step = int(np.clip(step * SLICE_S / (time.perf_counter() - began + 1e-6), 8, QUERY_BLOCK))
                 yield
-            counts, neighbours, scores = (np.concatenate(part) for part in zip(*parts))
-            message = {"counts": counts, "neighbours": neighbours}
-            return message if single and bounded else {**message, "scores": scores}
+            message = dict(zip(("counts", "neighbours", "scores"), (np.concatenate(part) for part in zip(*parts))))
+            if before:
+                message = _merge_groups((before[block], message), *limits[:2])
+            return message if scored else {key: message[key] for key in ("counts", "neighbours")}
 
         results = stage.queue.run(tasks, work, name="candidates", kept=f"candidates {first} {last} {documents}")
-        del index, work
-        found = [message for _, message in stage.queue.gather(results)]
-        # Group by group, so that one list of neighbours is held, not one for each group. What is dropped early would be
-        # dropped at the end too: the best score only grows, and a neighbour's place only falls.
-        merged = [_merge_groups(parts, *limits[:2]) for parts in zip(merged, found)] if merged else found
-    return merged
+        del index, work, before
+        before = [message for _, message in stage.queue.gather(results)]
+    return before
 
 
-def _groups(stage, rows: GramRows, grams) -> list[tuple[int, int]]:
+def _groups(stage, rows: GramRows, grams: int) -> list[tuple[int, int]]:
     """Collective: ranges of documents whose postings fit the memory of every rank beside what is there already.
 
     How many there are changes no result.
     """
     documents = len(rows)
     entries = rows.entries(0, documents) / max(documents, 1)
-    block_bytes = 4 * len(grams.idf) + 4 * entries * min(INDEX_BLOCK, max(documents, 1))
+    block_bytes = 4 * grams + 4 * entries * min(INDEX_BLOCK, max(documents, 1))
     room = max(INDEX_SHARE * stage.budget_bytes - resources.current_rss_bytes(), 0)
     room = float(stage.world.min(np.array([room]))[0])
     step = max(int(room // max(block_bytes, 1)), 1) * INDEX_BLOCK

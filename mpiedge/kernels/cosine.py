@@ -150,9 +150,8 @@ def vectors(texts: Texts, values, grams: Grams, budget: int = 0, least: int = 4)
     values = _values(values)
     if _library is None:
         return vectors_plain(texts, values, grams, budget, least)
-    lengths = np.diff(texts.offsets)
     filled = values[values >= 0]
-    room = int(2 * lengths[filled].sum() + 4 * len(filled) + 4)
+    room = int(2 * (texts.offsets[filled + 1] - texts.offsets[filled]).sum() + 4 * len(filled) + 4)
     indptr = np.zeros(len(values) + 1, np.int64)
     found, weights = np.empty(room, np.uint32), np.empty(room, np.uint16)
     entries = _library.mpiedge_cosine_vectors(

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from mpiedge.errors import InputError, UsageError
 from mpiedge.graph import cells, tables
 from mpiedge.graph.build import TEST, TRAIN
-from mpiedge.graph.features import Encoder, Survey, as_number, as_text, plan_encoder, survey
+from mpiedge.graph.features import CHUNK_TOKENS, Encoder, Survey, as_number, as_text, digests, plan_encoder, survey
+from mpiedge.graph.sparse import stack
 from mpiedge.runtime.wire import pack, unpack
 
 
@@ -95,7 +96,7 @@ def test_chunks_do_not_change_the_features():
         assert one.mean == pytest.approx(other.mean) and one.deviation == pytest.approx(other.deviation)
     parts = [whole.encode({name: column[start : start + 13] for name, column in table.items()})
              for start in range(0, 60, 13)]  # fmt: skip
-    np.testing.assert_array_equal(tables.stack(parts).dense(), whole.encode(table).dense())
+    np.testing.assert_array_equal(stack(parts, whole.columns).dense(), whole.encode(table).dense())
     restored = Encoder.from_message(json.loads(json.dumps(whole.to_message())))
     np.testing.assert_array_equal(restored.encode(table).dense(), whole.encode(table).dense())
 
@@ -156,13 +157,23 @@ def test_determined_columns():
 
 def test_edges_are_matched_and_the_graph_assembled():
     """Edges name rows by the key that fits, unknown ends drop out, a split column gives the roles."""
-    keys = {"code": ["9", "8", "7"], "id": ["a", "b", "c"]}
-    key, pairs = tables.match_edges((["a", "c", "zz"], ["b", "a", "a"]), keys)
+    keys = {name: digests(cells) for name, cells in (("code", ["9", "8", "7"]), ("id", ["a", "b", "c"]))}
+    key, pairs = tables.match_edges((digests(["a", "c", "zz", ""]), digests(["b", "a", "a", "a"])), keys)
     assert key == "id" and pairs.tolist() == [[0, 1], [2, 0]]
-    encoded = encoder_of(rows(3)).encode(rows(3))
-    graph = tables.assemble(keys["id"], encoded, ["x", "", "y"], pairs, ["train", "TEST", ""], "column:part")
+    encoded, ids = encoder_of(rows(3)).encode(rows(3)), np.array(["a", "b", "c"], dtype=object)
+    labels = [(["", "x"], np.array([1, 0])), (["y"], np.array([0]))]
+    roles = [(["TEST", "train"], np.array([1, 0])), ([""], np.array([0]))]
+    graph = tables.assemble(ids, encoded, labels, pairs, roles, "column:part")
     assert graph.labels.tolist() == [0, -1, 1] and graph.edges.tolist() == [[0, 1], [0, 2]]
     assert graph.splits["column:part"].tolist() == [TRAIN, TEST, 0]
+
+
+def test_the_survey_of_a_chunk_is_small():
+    """Of very many values the frequent ones are kept; that all rows differ is known of all of them."""
+    cells = [str(number) for number in range(CHUNK_TOKENS + 10)]
+    found = survey({"id": "text", "twice": "text"}, {"id": texts(*cells), "twice": texts(*cells[:-1], cells[-2])})
+    assert len(found.value_counts["id"]) == len(found.value_counts["twice"]) == CHUNK_TOKENS
+    assert found.value_counts["twice"][cells[-2]] == 2 and tables.key_columns({"id": "", "twice": ""}, found) == ["id"]
 
 
 def test_csv_cells_and_kinds():

@@ -6,7 +6,7 @@ import numpy as np
 
 from mpiedge.graph.part import Part
 from mpiedge.graph.sort import SortedChunks
-from mpiedge.graph.sparse import SparseRows, gather_positions, offsets
+from mpiedge.graph.sparse import SparseRows, empty, gather_positions, offsets
 
 
 def collect_edges(world, chunks: SortedChunks, owner: np.ndarray) -> Part:
@@ -45,7 +45,7 @@ def collect_edges(world, chunks: SortedChunks, owner: np.ndarray) -> Part:
     indices[indptr[1:] - 1] = np.arange(len(owned))
     return Part(nodes=np.concatenate([owned, halo]), owned=len(owned), indptr=indptr, indices=indices,
                 degrees=np.concatenate([lengths + 1, *(message["degrees"] for message in answers)]),
-                features=SparseRows(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), 0),
+                features=empty(0),
                 labels=np.zeros(0, np.int64), split=np.zeros(0, np.int8),
                 send_rows=np.concatenate(send_rows).astype(np.int64),
                 send_counts=np.array([len(rows) for rows in send_rows], np.int64), receive_counts=np.diff(ends))

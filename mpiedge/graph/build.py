@@ -13,13 +13,13 @@ NO_SPLIT, TRAIN, VALIDATION, TEST = 0, 1, 2, 3  # the role of a node; also the v
 class Graph:
     """A whole graph, held by one rank between reading and cutting.
 
-    ids: text of every node (n); labels: int64 (n), -1 where unknown; classes: names of the labels, sorted;
-    edges: int64 (e, 2), undirected, each once, no self loops; splits: name -> int8 (n) of NO_SPLIT..TEST;
-    notes: sentences on what was guessed or left out, for the user.
+    ids: text of every node (n); features: None where they lie on several ranks (graph/spread.py); labels: int64 (n), -1
+    where unknown; classes: names of the labels, sorted; edges: int64 (e, 2), undirected, each once, no self loops;
+    splits: name -> int8 (n) of NO_SPLIT..TEST; notes: sentences on what was guessed or left out, for the user.
     """
 
     ids: np.ndarray
-    features: SparseRows
+    features: SparseRows | None
     labels: np.ndarray
     classes: list[str]
     edges: np.ndarray

@@ -15,6 +15,7 @@ from mpiedge.graph.sparse import SparseRows, from_triplets
 
 MOST_TOKENS = 4096  # of one block's vocabulary, the most frequent first
 SURVEY_TOKENS = 50_000  # distinct tokens of a block counted before rare ones are forgotten
+CHUNK_TOKENS = 8192  # of a column in the survey of one chunk, the most frequent first
 FEW_VALUES = 20  # whole numbers with no more different values are categories
 MOSTLY_REPEATED = 0.5  # single words are categories when at least this share of the cells repeats; else they are codes
 LARGEST_DEVIATION = 5.0  # numbers further from the mean, in standard deviations, are cut to it
@@ -77,25 +78,28 @@ class Survey:
 
 
 def survey(kinds: dict[str, str], chunk: dict[str, np.ndarray]) -> Survey:
-    """Local: what one chunk holds. kinds: name -> text, integer, decimal, date or boolean."""
+    """Local: what one chunk holds, of its words and values at most CHUNK_TOKENS each, so that surveys stay small.
+
+    kinds: name -> text, integer, decimal, date or boolean."""
     found = Survey(rows=len(next(iter(chunk.values()), ())))
     for name, kind in kinds.items():
         texts = as_text(chunk[name])
         filled = [text for text in texts if text]
         words = [tokens(text) for text in filled] if kind == "text" else []
         found.present[name] = len(filled)
-        found.word_counts[name] = Counter(word for group in words for word in dict.fromkeys(group))
-        found.value_counts[name] = Counter(filled)
+        found.word_counts[name] = _capped(Counter(word for group in words for word in dict.fromkeys(group)))
+        values = Counter(filled)
+        found.value_counts[name] = _capped(values)
         may_be_key = kind == "integer" or (kind == "text" and not found.is_phrase(name))
-        found.marks[name] = _digests(texts) if may_be_key and len(found.value_counts[name]) == len(texts) else None
+        found.marks[name] = digests(texts) if may_be_key and len(values) == len(texts) else None
         numbers = as_number(kind, chunk[name])
         numbers = numbers[np.isfinite(numbers)]
         found.sums[name] = [float(numbers.sum()), float((numbers**2).sum())]
     return found
 
 
-def _digests(texts: list[str]) -> np.ndarray:
-    """64-bit digests of texts, the same on every host."""
+def digests(texts: list[str]) -> np.ndarray:
+    """64-bit digests of texts (uint64), the same on every host."""
     return np.frombuffer(b"".join(blake2b(text.encode(), digest_size=8).digest() for text in texts), "<u8")
 
 
@@ -137,6 +141,10 @@ def _days(text: str) -> float:
         return np.datetime64(text[:19], "s").astype(np.int64) / 86400 if text else np.nan
     except ValueError:
         return np.nan
+
+
+def _capped(counts: Counter) -> Counter:
+    return counts if len(counts) <= CHUNK_TOKENS else Counter(dict(_most_frequent(counts, CHUNK_TOKENS)))
 
 
 def _most_frequent(counts: Counter, limit: int) -> list[tuple[str, int]]:

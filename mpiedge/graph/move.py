@@ -8,8 +8,7 @@ from mpiedge.graph import assemble, partition
 from mpiedge.graph.build import Adjacency
 from mpiedge.graph.part import Part
 from mpiedge.graph.shed import shed
-from mpiedge.graph.sparse import SparseRows, offsets
-from mpiedge.graph.tables import stack
+from mpiedge.graph.sparse import SparseRows, offsets, stack
 
 CHUNK_ROWS = 8192
 METIS_BYTES = 40
@@ -82,10 +81,10 @@ def move(world, part: Part, owner: np.ndarray) -> Part:
     if not np.array_equal(numbers[order], new.nodes[: new.owned]):
         raise ValueError("rows were lost between ranks")
     new.labels, new.split = labels[order], split[order]
-    owned = stack([_from_message(message) for message in found]).take(order)
+    owned = stack([_from_message(message) for message in found], part.features.columns).take(order)
     ends = np.cumsum([0, *new.send_counts])
     copies = world.alltoall([_to_message(owned.take(new.send_rows[a:b])) for a, b in itertools.pairwise(ends)])
-    new.features = stack([owned, *(_from_message(message) for message in copies)])
+    new.features = stack([owned, *(_from_message(message) for message in copies)], owned.columns)
     return new
 
 

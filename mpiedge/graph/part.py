@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from mpiedge.graph.build import Adjacency, Graph
-from mpiedge.graph.sparse import SparseRows, offsets
+from mpiedge.graph.sparse import SparseRows, empty, offsets
 
 FEATURE_PARTS = ("indptr", "indices", "data", "columns")
 
@@ -54,7 +54,8 @@ class Part:
 def cut(graph: Graph, neighbours: Adjacency | None, owner: np.ndarray, split: np.ndarray, ranks: int) -> Iterator[Part]:
     """Local: the parts of ranks 0, 1, ... one after the other, so that only one exists besides the graph.
 
-    neighbours: None for models without a graph: then there is no halo. Every list of rows that goes from one rank to
+    neighbours: None for models without a graph: then there is no halo. Features that lie on several ranks are yet to
+    come. Every list of rows that goes from one rank to
     another is ascending in the global node number on both sides, so sender and receiver agree without a message.
     """
     place = np.empty(graph.nodes, np.int64)  # row of every node at its owner
@@ -78,7 +79,7 @@ def cut(graph: Graph, neighbours: Adjacency | None, owner: np.ndarray, split: np
             indptr=indptr,
             indices=indices,
             degrees=degrees[nodes],
-            features=graph.features.take(nodes),
+            features=graph.features.take(nodes) if graph.features is not None else empty(0),
             labels=graph.labels[mine],
             split=split[mine],
             send_rows=np.concatenate(needs[rank]).astype(np.int64),

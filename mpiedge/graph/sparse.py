@@ -24,6 +24,16 @@ class SparseRows:
         return len(self.indptr) - 1
 
     @property
+    def entries(self) -> int:
+        """Number of stored entries."""
+        return len(self.indices)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Entries of every row, int64."""
+        return np.diff(self.indptr)
+
+    @property
     def nbytes(self) -> int:
         """Bytes held by the three arrays."""
         return self.indptr.nbytes + self.indices.nbytes + self.data.nbytes
@@ -63,6 +73,20 @@ class SparseRows:
         full = np.zeros((self.rows, self.columns), np.float32)
         np.add.at(full, (self.row_of_entry(), self.indices), self.data)
         return full
+
+
+def empty(columns: int) -> SparseRows:
+    """No rows."""
+    return SparseRows(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), columns)
+
+
+def stack(parts: list[SparseRows], columns: int) -> SparseRows:
+    """Sparse rows of the same width on top of each other; without parts none."""
+    if not parts:
+        return empty(columns)
+    lengths, indices, data = (np.concatenate([getattr(part, name) for part in parts])
+                              for name in ("lengths", "indices", "data"))
+    return SparseRows(offsets(lengths), indices, data, columns)
 
 
 def offsets(counts: np.ndarray) -> np.ndarray:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from mpiedge.errors import InputError, UsageError
+from mpiedge.errors import UsageError
 from mpiedge.graph.build import NO_SPLIT, TEST, TRAIN, VALIDATION, Graph, class_codes, undirected
 from mpiedge.graph.features import Survey
-from mpiedge.graph.sparse import SparseRows, offsets
+from mpiedge.graph.sparse import SparseRows
 
 MOST_CLASSES = 50
 LABEL_NAMES = ("label", "class", "target", "category", "area", "topic", "type", "y")
@@ -71,34 +71,44 @@ def edge_table(inclusions: list[dict], tables: dict[str, list[str]], nodes: str,
     return None
 
 
-def match_edges(ends: tuple[list[str], list[str]], keys: dict[str, list[str]]) -> tuple[str, np.ndarray]:
-    """Local: the key that most edges name on both ends, and the edges that match as row numbers, int64 (e, 2)."""
+def match_edges(ends: tuple[np.ndarray, np.ndarray], keys: dict[str, np.ndarray]) -> tuple[str, np.ndarray]:
+    """Local: the key that most edges name on both ends, and the edges that match as row numbers, int64 (e, 2).
+
+    ends, keys: digests of the cells (features.digests); those of a key are all different.
+    """
     best = (next(iter(keys)), np.zeros((0, 2), np.int64))
     for name, cells in keys.items():
-        place = {cell: row for row, cell in enumerate(cells)}
-        found = np.array([[place.get(a, -1), place.get(b, -1)] for a, b in zip(*ends)], np.int64).reshape(-1, 2)
+        order = np.argsort(cells)
+        found = np.stack([_rows_of(end, cells, order) for end in ends], axis=1)
         matching = found[(found >= 0).all(axis=1)]
         if len(matching) > len(best[1]):
             best = (name, matching)
     return best
 
 
-def assemble(ids: list[str], features: SparseRows, labels: list[str], edges: np.ndarray, roles: list[str] | None,
-             split_name: str) -> Graph:
-    """Local: the graph of encoded rows. labels: text, "" where unknown; roles: cells of a split column, or None."""
-    codes, classes = class_codes(labels)
-    graph = Graph(np.array(ids, dtype=object), features, codes, classes, undirected(edges, len(ids)))
+def _rows_of(end: np.ndarray, cells: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """The row of each digest among `cells`, which `order` sorts; -1 where it is none of them."""
+    place = np.minimum(np.searchsorted(cells, end, sorter=order), len(cells) - 1)
+    return np.where(cells[order[place]] == end, order[place], -1)
+
+
+def assemble(ids: np.ndarray, features: SparseRows | None, labels: list[tuple], edges: np.ndarray,
+             roles: list[tuple] | None = None, split_name: str = "") -> Graph:
+    """Local: the graph of encoded rows. features: None where they lie on several ranks.
+
+    labels, and roles unless there is no split column: for every chunk its different cells and their places in its
+    rows; "" is unknown.
+    """
+    classes = class_codes([cell for cells, _ in labels for cell in cells])[1]
+    code = {name: number for number, name in enumerate(classes)}
+    graph = Graph(ids, features, _coded(labels, lambda cell: code.get(cell, -1)), classes, undirected(edges, len(ids)))
     if roles is not None:
-        codes = [ROLE_WORDS.get(role.strip().casefold(), NO_SPLIT) for role in roles]
-        graph.splits[split_name] = np.array(codes, np.int8)
+        codes = _coded(roles, lambda cell: ROLE_WORDS.get(cell.strip().casefold(), NO_SPLIT))
+        graph.splits[split_name] = codes.astype(np.int8)
         graph.default_split = split_name
     return graph
 
 
-def stack(parts: list[SparseRows]) -> SparseRows:
-    """Local: sparse rows of the same width on top of each other."""
-    if not parts:
-        raise InputError("the table of nodes", "it has no rows", "Give a table with rows")
-    lengths = np.concatenate([np.diff(part.indptr) for part in parts])
-    indices, data = (np.concatenate([getattr(part, name) for part in parts]) for name in ("indices", "data"))
-    return SparseRows(offsets(lengths), indices, data, parts[0].columns)
+def _coded(parts: list[tuple], code) -> np.ndarray:
+    """The code of every row, int64."""
+    return np.concatenate([np.array([code(cell) for cell in cells], np.int64)[places] for cells, places in parts])

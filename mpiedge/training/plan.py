@@ -21,6 +21,7 @@ from mpiedge.training.sources import Source
 PENALTY = 0.07
 """The default L2 penalty times the number of training nodes. The loss is a mean over those nodes, so a prior of fixed
 strength weighs less the more of them there are; with the 140 of Cora this is the 5e-4 of Kipf & Welling 2017."""
+MODEL_COPIES, ID_BYTES = 6, 100  # of what nodes hand to new neighbours, and of each name, on rank 0 (5 were measured)
 DOUBLE_PRODUCT = 60  # bytes per entry of a sparse matrix while scipy multiplies it, dropout included (counted)
 
 
@@ -65,13 +66,14 @@ def make_layout(stage, source: Source, args) -> Layout:
 
     def describe() -> dict:
         graph = source.graph
-        check(graph, source.name)
+        features = source.features or graph.features
+        check(graph, features.columns, source.name)
         name, own["split"] = splits.of_training(graph, args)
         counts = splits.counts(own["split"])
         if not counts["train"]:
             raise InputError(source.name, f"split {name} has no training nodes", "Give another --split")
         return {"split_name": name, "split_counts": counts, "classes": graph.classes, "nodes": graph.nodes,
-                "columns": graph.features.columns, "entries": len(graph.features.indices),
+                "columns": features.columns, "entries": features.entries,
                 "edges": len(graph.edges) if connected else 0}
 
     facts = on_root(stage.world, describe)
@@ -88,7 +90,7 @@ def make_layout(stage, source: Source, args) -> Layout:
             owner = partition.partition(neighbours, shares.values, method, args.seed)
         else:
             owner = partition.blocks(graph.nodes, shares.values)
-        rows, cut_edges = count_rows(graph, neighbours, owner, ranks)
+        rows, cut_edges = count_rows((source.features or graph.features).lengths, neighbours, owner, ranks)
         own.update(owner=owner, neighbours=neighbours)
         return {"method": method, "cut_edges": cut_edges, "rank_rows": rows}
 
@@ -124,7 +126,7 @@ def finish_layout(args, source: Source, facts: dict) -> Layout:
     return Layout(settings=settings, config=config, **facts)
 
 
-def check(graph: Graph, name: str) -> None:
+def check(graph: Graph, columns: int, name: str) -> None:
     """Local: InputError for a graph that nothing can be learned from."""
     if graph.nodes == 0:
         raise InputError(name, "there are no nodes", "Give a table with rows")
@@ -136,13 +138,15 @@ def check(graph: Graph, name: str) -> None:
                          "Name another label column with --label")
     if len(np.unique(labelled)) == len(labelled):
         raise InputError(name, "no two nodes have the same label", "Name another label column with --label")
-    if graph.features.columns == 0:
+    if columns == 0:
         raise InputError(name, "no column can serve as a feature", "Give a table with text, numbers or dates")
 
 
-def count_rows(graph: Graph, neighbours: Adjacency | None, owner: np.ndarray, ranks: int) -> tuple[np.ndarray, int]:
-    """Local: owned nodes, halo copies, adjacency and feature entries of every rank (int64, ranks x 4); cut edges."""
-    entries = np.diff(graph.features.indptr)
+def count_rows(entries: np.ndarray, neighbours: Adjacency | None, owner: np.ndarray, ranks: int
+               ) -> tuple[np.ndarray, int]:
+    """Local: owned nodes, halo copies, adjacency and feature entries of every rank (int64, ranks x 4); cut edges.
+
+    entries: feature entries of every node."""
     owned, features = np.bincount(owner, minlength=ranks), np.bincount(owner, weights=entries, minlength=ranks)
     if neighbours is None:
         zero = np.zeros(ranks)
@@ -246,6 +250,8 @@ def tell(stage, source: Source, layout: Layout, only: bool) -> None:
         stage.say(f"parts   {layout.method}: {layout.cut_edges:,} cut edges ({share:.1%}), "
                   f"{halo:.2f} halo copies per node, {sent / 1e6:.2f} MB per epoch and rank")
     planned = memory(layout, stage.world.rank)
+    if source.encoder and stage.world.is_root:
+        planned["model"] = layout.nodes * (MODEL_COPIES * 4 * sum(widths(layout)) + ID_BYTES)
     layout.shares.tell(stage)
     if layout.tile:
         rows, each = layout.tile.block_rows, layout.tile.span_blocks
@@ -271,6 +277,8 @@ def scatter_parts(stage, source: Source, layout: Layout) -> Part:
     graph = source.graph
     cut = parts.cut(graph, layout.neighbours, layout.owner, layout.split, stage.world.size) if graph else None
     part = parts.scatter(stage.world, cut)
+    if source.features is not None:
+        part.features, source.features = source.features.take(part.nodes), None
     layout.neighbours = layout.owner = None
     if graph is not None:
         graph.features = graph.edges = None

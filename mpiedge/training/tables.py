@@ -1,4 +1,8 @@
-"""Builds the graph out of the run's clean tables or CSV files: encoded by all ranks, joined on rank 0."""
+"""Builds the graph out of the run's clean tables or CSV files: encoded by all ranks, joined on rank 0.
+
+Features stay on the rank that has encoded them until the graph is cut (graph/spread.py); rank 0 joins edges by digests
+of their ends, and holds of every node its name, label and digests, of every edge its ends.
+"""
 
 import hashlib
 import json
@@ -9,14 +13,21 @@ import numpy as np
 
 from mpiedge.errors import InputError, UsageError
 from mpiedge.graph import cells, tables
-from mpiedge.graph.features import Encoder, Survey, as_text, plan_encoder, survey
-from mpiedge.graph.sparse import SparseRows
+from mpiedge.graph.features import Encoder, Survey, as_text, digests, plan_encoder, survey
+from mpiedge.graph.spread import SpreadRows
 from mpiedge.models.build import uses_graph
 from mpiedge.runtime.root import on_root
 from mpiedge.training.sources import Source
 
 TABLE_COPIES = 25
-"""Memory that rank 0 takes to read tables (22 to 25 times the bytes of their files were measured)."""
+"""Memory that rank 0 takes to read CSV files (22 to 25 times their bytes were measured)."""
+
+CHUNK_BYTES, SPREAD_COPIES, ROW_BYTES = 40e6, 6, 160
+"""Memory to read clean tables: of a rank for the chunk at hand and surveys; of all together a multiple of the bytes of
+their parts, for features; of rank 0 for every row, an edge or a node (38 MB, 4.1 times, 115 bytes were measured)."""
+
+BATCH = 2
+"""Chunks of a table for each rank in a step of what rank 0 puts together."""
 
 
 def is_file(name: str | None) -> bool:
@@ -32,13 +43,30 @@ class StoredRows:
         self.kinds = {column.name: column.kind for column in table.columns}
         self.table = table
 
-    def map(self, columns: list[str], work: Callable) -> list | None:
-        """Collective: work(chunk) of every chunk, in chunk order, on rank 0; None elsewhere."""
-        queue = self.stage.queue
-        done = queue.run([(chunk,) for chunk in range(len(self.table.chunk_rows))],
-                         lambda task: work(self.table.read(task[0], columns)), name=f"read {self.name}")
-        gathered = queue.gather_root(done)
-        return [result for _, result in gathered] if self.stage.world.is_root else None
+    @property
+    def chunks(self) -> int:
+        """Number of chunks."""
+        return len(self.table.chunk_rows)
+
+    def spread(self, columns: list[str], work: Callable, chunks: range | None = None) -> dict[int, object]:
+        """Collective: work(chunk) of every chunk by number, each on the rank that read it."""
+        tasks = [(chunk,) for chunk in chunks or range(self.chunks)]
+        done = self.stage.queue.run(tasks, lambda task: work(self.table.read(task[0], columns)),
+                                    name=f"read {self.name}")
+        return {chunk: result for (chunk,), result in done}
+
+    def gather(self, found: dict[int, object]) -> list:
+        """Collective: what `spread` found, in chunk order, on rank 0; an empty list elsewhere."""
+        pairs = self.stage.queue.gather_root([((chunk,), part) for chunk, part in found.items()])
+        return [part for _, part in pairs]
+
+    def each(self, columns: list[str], work: Callable, take: Callable) -> None:
+        """Collective: take(work(chunk)) of every chunk, in chunk order, on rank 0, which never holds many of them."""
+        step = BATCH * self.stage.world.size
+        for first in range(0, self.chunks, step):
+            found = self.spread(columns, work, range(first, min(first + step, self.chunks)))
+            for result in self.gather(found):
+                take(result)
 
 
 class CsvRows:
@@ -47,23 +75,30 @@ class CsvRows:
     def __init__(self, stage, path: str, file):
         """Collective: reads the file and finds the columns' kinds. Raises InputError on every rank."""
         self.stage, self.name = stage, os.path.basename(path)
-        self.chunks, self.digest = [], {}
+        self._own: list[dict] = []
 
         def read() -> dict:
             data = stage.access.read_bytes(file, 0, file.size)
             _, columns = cells.read_csv(path, data)
-            self.chunks = cells.in_chunks(columns)
+            self._own = cells.in_chunks(columns)
             kinds = {name: cells.infer_kind(column) for name, column in columns.items()}
-            return {"kinds": kinds, "digest": hashlib.sha256(data).hexdigest()}
+            return {"kinds": kinds, "digest": hashlib.sha256(data).hexdigest(), "chunks": len(self._own)}
 
         found = on_root(stage.world, read)
-        self.kinds, self.digest = found["kinds"], found["digest"]
+        self.kinds, self.digest, self.chunks = found["kinds"], found["digest"], found["chunks"]
 
-    def map(self, columns: list[str], work: Callable) -> list | None:
-        """Local: work(chunk) of every chunk, in chunk order, on rank 0; None elsewhere."""
-        if not self.stage.world.is_root:
-            return None
-        return [work({name: chunk[name] for name in columns}) for chunk in self.chunks]
+    def spread(self, columns: list[str], work: Callable) -> dict[int, object]:
+        """Local: work(chunk) of every chunk by number, on rank 0; nothing elsewhere."""
+        return {number: work({name: chunk[name] for name in columns}) for number, chunk in enumerate(self._own)}
+
+    def gather(self, found: dict[int, object]) -> list:
+        """Local: what `spread` found, in chunk order, on rank 0; an empty list elsewhere."""
+        return [found[number] for number in sorted(found)]
+
+    def each(self, columns: list[str], work: Callable, take: Callable) -> None:
+        """Local: take(work(chunk)) of every chunk, in chunk order, on rank 0."""
+        for result in self.spread(columns, work).values():
+            take(result)
 
 
 def open_tables(stage, args) -> Source:
@@ -95,26 +130,36 @@ def open_tables(stage, args) -> Source:
         return encoder.to_message()
 
     source.encoder = Encoder.from_message(on_root(stage.world, decide))
-    encoded = _encode(nodes, source.encoder, [label, *([split_column] if split_column else []), *keys])
+    sides = [label, *([split_column] if split_column else [])]
+    features, seen = _encode(nodes, source.encoder, sides, keys)
+    source.features = SpreadRows(stage.world, features, nodes.chunks, source.encoder.columns)
     edges = _read_edges(stage, args, known, node_name, keys) if uses_graph(args.model) else None
     guessed = "" if args.label else " (guessed; --label names another)"
     source.name = f"{node_name}" if edges is None else f"{node_name} + {edges[0]}"
     source.notes = [f"nodes {node_name}, label {label}{guessed}, features {', '.join(source.encoder.describe())}"]
+    parts, pairs = nodes.gather(seen), [np.zeros((0, 2), np.int64)]
 
-    def join() -> list[str]:
-        features = tables.stack([rows for rows, _ in encoded])
-        texts = {name: [cell for _, part in encoded for cell in part[name]] for name in encoded[0][1]}
+    def join() -> list:
         if edges is None:
-            key, pairs, notes = keys[0] if keys else "", np.zeros((0, 2), np.int64), []
-        else:
-            key, pairs, notes = _join_edges(edges, {name: texts[name] for name in keys}, source.name)
-        source.schema = {"label": label, "key": key}
-        ids = texts.get(key) or [str(row) for row in range(features.rows)]
-        roles = texts[split_column] if split_column else None
-        source.graph = tables.assemble(ids, features, texts[label], pairs, roles, args.split or "")
-        return notes
+            return [keys[0] if keys else "", []]
+        marks = {name: np.concatenate([part[f"mark {name}"] for part in parts]) for name in keys}
+        key, pairs[0], notes = _join_edges(edges, marks, source.name)
+        return [key, notes]
 
-    source.notes += on_root(stage.world, join)
+    key, notes = on_root(stage.world, join)
+    source.schema, source.notes = {"label": label, "key": key}, source.notes + notes
+    ids = _read_ids(nodes, key) if key else [np.array([str(row) for row in range(source.features.rows)], dtype=object)]
+
+    def assemble() -> None:
+        labels, *roles = ([(part[f"cells {name}"].tolist(), part[f"places {name}"]) for part in parts]
+                          for name in sides)
+        source.graph = tables.assemble(np.concatenate(ids), None, labels, pairs[0], *roles, split_name=args.split or "")
+
+    on_root(stage.world, assemble)
+    if args.tune or (args.select and args.select[1] == "hard"):  # rank 0 needs all features for these
+        features, source.features = source.features.gather_root(), None
+        if source.graph is not None:
+            source.graph.features = features
     return source
 
 
@@ -137,13 +182,15 @@ def _known_tables(stage, args, source: Source) -> dict:
     """Collective: the tables by name: the run's clean ones, and CSV files named by --nodes and --edges."""
     paths = {flag: getattr(args, flag) for flag in ("nodes", "edges") if is_file(getattr(args, flag))}
     files = {flag: stage.access.input(path) for flag, path in paths.items()}
-    known, size = {}, sum(file.size for file in files.values())
+    known, reading = {}, TABLE_COPIES * sum(file.size for file in files.values()) * stage.world.is_root
     if "nodes" not in paths or (args.edges and "edges" not in paths):
         known = {name: StoredRows(stage, table) for name, table in stage.open_tables("clean").items()}
         parts = [part for table in stage.manifest("clean")["tables"].values() for part in table["parts"]]
         source.inputs["clean"] = hashlib.sha256("".join(part["sha256"] for part in parts).encode()).hexdigest()
-        size += sum(part["bytes"] for part in parts)
-    stage.foresee(reading=TABLE_COPIES * size)
+        rows = sum(part["rows"] for part in parts) * stage.world.is_root
+        size = sum(part["bytes"] for part in parts)
+        reading += CHUNK_BYTES + SPREAD_COPIES * size / stage.world.size + ROW_BYTES * rows
+    stage.foresee(reading=reading)
     for flag, path in paths.items():
         rows = CsvRows(stage, path, files[flag])
         known[path] = rows
@@ -168,11 +215,9 @@ def _choose_label(stage, args, known: dict) -> tuple[str, str, Survey | None]:
                                      "Choose one with --nodes"))
     found = {}
     for name, rows in candidates.items():
-        surveys = rows.map(list(rows.kinds), lambda chunk, rows=rows: survey(rows.kinds, chunk).to_message())
-        if surveys is not None:
-            found[name] = Survey()
-            for message in surveys:
-                found[name].merge(Survey.from_message(message))
+        found[name] = Survey()
+        rows.each(list(rows.kinds), lambda chunk, rows=rows: survey(rows.kinds, chunk).to_message(),
+                  lambda message, name=name: found[name].merge(Survey.from_message(message)))
 
     def choose() -> list[str]:
         for name in candidates:
@@ -183,27 +228,34 @@ def _choose_label(stage, args, known: dict) -> tuple[str, str, Survey | None]:
         return list(tables.guess_label({name: (rows.kinds, found[name]) for name, rows in candidates.items()}))
 
     node_name, label = on_root(stage.world, choose)
-    return node_name, label, found.get(node_name)
+    return node_name, label, found[node_name] if stage.world.is_root else None
 
 
-def _encode(nodes, encoder: Encoder, texts: list[str]) -> list | None:
-    """Collective: on rank 0 (features, {column: cells as text}) of every chunk of the node table."""
+def _encode(nodes, encoder: Encoder, sides: list[str], keys: list[str]) -> tuple[dict, dict]:
+    """Collective: by number the chunks that this rank has encoded; and of each the different cells of the columns
+    `sides` with their places in its rows, and the digests of `keys`."""
 
-    def encode(chunk: dict) -> dict:
-        rows = encoder.encode(chunk)
-        columns = {f"text {name}": np.array(as_text(chunk[name]), dtype=object) for name in texts}
-        return {"indptr": rows.indptr, "indices": rows.indices, "data": rows.data, **columns}
+    def encode(chunk: dict) -> tuple:
+        seen = {f"mark {name}": digests(as_text(chunk[name])) for name in keys}
+        for name in sides:
+            cells_of, places = np.unique(np.array(as_text(chunk[name]), dtype=object), return_inverse=True)
+            seen |= {f"cells {name}": cells_of, f"places {name}": places}
+        return encoder.encode(chunk), seen
 
-    wanted = [name for name in nodes.kinds if name in encoder.kinds or name in texts]
-    results = nodes.map(wanted, encode)
-    if results is None:
-        return None
-    return [(SparseRows(part["indptr"], part["indices"], part["data"], encoder.columns),
-             {name: part[f"text {name}"].tolist() for name in texts}) for part in results]
+    wanted = [name for name in nodes.kinds if name in encoder.kinds or name in sides or name in keys]
+    found = nodes.spread(wanted, encode)
+    return {chunk: rows for chunk, (rows, _) in found.items()}, {chunk: seen for chunk, (_, seen) in found.items()}
+
+
+def _read_ids(nodes, key: str) -> list[np.ndarray]:
+    """Collective: the cells of the key, chunk by chunk, on rank 0."""
+    ids: list[np.ndarray] = [np.zeros(0, dtype=object)]
+    nodes.each([key], lambda chunk: np.array(as_text(chunk[key]), dtype=object), ids.append)
+    return ids
 
 
 def _read_edges(stage, args, known: dict, nodes: str, keys: list[str]) -> tuple:
-    """Collective: (table, key or None, cells of the first end, cells of the second); the cells on rank 0 only."""
+    """Collective: (table, key or None, names of the columns, digests of the cells of both); the digests on rank 0."""
     columns = {name: list(rows.kinds) for name, rows in known.items()}
     path = stage.run / "profile" / "inds.jsonl"
     if on_root(stage.world, path.exists):
@@ -226,19 +278,21 @@ def _read_edges(stage, args, known: dict, nodes: str, keys: list[str]) -> tuple:
             raise _everywhere(InputError(str(stage.run), cause, remedy))
         chosen = [possible[0], *columns[possible[0]][:2], None]
     table, first, second, key = chosen
-    parts = known[table].map([first, second], lambda chunk: {
-        end: np.array(as_text(chunk[column]), dtype=object) for end, column in (("first", first), ("second", second))})
-    ends = tuple([cell for part in parts or [] for cell in part[end].tolist()] for end in ("first", "second"))
+    rows = known[table]
+    parts = rows.gather(rows.spread([first, second], lambda chunk: {
+        "first": digests(as_text(chunk[first])), "second": digests(as_text(chunk[second]))}))
+    ends = tuple(np.concatenate([np.zeros(0, np.uint64), *(part[end] for part in parts)])
+                 for end in ("first", "second"))
     return table, key, (first, second), ends
 
 
-def _join_edges(edges: tuple, keys: dict[str, list[str]], subject: str) -> tuple[str, np.ndarray, list[str]]:
+def _join_edges(edges: tuple, keys: dict[str, np.ndarray], subject: str) -> tuple[str, np.ndarray, list[str]]:
     """Local: the key that edges name, edges as row numbers, and what there is to say. Raises InputError."""
     table, key, names, ends = edges
     if not keys:
         raise InputError(subject, "no column of the node table names its rows", "Clean it, or train --model mlp")
     chosen, pairs = tables.match_edges(ends, {key: keys[key]} if key else keys)
-    if ends[0] and not len(pairs):
+    if len(ends[0]) and not len(pairs):
         raise InputError(table, f"its columns {names[0]} and {names[1]} name no rows of the node table",
                          "Name the right table with --edges")
     lost = len(ends[0]) - len(pairs)

@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 
-from mpiedge.cleaning import impute, predict
+from mpiedge.cleaning import coding, impute, predict, ridge
 from mpiedge.cleaning.impute import Fill, PairCounts
 from mpiedge.cleaning.survey import Survey
 from mpiedge.cleaning.types import ColumnSummary, decide, is_key
@@ -107,9 +107,9 @@ def test_prediction_from_other_columns():
     size = ["tall" if float(value) > 170 else "small" for value in height]
     columns = [height, ["", *weight[1:]], ["", *noise[1:]], ["", *size[1:]]]
     plans = planned(["height", "weight", "noise", "size"], columns)[0]
-    codes = [predict.make_code(*pair) for pair in zip(plans, columns)]
-    encoded = [code.encode(cells) for code, cells in zip(codes, columns)]
-    found = [predict.fit(codes, encoded, cells, place) for place, cells in enumerate(columns)]
+    codes = [coding.make_code(*pair) for pair in zip(plans, columns)]
+    read = [code.read(cells) for code, cells in zip(codes, columns)]
+    found = [ridge.fit(codes, read, cells, place) for place, cells in enumerate(columns)]
     assert found[2] is None and 0.8 < found[1]["error"] < 1.5 < 7 < found[1]["usual_error"]
     assert found[3]["error"] < 0.15 < 0.4 < found[3]["usual_error"]
     guess = predict.Model(codes, 1, **found[1]).predict(columns, [0])

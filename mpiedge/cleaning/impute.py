@@ -1,5 +1,6 @@
 """Missing cells: looked up where a column decides, else predicted, else the usual value, else left blank."""
 
+from bisect import bisect
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -18,6 +19,8 @@ LEAST_CONFIDENCE = 0.95
 LEAST_LIFT = 0.85
 LEAST_SUPPORT = 20
 MOST_DETERMINANTS = 2
+MOST_PAIRS, NEAR_PAIRS = 50_000, 1_000_000
+"""Pairs of columns compared by their cells, and by their blanks: in wide tables, each with those near it."""
 LARGEST_LOOKUP = 50_000
 CODE_DIGITS = 6
 TOGETHER, SURPRISE = 0.9, 7.0
@@ -58,49 +61,68 @@ def targets(plans: list[ColumnPlan], rows: int) -> list[int]:
             if 0 < plan.missing <= MOST_MISSING * rows and not plan.key and not ID_NAMES & set(words_of(plan.name))]
 
 
-def blank_together(plans: list[ColumnPlan], sample: list[list[str]], target: int) -> bool:
-    """Whether a column is blank (nearly) only where another one is: that is how the things are, not what was lost."""
-    blank = np.array([not cell for cell in sample[target]], dtype=bool)
-    number = int(blank.sum())
-    for other, cells in enumerate(sample):
-        if other == target or not plans[other].missing or not number:
-            continue
-        missing = np.array([not cell for cell in cells], dtype=bool)
-        together, share = int((blank & missing).sum()), float(missing.mean())
-        if together >= TOGETHER * number and share < 1 and together * np.log(1 / share) > SURPRISE:
-            return True
-    return False
+def reach(pairs: int, targets: int) -> int:
+    """Columns to either side that are compared with each of so many, so that there are about so many pairs."""
+    return max(1, pairs // max(1, 2 * targets))
+
+
+def blank_together(blank: np.ndarray, target: int) -> bool:
+    """Whether a column is blank (nearly) only where another one is: that is how the things are, not what was lost.
+
+    blank: bool (columns, rows of the sample).
+    """
+    number = int(blank[target].sum())
+    if not number:
+        return False
+    together = (blank & blank[target]).sum(axis=1)
+    share = np.maximum(blank.mean(axis=1), 1e-9)
+    shared = (together >= TOGETHER * number) & (share < 1) & (together * -np.log(share) > SURPRISE)
+    shared[target] = False
+    return bool(shared.any())
 
 
 def find_determinants(plans: list[ColumnPlan], sample: list[list[str]], rows: int) -> list[tuple[int, int]]:
     """Pairs (determinant, column to fill) that hold in the sample of rows, at most MOST_DETERMINANTS per column."""
-    pairs = []
-    for target in targets(plans, rows):
-        values = sample[target]
-        usual = Counter(filter(None, values)).most_common(1)
-        top = usual[0][1] / sum(map(bool, values)) if usual else 1.0
+    wanted, pairs = targets(plans, rows), []
+    near = reach(MOST_PAIRS, len(wanted))
+    able = [index for index, plan in enumerate(plans)
+            if not plan.key and plan.distinct <= min(0.5 * rows, LARGEST_LOOKUP)]
+    codes = {index: numbered(sample[index]) for index in {*able, *wanted}} if wanted else {}
+    for target in wanted:
+        counts = np.bincount(codes[target], minlength=2)[1:]
+        top = counts.max() / max(1, counts.sum())
         found = []
-        for determinant, plan in enumerate(plans):
-            if determinant == target or plan.key or plan.distinct > min(0.5 * rows, LARGEST_LOOKUP):
+        for determinant in able[max(0, bisect(able, target) - near):bisect(able, target) + near]:
+            if determinant == target or top == 1:
                 continue
-            confidence, support = agreement(sample[determinant], values)
-            lift = (confidence - top) / (1 - top) if top < 1 else 0.0
+            confidence, support = agreement(codes[determinant], codes[target])
+            lift = (confidence - top) / (1 - top)
             if support >= LEAST_SUPPORT and confidence >= LEAST_CONFIDENCE and lift >= LEAST_LIFT:
-                found.append((-confidence, plan.distinct, determinant))
+                found.append((-confidence, plans[determinant].distinct, determinant))
         pairs += [(determinant, target) for _, _, determinant in sorted(found)[:MOST_DETERMINANTS]]
     return pairs
 
 
-def agreement(determinant: list[str], values: list[str]) -> tuple[float, int]:
-    """(how often a second row with the same determinant has the group's usual value, rows in groups of two or more)."""
-    groups: dict[str, Counter] = {}
-    for key, value in zip(determinant, values):
-        if key and value:
-            groups.setdefault(key, Counter())[value] += 1
-    sizes = [(max(group.values()), sum(group.values())) for group in groups.values()]
-    support = sum(size for _, size in sizes if size > 1)
-    others = sum(size - 1 for _, size in sizes)
-    return (sum(most - 1 for most, _ in sizes) / others if others else 0.0), support
+def numbered(cells: list[str]) -> np.ndarray:
+    """The cells as numbers, int64: 0 is blank, equal cells have equal numbers."""
+    numbers = {"": 0}
+    return np.array([numbers.setdefault(cell, len(numbers)) for cell in cells], np.int64)
+
+
+def agreement(determinant: np.ndarray, values: np.ndarray) -> tuple[float, int]:
+    """(how often a second row with the same determinant has the group's usual value, rows in groups of two or more).
+
+    determinant, values: as of `numbered`.
+    """
+    known = (determinant > 0) & (values > 0)
+    most = int(values.max(initial=0)) + 1
+    pair, count = np.unique(determinant[known] * most + values[known], return_counts=True)
+    if not len(pair):
+        return 0.0, 0
+    first = np.flatnonzero(np.diff(pair // most, prepend=-1))
+    sizes, usual = np.add.reduceat(count, first), np.maximum.reduceat(count, first)
+    others = int((sizes - 1).sum())
+    return (float((usual - 1).sum() / others) if others else 0.0), int(sizes[sizes > 1].sum())
 
 
 class PairCounts:
@@ -148,9 +170,12 @@ class PairCounts:
 
 def plan_fills(plans: list[ColumnPlan], survey: Survey, sample: list[list[str]], counts: PairCounts) -> list[Fill]:
     """One Fill per column with blanks that may be filled."""
-    fills = []
-    for target in targets(plans, survey.rows):
-        if blank_together(plans, sample, target):
+    fills, wanted = [], targets(plans, survey.rows)
+    blank = np.array([[not cell for cell in cells] for cells in sample], bool).reshape(len(sample), -1)
+    near = reach(NEAR_PAIRS, len(wanted))
+    for target in wanted:
+        start = max(0, target - near)
+        if blank_together(blank[start:target + near + 1], target - start):
             continue
         fill = Fill(target, [(determinant, counts.lookup(pair))
                              for pair, (determinant, column) in enumerate(counts.pairs) if column == target])

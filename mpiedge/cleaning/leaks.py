@@ -7,6 +7,8 @@ import numpy as np
 
 LEAST_BLANK, LEAST_SHARE, MOST_ELSEWHERE = 5, 0.5, 0.02
 MOST_VALUES = 1000
+MOST_PAIRS = 10_000
+"""Pairs of columns tried; in wider tables only neighbours."""
 
 
 @dataclass
@@ -40,20 +42,22 @@ def find_leaks(columns: list[list[str]], text: list[int]) -> list[Leak]:
     rows = len(columns[0]) if columns else 0
     blank = {place: np.array([not cell for cell in columns[place]], bool) for place in text}
     ends = {place: np.array([split(cell)[1] if " " in cell else "" for cell in columns[place]], object)
-            for place in text}
+            for place in text if any(" " in cell for cell in columns[place])}
+    short = [place for place in text if LEAST_BLANK <= blank[place].sum() < rows]
     found = []
-    for into in text:
+    for into in short:
         number = int(blank[into].sum())
         domain = frozenset(columns[into]) - {""}
-        if not LEAST_BLANK <= number < rows or not 1 < len(domain) <= min(MOST_VALUES, 0.5 * (rows - number)):
+        if not 1 < len(domain) <= min(MOST_VALUES, 0.5 * (rows - number)):
             continue
-        for of in text:
+        for of in ends if len(short) * len(ends) <= MOST_PAIRS else sorted({into - 1, into + 1} & set(ends)):
             if of == into:
                 continue
-            fits = np.fromiter((end in domain for end in ends[of]), bool, rows)
-            there, elsewhere = int(fits[blank[into]].sum()), int(fits[~blank[into]].sum())
-            if (there >= max(LEAST_BLANK, LEAST_SHARE * number)
-                    and elsewhere <= MOST_ELSEWHERE * (rows - number)):
+            there = sum(end in domain for end in ends[of][blank[into]])
+            if there < max(LEAST_BLANK, LEAST_SHARE * number):
+                continue
+            elsewhere = sum(end in domain for end in ends[of][~blank[into]])
+            if elsewhere <= MOST_ELSEWHERE * (rows - number):
                 doubt = elsewhere / (rows - number) * number / there + 0.02
                 found.append(Leak(of, into, domain, round(1 - doubt, 3)))
     return found

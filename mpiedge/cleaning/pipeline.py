@@ -48,8 +48,10 @@ def memory_plan(stage, sources, steps) -> dict[str, float]:
             needs.append(mend.estimate_bytes(rows, source.structure.width, source.file.size / max(1, rows))
                          + items["rows_in_work"])
     if "impute" in steps:
-        needs += [predict.estimate_bytes(sum(item.records for item in source.ranges), source.structure.width)
-                  + items["rows_in_work"] for source in sources]
+        for source in sources:
+            rows = sum(item.records for item in source.ranges)
+            needs.append(predict.estimate_bytes(rows, source.structure.width, source.file.size / max(1, rows))
+                         + items["rows_in_work"])
     if "duplicates" in steps:
         for source in sources:
             rows = sum(item.records for item in source.ranges)

@@ -144,11 +144,13 @@ class Stage:
                              saw=f"swapped {resources.format_size(host['bytes'])} in and out", did="nothing")
 
     def go_on(self, inputs: list[str | None]) -> None:
-        """Collective, after `plan`: from here on finished tasks are kept, and those of an earlier attempt count.
+        """Collective, after `foresee` or `plan`: from here on finished tasks are kept, and those of an earlier attempt
+        count; the stage is incomplete until its new manifest is committed.
 
         inputs: the user's files that shape the result, None for one that was not given. With other inputs or flags than
         in the earlier attempt, and without one, the stage's folder is emptied.
         """
+        self._forget_old_result()
         self.queue.ledger = Ledger(self.world, self.access, self.name, self.args, [path for path in inputs if path])
         if self.queue.ledger.resumed:
             self.say("resume  an earlier attempt was not finished: what it has done is not done again")

@@ -30,13 +30,20 @@ MOST_PAIRS = 10_000
 """Pairs of columns between which rules are looked for: in a wider table chance finds more rules than there are, so only
 those that are given are tried."""
 MOST_DISTINCT = 0.9
+VALUE_BYTES = 180
+"""Memory of a value in a dictionary and its inverse."""
 DAY = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?(?!\d)|\d\d?[-/.]\d\d?[-/.]\d{2,4}(?!\d)")
 
 
-def estimate_bytes(rows: int, columns: int, row_bytes: float) -> float:
-    """What a rank holds while it learns of a table: the sample as text, its dictionaries, codes of all its cells."""
+def estimate_bytes(rows: int, columns: int, row_bytes: float, distinct: list[float]) -> float:
+    """Local: what a rank holds while it learns of a table.
+
+    The sample as text, twice while it is gathered, dictionaries of its different values, codes of all its cells and
+    what they stand for, and one column as strings. distinct: different values of each column, as far as known.
+    """
     sampled = min(rows, SAMPLE_BYTES / max(1.0, row_bytes))
-    return 5 * min(SAMPLE_BYTES, rows * row_bytes) + sampled * columns * 30 + 10e6
+    values = sum(min(sampled, number) for number in distinct)
+    return 2 * sampled * row_bytes + VALUE_BYTES * values + sampled * (60 + 16 * columns) + 10e6
 
 
 def mend(stage, tables, plans: list[list[ColumnPlan]], steps, given: list[dict], min_confidence: float,

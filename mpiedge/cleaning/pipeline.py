@@ -5,9 +5,8 @@ import os
 import numpy as np
 import tomli_w
 
-from mpiedge.cleaning import duplicates, impute, mend, predict, replay, working
+from mpiedge.cleaning import impute, mend, predict, replay, working
 from mpiedge.cleaning.finish import write_clean
-from mpiedge.cleaning.reading import BLOCK_BYTES
 from mpiedge.cleaning.references import find_references
 from mpiedge.cleaning.resolve import Resolution, resolve
 from mpiedge.cleaning.survey import Survey, survey
@@ -16,11 +15,6 @@ from mpiedge.errors import UsageError
 from mpiedge.runtime.root import on_root
 
 DEMO_FOLDER = "results/demo-data"
-BYTES_PER_BLOCK_BYTE = 40
-"""Memory of a range of rows in work (text, cells as Python strings, their counts) over the bytes of its text."""
-SAMPLE_BYTES_PER_CELL = 120
-BYTES_PER_COLUMN = 12_000
-"""Memory of what is counted and decided of a column, however few rows it has."""
 LATER_STEPS = {"rules", "typos", "duplicates", "impute"}
 """Steps that read the rows once more when their formats are right."""
 
@@ -34,34 +28,6 @@ def demo_tables(stage) -> list[str]:
     stage.say(f"demo    no table was given: taking the demo data in {DEMO_FOLDER} ({made['rows']:,} papers, "
               f"{made['duplicates']:,} of them duplicates, {made['citations']:,} citations)")
     return [os.path.join(DEMO_FOLDER, name) for name in ("papers.csv", "cites.csv")]
-
-
-def memory_plan(stage, sources, steps) -> dict[str, float]:
-    """What a rank will hold besides the programs, in bytes."""
-    largest = max((item.stop - item.start for source in sources for item in source.ranges), default=BLOCK_BYTES)
-    cells = sum(min(2048, sum(item.records for item in source.ranges)) * source.structure.width for source in sources)
-    items = {"rows_in_work": BYTES_PER_BLOCK_BYTE * largest, "samples": 3 * SAMPLE_BYTES_PER_CELL * cells}
-    needs = [0.0]
-    for source in sources:
-        if {"rules", "typos"} & set(steps):
-            rows = sum(item.records for item in source.ranges)
-            needs.append(mend.estimate_bytes(rows, source.structure.width, source.file.size / max(1, rows))
-                         + items["rows_in_work"])
-    if "impute" in steps:
-        for source in sources:
-            rows = sum(item.records for item in source.ranges)
-            needs.append(predict.estimate_bytes(rows, source.structure.width, source.file.size / max(1, rows))
-                         + items["rows_in_work"])
-    if "duplicates" in steps:
-        for source in sources:
-            rows = sum(item.records for item in source.ranges)
-            text_bytes = max(1.0, source.file.size / max(1, rows) - source.structure.width)   # without delimiters
-            needs.append(duplicates.estimate_bytes(rows, source.structure.width, text_bytes, stage.budget_bytes,
-                                                   stage.world.size)
-                         if source.structure.width > 2 else 60 * rows)
-    # The samples are dropped before duplicates are looked for, and the rows in work are not there at the same time.
-    plan = {"tables": max(needs)} if max(needs) > sum(items.values()) else items
-    return plan | {"columns": BYTES_PER_COLUMN * sum(source.structure.width for source in sources)}
 
 
 def look(stage, sources, args, given_plan) -> tuple[list[Survey], list[list[ColumnPlan]]]:

@@ -72,7 +72,7 @@ def parse_steps(text: str) -> tuple[str, ...]:
 
 def run(args, world):
     """Collective: the stage, from CSV files to the committed tables."""
-    from mpiedge.cleaning import pipeline, reading, replay, report, review
+    from mpiedge.cleaning import needs, pipeline, reading, replay, report, review
     from mpiedge.stage import Stage
 
     if args.undo:
@@ -87,18 +87,18 @@ def run(args, world):
         with stage.phase("structure", "io"):
             sources = reading.open_sources(stage, paths)
         report.inputs(stage, sources)
-        budget = pipeline.memory_plan(stage, sources, args.steps)
-        if args.dry_run:
-            report.memory(stage, budget)
-        else:
-            stage.plan(**budget)
+        if not args.dry_run:
+            stage.foresee(**needs.estimate(stage, sources, args.steps))
             stage.go_on([*paths, args.plan, args.rules, args.labels])
         with stage.phase("survey"):
             surveys, plans = pipeline.look(stage, sources, args, plan)
+        budget = needs.estimate(stage, sources, args.steps, surveys)
         if args.dry_run:
+            report.memory(stage, budget)
             report.duration(stage, sources, surveys, args.steps)
             report.decisions(stage, sources, surveys, plans)
             return
+        stage.plan(**budget)
         with stage.phase("formats"):
             tables, fills, tallies = pipeline.put_right(stage, sources, surveys, plans, args, plan)
         with stage.phase("cells"):

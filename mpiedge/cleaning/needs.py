@@ -1,0 +1,41 @@
+"""What a rank will hold while it cleans, besides the programs: from the sizes of the tables, then from a first look."""
+
+from mpiedge.cleaning import duplicates, mend, predict
+from mpiedge.cleaning.reading import BLOCK_BYTES
+from mpiedge.cleaning.survey import SAMPLE_ROWS
+
+BYTES_PER_BLOCK_BYTE = 40
+"""Memory of a range of rows in work (text, cells as Python strings, their counts) over the bytes of its text."""
+SAMPLE_BYTES_PER_CELL = 120
+BYTES_PER_COLUMN = 12_000
+"""Memory of what is counted and decided of a column, however few rows it has."""
+EQUAL_ROWS_BYTES = 60
+"""Of each row, where equal ones only are looked for."""
+
+
+def estimate(stage, sources, steps, surveys=None) -> dict[str, float]:
+    """Local: bytes by what they are for. surveys: of the tables; without them the least that is to be expected."""
+    in_work = BYTES_PER_BLOCK_BYTE * max((item.stop - item.start for source in sources for item in source.ranges),
+                                         default=BLOCK_BYTES)
+    cells = sum(min(SAMPLE_ROWS, _rows(source)) * source.structure.width for source in sources)
+    items = {"rows_in_work": in_work, "samples": 3 * SAMPLE_BYTES_PER_CELL * cells}
+    needs = [0.0]
+    for place, source in enumerate(sources):
+        rows, columns = _rows(source), source.structure.width
+        row_bytes = source.file.size / max(1, rows)
+        if {"rules", "typos"} & set(steps):
+            distinct = [column.distinct for column in surveys[place].columns] if surveys else []
+            needs.append(mend.estimate_bytes(rows, columns, row_bytes, distinct) + in_work)
+        if "impute" in steps:
+            needs.append(predict.estimate_bytes(rows, columns, row_bytes) + in_work)
+        if "duplicates" in steps:
+            text_bytes = max(1.0, row_bytes - columns)   # without delimiters
+            needs.append(duplicates.estimate_bytes(rows, columns, text_bytes, stage.budget_bytes, stage.world.size)
+                         if columns > 2 else EQUAL_ROWS_BYTES * rows)
+    # The samples are dropped before the rows are mended, and the rows in work are not there while duplicates are found.
+    plan = {"tables": max(needs)} if max(needs) > sum(items.values()) else items
+    return plan | {"columns": BYTES_PER_COLUMN * sum(source.structure.width for source in sources)}
+
+
+def _rows(source) -> int:
+    return sum(item.records for item in source.ranges)

@@ -114,6 +114,7 @@ def imputer(fill):
             words = frame.drop(columns=able)
             if len(words.columns):
                 common = SimpleImputer(missing_values=None, strategy="most_frequent")
+                words = words.astype(object).where(words.notna(), None)
                 words = peer.DataFrame(common.fit_transform(words), columns=words.columns)
             found = fill(numbers[able])
             found = {**{name: found[:, place] for place, name in enumerate(able)}, **words}

@@ -30,20 +30,20 @@ MOST_PAIRS = 10_000
 """Pairs of columns between which rules are looked for: in a wider table chance finds more rules than there are, so only
 those that are given are tried."""
 MOST_DISTINCT = 0.9
-VALUE_BYTES = 180
+VALUE_BYTES = 140
 """Memory of a value in a dictionary and its inverse."""
 DAY = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?(?!\d)|\d\d?[-/.]\d\d?[-/.]\d{2,4}(?!\d)")
 
 
-def estimate_bytes(rows: int, columns: int, row_bytes: float, distinct: list[float]) -> float:
-    """Local: what a rank holds while it learns of a table.
+def estimate_bytes(rows: int, columns: int, row_bytes: float, distinct: list[float], in_work: float) -> float:
+    """Local: what a rank holds while it learns of a table, and then of the rows that are `in_work`.
 
-    The sample as text, twice while it is gathered, dictionaries of its different values, codes of all its cells and
+    Dictionaries of the different values; the sample as text, twice while it is gathered, codes of all its cells and
     what they stand for, and one column as strings. distinct: different values of each column, as far as known.
     """
     sampled = min(rows, SAMPLE_BYTES / max(1.0, row_bytes))
     values = sum(min(sampled, number) for number in distinct)
-    return 2 * sampled * row_bytes + VALUE_BYTES * values + sampled * (60 + 16 * columns) + 10e6
+    return VALUE_BYTES * values + max(2 * sampled * row_bytes + sampled * (60 + 16 * columns), in_work) + 10e6
 
 
 def mend(stage, tables, plans: list[list[ColumnPlan]], steps, given: list[dict], min_confidence: float,

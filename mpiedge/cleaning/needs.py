@@ -25,9 +25,9 @@ def estimate(stage, sources, steps, surveys=None) -> dict[str, float]:
         row_bytes = source.file.size / max(1, rows)
         if {"rules", "typos"} & set(steps):
             distinct = [column.distinct for column in surveys[place].columns] if surveys else []
-            needs.append(mend.estimate_bytes(rows, columns, row_bytes, distinct) + in_work)
+            needs.append(mend.estimate_bytes(rows, columns, row_bytes, distinct, in_work))
         if "impute" in steps:
-            needs.append(predict.estimate_bytes(rows, columns, row_bytes) + in_work)
+            needs.append(max(predict.estimate_bytes(rows, columns, row_bytes), in_work))
         if "duplicates" in steps:
             text_bytes = max(1.0, row_bytes - columns)   # without delimiters
             needs.append(duplicates.estimate_bytes(rows, columns, text_bytes, stage.budget_bytes, stage.world.size)

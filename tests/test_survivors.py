@@ -1,10 +1,11 @@
 """What a merged row says: the most frequent value, then the most complete, then the first."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpiedge.cleaning.survivors import survive
+from mpiedge.cleaning.survivors import Merged, survive
 
 
 @pytest.mark.parametrize("values, value, share", [
@@ -27,3 +28,11 @@ def test_survivor_was_there(values):
     filled = [one for one in values if one]
     assert (value in filled) if filled else value == ""
     assert share == (filled.count(value) / len(filled) if filled else 1.0)
+
+
+def test_cells_taken_over():
+    """Each row gives back its own cells, whatever the order in which ranks told them; other rows give none."""
+    lines = ["b\x00\ud800\x000.5".encode("utf-8", "surrogatepass"), "a\x00\x001.0\x00c\x00x y\x000.25".encode()]
+    merged = Merged([7, 2], [len(line) for line in lines], np.frombuffer(b"".join(lines), np.uint8))
+    assert merged.of(7) == {"b": ("\ud800", 0.5)} and merged.of(2) == {"a": ("", 1.0), "c": ("x y", 0.25)}
+    assert len(merged) == 2 and not Merged() and merged.of(3) == merged.of(9) == Merged().of(0) == {}

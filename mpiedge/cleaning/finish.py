@@ -11,12 +11,13 @@ from mpiedge.cleaning.impute import Fill
 from mpiedge.cleaning.reading import Source
 from mpiedge.cleaning.resolve import Resolution
 from mpiedge.cleaning.survey import COLUMNS_PER_SLICE, Survey
+from mpiedge.cleaning.survivors import Merged
 from mpiedge.cleaning.types import ColumnPlan
 from mpiedge.cleaning.working import Tally, UnwrittenTable, changes_file, rejects_file
 from mpiedge.kernels.columns import Columns, number_lines
 from mpiedge.store.tables import Column
 
-PAIRS_PER_PIECE = 100_000
+PAIRS_PER_PIECE = 10_000
 LEAST_TOLD = 0.05  # of weight
 EQUAL = "equal rows"
 REFERENCE_RULE, MERGE_RULE = "reference follows survivor", "merged from duplicates"
@@ -116,10 +117,10 @@ def _reference_changes(found: Resolution, chunk: int, cells: dict[str, list[str]
     return changes
 
 
-def _take_over(merged: dict, rows: list[list[str]], names: list[str], numbers: list[int]) -> list[tuple]:
+def _take_over(merged: Merged, rows: list[list[str]], names: list[str], numbers: list[int]) -> list[tuple]:
     changes = []
     for place, number in enumerate(numbers):
-        for name, (value, confidence) in merged.get(number, {}).items():
+        for name, (value, confidence) in merged.of(number).items():
             column = rows[names.index(name)]
             if column[place] != value:
                 changes.append((place, name, MERGE_RULE, column[place], value, confidence))

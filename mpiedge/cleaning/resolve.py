@@ -9,7 +9,7 @@ from mpiedge.cleaning.answers import Answers
 from mpiedge.cleaning.duplicates import find_duplicates
 from mpiedge.cleaning.exact import first_equal_rows
 from mpiedge.cleaning.references import Redirected, Reference, survivors_of_keys
-from mpiedge.cleaning.survivors import merge_clusters
+from mpiedge.cleaning.survivors import Merged, merge_clusters
 from mpiedge.cleaning.types import ColumnPlan, ColumnSummary
 
 LEAST_TOLD = 0.35
@@ -29,8 +29,8 @@ class Resolution:
     """What becomes of the rows of a table.
 
     table: as the rest of the work reads it (references redirected). cluster: int64 per row, the first row of its
-    cluster. row_a, row_b, probability: the pairs scored. merged: row -> {column: (value, confidence)}, cells a
-    surviving row takes over. how: "similar", "equal" or "none"; summary: what the search tells.
+    cluster. row_a, row_b, probability: the pairs scored. merged: cells that surviving rows take over.
+    how: "similar", "equal" or "none"; summary: what the search tells.
     reasons and reason_names: as in `Duplicates`.
     """
 
@@ -39,7 +39,7 @@ class Resolution:
     row_a: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     row_b: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     probability: np.ndarray = field(default_factory=lambda: np.empty(0))
-    merged: dict[int, dict[str, tuple[str, float]]] = field(default_factory=dict)
+    merged: Merged = field(default_factory=Merged)
     renamed: dict[str, dict[str, str]] = field(default_factory=dict)
     how: str = "none"
     summary: dict = field(default_factory=dict)

@@ -22,12 +22,38 @@ def survive(values: list[str]) -> tuple[str, float]:
     return value, counts[value] / len(filled)
 
 
-def merge_clusters(stage, table, cluster: np.ndarray, kept: list[str]) -> dict[int, dict[str, tuple[str, float]]]:
+class Merged:
+    """What surviving rows take over from others: little beside a table, but too much for objects of Python.
+
+    row: int64 ascending; length: bytes of each row's line in text (uint8): names, values and confidences by turns.
+    """
+
+    def __init__(self, row=(), length=(), text=()):
+        order = np.argsort(np.array(row, np.int64), kind="stable")
+        length = np.array(length, np.int64)
+        self._row = np.array(row, np.int64)[order]
+        self._stop = np.cumsum(length)[order]
+        self._start = self._stop - length[order]
+        self._text = np.array(text, np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def of(self, row: int) -> dict[str, tuple[str, float]]:
+        """Local: column -> (value, confidence), the cells of this row that change."""
+        place = int(np.searchsorted(self._row, row))
+        if place == len(self._row) or self._row[place] != row:
+            return {}
+        line = str(self._text[self._start[place]:self._stop[place]].tobytes(), "utf-8", ODD).split(SEPARATOR)
+        return {name: (value, float(share)) for name, value, share in zip(line[::3], line[1::3], line[2::3])}
+
+
+def merge_clusters(stage, table, cluster: np.ndarray, kept: list[str]) -> Merged:
     """Collective: what the first row of each cluster takes over from the others.
 
     cluster: int64 (rows,), the first row of each row's cluster. kept: columns that stay as they are in the first row
-    (keys, sources). Returns first row -> {column: (value, confidence)} for cells that change. Messages: each row of a
-    cluster of two and more to the rank its cluster falls to, then the cells that change to every rank.
+    (keys, sources). Returns the cells that change, the same on every rank. Messages: each row of a cluster of two and
+    more to the rank its cluster falls to, then the cells that change to every rank.
     """
     shared = np.bincount(cluster, minlength=table.rows)[cluster] > 1
     first = np.concatenate([[0], np.cumsum(table.chunk_rows)])
@@ -42,23 +68,23 @@ def merge_clusters(stage, table, cluster: np.ndarray, kept: list[str]) -> dict[i
         return rows + first[task[0]], lines
 
     tasks = [(chunk,) for chunk in range(len(table.chunk_rows))]
-    rows, lines = [np.zeros(0, np.int64)], []
+    rows, before = [np.zeros(0, np.int64)], []
     for _, found in stage.queue.run(tasks, work, name="survivors"):
         if found is not None:
             rows.append(found[0])
-            lines += found[1]
-    merged = {}
-    for row, changed in _deal(stage.world, np.concatenate(rows), lines, cluster):
-        members = [str(line, "utf-8", ODD).split(SEPARATOR) for line in changed]
+            before += found[1]
+    mine, lines = [], []
+    for row, members in _deal(stage.world, np.concatenate(rows), before, cluster):
+        members = [str(line, "utf-8", ODD).split(SEPARATOR) for line in members]
         won = {name: survive(list(values)) for name, values in zip(names, zip(*members))}
-        new = {name: won[name] for name, old in zip(names, members[0]) if won[name][0] != old}
+        new = [part for name, old in zip(names, members[0]) if won[name][0] != old
+               for part in (name, won[name][0], repr(won[name][1]))]
         if new:
-            merged[row] = new
-    listed = [[row, *((name, *value) for name, value in changed.items())] for row, changed in merged.items()]
-    for message in stage.world.allgather(listed):
-        for row, *changed in message:
-            merged[row] = {name: (value, share) for name, value, share in changed}
-    return dict(sorted(merged.items()))
+            mine.append(row)
+            lines.append(SEPARATOR.join(new).encode("utf-8", ODD))
+    told = stage.world.allgather({"row": np.array(mine, np.int64), "text": np.frombuffer(b"".join(lines), np.uint8),
+                                  "length": np.array([len(line) for line in lines], np.int64)})
+    return Merged(*(np.concatenate([message[key] for message in told]) for key in ("row", "length", "text")))
 
 
 def _deal(world, rows: np.ndarray, lines: list[bytes], cluster: np.ndarray):

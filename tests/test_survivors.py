@@ -32,7 +32,7 @@ def test_survivor_was_there(values):
 
 def test_cells_taken_over():
     """Each row gives back its own cells, whatever the order in which ranks told them; other rows give none."""
-    lines = ["b\x00\ud800\x000.5".encode("utf-8", "surrogatepass"), "a\x00\x001.0\x00c\x00x y\x000.25".encode()]
+    lines = ["b\x00\ud800\x000.5".encode("utf-8", "surrogatepass"), b"a\x00\x001.0\x00c\x00x y\x000.25"]
     merged = Merged([7, 2], [len(line) for line in lines], np.frombuffer(b"".join(lines), np.uint8))
     assert merged.of(7) == {"b": ("\ud800", 0.5)} and merged.of(2) == {"a": ("", 1.0), "c": ("x y", 0.25)}
     assert len(merged) == 2 and not Merged() and merged.of(3) == merged.of(9) == Merged().of(0) == {}

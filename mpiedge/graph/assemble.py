@@ -8,6 +8,8 @@ from mpiedge.graph.part import Part
 from mpiedge.graph.sort import SortedChunks
 from mpiedge.graph.sparse import SparseRows, empty, gather_positions, offsets
 
+STEP = 1 << 18
+
 
 def collect_edges(world, chunks: SortedChunks, owner: np.ndarray) -> Part:
     """Collective: this rank's part without features and labels; owner: int32, of all nodes, the same on every rank.
@@ -15,34 +17,33 @@ def collect_edges(world, chunks: SortedChunks, owner: np.ndarray) -> Part:
     Messages: each chunk's neighbour lists to the owners of its nodes; then, once, to every owner the list of those of
     its nodes that are copied here, and its answer, their degrees.
     """
-    numbers, lengths, neighbours = [], [], []
+    pieces = []
     for mine, lists in chunks.rounds():
-        for message in world.alltoall([_pick(mine, lists, owner[mine] == rank) for rank in range(world.size)]):
-            numbers.append(message["numbers"])
-            lengths.append(message["lengths"])
-            neighbours.append(message["neighbours"])
-    owned, lengths, near = (np.concatenate(pieces) for pieces in (numbers, lengths, neighbours))
-    del numbers, neighbours
+        pieces += world.alltoall([_pick(mine, lists, owner, rank) for rank in range(world.size)])
+    owned = np.concatenate([piece["numbers"] for piece in pieces])
+    lengths = np.concatenate([piece["lengths"] for piece in pieces])
     order = np.argsort(owned)
-    taken, positions = gather_positions(offsets(lengths), order)
-    owned, near = owned[order], near[positions]
-    lengths = np.diff(taken)
-    away = np.unique(near[owner[near] != world.rank])
+    owned, lengths, place = owned[order], lengths[order], np.empty(len(owned), np.int64)
+    place[order] = np.arange(len(owned))
+    near = _in_order(pieces, offsets(lengths), place)
+    copied = np.zeros(len(owner), bool)
+    for part in _slices(len(near)):
+        copied[near[part]] = True
+    away = np.flatnonzero(copied & (owner != world.rank))
     halo = away[np.argsort(owner[away], kind="stable")]
     ends = np.searchsorted(owner[halo], np.arange(world.size + 1))
     wanted = world.alltoall([{"numbers": halo[a:b]} for a, b in itertools.pairwise(ends)])
     send_rows = [np.searchsorted(owned, message["numbers"]) for message in wanted]
     answers = world.alltoall([{"degrees": lengths[rows] + 1} for rows in send_rows])
-    rows = np.repeat(np.arange(len(owned), dtype=np.int32), lengths)
-    sorter = np.argsort(halo)
-    inside = owner[near] == world.rank
-    local = np.empty(len(near), np.int32)
-    local[inside] = np.searchsorted(owned, near[inside])
-    local[~inside] = len(owned) + sorter[np.searchsorted(halo[sorter], near[~inside])]
-    indices = np.empty(len(near) + len(owned), np.int32)
-    indices[np.arange(len(near)) + rows] = local
+    row = np.empty(len(owner), np.int32)  # here, of every node that is owned or copied
+    row[owned], row[halo] = np.arange(len(owned)), len(owned) + np.arange(len(halo))
+    for part in _slices(len(near)):
+        near[part] = row[near[part]]
     indptr = offsets(lengths + 1)
-    indices[indptr[1:] - 1] = np.arange(len(owned))
+    loops = np.zeros(len(near) + len(owned), bool)
+    loops[indptr[1:] - 1] = True
+    indices = np.empty(len(loops), np.int32)
+    indices[~loops], indices[loops] = near, np.arange(len(owned))
     return Part(nodes=np.concatenate([owned, halo]), owned=len(owned), indptr=indptr, indices=indices,
                 degrees=np.concatenate([lengths + 1, *(message["degrees"] for message in answers)]),
                 features=empty(0),
@@ -84,7 +85,25 @@ def collect_rows(world, part: Part, rounds, owner: np.ndarray, columns: int) -> 
                                data, columns)
 
 
-def _pick(numbers, lists, chosen: np.ndarray) -> dict:
-    rows = np.flatnonzero(chosen)
+def _in_order(pieces: list[dict], indptr: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Local: the neighbours of all rows where `indptr` says; place: of the pieces' rows. Empties the pieces."""
+    near, first = np.empty(indptr[-1], pieces[0]["neighbours"].dtype), 0
+    for piece in pieces:
+        lengths, neighbours = piece["lengths"], piece.pop("neighbours")
+        starts = indptr[place[first : first + len(lengths)]]
+        within = np.arange(len(neighbours)) - np.repeat(offsets(lengths)[:-1], lengths)
+        near[np.repeat(starts, lengths) + within] = neighbours
+        first += len(lengths)
+    return near
+
+
+def _slices(length: int):
+    """Local: slices of so many entries that indexing with them copies little."""
+    return (slice(start, start + STEP) for start in range(0, length, STEP))
+
+
+def _pick(numbers: np.ndarray, lists, owner: np.ndarray, rank: int) -> dict:
+    rows = np.flatnonzero(owner[numbers] == rank)
     taken, positions = gather_positions(lists.indptr, rows)
-    return {"numbers": numbers[rows], "lengths": np.diff(taken), "neighbours": lists.neighbours[positions]}
+    kind = np.int32 if len(owner) <= 1 << 31 else np.int64
+    return {"numbers": numbers[rows], "lengths": np.diff(taken), "neighbours": lists.neighbours[positions].astype(kind)}

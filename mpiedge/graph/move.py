@@ -63,25 +63,33 @@ def place(world, part: Part, nodes: int, shares: np.ndarray, method: str, seed: 
 def move(world, part: Part, owner: np.ndarray) -> Part:
     """Collective: this rank's part under new owners (int32, of all nodes, the same on every rank).
 
-    Features travel as they are, so what was multiplied into them stays. Messages: see `assemble.collect_edges`; rows
+    Features travel as they are, so what was multiplied into them stays. The old part is taken apart meanwhile, so that
+    the two are never there as a whole. Messages: see `assemble.collect_edges`; rows
     of features, labels and roles to their new owners; then the features of the boundary to those who hold copies.
     """
     new = assemble.collect_edges(world, PartChunks(world, part, len(owner)), owner)
+    part.indptr = part.indices = None
     target = owner[part.nodes[: part.owned]]
-    sent = []
+    sent, kept = [], {}
     for rank in range(world.size):
         rows = np.flatnonzero(target == rank)
-        sent.append({"numbers": part.nodes[rows], "labels": part.labels[rows], "split": part.split[rows]}
-                    | _to_message(part.features.take(rows)))
+        message = {"numbers": part.nodes[rows], "labels": part.labels[rows], "split": part.split[rows]}
+        message |= _to_message(part.features.take(rows))
+        kept, message = (message, {}) if rank == world.rank else (kept, message)
+        sent.append(message)
+    columns, part.features = part.features.columns, None
     found = world.alltoall(sent)
-    del sent
+    found[world.rank] = kept
+    del sent, kept
     numbers, labels, split = (np.concatenate([message[name] for message in found])
                               for name in ("numbers", "labels", "split"))
     order = np.argsort(numbers)
     if not np.array_equal(numbers[order], new.nodes[: new.owned]):
         raise ValueError("rows were lost between ranks")
     new.labels, new.split = labels[order], split[order]
-    owned = stack([_from_message(message) for message in found], part.features.columns).take(order)
+    owned = stack([_from_message(message) for message in found], columns)
+    del found
+    owned = owned.take(order)
     ends = np.cumsum([0, *new.send_counts])
     copies = world.alltoall([_to_message(owned.take(new.send_rows[a:b])) for a, b in itertools.pairwise(ends)])
     new.features = stack([owned, *(_from_message(message) for message in copies)], owned.columns)

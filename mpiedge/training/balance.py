@@ -143,14 +143,17 @@ class Balance:
         """Collective: ranks that lack memory (bytes of each) give nodes to others, as far as these have room."""
         stage, world, layout = self.stage, self.stage.world, self.layout
         rooms, held = self._rooms()
-        limits = np.maximum(np.where(lacking > 0, held - lacking, held + rooms / 2), 0)  # new parts beside the old
+        work = self._work() / max(self._work().sum(), 1)
+        fewer = work * np.maximum(1 - lacking / np.maximum(held, 1), 0)
+        more = work + np.maximum(rooms, 0) / 2 / max(held.sum(), 1)  # half, as old and new parts are side by side
+        limits = np.where(lacking > 0, fewer, more)
         before, ranks = layout.shares.text(), np.flatnonzero(lacking).tolist()
         names = ", ".join(map(str, ranks))
         saw = f"rank {names} lacks {lacking.sum() / 1e6:.0f} MB of memory after epoch {self.trainer.state.epoch}"
-        if layout.tile or world.size == 1 or limits.sum() <= held.sum():
+        if layout.tile or world.size == 1 or limits.sum() <= 1:
             did, brought = "a checkpoint: no other rank has room for its nodes", ""
         else:
-            self._deal(cap(held / held.sum(), limits, held.sum()), "", rooms)
+            self._deal(cap(work, limits, 1.0), "", rooms)
             work = self._work()
             layout.shares = Shares(work / work.sum(), layout.shares.speeds, f"memory became short, {before} before")
             did = f"a checkpoint, and shares {layout.shares.text()} instead of {before}"

@@ -101,6 +101,7 @@ def train(stage, part: Part | Grid, layout: Layout, source: dict, earlier: State
     made_of = (stage.world, inputs, model, settings, reduce, stage.phase)
     bound = stage.args.staleness if stage.world.size > 1 and not layout.tile else 0
     trainer = StaleTrainer(*made_of, bound, stage, began_s) if bound else kind(*made_of)
+    del part, inputs, made_of  # the trainer's may be taken apart later on, and then nobody is to hold on to them
     if earlier is not None:
         trainer.restore(earlier)
     balance, link = Balance(stage, layout, trainer, cost_s, began_s), LinkWatch(stage, trainer, began_s)

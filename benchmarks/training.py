@@ -5,6 +5,7 @@
     python benchmarks/training.py ranks                               a drawn graph of 1 M edges at --ranks
     python benchmarks/training.py throttled                           the same at four ranks, one slowed to a quarter
     python benchmarks/training.py links --data DIR --peers PYTHON     four emulated hosts on slow links, beside DDP
+    python benchmarks/training.py tune --data DIR --seeds 1           --tune beside all its settings trained to the end
     python benchmarks/training.py limits --megabytes 370              a graph 3x the memory of two ranks (real limits);
                                          --programs 300               or 3x what the programs leave of it: minutes
 
@@ -22,7 +23,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # here is a queue.py, which would hide the library's
 
-from benchmarks import measure, training_limits, training_links, training_throttled  # noqa: E402
+from benchmarks import measure, training_limits, training_links, training_throttled, training_tune  # noqa: E402
 from benchmarks import training_runs as runs  # noqa: E402
 
 GRAPHS = {"cora": (None, 81.0, ()), "citeseer": (None, 70.3, ()),
@@ -147,6 +148,13 @@ def links(options, scratch: Path) -> list[dict]:
                                   options.links)
 
 
+def tune(options, scratch: Path) -> list[dict]:
+    """What choosing settings by --tune costs, and how good they are, beside a full grid."""
+    lines = [training_tune.compare(name, options.data / name, seed, options.limit)
+             for name in graphs(options, training_tune.GRIDS) for seed in range(options.seeds)]  # fmt: skip
+    return [line for line in lines if line]
+
+
 def limits(options, scratch: Path) -> list[dict]:
     """A graph too large for memory, under control groups (Linux, as root)."""
     return training_limits.compare(options.megabytes, options.programs, 2, options.epochs, options.peers, scratch,
@@ -154,7 +162,7 @@ def limits(options, scratch: Path) -> list[dict]:
 
 
 WHAT = {"accuracy": accuracy, "compare": compare, "ranks": ranks, "throttled": throttled, "links": links,
-        "limits": limits}  # fmt: skip
+        "tune": tune, "limits": limits}  # fmt: skip
 
 if __name__ == "__main__":
     main()

@@ -40,7 +40,7 @@ def mpiedge(graph: Path, ranks: int, *flags, before: tuple = (), launch: tuple =
     ends = np.cumsum(walls).tolist()
     return {**{name: summary[name] for name in ("test_accuracy", "val_accuracy", "best_epoch", "epochs", "peak_rss_mb",
                                                 "bytes_sent", "gradient_bytes_sent", "gradient_bytes_plain", "compress",
-                                                "halo", "hold")},
+                                                "halo", "hold", "learning_rate", "hidden", "dropout")},
             "epoch_cpu_s": cpu_s / len(epochs), "epoch_wall_s": statistics.median(walls[WARM:] or walls),
             "halo_bytes": sum(int(row["bytes_sent"] or 0) for row in timings if row["phase"] == "exchange"),
             "whole_cpu_s": done["cpu_s"], "whole_wall_s": done["wall_s"],

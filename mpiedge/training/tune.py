@@ -68,7 +68,7 @@ def tune(stage, source, args) -> argparse.Namespace:
         rows += [[turn + 1, *settings[number].values(), states[number].epoch, states[number].best_epoch,
                   f"{states[number].best_accuracy:.6f}", f"{states[number].best_loss:.6f}", place + 1]
                  for place, number in enumerate(ranked)]
-        left = ranked[: max(1, -(-len(ranked) // 3))]
+        left = ranked[: max(1, len(ranked) // 3)]
         stage.say(f"tune    round {turn + 1} of {len(SHARES)}: {len(ranked)} settings, {epochs} epochs; best "
                   f"{_text(settings[left[0]])}, val acc {states[left[0]].best_accuracy:.3f}")
         on_root(world, functools.partial(_save, stage, mark, turn + 1, states, rows, left))

@@ -7,7 +7,7 @@ import numpy as np
 from mpiedge.cleaning import coding, impute, predict, ridge
 from mpiedge.cleaning.impute import Fill, PairCounts
 from mpiedge.cleaning.survey import Survey
-from mpiedge.cleaning.types import ColumnSummary, decide, is_key
+from mpiedge.cleaning.types import ColumnPlan, ColumnSummary, decide, is_key
 
 
 class OneRank:
@@ -115,6 +115,26 @@ def test_prediction_from_other_columns():
     guess = predict.Model(codes, 1, **found[1]).predict(columns, [0])
     assert abs(float(guess[0]) - float(weight[0])) < 4 and len(guess[0].split(".")[1]) == 1
     assert predict.Model(codes, 3, **found[3]).predict(columns, [0]) == [size[0]]
+
+
+def test_a_wide_table_is_predicted_in_little_room():
+    """However many words its columns have, a row becomes few numbers; numbers beyond all bounds become none."""
+    words = [f"w{number % 50}" for number in range(300)]
+    codes = [coding.make_code(ColumnPlan(f"c{place}"), words) for place in range(150)]
+    coding.make_room(codes)
+    assert 150 < sum(code.width for code in codes) <= coding.MOST_WIDTH
+    assert codes[0].encode(codes[0].read(["w0", "w49", "other", ""])).shape == (4, codes[0].width)
+    huge = coding.make_code(ColumnPlan("huge", kind="decimal"), ["1e308", "-1e308", "2.5"] * 100)
+    assert huge.width == 0 and huge.encode(huge.read(["1e308"])).shape == (1, 0)
+
+
+def test_in_wide_tables_columns_are_compared_with_near_ones():
+    """A column decides another beside it in a table of 1,000 columns with blanks, in bounded time."""
+    zips, cities = towns()
+    noise = [["", *(str(7 * row * place % 11) for row in range(1, 200))] for place in range(1, 999)]
+    columns = [*noise[:499], zips, ["", *cities[1:]], *noise[499:]]
+    plans, survey, sample = planned([f"c{place}" for place in range(len(columns))], columns)
+    assert (499, 500) in impute.find_determinants(plans, sample, survey.rows)
 
 
 def test_blanks_that_come_together_stay():

@@ -83,8 +83,10 @@ def make_code(plan: ColumnPlan, cells: list[str]) -> Code:
         return code
     values = code.read(cells)
     values = values[np.isfinite(values)]
-    if len(values) and values.std() > 0:
-        code.mean, code.scale = float(values.mean()), float(values.std())
+    with np.errstate(over="ignore", invalid="ignore"):   # squares beyond 1e308
+        scale = float(values.std()) if len(values) else 0.0
+    if 0 < scale < np.inf:
+        code.mean, code.scale = float(values.mean()), scale
         code.low, code.high = float(values.min()), float(values.max())
         steps = min(STEPS, len(values) // ROWS_PER_STEP)
         code.steps = np.unique(np.quantile(values, np.arange(1, steps) / steps, method="lower")) if steps > 1 else (

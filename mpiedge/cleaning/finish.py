@@ -70,7 +70,8 @@ def write_clean(stage, sources: list[Source], surveys: list[Survey], plans: list
                 changes += _take_over(found.merged, rows, names, (first + kept).tolist())
             changes += [(row, names[column], rule, "", value, confidence)
                         for row, column, rule, value, confidence in impute.apply(fills[table], rows, names)]
-            touched = {names.index(name) for _, name, *_ in changes}
+            places = {name: place for place, name in enumerate(names)}
+            touched = {places[name] for _, name, *_ in changes}
             columns = Columns.of(rows) if len(kept) < columns.rows else columns.replaced(
                 {place: rows[place] for place in sorted(touched)})
         yield

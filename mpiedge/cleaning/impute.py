@@ -19,7 +19,7 @@ LEAST_CONFIDENCE = 0.95
 LEAST_LIFT = 0.85
 LEAST_SUPPORT = 20
 MOST_DETERMINANTS = 2
-MOST_PAIRS, NEAR_PAIRS = 50_000, 1_000_000
+MOST_PAIRS, NEAR_PAIRS = 20_000, 1_000_000
 """Pairs of columns compared by their cells, and by their blanks: in wide tables, each with those near it."""
 LARGEST_LOOKUP = 50_000
 CODE_DIGITS = 6
@@ -85,9 +85,11 @@ def find_determinants(plans: list[ColumnPlan], sample: list[list[str]], rows: in
     """Pairs (determinant, column to fill) that hold in the sample of rows, at most MOST_DETERMINANTS per column."""
     wanted, pairs = targets(plans, rows), []
     near = reach(MOST_PAIRS, len(wanted))
+    if not wanted or len(sample[0]) < LEAST_SUPPORT:
+        return []
     able = [index for index, plan in enumerate(plans)
             if not plan.key and plan.distinct <= min(0.5 * rows, LARGEST_LOOKUP)]
-    codes = {index: numbered(sample[index]) for index in {*able, *wanted}} if wanted else {}
+    codes = {index: numbered(sample[index]) for index in {*able, *wanted}}
     for target in wanted:
         counts = np.bincount(codes[target], minlength=2)[1:]
         top = counts.max() / max(1, counts.sum())
@@ -119,7 +121,8 @@ def agreement(determinant: np.ndarray, values: np.ndarray) -> tuple[float, int]:
     pair, count = np.unique(determinant[known] * most + values[known], return_counts=True)
     if not len(pair):
         return 0.0, 0
-    first = np.flatnonzero(np.diff(pair // most, prepend=-1))
+    group = pair // most
+    first = np.append(0, np.flatnonzero(group[1:] != group[:-1]) + 1)
     sizes, usual = np.add.reduceat(count, first), np.maximum.reduceat(count, first)
     others = int((sizes - 1).sum())
     return (float((usual - 1).sum() / others) if others else 0.0), int(sizes[sizes > 1].sum())

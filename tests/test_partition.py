@@ -22,15 +22,17 @@ def cut(graph, ranks, method="hash", seed=0):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_owners_are_repeatable_and_follow_the_shares(method):
-    """The same call gives the same owners, and a rank with twice the share gets about twice the work."""
+@pytest.mark.parametrize("shares", [[2.0, 1.0, 1.0], [0.0, 2.0, 1.0, 0.0]])
+def test_owners_are_repeatable_and_follow_the_shares(method, shares):
+    """The same call gives the same owners; a rank with twice the share gets about twice the work, one without none."""
     graph = random_graph(3, nodes=3000, edges=9000)
     neighbours = adjacency(graph.edges, graph.nodes)
-    shares = np.array([2.0, 1.0, 1.0])
+    shares = np.array(shares)
     owner = partition.partition(neighbours, shares, method, 5)
     np.testing.assert_array_equal(owner, partition.partition(neighbours, shares, method, 5))
-    work = np.bincount(owner, weights=neighbours.degrees() + partition.NODE_WEIGHT, minlength=3)
+    work = np.bincount(owner, weights=neighbours.degrees() + partition.NODE_WEIGHT, minlength=len(shares))
     np.testing.assert_allclose(work / work.sum(), shares / shares.sum(), atol=0.06)
+    assert not work[shares == 0].any()
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "hash"])

@@ -28,9 +28,12 @@ def default_method() -> str:
 def partition(graph: Adjacency, shares: np.ndarray, method: str, seed: int = 0) -> np.ndarray:
     """Local: the owner (int32) of every node, so that rank r gets about shares[r] of the work.
 
-    shares: positive, one per rank, any scale. The same arguments give the same owners. Raises UsageError when METIS
+    shares: one per rank, any scale, not all 0. The same arguments give the same owners. Raises UsageError when METIS
     is asked for and pymetis is not installed.
     """
+    taking = np.flatnonzero(shares)
+    if len(taking) < len(shares):
+        return taking[partition(graph, shares[taking], method, seed)].astype(np.int32)
     shares = np.asarray(shares, np.float64) / np.sum(shares)
     if len(shares) == 1 or graph.nodes == 0:
         return np.zeros(graph.nodes, np.int32)
@@ -122,8 +125,9 @@ def partition_stream(world, chunks, shares: np.ndarray, method: str, seed: int) 
     """
     if world.size == 1 or method == "hash":
         return _hash(chunks.total, shares / shares.sum(), seed)
+    taking = np.flatnonzero(shares)
     weight = sum(lists.degrees().sum() + NODE_WEIGHT * len(numbers) for numbers, lists in chunks.rounds())
-    placement = Greedy(chunks.total, shares, SLACK * float(world.sum(np.array([weight], np.float64))[0]))
+    placement = Greedy(chunks.total, shares[taking], SLACK * float(world.sum(np.array([weight], np.float64))[0]))
     step = max(1, min(STREAM_BLOCK, chunks.total // (STREAM_ROUNDS * world.size)))
     for _ in range(LDG_PASSES):
         for numbers, lists in chunks.rounds():
@@ -134,7 +138,7 @@ def partition_stream(world, chunks, shares: np.ndarray, method: str, seed: int) 
                 own = {"block": block, "degrees": np.diff(taken), "parts": best}
                 for message in world.allgather(own):
                     placement.move(message["block"], message["degrees"], message["parts"])
-    return placement.owner
+    return taking[placement.owner].astype(np.int32)
 
 
 def blocks(nodes: int, shares: np.ndarray) -> np.ndarray:

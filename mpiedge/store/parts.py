@@ -74,22 +74,26 @@ def build_image(arrays: dict[str, np.ndarray], attributes: dict | None = None, c
 
 
 def _add_dataset(file, name: bytes, values: np.ndarray, compress: bool) -> None:
+    dataset = _new_dataset(file, name, values.dtype, values.shape, compress)
+    if values.size:
+        dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(values))
+
+
+def _new_dataset(file, name: bytes, dtype: np.dtype, shape: tuple[int, ...], compress: bool):
     """Low-level calls: `create_dataset` takes as long as the compression of a few thousand cells."""
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_obj_track_times(False)
-    if compress and values.size and values.ndim and values.dtype != object:
-        row_bytes = max(1, values.itemsize * int(np.prod(values.shape[1:], dtype=np.int64)))
-        rows = max(1, min(len(values), HDF5_CHUNK_BYTES // row_bytes))
-        properties.set_chunk((rows, *values.shape[1:]))
-        if values.dtype.kind in "iu":
+    if compress and shape and all(shape) and dtype.kind != "O":
+        row_bytes = max(1, dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64)))
+        rows = max(1, min(shape[0], HDF5_CHUNK_BYTES // row_bytes))
+        properties.set_chunk((rows, *shape[1:]))
+        if dtype.kind in "iu":
             properties.set_shuffle()
         properties.set_deflate(1)
         properties.set_fletcher32()
-    kind = h5py.h5t.py_create(values.dtype, logical=True)
-    space = h5py.h5s.create_simple(values.shape) if values.ndim else h5py.h5s.create(h5py.h5s.SCALAR)
-    dataset = h5py.h5d.create(file, name, kind, space, properties)
-    if values.size:
-        dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(values))
+    kind = h5py.h5t.py_create(dtype, logical=True)
+    space = h5py.h5s.create_simple(shape) if shape else h5py.h5s.create(h5py.h5s.SCALAR)
+    return h5py.h5d.create(file, name, kind, space, properties)
 
 
 def describe(file_name: str, image: bytes, rows: int) -> dict:
@@ -154,6 +158,53 @@ class GrowingFile:
             os.fsync(file.fileno())
         os.replace(self.temporary, self.path)
         sync_folder(self.path.parent)
+
+
+class GrowingImage:
+    """As `build_image`, but in a file, and arrays of numbers may come range by range; it is there, whole, only after
+    `finish`. Every method raises EnvironmentProblem where the file has no room."""
+
+    def __init__(self, path: Path, attributes: dict):
+        self.path, self.temporary = path, fence.temporary_for(path)
+        with self._kept_whole():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = h5py.File(self.temporary, "w", libver=LIBRARY_VERSIONS, locking=False)
+            for key, value in attributes.items():
+                self._file.attrs[key] = value
+
+    def add(self, name: str, values: np.ndarray) -> None:
+        """A whole array."""
+        with self._kept_whole():
+            _add_dataset(self._file.id, dataset_name(name).encode(), to_stored(values), True)
+
+    def put(self, name: str, first: int, values: np.ndarray, rows: int) -> None:
+        """Rows from `first` on of an array of `rows`."""
+        key = dataset_name(name)
+        with self._kept_whole():
+            if key not in self._file:
+                _new_dataset(self._file.id, key.encode(), values.dtype, (rows, *values.shape[1:]), True)
+            self._file[key][first : first + len(values)] = values
+
+    def finish(self) -> None:
+        """Puts the file in its place."""
+        with self._kept_whole():
+            self._file.close()
+            with open(self.temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(self.temporary, self.path)
+            sync_folder(self.path.parent)
+
+    @contextlib.contextmanager
+    def _kept_whole(self):
+        try:
+            yield
+        except (OSError, RuntimeError) as error:  # h5py says either when a disk is full
+            with contextlib.suppress(OSError, RuntimeError, AttributeError):
+                self._file.close()
+            self.temporary.unlink(missing_ok=True)
+            fence.require()
+            raise EnvironmentProblem(self.path, f"it could not be written ({one_line(error)})",
+                                     "Free space or choose another --run folder") from error
 
 
 def sync_folder(folder: Path) -> None:

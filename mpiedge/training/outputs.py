@@ -10,7 +10,7 @@ import torch
 
 from mpiedge.graph.build import TEST, TRAIN, VALIDATION
 from mpiedge.runtime.root import on_root
-from mpiedge.store.parts import GrowingFile, build_image, write_atomic
+from mpiedge.store.parts import GrowingFile, GrowingImage, write_atomic
 from mpiedge.training import metrics, onnx_export
 from mpiedge.training.files import (
     CONFUSION_FILE,
@@ -24,7 +24,7 @@ from mpiedge.training.files import (
     predictions_csv,
 )
 from mpiedge.training.loop import Trainer
-from mpiedge.training.plan import Layout
+from mpiedge.training.plan import MODEL_WINDOW, Layout
 from mpiedge.training.sources import Source
 
 WINDOW = 1 << 18  # nodes whose predictions are written at a time
@@ -34,7 +34,7 @@ ROLES = {"train": TRAIN, "val": VALIDATION, "test": TEST}
 def write(stage, source: Source, layout: Layout, trainer: Trainer, began_s: float) -> tuple[dict, list[str]]:
     """Collective: writes the files; returns the summary and the files' names.
 
-    Messages: counts of right and wrong (sums), every node's prediction to rank 0.
+    Messages: counts of right and wrong (sums), what is written of every node to rank 0.
     """
     classes = len(layout.classes)
     found = Found(layout.nodes, classes, stage.access.scratch / f"found-{stage.world.rank}" if layout.tile else None)
@@ -44,18 +44,11 @@ def write(stage, source: Source, layout: Layout, trainer: Trainer, began_s: floa
     quality = {name: stage.world.sum(counts) for name, counts in found.quality.items()}
     areas = ranked(stage.world, found) if classes == 2 else {}
     write_predictions(stage, source, layout, found, stage.run / PREDICTIONS_FILE)
-    gathered = stage.world.gather({"nodes": found.owned()} | states(trainer)) if source.encoder else None
+    write_model(stage, source, layout, trainer, found.owned())
 
     def write_files() -> None:
-        rows = {}
-        if gathered:
-            rows = {name: np.concatenate([message[name] for message in gathered]) for name in gathered[0]}
-            order = np.argsort(rows.pop("nodes"))
-            rows = {name: values[order] for name, values in rows.items()}
-        write_atomic(stage.run / MODEL_FILE, model_image(source, layout, trainer, rows))
         write_atomic(stage.run / METRICS_FILE, metrics_csv(trainer.state.history).encode())
         write_atomic(stage.run / CONFUSION_FILE, confusion_csv(quality, layout.classes).encode())
-
         if stage.args.onnx:
             model = trainer.model
             weights = {name: value.detach().numpy() for name, value in model.named_parameters()}
@@ -203,16 +196,41 @@ def states(trainer: Trainer) -> dict:
     return rows
 
 
-def model_image(source: Source, layout: Layout, trainer: Trainer, node_rows: dict) -> bytes:
-    """Local: the bytes of model.h5: weights by their names, classes, settings; for tables the feature encoder (JSON)
-    and what the nodes hand to new neighbours."""
-    arrays = {name: value.detach().numpy() for name, value in trainer.model.named_parameters()}
-    arrays["classes"] = np.array(layout.classes, dtype=object)
-    if source.encoder:
-        arrays["encoder"] = np.array([json.dumps(source.encoder.to_message())], dtype=object)
-        arrays |= node_rows | {"node_id": source.graph.ids}
-    config = asdict(layout.settings) | source.schema | {"norm": trainer.model.norm, "columns": layout.columns}
-    return build_image(arrays, {"config": json.dumps(config)})
+def write_model(stage, source: Source, layout: Layout, trainer: Trainer, owned: np.ndarray) -> None:
+    """Collective: model.h5: weights by their names, classes, settings; for tables the feature encoder (JSON) and what
+    the nodes hand to new neighbours, a range of nodes at a time.
+
+    owned: the numbers of this rank's nodes, ascending. Messages: what they hand to new neighbours, to rank 0.
+    """
+    rows = states(trainer) if source.encoder else {}
+    file = {}
+
+    def begin() -> None:
+        config = asdict(layout.settings) | source.schema | {"norm": trainer.model.norm, "columns": layout.columns}
+        image = file["growing"] = GrowingImage(stage.run / MODEL_FILE, {"config": json.dumps(config)})
+        for name, value in trainer.model.named_parameters():
+            image.add(name, value.detach().numpy())
+        image.add("classes", np.array(layout.classes, dtype=object))
+        if source.encoder:
+            image.add("encoder", np.array([json.dumps(source.encoder.to_message())], dtype=object))
+            image.add("node_id", source.graph.ids)
+
+    on_root(stage.world, begin)
+    for first in range(0, layout.nodes if rows else 0, MODEL_WINDOW):
+        last = min(first + MODEL_WINDOW, layout.nodes)
+        low, high = np.searchsorted(owned, [first, last])
+        own = {"nodes": owned[low:high] - first} | {name: values[low:high] for name, values in rows.items()}
+        messages = stage.world.gather(own)
+
+        def append(messages=messages, first=first, last=last) -> None:
+            for name in rows:
+                block = np.empty((last - first, *messages[0][name].shape[1:]), messages[0][name].dtype)
+                for message in messages:
+                    block[message["nodes"]] = message[name]
+                file["growing"].put(name, first, block, layout.nodes)
+
+        on_root(stage.world, append)
+    on_root(stage.world, lambda: file["growing"].finish())
 
 
 def tell(stage, found: dict) -> None:

@@ -11,6 +11,7 @@ from mpiedge.graph import partition
 from mpiedge.graph.build import Adjacency, Graph, adjacency
 from mpiedge.graph.part import Part
 from mpiedge.models.build import MODELS, uses_graph
+from mpiedge.runtime import resources
 from mpiedge.runtime.root import on_root
 from mpiedge.runtime.rows import form
 from mpiedge.training import split as splits
@@ -21,7 +22,9 @@ from mpiedge.training.sources import Source
 PENALTY = 0.07
 """The default L2 penalty times the number of training nodes. The loss is a mean over those nodes, so a prior of fixed
 strength weighs less the more of them there are; with the 140 of Cora this is the 5e-4 of Kipf & Welling 2017."""
-MODEL_COPIES, ID_BYTES = 6, 100  # of what nodes hand to new neighbours, and of each name, on rank 0 (5 were measured)
+ID_BYTES = 70  # of each node's name while it is written (counted)
+MODEL_WINDOW = 1 << 15  # nodes of which what they hand to new neighbours is written at a time, in four copies
+METIS_NODE, METIS_ENTRY = 140, 100  # bytes that METIS takes for a node and for a neighbour of one (86 MB measured)
 DOUBLE_PRODUCT = 60  # bytes per entry of a sparse matrix while scipy multiplies it, dropout included (counted)
 
 
@@ -83,7 +86,7 @@ def make_layout(stage, source: Source, args) -> Layout:
     def decide() -> dict:
         graph, ranks = source.graph, stage.world.size
         neighbours = adjacency(graph.edges, graph.nodes) if connected else None
-        method = (args.partition or partition.default_method()) if connected else "blocks"
+        method = (args.partition or _method(stage, neighbours)) if connected else "blocks"
         if given:
             owner = partition.read_owners(method, graph.nodes, ranks)
         elif connected:
@@ -96,7 +99,15 @@ def make_layout(stage, source: Source, args) -> Layout:
 
     layout = finish_layout(args, source, facts | on_root(stage.world, decide) | {"shares": shares})
     layout.owner, layout.split, layout.neighbours = (own.get(name) for name in ("owner", "split", "neighbours"))
+    resources.return_freed()
     return layout
+
+
+def _method(stage, neighbours: Adjacency) -> str:
+    """Local: how to partition: by METIS where it is installed and has the memory that it takes."""
+    needed = METIS_NODE * neighbours.nodes + METIS_ENTRY * len(neighbours.neighbours)
+    free = stage.own_budget_bytes - resources.current_rss_bytes(stage.world.node_size)
+    return partition.default_method() if needed <= free else "ldg"
 
 
 def choose_shares(stage, args, source: Source, facts: dict, given: bool = False) -> Shares:
@@ -107,10 +118,14 @@ def choose_shares(stage, args, source: Source, facts: dict, given: bool = False)
     adjacent = 2 * facts["edges"] + facts["nodes"]
     everything = np.array([[facts["nodes"], 0, adjacent, facts["entries"]]], np.int64)
     parts_to_come = {"method": "", "cut_edges": 0, "rank_rows": everything, "shares": None}
-    items = memory(finish_layout(args, source, facts | parts_to_come), 0)
+    layout = finish_layout(args, source, facts | parts_to_come)
+    items = memory(layout, 0)
     fixed = items["weights"] + items["torch"] + items["predictions"]
+    divided = sum(items.values()) - fixed
+    if source.encoder and stage.world.is_root:
+        fixed += model_memory(layout)
     work = adjacent + partition.NODE_WEIGHT * facts["nodes"]
-    shares = settle(stage, "equal" if given else args.shares, work, sum(items.values()) - fixed, fixed)
+    shares = settle(stage, "equal" if given else args.shares, work, divided, fixed)
     return replace(shares, why="") if given else shares
 
 
@@ -221,6 +236,11 @@ def memory(layout: Layout, rank: int) -> dict[str, float]:
     return {name: size for name, size in items.items() if size}
 
 
+def model_memory(layout: Layout) -> float:
+    """Local: bytes that rank 0 takes to write what the nodes of tables hand to new neighbours."""
+    return ID_BYTES * layout.nodes + 4 * 4 * min(MODEL_WINDOW, layout.nodes) * sum(widths(layout))
+
+
 def fixed_memory(layout: Layout, on_disk: bool = False) -> dict[str, float]:
     """Local: bytes that every rank holds whatever its share; on_disk: predictions lie in files."""
     return {
@@ -251,7 +271,7 @@ def tell(stage, source: Source, layout: Layout, only: bool) -> None:
                   f"{halo:.2f} halo copies per node, {sent / 1e6:.2f} MB per epoch and rank")
     planned = memory(layout, stage.world.rank)
     if source.encoder and stage.world.is_root:
-        planned["model"] = layout.nodes * (MODEL_COPIES * 4 * sum(widths(layout)) + ID_BYTES)
+        planned["model"] = model_memory(layout)
     layout.shares.tell(stage)
     if layout.tile:
         rows, each = layout.tile.block_rows, layout.tile.span_blocks

@@ -16,6 +16,7 @@ from mpiedge.graph import cells, tables
 from mpiedge.graph.features import Encoder, Survey, as_text, digests, plan_encoder, survey
 from mpiedge.graph.spread import SpreadRows
 from mpiedge.models.build import uses_graph
+from mpiedge.runtime import resources
 from mpiedge.runtime.root import on_root
 from mpiedge.training.sources import Source
 
@@ -160,6 +161,7 @@ def open_tables(stage, args) -> Source:
         features, source.features = source.features.gather_root(), None
         if source.graph is not None:
             source.graph.features = features
+    resources.return_freed()
     return source
 
 

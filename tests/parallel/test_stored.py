@@ -124,3 +124,12 @@ def test_training_from_disk_is_training_in_memory(world, drawn, shared_tmp_path,
     pairs = zip(found["disk predictions"], found["memory predictions"])
     assert sum(one.split(",")[1] != other.split(",")[1] for one, other in pairs) <= 5
     assert not list(shared_tmp_path.glob("*/.scratch/*"))
+
+
+@pytest.mark.parametrize("method", ["ldg", "hash"])
+def test_a_rank_without_a_share_gets_no_nodes(world, drawn, shared_tmp_path, method):
+    """Where the memory of a rank is taken by other things the others take all."""
+    shares = np.ones(world.size)
+    shares[0] = world.size == 1
+    owner = partition.partition_stream(world, sorted_chunks(world, drawn[0], shared_tmp_path), shares, method, seed=1)
+    assert world.size == 1 or 0 < owner.min() <= owner.max() < world.size

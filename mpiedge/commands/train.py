@@ -95,7 +95,7 @@ def build_parser():
                        "are not exact; auto: measured (default fp32)")
     ranks.add_argument("--partition", metavar="NAME",
                        help="who owns which node: metis, ldg, hash, or a file with a rank a line, one for each node "
-                       "(default metis where pymetis is installed, else ldg)")
+                       "(default metis where pymetis is installed and rank 0 has the memory, else ldg)")
     ranks.add_argument("--shares", type=_shares, default="auto", metavar="A,B,...",
                        help="how the work is dealt out: auto (by measured speed, within each rank's memory), equal, "
                        "or a number per rank, such as 4,2,1,1 (default auto)")

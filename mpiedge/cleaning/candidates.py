@@ -144,14 +144,16 @@ def _search(stage, rows: GramRows, grams: int, bounded: bool, limits, sources, r
 def _groups(stage, rows: GramRows, grams: int) -> list[tuple[int, int]]:
     """Collective: ranges of documents whose postings fit the memory of every rank beside what is there already.
 
-    How many there are changes no result.
+    How many there are changes no result. Their lengths are powers of two of blocks, so that a later attempt, which
+    holds a little more or less, mostly cuts the same ranges and finds their finished tasks.
     """
     documents = len(rows)
     entries = rows.entries(0, documents) / max(documents, 1)
     block_bytes = 4 * grams + 4 * entries * min(INDEX_BLOCK, max(documents, 1))
     room = max(INDEX_SHARE * stage.budget_bytes - resources.current_rss_bytes(), 0)
     room = float(stage.world.min(np.array([room]))[0])
-    step = max(int(room // max(block_bytes, 1)), 1) * INDEX_BLOCK
+    blocks = max(int(room // max(block_bytes, 1)), 1)
+    step = INDEX_BLOCK * (blocks if blocks * INDEX_BLOCK >= documents else 1 << (blocks.bit_length() - 1))
     return [(start, min(start + step, documents)) for start in range(0, documents, step)]
 
 

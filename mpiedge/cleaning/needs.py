@@ -17,8 +17,10 @@ def estimate(stage, sources, steps, surveys=None) -> dict[str, float]:
     """Local: bytes by what they are for. surveys: of the tables; without them the least that is to be expected."""
     in_work = BYTES_PER_BLOCK_BYTE * max((item.stop - item.start for source in sources for item in source.ranges),
                                          default=BLOCK_BYTES)
-    cells = sum(min(SAMPLE_ROWS, _rows(source)) * source.structure.width for source in sources)
-    items = {"rows_in_work": in_work, "samples": 3 * SAMPLE_BYTES_PER_CELL * cells}
+    items = {"rows_in_work": in_work}
+    if surveys is None:   # afterwards they are there, and counted with the programs
+        cells = sum(min(SAMPLE_ROWS, _rows(source)) * source.structure.width for source in sources)
+        items["samples"] = 3 * SAMPLE_BYTES_PER_CELL * cells
     needs = [0.0]
     for place, source in enumerate(sources):
         rows, columns = _rows(source), source.structure.width

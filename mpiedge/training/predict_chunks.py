@@ -77,7 +77,8 @@ def arguments(predictor: predict.Predictor) -> argparse.Namespace:
         model=config["model"], hidden=config["hidden"], layers=config["layers"], hops=config["hops"],
         project=config["projection"], epochs=1, patience=1, lr=config["learning_rate"], dropout=0.0,
         weight_decay=config["weight_decay"], schedule=config["schedule"], class_weights="none",
-        dtype=config["dtype"], seed=config["seed"], partition=None, split=None, select=None, hold="auto", shares="auto")
+        dtype=config.get("dtype", "float32"), seed=config["seed"], partition=None, split=None, select=None, hold="auto",
+        shares="auto")
 
 
 def _trainer(stage, layout: plan.Layout, part, predictor: predict.Predictor) -> Trainer:

@@ -100,6 +100,8 @@ def train(stage, part: Part | Grid, layout: Layout, source: dict, earlier: State
     reduce = reducer(stage.world, compress, shapes_of(model))
     made_of = (stage.world, inputs, model, settings, reduce, stage.phase)
     bound = stage.args.staleness if stage.world.size > 1 and not layout.tile else 0
+    if layout.tile and stage.args.staleness:
+        stage.say("stale   a graph on disk is trained by all ranks at the same pace: --staleness is not heeded")
     trainer = StaleTrainer(*made_of, bound, stage, began_s) if bound else kind(*made_of)
     del part, inputs, made_of  # the trainer's may be taken apart later on, and then nobody is to hold on to them
     if earlier is not None:

@@ -20,6 +20,7 @@ import numpy as np
 from mpiedge.graph.halo import HaloExchange
 from mpiedge.graph.stale_halo import StaleExchange
 from mpiedge.store import decisions
+from mpiedge.training.files import EPOCH_COLUMNS
 from mpiedge.training.halt import HALT
 from mpiedge.training.loop import State, Trainer
 from mpiedge.training.optimiser import SCHEDULES
@@ -118,13 +119,14 @@ class StaleTrainer(Trainer):
             self._collect(answers, start)
             figures = sum(answer.figures for answer in answers)
             sent, asked = sum(answer.figures[5:] for answer in answers if answer.fresh)
-            self.asked = int(asked)
-            if len(state.history) < state.epoch:
+            due = len(state.history) < state.epoch
+            if due:
+                self.asked = int(asked)
                 moved = 2 * state.weights.nbytes * sum(answer.fresh for answer in answers[1:])
                 self._record(np.array([*trained, *figures[3:5], sent + moved]))
                 if self.asked < HALT:
                     after_epoch(state)
-            if state.epoch >= settings.epochs or self.stalled() or self.asked >= HALT:
+            if state.epoch >= settings.epochs or self.stalled() or (due and self.asked >= HALT):
                 break
             with self.phase("step"):
                 self.gradient.numpy()[:] = sum(answer.gradient for answer in answers)
@@ -209,6 +211,6 @@ class StaleTrainer(Trainer):
         state.weights[:], state.best_weights[:] = found["weights"], found["best_weights"]
         state.epoch, state.best_epoch, self.asked, self.left_out, self.oldest = found["numbers"].tolist()
         state.best_loss, state.best_accuracy = found["best"].tolist()
-        state.history = found["history"].reshape(state.epoch, -1).tolist()
+        state.history = found["history"].reshape(-1, len(EPOCH_COLUMNS)).tolist()
         self.inputs.exchange.close()
         self.inputs.exchange = HaloExchange(self.world, self.inputs.part)

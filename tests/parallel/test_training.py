@@ -308,8 +308,7 @@ def test_a_rank_that_becomes_slow(world, shared_tmp_path, monkeypatch, model, me
     assert "instead of" in (shared_tmp_path / "slow/decisions.csv").read_text()
 
 
-@pytest.mark.parametrize("model", ["gcn", "mlp"])
-def test_memory_that_shrinks(world, shared_tmp_path, monkeypatch, model):
+def test_memory_that_shrinks(world, shared_tmp_path, monkeypatch):
     """When a host runs out of memory in mid-run, its rank gives its nodes away and a checkpoint is saved; the curve
     stays as it was. Where nobody has room, the checkpoint is what can be done."""
     graph = random_graph(2, nodes=200, edges=900)
@@ -324,8 +323,8 @@ def test_memory_that_shrinks(world, shared_tmp_path, monkeypatch, model):
         take(trainer, inputs)
 
     def run(name, *more):
-        words = ["--graph", str(path), "--run", str(shared_tmp_path / name), "--epochs", "11", "-q", "--model", model]
-        train.run(train.build_parser().parse_args([*words, "--no-rebalance", *more]), world)
+        words = ["--graph", str(path), "--run", str(shared_tmp_path / name), "--epochs", "11", "-q", *more]
+        train.run(train.build_parser().parse_args([*words, "--no-rebalance"]), world)
         return np.genfromtxt(shared_tmp_path / name / "metrics.csv", delimiter=",", skip_header=1)[:, :5]
 
     def taken_by_another(node_size=1):
@@ -349,7 +348,7 @@ def test_memory_that_shrinks(world, shared_tmp_path, monkeypatch, model):
             seen.clear()
 
 
-@pytest.mark.parametrize(("model", "bound"), [("gcn", 50), ("gcn", 2), ("mlp", 50)])
+@pytest.mark.parametrize(("model", "bound"), [("gcn", 50), ("gcn", 2)])
 def test_a_late_rank_is_not_waited_for(world, shared_tmp_path, monkeypatch, model, bound):
     """With --staleness steps go on without a rank that takes far longer, its gradient is never older than allowed, all
     ranks end with the same state, and the network learns."""

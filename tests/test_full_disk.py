@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
 from mpiedge.cleaning import reading
@@ -12,6 +13,7 @@ from mpiedge.commands import clean
 from mpiedge.demo.generate import write_demo
 from mpiedge.errors import EnvironmentProblem, StoreError
 from mpiedge.store.ledger import Ledger
+from mpiedge.store.parts import GrowingImage
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +84,17 @@ def test_a_run_folder_that_is_removed(world, demo, tmp_path, monkeypatch):
         run(world, demo, tmp_path / "run")
     assert run(world, demo, tmp_path / "run")
     assert (tmp_path / "run/clean/manifest.json").exists()
+
+
+@pytest.mark.parametrize("room", ["4k", "16k", "40k", "100k"])
+def test_no_room_for_a_file_that_grows(disk, room):
+    """Wherever the room ends, the error is one line, the file is gone and the process lives (HDF5 alone crashes)."""
+    remount(disk, f"size={room}")
+    values = np.random.default_rng(0).random((2000, 16), np.float32)
+    with pytest.raises(EnvironmentProblem, match=r"model.h5: it could not be written .*No space left on device"):
+        image = GrowingImage(disk / "model.h5", {"config": "{}"})
+        image.add("node_id", np.array([f"node {row}" for row in range(2000)], dtype=object))
+        for first in range(0, 2000, 100):
+            image.put("node_1", first, values[first : first + 100], 2000)
+        image.finish()
+    assert not list(disk.iterdir())

@@ -5,6 +5,7 @@ The image of a part depends on its arrays alone (no time stamps), so equal chunk
 
 import contextlib
 import hashlib
+import io
 import os
 from pathlib import Path
 
@@ -160,6 +161,30 @@ class GrowingFile:
         sync_folder(self.path.parent)
 
 
+class _Unfailing(io.FileIO):
+    """A file that HDF5, which crashes on a full disk, writes without errors: the first is kept in `problem`."""
+
+    problem: OSError | None = None
+
+    def write(self, data) -> int:
+        """All of the bytes; nothing once there was a problem."""
+        view, done = memoryview(data).cast("B"), 0
+        try:
+            while done < len(view) and self.problem is None:
+                done += super().write(view[done:])
+        except OSError as error:
+            self.problem = error
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        """To so many bytes; nothing once there was a problem."""
+        try:
+            return super().truncate(size) if self.problem is None else size
+        except OSError as error:
+            self.problem = error
+            return size
+
+
 class GrowingImage:
     """As `build_image`, but in a file, and arrays of numbers may come range by range; it is there, whole, only after
     `finish`. Every method raises EnvironmentProblem where the file has no room."""
@@ -168,7 +193,8 @@ class GrowingImage:
         self.path, self.temporary = path, fence.temporary_for(path)
         with self._kept_whole():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = h5py.File(self.temporary, "w", libver=LIBRARY_VERSIONS, locking=False)
+            self._disk = _Unfailing(self.temporary, "w+")
+            self._file = h5py.File(self._disk, "w", libver=LIBRARY_VERSIONS)
             for key, value in attributes.items():
                 self._file.attrs[key] = value
 
@@ -189,8 +215,9 @@ class GrowingImage:
         """Puts the file in its place."""
         with self._kept_whole():
             self._file.close()
-            with open(self.temporary, "rb") as file:
-                os.fsync(file.fileno())
+            self._check()
+            os.fsync(self._disk.fileno())
+            self._disk.close()
             os.replace(self.temporary, self.path)
             sync_folder(self.path.parent)
 
@@ -198,13 +225,20 @@ class GrowingImage:
     def _kept_whole(self):
         try:
             yield
-        except (OSError, RuntimeError) as error:  # h5py says either when a disk is full
+            self._check()
+        except (OSError, RuntimeError) as error:  # h5py says either
             with contextlib.suppress(OSError, RuntimeError, AttributeError):
                 self._file.close()
+            with contextlib.suppress(OSError, AttributeError):
+                self._disk.close()
             self.temporary.unlink(missing_ok=True)
             fence.require()
             raise EnvironmentProblem(self.path, f"it could not be written ({one_line(error)})",
                                      "Free space or choose another --run folder") from error
+
+    def _check(self) -> None:
+        if self._disk.problem is not None:
+            raise self._disk.problem
 
 
 def sync_folder(folder: Path) -> None:

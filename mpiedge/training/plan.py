@@ -238,7 +238,7 @@ def memory(layout: Layout, rank: int) -> dict[str, float]:
 
 def model_memory(layout: Layout) -> float:
     """Local: bytes that rank 0 takes to write what the nodes of tables hand to new neighbours."""
-    return ID_BYTES * layout.nodes + 4 * 4 * min(MODEL_WINDOW, layout.nodes) * sum(widths(layout))
+    return ID_BYTES * layout.nodes + 4 * layout.real * min(MODEL_WINDOW, layout.nodes) * sum(widths(layout))
 
 
 def fixed_memory(layout: Layout, on_disk: bool = False) -> dict[str, float]:

@@ -13,7 +13,7 @@ from mpiedge.commands import clean
 from mpiedge.demo.generate import write_demo
 from mpiedge.errors import EnvironmentProblem, StoreError
 from mpiedge.store.ledger import Ledger
-from mpiedge.store.parts import GrowingImage
+from mpiedge.store.parts import GrowingImage, open_to_write
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +98,15 @@ def test_no_room_for_a_file_that_grows(disk, room):
             image.put("node_1", first, values[first : first + 100], 2000)
         image.finish()
     assert not list(disk.iterdir())
+
+
+@pytest.mark.parametrize("mode", ["w", "r+"])
+def test_no_room_for_a_block(disk, mode):
+    """A file of several groups that is new, or that is changed: one line, and the process lives."""
+    remount(disk, "size=100k")
+    with open_to_write(disk / "block.h5", "w") as file:
+        file["few"] = np.arange(10)
+    with pytest.raises(EnvironmentProblem, match=r"block.h5: it could not be written .*No space left on device"), \
+            open_to_write(disk / "block.h5", mode) as file:
+        for number in range(20):
+            file.create_group(f"group {number}")["many"] = np.arange(3000)

@@ -17,6 +17,7 @@ import numpy as np
 from mpiedge.graph.sort import SortedChunks
 from mpiedge.graph.sparse import SparseRows, offsets
 from mpiedge.kernels.sparse_product import product
+from mpiedge.store.parts import open_to_write
 
 
 @dataclass
@@ -89,7 +90,7 @@ class Grid:
             ends = np.searchsorted(spans[order], np.arange(-(-self.count // self.span_blocks) + 1))
             rows = np.repeat(np.arange(len(numbers)), lists.degrees())[order]
             near = (lists.neighbours[order] % self.span_rows).astype(np.int32)
-            with h5py.File(self._file(block, "block", "h5"), "w") as file:
+            with open_to_write(self._file(block, "block", "h5"), "w") as file:
                 file["degrees"] = lists.degrees() + 1
                 file["labels"], file["split"] = (self._read(block, "labels", np.int64),
                                                  self._read(block, "split", np.int8))
@@ -112,7 +113,7 @@ class Grid:
 
     def set_features(self, block: int, features: SparseRows) -> None:
         """Local: other features for the nodes of a block."""
-        with h5py.File(self._file(block, "block", "h5"), "r+") as file:
+        with open_to_write(self._file(block, "block", "h5"), "r+") as file:
             for name, matrix in (("features", features), ("features_back", features.transposed())):
                 del file[name]
                 _write(file, name, matrix)

@@ -185,6 +185,21 @@ class _Unfailing(io.FileIO):
             return size
 
 
+@contextlib.contextmanager
+def open_to_write(path: Path, mode: str):
+    """An open HDF5 file. mode: "w" for a new one, "r+" to change one. Raises EnvironmentProblem: there is no room."""
+    with _Unfailing(path, "w+" if mode == "w" else mode) as disk:
+        try:
+            with h5py.File(disk, mode) as file:
+                yield file
+        except (OSError, RuntimeError):  # of bytes that are not there
+            if disk.problem is None:
+                raise
+        if disk.problem is not None:
+            raise EnvironmentProblem(path, f"it could not be written ({one_line(disk.problem)})",
+                                     "Free space or choose another --scratch folder") from disk.problem
+
+
 class GrowingImage:
     """As `build_image`, but in a file, and arrays of numbers may come range by range; it is there, whole, only after
     `finish`. Every method raises EnvironmentProblem where the file has no room."""

@@ -73,6 +73,7 @@ def parse_steps(text: str) -> tuple[str, ...]:
 def run(args, world):
     """Collective: the stage, from CSV files to the committed tables."""
     from mpiedge.cleaning import needs, pipeline, reading, replay, report, review
+    from mpiedge.runtime import resources
     from mpiedge.stage import Stage
 
     if args.undo:
@@ -92,6 +93,7 @@ def run(args, world):
             stage.go_on([*paths, args.plan, args.rules, args.labels])
         with stage.phase("survey"):
             surveys, plans = pipeline.look(stage, sources, args, plan)
+        resources.return_freed()   # what the first look leaves behind would count twice
         budget = needs.estimate(stage, sources, args.steps, surveys)
         if args.dry_run:
             report.memory(stage, budget)

@@ -74,13 +74,20 @@ class Pile:
             last[begin : begin + taken] = sets[:taken]
             sets, self._free, self.count = sets[taken:], self._free - taken, self.count + taken
 
-    def take(self, begin: int, end: int) -> np.ndarray:
-        """Local: sets [begin, end) in the order they came."""
-        parts, before = [np.empty((0, self.words), np.uint64)], 0
-        for array in self._arrays:
-            parts.append(array[max(begin - before, 0) : max(min(end, self.count) - before, 0)])
+    def parts(self, begin: int, end: int) -> list[np.ndarray]:
+        """Local: sets [begin, end) in the order they came, as views of the arrays they lie in."""
+        found, before = [], 0
+        for array in self._arrays if begin < end else ():
+            if begin < before + len(array) and before < end:
+                found.append(array[max(begin - before, 0) : min(end, self.count) - before])
             before += len(array)
-        return np.concatenate(parts)
+        return found
+
+    def whole(self) -> np.ndarray:
+        """Local: all sets, in the order they came."""
+        parts = self.parts(0, self.count)
+        return parts[0] if len(parts) == 1 else np.concatenate(
+            [np.empty((0, self.words), np.uint64), *parts], out=self.room.empty((self.count, self.words), np.uint64))
 
 
 def gather_sets(world, piles: list[Pile], words: int, room: Room) -> list[tuple[np.ndarray, int]]:
@@ -89,22 +96,23 @@ def gather_sets(world, piles: list[Pile], words: int, room: Room) -> list[tuple[
 
     Messages: how many sets each rank has (all-gather), then the sets, at most PASS_BYTES of all ranks at a time.
     """
-    counts = np.array([[[pile.count, pile.lots] for pile in piles]], np.int64).reshape(1, -1, 2)
-    if world is not None:
-        counts = np.array([message["counts"] for message in world.allgather({"counts": counts[0]})], np.int64)
+    if world is None:
+        return [(pile.whole(), pile.lots) for pile in piles]
+    counts = np.array([[pile.count, pile.lots] for pile in piles], np.int64).reshape(-1, 2)
+    counts = np.array([message["counts"] for message in world.allgather({"counts": counts})], np.int64)
     lots, counts = counts[:, :, 1].sum(axis=0), counts[:, :, 0]
     every = [room.empty((count, words), np.uint64) for count in counts.sum(axis=0).tolist()]
     filled, ends = [0] * len(piles), counts.cumsum(axis=1)
-    share = max(1, PASS_BYTES // (8 * words * len(counts)))
+    starts, share = ends - counts, max(1, PASS_BYTES // (8 * words * len(counts)))
     for begin in range(0, int(ends.max(initial=0)), share):
-        own = 0 if world is None else world.rank
-        message = {"sets": np.concatenate([pile.take(*(np.clip([begin, begin + share], end - pile.count, end)
-                                                       - (end - pile.count)).tolist())
-                                           for pile, end in zip(piles, ends[own])])}
-        for rank, received in enumerate([message] if world is None else world.allgather(message)):
+        # Of each rank and pile the sets from `lows` to `highs`, as numbers of the rank's sets, go with this exchange.
+        lows, highs = (np.clip(at, starts, ends) for at in (begin, begin + share))
+        own = ((edge[world.rank] - starts[world.rank]).tolist() for edge in (lows, highs))
+        parts = [part for pile, low, high in zip(piles, *own) for part in pile.parts(low, high)]
+        message = {"sets": np.concatenate([np.empty((0, words), np.uint64), *parts])}
+        for rank, received in enumerate(world.allgather(message)):
             sets = np.asarray(received["sets"], np.uint64).reshape(-1, words)
-            for index, (count, end) in enumerate(zip(counts[rank].tolist(), ends[rank].tolist())):
-                low, high = (min(max(at, end - count), end) - begin for at in (begin, begin + share))
+            for index, (low, high) in enumerate(zip((lows[rank] - begin).tolist(), (highs[rank] - begin).tolist())):
                 if high > low:
                     every[index][filled[index] : filled[index] + high - low] = sets[low:high]
                     filled[index] += high - low

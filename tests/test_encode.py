@@ -96,6 +96,28 @@ def test_compiled_dictionary_equals_the_plain_one(lists):
 
 
 @compiled
+@given(st.lists(st.binary(max_size=20), max_size=60), st.integers(1, 5))
+@settings(deadline=None)
+def test_strings_that_are_not_compared_and_their_owners(strings, ranks):
+    """Each string gets a number of its own and comes back; each goes to one owner, by its hash, in both versions."""
+    texts = Texts.of(strings)
+    for known in (dictionary.Dictionary(compared=False), dictionary.PlainDictionary(compared=False)):
+        ids, empty = known.add(texts.data, texts.length)
+        assert ids.tolist() == list(range(len(strings))) and empty == strings.count(b"")
+        assert Texts(*known.strings()).tolist() == strings and len(known) == len(strings)
+    owners = [(dictionary.hash_plain(one) & 0xFFFFF) % ranks for one in strings]
+    for native in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            if not native:
+                patch.setattr(dictionary, "_library", None)
+            dealt = dictionary.deal(texts.data, texts.length, ranks)
+        assert len(dealt) == ranks
+        for rank, (data, length, numbers) in enumerate(dealt):
+            assert numbers.tolist() == [index for index, owner in enumerate(owners) if owner == rank]
+            assert Texts(data, length).tolist() == [strings[index] for index in numbers]
+
+
+@compiled
 @given(st.lists(st.integers(0, 300), max_size=50), st.sampled_from([np.uint16, np.uint32]))
 @settings(deadline=None)
 def test_codes_are_numbered_anew(values, kind):

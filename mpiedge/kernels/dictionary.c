@@ -1,9 +1,14 @@
 /* Dictionaries of byte strings. Hosts are little-endian; hashes are the same on all of them. */
+#define _GNU_SOURCE
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
 
-enum { AHEAD = 16, NEAR_ROWS = 64 };
+enum { AHEAD = 16, NEAR_ROWS = 64, OWNER_BITS = 0xFFFFF };
 
 static inline uint64_t mix(uint64_t hash, uint64_t word)
 {
@@ -55,7 +60,8 @@ static inline int same_bytes(const uint8_t *one, const uint8_t *other, int64_t l
 }
 
 /* String i is text[end[i - 1]] up to text[end[i]]. A slot is 0 or (i + 1) << 32 | tag; the tag is 32 bits of the hash and
- * its low bits choose the slot, so the table grows without a look at the strings. */
+ * its low bits choose the slot, so the table grows without a look at the strings. Without slots strings are not
+ * compared: each is a new one. */
 typedef struct {
     uint8_t *text;
     uint32_t *end;
@@ -73,18 +79,32 @@ void mpiedge_dictionary_free(dictionary *known)
     free(known);
 }
 
-dictionary *mpiedge_dictionary_new(void)
+/* Empty slots; many of them in huge pages, where the system has some, as each is met at random. */
+static uint64_t *new_slots(int64_t count)
+{
+    uint64_t *slots = calloc((size_t)count, sizeof *slots);
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), huge = (uintptr_t)1 << 21, bytes = (uintptr_t)count * sizeof *slots;
+    if (slots && bytes >= 2 * huge) {
+        const uintptr_t begin = ((uintptr_t)slots + page - 1) / page * page;
+        madvise((void *)begin, ((uintptr_t)slots + bytes - begin) / page * page, MADV_HUGEPAGE);
+    }
+#endif
+    return slots;
+}
+
+dictionary *mpiedge_dictionary_new(int32_t compared)
 {
     dictionary *known = calloc(1, sizeof *known);
     if (!known)
         return NULL;
     known->text_room = 64;
     known->room = AHEAD;
-    known->slot_count = 4 * AHEAD;
+    known->slot_count = compared ? 4 * AHEAD : 0;
     known->text = malloc((size_t)known->text_room);
     known->end = malloc((size_t)known->room * sizeof *known->end);
-    known->slots = calloc((size_t)known->slot_count, sizeof *known->slots);
-    if (known->text && known->end && known->slots)
+    known->slots = compared ? new_slots(known->slot_count) : NULL;
+    if (known->text && known->end && (known->slots || !compared))
         return known;
     mpiedge_dictionary_free(known);
     return NULL;
@@ -118,9 +138,9 @@ static int make_room(dictionary *known)
         known->end = end;
         known->room = room;
     }
-    if (3 * (known->count + AHEAD) > 2 * known->slot_count) {
+    if (known->slots && 3 * (known->count + AHEAD) > 2 * known->slot_count) {
         int64_t slot_count = 2 * known->slot_count, mask = slot_count - 1;
-        uint64_t *slots = calloc((size_t)slot_count, sizeof *slots);
+        uint64_t *slots = new_slots(slot_count);
         if (!slots)
             return 0;
         for (int64_t old = 0; old < known->slot_count; old++)
@@ -160,6 +180,14 @@ static int look_up(dictionary *known, const uint8_t **strings, const int64_t *le
     uint32_t tags[AHEAD];
     if (!make_room(known))
         return 0;
+    if (!known->slots) {
+        for (int64_t i = 0; i < count; i++) {
+            ids[i] = (uint32_t)known->count;
+            if (!append(known, strings[i], lengths[i]))
+                return 0;
+        }
+        return 1;
+    }
     const int64_t mask = known->slot_count - 1;
     for (int64_t i = 0; i < count; i++) {
         tags[i] = (uint32_t)(hash_bytes(strings[i], lengths[i]) >> 20);
@@ -242,6 +270,31 @@ void mpiedge_hash_strings(const uint8_t *text, const int32_t *length, int64_t co
 {
     for (int64_t i = 0; i < count; text += length[i++])
         hashes[i] = hash_bytes(text, length[i]);
+}
+
+/* owners[i] = which of `ranks` the string i belongs to, by its hash; counts, bytes: strings and text of each of them. */
+void mpiedge_string_owners(const uint8_t *text, const int32_t *length, int64_t count, int64_t ranks, uint16_t *owners,
+                           int64_t *counts, int64_t *bytes)
+{
+    for (int64_t i = 0; i < count; text += length[i++]) {
+        owners[i] = (uint16_t)((hash_bytes(text, length[i]) & OWNER_BITS) % (uint64_t)ranks);
+        counts[owners[i]]++;
+        bytes[owners[i]] += length[i];
+    }
+}
+
+/* Deals strings out to their owners: texts[o], lengths[o], numbers[o] are the text, the lengths and the numbers of those
+ * of owner o, in their order; the three pointers move on. */
+void mpiedge_deal_strings(const uint8_t *text, const int32_t *length, int64_t count, const uint16_t *owners,
+                          uint8_t **texts, int32_t **lengths, uint32_t **numbers)
+{
+    for (int64_t i = 0; i < count; text += length[i++]) {
+        const uint16_t owner = owners[i];
+        memcpy(texts[owner], text, (size_t)length[i]);
+        texts[owner] += length[i];
+        *lengths[owner]++ = length[i];
+        *numbers[owner]++ = (uint32_t)i;
+    }
 }
 
 /* Hashes of the cells of a column, divided by NUL; starts: one more than there are cells. */

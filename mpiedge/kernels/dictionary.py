@@ -14,11 +14,14 @@ MOST_BYTES = (1 << 32) - 1
 PLAIN_STRING_BYTES = 120
 """About what a string of a plain dictionary takes besides its text."""
 
+OWNER_BITS = np.uint64(0xFFFFF)
+"""Bits of a hash that choose its owner; the hash tables use the bits above."""
+
 
 def _declare(library):
     size, pointer = ctypes.c_int64, ctypes.c_void_p
     library.mpiedge_dictionary_new.restype = pointer
-    library.mpiedge_dictionary_new.argtypes = []
+    library.mpiedge_dictionary_new.argtypes = [ctypes.c_int32]
     library.mpiedge_dictionary_free.restype = None
     library.mpiedge_dictionary_free.argtypes = [pointer]
     library.mpiedge_dictionary_sizes.restype = None
@@ -33,6 +36,10 @@ def _declare(library):
     library.mpiedge_dictionary_add.argtypes = [*[pointer] * 3, size, pointer]
     library.mpiedge_hash_strings.restype = None
     library.mpiedge_hash_strings.argtypes = [pointer, pointer, size, pointer]
+    library.mpiedge_string_owners.restype = None
+    library.mpiedge_string_owners.argtypes = [*[pointer] * 2, size, size, *[pointer] * 3]
+    library.mpiedge_deal_strings.restype = None
+    library.mpiedge_deal_strings.argtypes = [*[pointer] * 2, size, *[pointer] * 4]
     library.mpiedge_group.restype = size
     library.mpiedge_group.argtypes = [*[pointer] * 3, size, pointer, size, *[pointer] * 3]
     library.mpiedge_copy_strings.restype = None
@@ -50,12 +57,13 @@ _library = _declare(native.library) if native.library is not None else None
 class Dictionary:
     """Distinct byte strings, numbered as they are met.
 
+    compared: whether equal strings get one number; else each gets a number of its own, and is not looked for.
     Attributes: nbytes, text_bytes: memory in all and text alone; len() counts the strings.
     """
 
-    def __init__(self):
+    def __init__(self, compared: bool = True):
         self._sizes = np.zeros(3, np.int64)
-        self._handle = _library.mpiedge_dictionary_new()
+        self._handle = _library.mpiedge_dictionary_new(int(compared))
         if not self._handle:
             raise MemoryError
         self._measure()
@@ -104,16 +112,17 @@ class Dictionary:
 class PlainDictionary:
     """The plain version of `Dictionary`, by a dict."""
 
-    def __init__(self):
-        self._known: dict[bytes, int] = {}
+    def __init__(self, compared: bool = True):
+        self._known: dict[bytes, int] | None = {} if compared else None
+        self._texts: list[bytes] = []
         self.text_bytes = 0
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._texts)
 
     @property
     def nbytes(self) -> int:
-        return self.text_bytes + PLAIN_STRING_BYTES * len(self._known)
+        return self.text_bytes + PLAIN_STRING_BYTES * len(self)
 
     def add(self, data: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, int]:
         """Local: as `Dictionary.add`."""
@@ -121,20 +130,23 @@ class PlainDictionary:
 
     def add_texts(self, texts: list[bytes]) -> tuple[np.ndarray, int]:
         """Local: as `Dictionary.add`."""
-        before = len(self._known)
-        ids = np.array([self._known.setdefault(text, len(self._known)) for text in texts], np.uint32)
-        if len(self._known) > before:
-            self.text_bytes += sum(map(len, list(self._known)[before:]))
-        return ids, texts.count(b"")
+        return np.fromiter(map(self._number, texts), np.uint32, len(texts)), texts.count(b"")
+
+    def _number(self, text: bytes) -> int:
+        number = len(self._texts) if self._known is None else self._known.setdefault(text, len(self._texts))
+        if number == len(self._texts):
+            self._texts.append(text)
+            self.text_bytes += len(text)
+        return number
 
     def strings(self) -> tuple[np.ndarray, np.ndarray]:
         """Local: as `Dictionary.strings`."""
-        return np.frombuffer(b"".join(self._known), np.uint8), np.array([len(text) for text in self._known], np.int32)
+        return np.frombuffer(b"".join(self._texts), np.uint8), np.array([len(text) for text in self._texts], np.int32)
 
 
-def new() -> Dictionary | PlainDictionary:
+def new(compared: bool = True) -> Dictionary | PlainDictionary:
     """Local: an empty dictionary, compiled where the kernels are."""
-    return Dictionary() if _library is not None else PlainDictionary()
+    return (Dictionary if _library is not None else PlainDictionary)(compared)
 
 
 def add_cells(known: list, cells: Cells, null: bytes | None = None) -> tuple[list[np.ndarray], list[int]]:
@@ -171,6 +183,31 @@ def hashes(data: np.ndarray, length: np.ndarray) -> np.ndarray:
     found = np.empty(len(length), np.uint64)
     _library.mpiedge_hash_strings(data.ctypes.data, length.ctypes.data, len(length), found.ctypes.data)
     return found
+
+
+def owners_of(hashes: np.ndarray, ranks: int) -> np.ndarray:
+    """Local: which rank the strings with these hashes belong to, uint16."""
+    return ((hashes & OWNER_BITS) % np.uint64(ranks)).astype(np.uint16)
+
+
+def deal(data: np.ndarray, length: np.ndarray, ranks: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Local: the strings, which lie one after another, of each owner among `ranks`: their text (uint8) and lengths
+    (int32), one after another too, and their numbers (uint32), ascending."""
+    if _library is None:
+        owners = owners_of(hashes(data, length), ranks)
+        chosen = [np.flatnonzero(owners == rank).astype(np.uint32) for rank in range(ranks)]
+        start = np.cumsum(length, dtype=np.int64) - length
+        return [(copy_strings(data, start[one], length[one]), length[one], one) for one in chosen]
+    data, length = np.ascontiguousarray(data, np.uint8), np.ascontiguousarray(length, np.int32)
+    owners, sizes = np.empty(len(length), np.uint16), np.zeros((2, ranks), np.int64)
+    _library.mpiedge_string_owners(data.ctypes.data, length.ctypes.data, len(length), ranks, owners.ctypes.data,
+                                   sizes[0].ctypes.data, sizes[1].ctypes.data)
+    dealt = [(np.empty(size, np.uint8), np.empty(count, np.int32), np.empty(count, np.uint32))
+             for count, size in sizes.T.tolist()]
+    places = np.array([[array.ctypes.data for array in arrays] for arrays in dealt], np.uintp).T.copy()
+    _library.mpiedge_deal_strings(data.ctypes.data, length.ctypes.data, len(length), owners.ctypes.data,
+                                  *(row.ctypes.data for row in places))
+    return dealt
 
 
 def group(text: np.ndarray, start: np.ndarray, length: np.ndarray):

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mpiedge.profiling.encode import OWNER_BITS, TOGETHER_BYTES, Values, together
+from mpiedge.kernels import dictionary
+from mpiedge.profiling.encode import TOGETHER_BYTES, Values, together
 from mpiedge.profiling.patterns import group_patterns, patterns_of
 from mpiedge.profiling.sketches import SAMPLED_ROWS, HyperLogLog, mixed, standard_error
 from mpiedge.profiling.texts import Texts, most_frequent
@@ -51,7 +52,7 @@ def _count(world, strings: dict[int, tuple[Texts, np.ndarray]]) -> dict[str, lis
     messages: list[dict] = [{} for _ in range(world.size)]
     for index, some in strings.items():
         texts, hashes, counts = group_patterns(*some, SLICE)
-        owners = (hashes & OWNER_BITS) % np.uint64(world.size)
+        owners = dictionary.owners_of(hashes, world.size)
         for owner, message in enumerate(messages):
             chosen = np.flatnonzero(owners == owner)
             message[str(index)] = {**texts.take(chosen).to_message(), "counts": counts[chosen]}

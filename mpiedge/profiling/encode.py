@@ -23,9 +23,6 @@ PASS_BYTES = 16 << 20
 TOGETHER_BYTES = 1 << 20
 """Columns with fewer strings are sent together, to save messages; the fewer, the less is held twice."""
 
-OWNER_BITS = np.uint64(0xFFFFF)
-"""Bits of a hash that choose its owner; the hash tables use the bits above."""
-
 ALIGNMENT = 64
 NO_CODES = np.zeros(0, np.uint8)
 
@@ -89,17 +86,19 @@ def unsigned(largest: int) -> np.dtype:
 
 
 def merge(world, local: LocalTable, null_unequal: bool = False, keep_values: bool = True,
-          pass_bytes: int = PASS_BYTES, folder=None, values_folder=None) -> tuple[int, list[EncodedColumn]]:
+          pass_bytes: int = PASS_BYTES, folder=None, values_folder=None,
+          together_bytes: int = TOGETHER_BYTES) -> tuple[int, list[EncodedColumn]]:
     """Collective: the rows of a table and its columns, encoded over the blocks of all ranks; `local` is emptied.
 
-    null_unequal: each missing cell but the first gets a code of its own. pass_bytes: strings a rank sends at once.
+    null_unequal: each missing cell but the first gets a code of its own. pass_bytes: strings a rank sends at once, of
+    one column; together_bytes: of several.
     folder, values_folder: codes and values lie in files there (see `shared_array`). Messages, for every few columns:
     strings to their owners and codes back (all-to-all), counts (all-gather), the codes of the rows to other hosts.
     """
     sketches = local.take_sketches()
     layout = _Layout(world, local)
     encoded: list[EncodedColumn] = []
-    for columns in together(layout.string_bytes, min(pass_bytes, TOGETHER_BYTES)):
+    for columns in together(layout.string_bytes, min(pass_bytes, together_bytes)):
         passes = _passes(max(layout.string_bytes[column] for column in columns), pass_bytes)
         if world.size == 1 and not any(local.columns[column].generations for column in columns):
             passes = 1
@@ -120,7 +119,7 @@ def merge(world, local: LocalTable, null_unequal: bool = False, keep_values: boo
 def merge_table(world, source, local: LocalTable, null_unequal: bool, keep_values: bool, plan) -> EncodedTable:
     """Collective: as `merge`, for a table of sources.py that is read as a plan.py says."""
     rows, columns = merge(world, local, null_unequal, keep_values, plan.pass_bytes, plan.codes_folder,
-                          plan.values_folder)
+                          plan.values_folder, plan.together_bytes)
     return EncodedTable(source.name, source.columns, source.kinds, rows, columns, plan.codes_folder is not None)
 
 
@@ -159,6 +158,17 @@ def together(sizes: list[int], pass_bytes: int) -> list[list[int]]:
     return chosen
 
 
+def shares(costs: list[float], ranks: int) -> list[list[int]]:
+    """Local: which items each of some ranks does: the dearest first, each by the rank with the least so far."""
+    chosen: list[list[int]] = [[] for _ in range(ranks)]
+    sums = [0.0] * ranks
+    for index in sorted(range(len(costs)), key=lambda index: -costs[index]):
+        rank = sums.index(min(sums))
+        chosen[rank].append(index)
+        sums[rank] += costs[index]
+    return chosen
+
+
 def _passes(size: int, pass_bytes: int) -> int:
     """Local: into how many parts strings are cut: a power of two, at most BUCKETS."""
     passes = 1
@@ -178,7 +188,7 @@ class _MergedColumn:
     def __init__(self, world, local, layout, column, keep_values, values_folder):
         self.local, self.layout, self.column, self.keep_values = local, layout, column, keep_values
         self.distinct, self.missing = 0, None
-        self.direct = world.size == 1 and not local.generations
+        self.direct = world.size == 1 and local.compared and not local.generations
         self.mapping = None if self.direct else np.empty(len(local), np.uint32)
         self.owned = local.dictionary if self.direct else dictionary.new()
         self.ranges: list[tuple[int, int]] = []
@@ -194,13 +204,9 @@ class _MergedColumn:
                 messages[0].append(texts.to_message())
                 self.sent[0].append(ids)
                 continue
-            owners = ((dictionary.hashes(texts.data, texts.length) & OWNER_BITS) % np.uint64(ranks)).astype(np.uint16)
-            order = np.argsort(owners, kind="stable")
-            ids = np.arange(ids.start, ids.stop)[order] if isinstance(ids, slice) else ids[order]
-            ends = np.cumsum(np.bincount(owners, minlength=ranks)).tolist()
-            for owner, part in enumerate(texts.take(order).cut(ends)):
-                messages[owner].append(part.to_message())
-                self.sent[owner].append(ids[ends[owner - 1] if owner else 0 : ends[owner]])
+            for owner, (data, length, places) in enumerate(dictionary.deal(texts.data, texts.length, ranks)):
+                messages[owner].append(Texts(data, length).to_message())
+                self.sent[owner].append(places + np.uint32(ids.start) if isinstance(ids, slice) else ids[places])
         return messages
 
     def let_go(self) -> None:
@@ -322,7 +328,7 @@ def _place(world, layout: _Layout, merged: list[_MergedColumn], null_unequal: bo
     numbers = shared_arrays(world, [(column.distinct, np.dtype(np.uint32)) for column in merged], folder)
     counts = shared_arrays(world, [(column.distinct * counted, np.dtype(np.int64)) for column in merged], folder)
     world.node_barrier()
-    for index in range(world.node_rank, len(merged), world.node_size):
+    for index in shares([column.distinct + layout.total / 8 for column in merged], world.node_size)[world.node_rank]:
         dictionary.renumber(codes[index], numbers[index], counts[index] if counted else None)
         missing = merged[index].missing
         if null_unequal and missing is not None:

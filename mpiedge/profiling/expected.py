@@ -36,6 +36,10 @@ class Expected:
         kept = np.array([column not in columns for column in range(len(self.distinct))], float)
         return Expected(self.rows, self.distinct * kept, self.text * kept)
 
+    def different(self, share: float) -> frozenset[int]:
+        """Local: the columns with more than `share` distinct values for each row."""
+        return frozenset(np.flatnonzero(self.distinct > share * self.rows).tolist())
+
     def codes(self) -> float:
         """Bytes of the codes of all rows."""
         return self.rows * float(sum(unsigned(int(count)).itemsize for count in self.distinct))

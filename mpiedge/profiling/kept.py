@@ -17,7 +17,7 @@ import time
 import numpy as np
 
 from mpiedge.kernels import dictionary
-from mpiedge.profiling.encode import OWNER_BITS, EncodedColumn, EncodedTable, Values, shared_arrays
+from mpiedge.profiling.encode import EncodedColumn, EncodedTable, Values, shared_arrays
 from mpiedge.profiling.texts import Texts
 from mpiedge.runtime.root import on_root
 from mpiedge.runtime.shared import leave_to_kernel, stored
@@ -163,7 +163,7 @@ def _values_message(values: Values, begin: int, end: int, texts: Texts) -> dict:
 def _own_values(world, message: dict) -> Values:
     """Local: those of some values whose hash this rank owns, as `encode.merge` leaves them."""
     texts = Texts.from_message(message)
-    owners = (dictionary.hashes(texts.data, texts.length) & OWNER_BITS) % np.uint64(world.size)
+    owners = dictionary.owners_of(dictionary.hashes(texts.data, texts.length), world.size)
     mine = np.flatnonzero(owners == world.rank)
     return Values(texts.take(mine), message["codes"][mine], message["counts"][mine])
 

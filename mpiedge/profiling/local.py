@@ -2,7 +2,8 @@
 
 Every column has one dictionary that lives over all blocks of the rank. When the dictionaries outgrow their allowance,
 the strings of the largest go to scratch, sorted into buckets by hash, and it starts anew: the ids go on, so that a
-string may have one id in each such generation, and merging (encode.py) unites them bucket by bucket.
+string may have one id in each such generation, and merging (encode.py) unites them bucket by bucket. Where nearly all
+cells of a column differ, it can be left to merging altogether: each cell has an id of its own.
 """
 
 import mmap
@@ -80,11 +81,11 @@ class Ids:
 
 
 class LocalColumn:
-    """One column of a LocalTable. missing: its empty cells."""
+    """One column of a LocalTable. compared: whether equal cells get one id. missing: its empty cells."""
 
-    def __init__(self, spill: Spill | None, ids_spill: Spill | None):
-        self._spill = spill
-        self.dictionary = dictionary.new()
+    def __init__(self, spill: Spill | None, ids_spill: Spill | None, compared: bool = True):
+        self._spill, self.compared = spill, compared
+        self.dictionary = dictionary.new(compared)
         self.first_id = 0  # of the dictionary; the ids below stand for strings in scratch
         self.generations: list[Generation] = []
         self.ids = Ids(ids_spill)
@@ -124,7 +125,7 @@ class LocalColumn:
             np.concatenate(([0], np.cumsum(texts.length, dtype=np.int64)))[ends]))
         self.text_bytes += self.dictionary.text_bytes
         self.first_id += len(self.dictionary)
-        self.dictionary = dictionary.new()
+        self.dictionary = dictionary.new(self.compared)
 
     def strings(self, first: int, stop: int) -> list[tuple[Texts, np.ndarray | slice]]:
         """Local: the strings of buckets [first, stop) in parts, with their ids; what is in memory comes whole."""
@@ -160,15 +161,18 @@ class LocalTable:
     """The blocks of a table that this rank has read.
 
     allowance_bytes: memory its dictionaries may take, None for any. spill: where the rest goes. spill_ids: the ids go
-    to scratch as well. sketched: columns that are not kept, and whether they may hold numbers. Attributes: columns:
-    LocalColumn or SketchedColumn each; orders, rows: position and rows of the blocks.
+    to scratch as well. sketched: columns that are not kept, and whether they may hold numbers. different: columns whose
+    cells nearly all differ, so that only the owners of the strings compare them. Attributes: columns: LocalColumn or
+    SketchedColumn each; orders, rows: position and rows of the blocks.
     """
 
     def __init__(self, width: int, allowance_bytes: int | None = None, spill: Spill | None = None,
-                 spill_ids: bool = False, sketched: dict[int, bool] | None = None):
+                 spill_ids: bool = False, sketched: dict[int, bool] | None = None,
+                 different: frozenset[int] = frozenset()):
         self.spill = spill or Spill()
         self.allowance_bytes = allowance_bytes
-        self.columns: list = [LocalColumn(self.spill, self.spill if spill_ids else None) for _ in range(width)]
+        self.columns: list = [LocalColumn(self.spill, self.spill if spill_ids else None, column not in different)
+                              for column in range(width)]
         for column, may_be_numbers in (sketched or {}).items():
             self.columns[column] = SketchedColumn(may_be_numbers)
         self.orders: list[int] = []

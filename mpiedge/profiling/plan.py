@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mpiedge.profiling import correlations, interest, nary, nodes
-from mpiedge.profiling.encode import PASS_BYTES, EncodedTable, codes_bytes
+from mpiedge.profiling.encode import PASS_BYTES, TOGETHER_BYTES, EncodedTable, codes_bytes
 from mpiedge.profiling.estimated import Estimates, choose, statistics_bytes
 from mpiedge.profiling.expected import Expected, Samples, at_most
 from mpiedge.profiling.local import LocalTable
@@ -17,6 +17,9 @@ from mpiedge.runtime import resources
 
 PASS_COPIES = 5
 """The strings of a pass: chosen, packed, received, and in the dictionary that numbers them."""
+
+MOST_DIFFERENT = 0.75
+"""Columns with so many distinct values for each row are compared by the owners of the values only."""
 
 BLOCK_COPIES = 8
 """A block as text, as cells and as ids."""
@@ -33,21 +36,24 @@ UNSTEADY_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Plan:
-    """How tables are read: what dictionaries of a rank may take, strings sent at once, the folders of the codes and of
-    the distinct values (None: memory), and which columns are not described exactly."""
+    """How tables are read: what dictionaries of a rank may take, strings of one column and of several columns sent at
+    once, the folders of the codes and of the distinct values (None: memory), which columns are not described exactly,
+    and per table those whose cells nearly all differ."""
 
     allowance_bytes: int
     pass_bytes: int
+    together_bytes: int
     codes_folder: Path | None
     values_folder: Path | None
     scratch: Path
     estimates: Estimates
     kinds: list[list[str | None]]
+    different: list[frozenset[int]]
 
     def new_local(self, table: int, width: int) -> LocalTable:
         """Local: an empty table of a rank."""
         return LocalTable(width, self.allowance_bytes, Spill(self.scratch), self.codes_folder is not None,
-                          self.estimates.sketched(table, self.kinds[table]))
+                          self.estimates.sketched(table, self.kinds[table]), self.different[table])
 
 
 def plan_reading(stage, tables: list, wanted: set[str], null: bytes | None) -> Plan:
@@ -60,16 +66,21 @@ def plan_reading(stage, tables: list, wanted: set[str], null: bytes | None) -> P
     estimates.tell(stage, tables)
     blocks += estimates.working_bytes
     kinds = [source.kinds for source in tables]
-    needs = _Needs(world, [at_most(tables[index]) or samples.look(index) for index in places], wanted, estimates)
+    small = [at_most(source) for source in tables]
+    needs = _Needs(world, [small[index] or samples.look(index) for index in places], wanted, estimates)
     free = _free_bytes(stage) - blocks - estimates.nbytes  # a look at blocks leaves something behind
-    if needs.in_memory > free and any(at_most(source) for source in tables):
+    different = [frozenset() if world.size == 1 or small[index] else samples.look(index).different(MOST_DIFFERENT)
+                 for index in places]
+    if needs.in_memory > free and any(small):
         needs = _Needs(world, [samples.look(index) for index in places], wanted, estimates)
         free = _free_bytes(stage) - blocks - estimates.nbytes
     sketches = {"sketches": estimates.nbytes} if estimates.nbytes else {}
+    needs.send_at_once(world, free)
     if needs.in_memory <= free:
         stage.foresee(codes=needs.codes, **sketches, **_larger(encoding=blocks + needs.encoding, discovery=needs.most))
         spare = free - needs.codes - needs.passes - needs.mapping
-        return Plan(int(max(spare, LEAST_BYTES)), PASS_BYTES, None, None, scratch, estimates, kinds)
+        return Plan(int(max(spare, LEAST_BYTES)), needs.pass_bytes, needs.together_bytes, None, None, scratch,
+                    estimates, kinds, different)
     # Strings go to scratch from here on; the codes too, when they leave too little for the rest.
     on_disk = needs.codes + max(2 * LEAST_BYTES + needs.mapping, min(2 * needs.least, needs.most)) > free
     codes = 0.0 if on_disk else needs.codes
@@ -80,7 +91,8 @@ def plan_reading(stage, tables: list, wanted: set[str], null: bytes | None) -> P
     discovery = max(needs.least, min(needs.most, free - codes)) - needs.values
     stage.foresee(codes=codes, **sketches, **_larger(encoding=encoding, discovery=discovery))
     stage.detail(f"scratch {scratch}: strings of the dictionaries{' and codes' if on_disk else ''}")
-    return Plan(int(allowance), pass_bytes, scratch if on_disk else None, scratch, scratch, estimates, kinds)
+    return Plan(int(allowance), pass_bytes, min(pass_bytes, TOGETHER_BYTES), scratch if on_disk else None, scratch,
+                scratch, estimates, kinds, different)
 
 
 def _free_bytes(stage) -> float:
@@ -102,13 +114,26 @@ class _Needs:
         sharing = int(world.min(np.array([world.node_size]))[0])
         self.codes = sum(one.codes() for one in expected) / sharing
         self.strings = sum(one.dictionaries(world.size) for one in expected)
+        self.pass_bytes, self.together_bytes = PASS_BYTES, TOGETHER_BYTES
         self.passes = 0.0 if world.size == 1 else PASS_COPIES * min(PASS_BYTES, self.strings)
-        self.mapping = max((12.0 * float(one.distinct.max(initial=0)) / sharing for one in expected), default=0.0)
+        mapped = [12.0 * one.distinct / sharing for one in expected]
+        self.mapping = max((float(one.max(initial=0)) for one in mapped), default=0.0)
+        self._mapping_at_once = max((float(one.sum()) for one in mapped), default=0.0)
         self.values = sum(one.values(world.size) for one in expected) if wanted - {"fd", "ucc"} else 0.0
         least, most = later_bytes(world, expected, wanted, estimates)
         self.least, self.most = self.values + least, self.values + most
         self.encoding = self.strings + self.passes + self.mapping
         self.in_memory = self.codes + max(self.encoding, self.most)
+
+    def send_at_once(self, world, free: float) -> None:
+        """Local: where there is much room, the strings of all columns travel together: that takes fewer messages, none
+        has to wait in scratch, and the ranks of a host share the numbering of the columns."""
+        passes, mapping = PASS_COPIES * self.strings, self._mapping_at_once
+        encoding = self.strings + passes + mapping + self.codes  # ids and codes are there at once
+        in_memory = self.codes + max(encoding, self.most)
+        if world.size > 1 and in_memory <= free / 2:
+            self.pass_bytes = self.together_bytes = max(PASS_BYTES, int(self.strings))
+            self.passes, self.mapping, self.encoding, self.in_memory = passes, mapping, encoding, in_memory
 
 
 def _larger(**items: float) -> dict[str, float]:

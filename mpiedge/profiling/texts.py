@@ -73,12 +73,6 @@ class Texts:
                 yield first + begin, first + end, Texts(data, length[begin:end])
             text += len(there.data)
 
-    def cut(self, ends: list[int]) -> list["Texts"]:
-        """Local: packed strings in consecutive parts that end before string `ends`, each with memory of its own."""
-        stops = np.concatenate(([0], np.cumsum(self.length, dtype=np.int64)))[[0, *ends]].tolist()
-        return [Texts(self.data[begin:stop].copy(), self.length[first:end].copy())
-                for begin, stop, first, end in zip(stops, stops[1:], [0, *ends], ends)]
-
     def group(self):
         """Local: equal strings numbered alike: ids, first occurrences, hashes (see `kernels.dictionary.group`)."""
         return dictionary.group(self.data, self.start, self.length)

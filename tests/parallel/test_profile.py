@@ -64,11 +64,12 @@ class Apart:
 
 
 @given(blocks, st.integers(0, 5), st.booleans(),
-       st.sampled_from([{}, {"pass_bytes": 40}, {"allowance_bytes": 1},
-                        {"pass_bytes": 1, "spill_ids": True, "values_folder": gettempdir()}]))
+       st.sampled_from([{}, {"pass_bytes": 40}, {"allowance_bytes": 1}, {"different": {0, 1}},
+                        {"pass_bytes": 1, "spill_ids": True, "different": {1}, "values_folder": gettempdir()}]))
 def test_any_share_of_the_blocks_gives_the_same(world, blocks, turn, apart, options):
     """Codes are those of pandas.factorize; statistics and inclusions those of one rank, whoever read which block, on
-    one host or several, in one pass or many, with strings, ids and values in memory or in scratch."""
+    one host or several, in one pass or many, with strings, ids and values in memory or in scratch, and whether or not
+    ranks compare what they read."""
     rows, columns, described, pairs = profile(Apart(world) if apart else world, blocks,
                                               lambda order: (order * order + turn) % world.size, **options)
     together = [row for block in blocks for row in block]

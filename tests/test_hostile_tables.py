@@ -50,7 +50,7 @@ def test_a_line_larger_than_memory(tmp_path, capfd):
     path = tmp_path / "line.csv"
     path.write_bytes(b"id,name\n1,Ann\n2," + b"x" * 20_000_000 + b"\n3,Bob\n")
     code, said = refused(path, capfd, "--memory", "200MB")
-    assert code == 4 and "memory" in said
+    assert code == 4 and "memory" in said, said
 
 
 def test_a_cell_of_quotes(tmp_path):

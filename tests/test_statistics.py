@@ -1,6 +1,7 @@
 """Statistics of columns against pandas and numpy."""
 
 import math
+import re
 import tracemalloc
 from fractions import Fraction
 
@@ -11,8 +12,10 @@ from encoding import encode_arrays
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mpiedge.kernels import forms
+from mpiedge.kernels import patterns as kernel
 from mpiedge.profiling.encode import Values
-from mpiedge.profiling.numbers import Buckets, Moments, edges_between, to_keys, to_values
+from mpiedge.profiling.numbers import Buckets, Moments, edges_between, read_numbers, to_keys, to_values
 from mpiedge.profiling.patterns import patterns_of
 from mpiedge.profiling.statistics import describe_columns
 from mpiedge.profiling.texts import Texts
@@ -99,6 +102,33 @@ def test_patterns_show_the_shape():
     """Letters by case, runs once; digits one by one; long patterns cut."""
     texts = Texts.of([b"2014-05-01", b"Smith, J.", b"ab12", "Äpfel".encode(), b"x1" * 50, b"a\nb"])
     assert patterns_of(texts).tolist() == [b"9999-99-99", b"Aa, A.", b"a99", b"a", b"a9" * 20, b"a a"]
+
+
+@given(st.lists(st.text("aB9x é\n.", max_size=60), max_size=20))
+def test_compiled_patterns_equal_the_plain_ones(strings):
+    """Patterns and lengths in characters, of empty and of long strings as well; the plain pattern is its definition."""
+    texts = Texts.of([one.encode() for one in strings])
+    assert kernel.characters(texts.data, texts.length).tolist() == list(map(len, strings))
+    shaped = [re.sub("a+", "a", re.sub("A+", "A", one.encode().translate(bytes(kernel.CLASSES)).decode("latin-1")))
+              for one in strings]
+    for native in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            if not native:
+                patch.setattr(kernel, "_library", None)
+            assert patterns_of(texts).tolist() == [one[:40].encode("latin-1") for one in shaped]
+            assert kernel.characters(texts.data, texts.length).tolist() == list(map(len, strings))
+
+
+@given(st.lists(st.from_regex(r"[+-]?0?[0-9]{0,18}\.?[0-9]{0,4}(e[0-9])?", fullmatch=True).filter(bool), max_size=8))
+def test_compiled_numbers_equal_the_plain_ones(strings):
+    """Numbers, and whether all are whole, are the same with and without the kernel, or none."""
+    texts = Texts.of([one.encode() for one in strings])
+    found = read_numbers(texts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forms, "_library", None)
+        plain = read_numbers(texts)
+    assert (found is None) == (plain is None)
+    assert found is None or (found[0].tolist(), found[1]) == (plain[0].tolist(), plain[1])
 
 
 def test_more_strings_than_a_slice(world, monkeypatch):

@@ -215,36 +215,55 @@ void mpiedge_cell_forms(const uint8_t *text, const uint32_t *starts, int64_t row
 
 static const double TENS[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
 
-/* Numbers of digits with at most a sign and a point; NaN for empty cells. Returns 0 at the first other cell. Up to 15
- * digits, one division of exact numbers rounds rightly (Clinger 1990). */
+/* A number of digits with at most a sign and a point: 1 for a whole one, 2 for one with a point, 0 for any other cell. Up
+ * to 15 digits, one division of exact numbers rounds rightly (Clinger 1990). */
+static int decimal(const uint8_t *cell, int64_t size, double *value)
+{
+    int64_t at = size && (cell[0] == '+' || cell[0] == '-'), number = 0, point = -1, many = 0;
+    for (; at < size; at++) {
+        if (digit(cell[at])) {
+            if (++many > 15)
+                return 0;
+            number = 10 * number + cell[at] - '0';
+        } else if (cell[at] == '.' && point < 0)
+            point = at;
+        else
+            return 0;
+    }
+    const int64_t places = point < 0 ? 0 : size - 1 - point;
+    if (!many || (point >= 0 && !places))
+        return 0;
+    const double found = places ? (double)number / TENS[places] : (double)number;
+    *value = cell[0] == '-' ? -found : found;
+    return 1 + (point >= 0);
+}
+
+/* Decimals of a column, NaN for empty cells. Returns 0 at the first cell that is none. */
 int64_t mpiedge_read_decimals(const uint8_t *text, const uint32_t *starts, int64_t rows, double *values)
 {
     for (int64_t row = 0; row < rows; row++) {
-        const uint8_t *cell = text + starts[row];
         const int64_t size = (int64_t)starts[row + 1] - 1 - starts[row];
-        if (!size) {
+        if (!size)
             values[row] = NAN;
-            continue;
-        }
-        const int64_t from = cell[0] == '+' || cell[0] == '-';
-        int64_t at = from, number = 0, point = -1, many = 0;
-        for (; at < size; at++) {
-            if (digit(cell[at])) {
-                if (++many > 15)
-                    return 0;
-                number = 10 * number + cell[at] - '0';
-            } else if (cell[at] == '.' && point < 0)
-                point = at;
-            else
-                return 0;
-        }
-        const int64_t places = point < 0 ? 0 : size - 1 - point;
-        if (!many || (point >= 0 && !places))
+        else if (!decimal(text + starts[row], size, values + row))
             return 0;
-        const double value = places ? (double)number / TENS[places] : (double)number;
-        values[row] = cell[0] == '-' ? -value : value;
     }
     return 1;
+}
+
+/* Decimals of strings that lie one after another: 1 when all are whole, 2 when some have a point, 0 when one is no decimal
+ * or has a zero before its other digits. */
+int64_t mpiedge_text_decimals(const uint8_t *text, const int32_t *length, int64_t count, double *values)
+{
+    int64_t most = 1;
+    for (int64_t i = 0; i < count; text += length[i++]) {
+        const int form = decimal(text, length[i], values + i);
+        if (!form || (length[i] > 1 && text[0] == '0' && digit(text[1])))
+            return 0;
+        if (form > most)
+            most = form;
+    }
+    return most;
 }
 
 /* Whole numbers of at most 18 digits. Returns 0 at the first other cell. */

@@ -26,6 +26,8 @@ def _declare(library):
     for name in ("integers", "decimals"):
         function = getattr(library, f"mpiedge_read_{name}")
         function.restype, function.argtypes = size, [pointer, pointer, size, pointer]
+    library.mpiedge_text_decimals.restype = size
+    library.mpiedge_text_decimals.argtypes = [pointer, pointer, size, pointer]
     library.mpiedge_hash_cells.restype = None
     library.mpiedge_hash_cells.argtypes = [pointer, pointer, size, pointer]
     library.mpiedge_are_iso_dates.restype = size
@@ -79,6 +81,17 @@ def _read(kind: str, columns: Columns, place: int, dtype) -> np.ndarray | None:
     done = getattr(_library, f"mpiedge_read_{kind}")(text.ctypes.data, starts.ctypes.data, columns.rows,
                                                      values.ctypes.data)
     return values if done else None
+
+
+def text_decimals(data: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, bool] | None:
+    """Local: strings, which lie one after another, as float64, and whether all are whole numbers; None if one is no
+    number of at most 15 digits, with perhaps a sign and a point, or has needless leading zeros."""
+    if _library is None:
+        return None
+    data, length = np.ascontiguousarray(data, np.uint8), np.ascontiguousarray(length, np.int32)
+    values = np.empty(len(length), np.float64)
+    found = _library.mpiedge_text_decimals(data.ctypes.data, length.ctypes.data, len(length), values.ctypes.data)
+    return (values, found == 1) if found else None
 
 
 def are_iso_dates(columns: Columns, place: int) -> bool:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from mpiedge.kernels import patterns
 from mpiedge.profiling.numbers import Moments, read_numbers
 from mpiedge.profiling.texts import Texts
 
@@ -23,7 +24,7 @@ class Facts:
         """Local: packed strings, none of them empty, that occur `counts` times; as numbers if all so far are."""
         if not len(texts):
             return np.zeros(0) if self.numeric else None
-        characters = characters_of(texts)
+        characters = patterns.characters(texts.data, texts.length)
         self._stretch(int(characters.min()), int(characters.max()))
         self.characters += int((characters * counts).sum())
         numbers = read_numbers(texts) if self.numeric else None
@@ -62,9 +63,3 @@ class Facts:
         for message in messages:
             facts.merge(message)
         return facts
-
-
-def characters_of(texts: Texts) -> np.ndarray:
-    """Local: the lengths of strings in characters."""
-    starts_character = np.concatenate(([0], np.cumsum((texts.data & 0xC0) != 0x80, dtype=np.int64)))
-    return starts_character[texts.start + texts.length] - starts_character[texts.start]

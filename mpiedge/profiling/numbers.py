@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from mpiedge.kernels import forms
 from mpiedge.profiling.texts import Texts
 
 LONGEST_NUMBER = 40
@@ -32,6 +33,8 @@ def read_numbers(texts: Texts) -> tuple[np.ndarray, bool] | None:
     """
     if not len(texts):
         return np.zeros(0), True
+    if (plain := forms.text_decimals(texts.data, texts.length)) is not None:
+        return plain
     if not NUMBER_BYTES[texts.data].all() or texts.length.max() > LONGEST_NUMBER:
         return None
     follows = np.minimum(texts.start + 1, len(texts.data) - 1)

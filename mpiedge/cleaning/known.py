@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mpiedge.cleaning import dependencies
+from mpiedge.cleaning.claims import Claims
 from mpiedge.cleaning.defaults import Default
 from mpiedge.cleaning.leaks import Leak
 from mpiedge.cleaning.marks import Marks
@@ -20,7 +21,7 @@ class Known:
     names: its columns; joined: further ones, the columns whose cells stand side by side for a rule that was given.
     values, inverse: per column the dictionary and its inverse. repairs: per column. rules: rhs -> rules; excused: rhs
     -> (column, code) where exceptions are legitimate; given: (lhs, rhs) of the rules that were given. marks, leaks,
-    sequences, defaults: what else was found. keys: columns whose cells are flagged at most.
+    sequences, defaults, claims: what else was found. keys: columns whose cells are flagged at most.
     """
 
     names: list[str]
@@ -35,13 +36,14 @@ class Known:
     leaks: list[Leak] = field(default_factory=list)
     sequences: dict[int, Sequence] = field(default_factory=dict)
     defaults: list[Default] = field(default_factory=list)
+    claims: Claims | None = None
     keys: set[int] = field(default_factory=set)
 
     @property
     def says_nothing(self) -> bool:
         """Whether no cell can change."""
         return not (self.rules or any(self.repairs.values()) or self.marks.tails or self.marks.doubled or self.leaks
-                    or self.sequences or self.defaults)
+                    or self.sequences or self.defaults or self.claims)
 
     def encode(self, place: int, cells: list[str]) -> np.ndarray:
         """Local: the codes of a column's cells, whose dictionary this becomes (0 = blank)."""
@@ -70,6 +72,10 @@ class Known:
         more += [{"column": self.names[place], "by": "sequence", "step": found.step}
                  for place, found in sorted(self.sequences.items())]
         more += [{"column": self.names[found.column], "by": "default", "value": found.value} for found in self.defaults]
+        if self.claims:
+            of, source = self.names[self.claims.entity], self.names[self.claims.source]
+            more += [{"column": self.names[place], "by": "sources", "of": of, "source": source}
+                     for place in sorted(self.claims.facts)]
         return ({"rule": rules} if rules else {}) | ({"repair": repairs} if repairs else {}) | (
             {"mend": more} if more else {})
 
@@ -127,6 +133,9 @@ def judge_chunk(known: Known, columns: list[list[str]], numbers: np.ndarray, min
     for default in known.defaults:
         for row, after, sure in default.judge(columns):
             changes.note(row, default.column, after, "default value", sure)
+    if known.claims:
+        for row, place, after, sure in known.claims.judge(columns):
+            changes.note(row, place, after, f"sources of {known.names[known.claims.entity]}", sure)
     if known.rules:
         _obey_rules(known, changes)
     return changes.listed()

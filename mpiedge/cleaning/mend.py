@@ -13,6 +13,7 @@ import numpy as np
 
 from mpiedge.cleaning import dependencies, noise, typos
 from mpiedge.cleaning.changes import csv_lines
+from mpiedge.cleaning.claims import Claims, find_claims
 from mpiedge.cleaning.defaults import find_defaults
 from mpiedge.cleaning.known import Known, judge_chunk
 from mpiedge.cleaning.leaks import find_leaks
@@ -122,6 +123,8 @@ def learn(stage, table, plans: list[ColumnPlan], given: list[dict], said: dict |
                 entry["after"] or None, entry["rule"], float(entry["confidence"]))
         codes = [_mended(known, place, column) for place, column in enumerate(codes)]
     if "rules" in steps:
+        able = [place for place in open_ if wanted is None or (known.names[place], "sources") in wanted]
+        known.claims = _learn_claims(stage, known, codes, plans, able)
         counts = [np.bincount(column, minlength=len(values)) for column, values in zip(codes, known.values)]
         measured = {place for place, plan in enumerate(plans) if plan.kind in ("decimal", "integer", "date")
                     or _is_dated(known.values[place])}
@@ -207,6 +210,17 @@ def _sample(stage, table, known: Known, given: list[dict]) -> tuple[list[np.ndar
         known.inverse.append({})
         codes.append(known.encode(place, cells))
     return codes, np.concatenate([np.zeros(0, np.int64), *(part["numbers"] for part in parts)])
+
+
+def _learn_claims(stage, known: Known, codes, plans, able: list[int]) -> Claims | None:
+    """Collective: what the sources of a table agree on; one rank finds it, as logarithms may differ between hosts."""
+    def work(_):
+        names = [place for place, plan in enumerate(plans) if plan.kind == "text" and not plan.key]
+        found = find_claims(codes[: len(known.names)], known.values, able, names)
+        return {"found": found.to_message() if found else None}
+
+    (_, message), = stage.queue.gather(stage.queue.run([(0,)], work, name="sources compared", kept="sources"))
+    return Claims.from_message(message["found"]) if message["found"] else None
 
 
 def _learn_typos(stage, known: Known, counts, plans, open_) -> None:

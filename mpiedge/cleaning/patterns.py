@@ -20,25 +20,25 @@ def broken_patterns(values, counts) -> Repairs:
         if value:
             total += number
             digits += number * any(map(str.isdigit, value))
-            shapes[_shape(value)] += number
+            shapes[shape_of(value)] += number
     usual = {shape for shape, number in shapes.items() if number >= SHAPE_SHARE * total}
     if not total or digits < DIGIT_SHARE * total or sum(shapes[shape] for shape in usual) < SHAPE_COVER * total:
         return {}
     number_of = dict(zip(values, counts.tolist()))
-    sound = [value for value in values if number_of[value] >= LEAST_OFTEN and _shape(value) in usual]
-    broken = [value for value in values if value and number_of[value] <= 2 and _shape(value) not in usual
-              and shapes[_shape(value)] <= RARE_SHAPE * total]
+    sound = [value for value in values if number_of[value] >= LEAST_OFTEN and shape_of(value) in usual]
+    broken = [value for value in values if value and number_of[value] <= 2 and shape_of(value) not in usual
+              and shapes[shape_of(value)] <= RARE_SHAPE * total]
     if sum(map(number_of.get, broken)) > MOST_BROKEN * total:
         return {}
     found: Repairs = {}
     for value in broken:
-        if min(Levenshtein.distance(_shape(value), other, score_cutoff=2) for other in usual) > 2:
+        if min(Levenshtein.distance(shape_of(value), other, score_cutoff=2) for other in usual) > 2:
             continue
         near = process.extract(value, sound, scorer=OSA.distance, score_cutoff=1, limit=2)
         ways = {value[:at] + value[at + 1:] for at, sign in enumerate(value)
                 if not sign.isdigit() and not _divides_number(value, at)}
         ways |= {value[:at] + value[at + 1] + value[at] + value[at + 2:] for at in range(len(value) - 1)}
-        fitting = {way for way in ways if _shape(way) in usual}
+        fitting = {way for way in ways if shape_of(way) in usual}
         if len(near) == 1:
             found[value] = (near[0][0], "pattern", 0.95)
         else:
@@ -46,7 +46,8 @@ def broken_patterns(values, counts) -> Repairs:
     return found
 
 
-def _shape(value: str) -> str:
+def shape_of(value: str) -> str:
+    """Local: a value with letters as a and digits as 9."""
     return re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", value))
 
 

@@ -1,6 +1,7 @@
 """The supervisor's judgements: hostfiles, launch lines, silence, notices, chains; no job is started here."""
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -129,6 +130,22 @@ def test_a_rank_is_ended_for_want_of_memory(world, tmp_path, monkeypatch):
     args = profile.build_parser().parse_args(["--run", str(tmp_path / "run"), "--memory", "500MB"])
     monkeypatch.setenv(resources.MEMORY_SHARE, "0.5")
     assert stage.Stage(world, args, "profile").own_budget_bytes == 250_000_000
+
+
+def test_a_job_is_asked_to_end_before_it_is_ended(tmp_path):
+    """A supervisor that is stopped sends SIGUSR1 and waits: programs save what they have; then nothing is left."""
+    class Stopping(watch.Listener):
+        def take(self, *_):
+            if (tmp_path / "ready").exists():
+                (tmp_path / "ready").unlink()
+                raise Stopped("run", "stopped")
+
+    script = "trap 'sleep .3; touch saved; exit 75' USR1; touch ready; while :; do sleep .02; done"
+    started = job.Job(["sh", "-c", f"cd {tmp_path}; {script}"], dict(os.environ), "job", Stopping(True),
+                      Table(["a"], 5), None, silent_hosts=None)
+    with pytest.raises(Stopped):
+        started.watch()
+    assert (tmp_path / "saved").exists() and started.process.returncode == 75
 
 
 def test_chains(tmp_path):

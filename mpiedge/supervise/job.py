@@ -13,13 +13,15 @@ from dataclasses import dataclass
 
 import psutil
 
+from mpiedge.errors import Stopped
 from mpiedge.runtime.kills import memory_kills
 from mpiedge.supervise.launch import ask, process_state
 from mpiedge.supervise.watch import Fault, Listener, Table
 
 POLL_S = 0.2
 TERM_GRACE_S = 2.0
-END_GRACE_S = 15.0
+LEAST_END_GRACE_S = 4.0
+SAVE_GRACE_S = 10.0
 LONGEST_PROBE_S = 3.0
 DEAF_S = 1.0
 """A supervisor that has not listened for so long was stopped itself, or had no share of the processor."""
@@ -81,8 +83,11 @@ class Job:
                 faults = self._look_for_late_hosts() or self._verify(self.table.suspects(time.monotonic()))
                 if self.table.ended():
                     ended_s = ended_s or time.monotonic()
-                    if time.monotonic() - ended_s > END_GRACE_S:
-                        break
+                    if time.monotonic() - ended_s > max(LEAST_END_GRACE_S, self.table.timeout_s):
+                        break  # mpirun may wait for a host that was cut off meanwhile
+        except Stopped:
+            self._ask_to_end()
+            raise
         finally:
             code = self.process.poll()
             self.end()
@@ -95,6 +100,15 @@ class Job:
         own = None if faults else self.table.own_error()
         error = (own.exit, f"{own.line}") if own else None
         return Outcome(code, faults, error, " ".join(said.replace("-", " ").split())[-KEPT_WORDS:])
+
+    def _ask_to_end(self) -> None:
+        """Local: SIGUSR1, which launchers pass on: profile writes what it has found, train a checkpoint; others end."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGUSR1)
+        end_s = time.monotonic() + SAVE_GRACE_S
+        while self.process.poll() is None and time.monotonic() < end_s:
+            self.selector.select(POLL_S)
+            self._hear()
 
     def _hear(self) -> None:
         now = time.monotonic()

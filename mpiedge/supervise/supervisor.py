@@ -31,7 +31,7 @@ from mpiedge.supervise.job import Job, Outcome, end_left_over
 from mpiedge.supervise.watch import Fault, Listener, Table, causes
 
 HOSTFILE = "supervisor.hostfile"
-CHECK_WAIT_S = 8.0
+CHECK_WAIT_S = 7.0
 
 
 class GivenUp(MpiedgeError):

@@ -4,8 +4,9 @@
 
 For every stage and seed, mpiedge-run is started with some ranks on small tables, and at a moment drawn by the seed one
 or two faults strike. clean, profile: every file must be that of an undisturbed run, byte for byte; train: the same
-epochs, each once, losses within 0.002. What ranks wrote of their tasks is checked too (journal.py). A row a case goes
-to the output and to --out; the exit code tells whether all were right. Faults of whole hosts: benchmarks/chaos.py.
+epochs, each once, losses within 0.002, and no more epochs trained again than lie between two checkpoints. What ranks
+wrote of their tasks is checked too (journal.py). A row a case goes to the output and to --out; the exit code tells
+whether all were right. Faults of whole hosts: benchmarks/chaos.py.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import csv
 import hashlib
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -30,12 +32,13 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 from journal import Journal  # noqa: E402
 from launching import launch_environment  # noqa: E402
 
-TIMEOUT_S, LONGEST_S = 2.0, 240.0
+TIMEOUT_S, LONGEST_S = 2.0, 900.0
 DISK_BYTES = 64 << 20
-LOSS_TOLERANCE = 0.002
+LOSS_TOLERANCE, CHECKPOINT_EPOCHS = 0.002, 10
+EPOCH = re.compile(r"(?:epoch +|resume +after epoch )([\d,]+)")
 STAGES = {"clean": ["clean", "{demo}/papers.csv", "{demo}/cites.csv"], "profile": ["profile"],
-          "train": ["train", "--label", "area", "--epochs", "120", "--patience", "120", "--dropout", "0",
-                    "--checkpoint-every", "20"]}
+          "train": ["train", "--label", "area", "--epochs", "60", "--patience", "60", "--dropout", "0",
+                    "--checkpoint-every", str(CHECKPOINT_EPOCHS)]}
 FAULTS = ("kill", "kill-rank-0", "kill-all", "stop", "stop-a-while", "suspend", "supervisor", "mpirun", "disk-full")
 COLUMNS = ("stage", "seed", "ranks", "faults", "struck", "delay_s", "exits", "attempts", "wall_s", "undisturbed_s",
            "wrong")
@@ -201,6 +204,7 @@ def try_case(bench: Bench, stage: str, seed: int, faults: list[str]) -> dict:
     journal.stop()
     left = processes(run)
     wrong = [*journal.problems(), *differences(stage, bench.good, run)] if exits[-1] == 0 else ["no result"]
+    wrong += epochs_lost([line for one in cases for line in one.lines]) if stage == "train" else []
     wrong += [f"{len(left)} processes left"] if left else []
     wrong += ["traceback"] if any("Traceback" in line for one in cases for line in one.lines) else []
     values = (stage, seed, ranks, " ".join(strikes), struck, " ".join(f"{delay:.2f}" for delay in delays_s),
@@ -240,6 +244,18 @@ def curve_differences(good: Path, run: Path) -> list[str]:
         return ["other epochs"]
     largest = float(np.abs(curves[0] - curves[1]).max())
     return [f"a loss differs by {largest:.4f}"] if largest > LOSS_TOLERANCE else []
+
+
+def epochs_lost(lines: list[str]) -> list[str]:
+    """Whether a training went back by more than the epochs between two checkpoints, as far as its lines tell."""
+    reached, wrong = 0, []
+    for line in lines:
+        if found := EPOCH.match(line):
+            epoch = int(found[1].replace(",", ""))
+            if reached - epoch > CHECKPOINT_EPOCHS:
+                wrong.append(f"went back from epoch {reached} to {epoch}")
+            reached = epoch
+    return wrong
 
 
 @contextlib.contextmanager

@@ -56,7 +56,7 @@ def test_tables_that_are_no_claims():
     tidy, _ = told(blank=0, notation=False)
     assert find_claims(*coded(tidy), [2, 3], [0, 2, 3]) is None
     rows, _ = told()
-    opinions = [[site, flight, cell and "yes no".split()[len(cell) % 2], gate and gate[-1]]
+    opinions = [[site, flight, cell and ["yes", "no"][len(cell) % 2], gate and gate[-1]]
                 for site, flight, cell, gate in rows]
     assert find_claims(*coded(opinions), [2, 3], [0, 2, 3]) is None
     agreed, _ = told(wrong=0)

@@ -12,6 +12,7 @@ from test_compare import row, times
 from mpiedge.commands import report as command
 from mpiedge.report import plots
 from mpiedge.report.build import again
+from mpiedge.report.read import LONGEST_FIELD, bounded_fields
 from mpiedge.runtime.telemetry import to_csv
 
 EVIL = "</td><script>alert(1)</script><img src=http://x/ onerror=\"go()\">'`\x00\x1b[2J\u202e" + "x" * 500
@@ -98,6 +99,14 @@ def build(folder):
     """The page of a run, as the program writes it."""
     assert command.main([str(folder), "-q"]) == 0
     return (folder / "report.html").read_text("utf-8")
+
+
+def test_the_bound_on_csv_fields_is_for_reports_only():
+    """What else the process reads with the csv module keeps its own bound."""
+    before = csv.field_size_limit()
+    with bounded_fields():
+        assert csv.field_size_limit() == LONGEST_FIELD
+    assert csv.field_size_limit() == before
 
 
 def test_whole_run(tmp_path):

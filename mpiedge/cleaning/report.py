@@ -104,6 +104,8 @@ def _table(stage, source, found, plans, resolution, tally, rows_out: int) -> Non
         what = "like another one" if resolution.how == "similar" else "equal to another one"
         stage.say(f"        {count(resolution.duplicates, 'row')} {what}"
                   f"{' (kept)' if kept else ' merged into it'}: see {source.name}.clusters.csv")
+    if chance := resolution.summary.get("equal_by_chance"):
+        stage.say(f"        {count(chance, 'row')} equal to another one stay: of so few values many agree by chance")
     _searched(stage, resolution.summary)
     by_rule: dict[str, list] = {}
     for (column, rule), number in tally.counts.items():

@@ -6,6 +6,7 @@ from hashlib import blake2b
 import numpy as np
 
 from mpiedge.cleaning.answers import Answers
+from mpiedge.cleaning.coincidence import equal_by_chance
 from mpiedge.cleaning.duplicates import find_duplicates
 from mpiedge.cleaning.exact import first_equal_rows
 from mpiedge.cleaning.references import Redirected, Reference, survivors_of_keys
@@ -72,6 +73,14 @@ def _alike(summary: ColumnSummary) -> float:
     return float((counts**2).sum() / max(counts.sum(), 1.0) ** 2)
 
 
+def _agreeing(summary: ColumnSummary) -> float:
+    """Share of random pairs of rows with equal cells, blank ones too; a column of very many values counts as 0."""
+    if summary.values is None:
+        return 0.0
+    counts = np.array([*summary.values.values(), summary.rows - sum(summary.values.values())], np.float64)
+    return float((counts**2).sum() / max(summary.rows, 1) ** 2)
+
+
 def resolve(stage, tables, plans, summaries, references: list[Reference], *, source_column: str | None,
             exhaustive: bool, merge: bool, answers: list[Answers | None]) -> list[Resolution]:
     """Collective: finds the duplicates of every table; tables that refer to others come after them.
@@ -80,7 +89,8 @@ def resolve(stage, tables, plans, summaries, references: list[Reference], *, sou
 
     With `merge`, references to merged rows follow the survivor before the table's own duplicates are looked for.
     Without a column that tells things apart (measurements, references, a few categories) likeness says nothing: two
-    different things look the same. There only rows that are equal in every cell, the key too, are duplicates.
+    different things look the same. There only rows that are equal in every cell, the key too, are duplicates, and not
+    even those where rows are equal by chance (coincidence.py).
     """
     found: dict[int, Resolution] = {}
     renamed_keys: dict[int, dict[str, str]] = {}
@@ -96,7 +106,8 @@ def resolve(stage, tables, plans, summaries, references: list[Reference], *, sou
         table = Redirected(tables[number], renamed) if renamed else tables[number]
         pure = len(mine) > 1 and len(mine) == len(plans[number])
         if pure or not tell_things_apart(plans[number], summaries[number]):
-            found[number] = _equal_rows(stage, table, table)
+            alike = None if pure else [_agreeing(summary) for summary in summaries[number]]
+            found[number] = _equal_rows(stage, table, table, alike)
         elif table.rows < LEAST_ROWS:
             keys = [plan.name for plan in plans[number] if plan.key]
             found[number] = _equal_rows(stage, table, WithoutColumns(table, keys))
@@ -128,8 +139,10 @@ def _similar_rows(stage, table, plans, source_column, exhaustive, merge, answers
     return result
 
 
-def _equal_rows(stage, table, view) -> Resolution:
-    """Collective: rows whose every cell is the same in `view`, which shows some columns of the table."""
+def _equal_rows(stage, table, view, alike: list[float] | None = None) -> Resolution:
+    """Collective: rows whose every cell is the same in `view`, which shows some columns of the table.
+
+    alike: per column the share of pairs of rows that agree in it, where rows may be equal by chance."""
     first = np.concatenate([[0], np.cumsum(table.chunk_rows)])
 
     def work(task):
@@ -141,6 +154,8 @@ def _equal_rows(stage, table, view) -> Resolution:
     done = stage.queue.run([(chunk,) for chunk in range(len(table.chunk_rows))], work, name="equal rows")
     cluster = first_equal_rows(stage.world, [(int(first[task[0]]), digests) for task, digests in done], table.rows)
     later = np.flatnonzero(cluster != np.arange(table.rows))
+    if alike is not None and equal_by_chance(stage, view, alike, cluster):
+        return Resolution(table, np.arange(table.rows), summary={"equal_by_chance": len(later)})
     return Resolution(table, cluster, cluster[later], later, np.ones(len(later)), how="equal")
 
 

@@ -6,7 +6,7 @@ import os
 from mpiedge.cleaning.changes import csv_lines
 from mpiedge.errors import InputError
 
-LONGEST_FIELD = 1 << 30
+LONGEST_FIELD = 2**31 - 1
 
 
 def undo(folder: str, rules: list[str]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mpiedge.report import plots
 from mpiedge.report.html import folded, section, table, text
-from mpiedge.report.read import LONGEST_FIELD, METRICS, Run, read_json, read_lines, read_table
+from mpiedge.report.read import METRICS, Run, bounded_fields, read_json, read_lines, read_table
 
 MOST_TABLES, MOST_ROWS, MOST_COLUMNS, EXAMPLES, MOST_CLASSES = 10, 30, 100, 3, 20
 DRAWN = 12
@@ -51,8 +51,8 @@ def cleaning(run: Run) -> str:
 def examples(path: Path, rules: set[str]) -> dict[str, list[dict]]:
     """Local: the first few changes of each rule, of different values, as far as the first lines of the file show."""
     found: dict[str, list[dict]] = {rule: [] for rule in rules}
-    with contextlib.suppress(OSError, csv.Error), open(path, newline="", encoding="utf-8", errors="replace") as file:
-        csv.field_size_limit(LONGEST_FIELD)
+    with (contextlib.suppress(OSError, csv.Error), bounded_fields(),
+          open(path, newline="", encoding="utf-8", errors="replace") as file):
         left = len(rules) * EXAMPLES
         for number, row in enumerate(csv.DictReader(line.replace("\0", "") for line in file)):
             own = found.get(row.get("rule"))
@@ -171,8 +171,7 @@ def confusion(run: Run) -> str:
         return ""
     truth = run.folder / "clean" / f"{str(config.get('source', '')).split(' + ')[0]}.csv"
     predicted, counts = {}, Counter()
-    with contextlib.suppress(OSError, csv.Error, KeyError):
-        csv.field_size_limit(LONGEST_FIELD)
+    with contextlib.suppress(OSError, csv.Error, KeyError), bounded_fields():
         with open(run.folder / "train/predictions.csv", newline="", encoding="utf-8") as file:
             predicted = {row["id"]: row["predicted"] for row in csv.DictReader(file)}
         with open(truth, newline="", encoding="utf-8") as file:

@@ -75,12 +75,21 @@ def read_run(folder: Path) -> Run:
     return run
 
 
+@contextlib.contextmanager
+def bounded_fields():
+    """Local: meanwhile a CSV field of more than 16 MB is an error; what the process allows else stays as it is."""
+    before = csv.field_size_limit(LONGEST_FIELD)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
 def read_timings(path: Path) -> list[dict]:
     """Local: the rows of a timings CSV, numbers as numbers, empty cells as None. Raises InputError."""
     rows = []
     try:
-        with open(path, newline="", encoding="utf-8", errors="replace") as file:
-            csv.field_size_limit(LONGEST_FIELD)
+        with open(path, newline="", encoding="utf-8", errors="replace") as file, bounded_fields():
             reader = csv.DictReader(line.replace("\0", "") for line in file)
             missing = [name for name in COLUMNS[:12] if name not in (reader.fieldnames or [])]
             if missing:
@@ -152,8 +161,8 @@ def read_lines(path: Path, most: int) -> tuple[list[dict], int]:
 def read_table(path: Path, most: int) -> list[dict]:
     """Local: the first `most` rows of a CSV with a header; an empty list without the file or where it is damaged."""
     rows = []
-    with contextlib.suppress(OSError, csv.Error), open(path, newline="", encoding="utf-8", errors="replace") as file:
-        csv.field_size_limit(LONGEST_FIELD)
+    with (contextlib.suppress(OSError, csv.Error), bounded_fields(),
+          open(path, newline="", encoding="utf-8", errors="replace") as file):
         for row in itertools.islice(csv.DictReader(line.replace("\0", "") for line in file), most):
             rows.append({name: value or "" for name, value in row.items() if name is not None})
     return rows

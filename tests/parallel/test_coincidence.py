@@ -1,0 +1,53 @@
+"""Rows that are equal by chance, and rows that are copies."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tables import MemoryStage, MemoryTable, OneRank
+
+from mpiedge.cleaning.coincidence import equal_by_chance
+
+
+def survey(dice, rows: int) -> np.ndarray:
+    """People of a few kinds that depend on one another."""
+    sex = dice.integers(2, size=rows)
+    job = (dice.integers(4, size=rows) + sex) // 2
+    return np.stack([sex, job, np.where(dice.random(rows) < 0.7, job, 3), dice.integers(5, size=rows)], axis=1)
+
+
+def measured(dice, rows: int) -> np.ndarray:
+    """Values of instruments: three of many, one of few."""
+    return np.concatenate([dice.integers(500, size=(rows, 3)), dice.integers(6, size=(rows, 1))], axis=1)
+
+
+def with_copies(dice, cells: np.ndarray, copies: int, changed: int) -> np.ndarray:
+    """Copies of some rows too, in some of which a cell is another."""
+    more = cells[dice.choice(len(cells), copies, replace=False)]
+    for row in range(changed):
+        column = dice.integers(cells.shape[1])
+        more[row, column] = dice.choice(cells[:, column])
+    return np.concatenate([cells, more])
+
+
+@pytest.mark.parametrize("kind, by_chance", [("survey", True), ("one column", True), ("survey, doubled", True),
+                                             ("measured", False), ("measured, some changed", False), ("apart", False)])
+def test_chance_and_copies_are_told_apart(world, kind, by_chance):
+    """People in a survey that are alike stay; copies of measurements do not, even if some were changed."""
+    dice = np.random.default_rng(5)
+    cells = {"survey": lambda: survey(dice, 600), "one column": lambda: survey(dice, 200)[:, :1],
+             "survey, doubled": lambda: with_copies(dice, survey(dice, 600), 60, 0),
+             "measured": lambda: with_copies(dice, measured(dice, 600), 40, 0),
+             "measured, some changed": lambda: with_copies(dice, measured(dice, 600), 60, 15),
+             "apart": lambda: np.arange(400).reshape(200, 2)}[kind]()
+    rows = [[str(cell) if cell else "" for cell in row] for row in cells.tolist()]
+    known, alike = {}, []
+    cluster = np.array([known.setdefault(tuple(row), place) for place, row in enumerate(rows)])
+    for column in cells.T:
+        alike.append(float((np.unique(column, return_counts=True)[1] ** 2).sum()) / len(rows) ** 2)
+    names = [f"c{place}" for place in range(cells.shape[1])]
+    for stage, chunk in ((MemoryStage(world), 100), (MemoryStage(OneRank()), 999)):
+        assert equal_by_chance(stage, MemoryTable(names, rows, chunk), alike, cluster) == by_chance

@@ -502,3 +502,15 @@ def test_tuning_takes_the_best_setting_on_any_ranks(world, mpirun, planetoid, tm
     assert (tmp_path / "one/train/tune.csv").read_text() == table
     with pytest.raises(UsageError, match="all ranks together"):
         in_process(train, world, *words, "--model", "sgc", "--run", tmp_path / "bad")
+
+
+def test_one_table_is_learned_without_a_graph(world, tables, tmp_path, capsys):
+    """Where no other table could join its rows, a network without a graph learns them; a graph that is asked for is
+    missed."""
+    run = tmp_path / "run"
+    in_process(clean, world, tables / "papers.csv", "--run", run, "--keep-duplicates", "-q")
+    in_process(train, world, "--run", run, "--label", "area", "--epochs", 10)
+    assert "model   mlp, as no other table joins rows of papers" in capsys.readouterr().out
+    assert json.loads((run / "train/manifest.json").read_text())["config"]["model"] == "mlp"
+    with pytest.raises(InputError, match="train --model mlp"):
+        in_process(train, world, "--run", run, "--label", "area", "--model", "gcn", "--fresh")

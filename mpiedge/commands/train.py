@@ -47,9 +47,9 @@ def build_parser():
                       help="train on a share of the training nodes: random, hard (least like their class) or balanced "
                       "(as many of each class), such as 0.3:hard")
     model = page.add_argument_group("model")
-    model.add_argument("--model", choices=("gcn", "sage", "sgc", "sign", "mlp"), default="gcn",
+    model.add_argument("--model", choices=("gcn", "sage", "sgc", "sign", "mlp"),
                        help="gcn: graph convolution; sage: GraphSAGE, mean; sgc, sign: of features that are propagated "
-                       "once, before training; mlp: without the graph (default gcn)")
+                       "once, before training; mlp: without the graph (default gcn; mlp where there is one table only)")
     model.add_argument("--layers", type=_number(int, 1), default=2, metavar="N", help="layers (default 2)")
     model.add_argument("--hops", type=_number(int, 1), default=2, metavar="K",
                        help="sgc, sign: propagate the features K times (default 2)")
@@ -115,6 +115,7 @@ def run(args, world) -> None:
     """Collective: reads, partitions, plans, scatters, trains, writes, commits."""
     began_s = time.perf_counter()
     _check(args)
+    args.any_model, args.model = args.model is None, args.model or "gcn"
     if not args.graph and not args.nodes and not args.edges:
         prepare_demo(args, world, ("clean", "profile"))
     from mpiedge.runtime.root import on_root

@@ -256,8 +256,10 @@ def _read_ids(nodes, key: str) -> list[np.ndarray]:
     return ids
 
 
-def _read_edges(stage, args, known: dict, nodes: str, keys: list[str]) -> tuple:
-    """Collective: (table, key or None, names of the columns, digests of the cells of both); the digests on rank 0."""
+def _read_edges(stage, args, known: dict, nodes: str, keys: list[str]) -> tuple | None:
+    """Collective: (table, key or None, names of the columns, digests of the cells of both); the digests on rank 0.
+
+    None where no table can hold edges and any model will do: args.model becomes mlp."""
     columns = {name: list(rows.kinds) for name, rows in known.items()}
     path = stage.run / "profile" / "inds.jsonl"
     if on_root(stage.world, path.exists):
@@ -274,6 +276,10 @@ def _read_edges(stage, args, known: dict, nodes: str, keys: list[str]) -> tuple:
     if chosen is None:
         possible = [args.edges] if args.edges else [name for name in columns if name != nodes]
         possible = [name for name in possible if len(columns[name]) >= 2]
+        if not possible and args.any_model and not args.edges:
+            args.model = "mlp"
+            stage.say(f"model   mlp, as no other table joins rows of {nodes}")
+            return None
         if len(possible) != 1:
             remedy = "Run mpiedge-profile first, name a table with --edges, or train --model mlp"
             cause = f"no table has two columns that are included in a key of {nodes}"

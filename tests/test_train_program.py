@@ -514,3 +514,12 @@ def test_one_table_is_learned_without_a_graph(world, tables, tmp_path, capsys):
     assert json.loads((run / "train/manifest.json").read_text())["config"]["model"] == "mlp"
     with pytest.raises(InputError, match="train --model mlp"):
         in_process(train, world, "--run", run, "--label", "area", "--model", "gcn", "--fresh")
+
+
+def test_a_quantity_is_no_label(world, tmp_path):
+    """Numbers that seldom repeat are named, instead of a class being made of each."""
+    rows = [f"{row % 7},{row * 37 % 1009}.5" for row in range(200)]
+    (tmp_path / "houses.csv").write_text("\n".join(["rooms,price", *rows, ""]))
+    in_process(clean, world, tmp_path / "houses.csv", "--run", tmp_path / "run", "-q")
+    with pytest.raises(InputError, match="200 values of price are quantities"):
+        in_process(train, world, "--run", tmp_path / "run", "--label", "price")

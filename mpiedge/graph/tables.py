@@ -8,6 +8,7 @@ from mpiedge.graph.features import Survey
 from mpiedge.graph.sparse import SparseRows
 
 MOST_CLASSES = 50
+MOST_REPEATED = 0.05  # different whole numbers for each row: with more they are no classes
 LABEL_NAMES = ("label", "class", "target", "category", "area", "topic", "type", "y")
 ROLE_WORDS = {"train": TRAIN, "training": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION,
               "test": TEST, "testing": TEST}
@@ -22,6 +23,13 @@ def label_score(name: str, kind: str, found: Survey) -> tuple:
     if kind in ("decimal", "date") or not 2 <= classes <= min(MOST_CLASSES, max(2, found.present[name] // 5)):
         return ()
     return name.casefold() in LABEL_NAMES, kind == "text", found.present[name] < found.rows, -classes
+
+
+def is_measure(name: str, kind: str, found: Survey) -> bool:
+    """Local: whether a column holds a quantity rather than classes: numbers or dates that seldom repeat."""
+    values = found.distinct(name)
+    return kind in ("decimal", "integer", "date") and values > MOST_CLASSES and (
+        kind != "integer" or values > MOST_REPEATED * found.present[name])
 
 
 def guess_label(tables: dict[str, tuple[dict[str, str], Survey]]) -> tuple[str, str]:

@@ -121,6 +121,9 @@ def open_tables(stage, args) -> Source:
     def decide() -> dict:
         if not found.present[label]:
             raise InputError(node_name, f"no row has a label in {label}", "Name the label column with --label")
+        if tables.is_measure(label, nodes.kinds[label], found):
+            raise InputError(node_name, f"the {found.distinct(label):,} values of {label} are quantities, no classes",
+                             "Put them into a few ranges in a column of their own, or name another --label")
         encoder = plan_encoder(candidates, found)
         gone = tables.determined(told, list(encoder.kinds))
         if gone:

@@ -30,11 +30,11 @@ def equal_by_chance(stage, table, alike: list[float], cluster: np.ndarray) -> bo
     equal = pairs_of(cluster)
     if not equal:
         return False
-    if np.prod(alike) * table.rows * (table.rows - 1) / 2 >= LEAST_SHARE * equal:
+    if len(alike) == 1 or np.prod(alike) * table.rows * (table.rows - 1) / 2 >= LEAST_SHARE * equal:
         return True  # as many as if the columns had nothing to do with each other
     able = [place for place, share in enumerate(alike) if LEAST_ALIKE <= share <= MOST_ALIKE]
     able = sorted(able, key=lambda place: -alike[place])[:MOST_COLUMNS]
-    if not able or len(alike) < 2:
+    if not able:
         return False
 
     def work(task):

@@ -17,7 +17,8 @@ from mpiedge.cleaning.patterns import shape_of
 
 LEAST_ENTITIES, LEAST_CLAIMS, LEAST_COVERED = 20, 5, 0.8
 FEWEST_SOURCES, MOST_SOURCES, LEAST_ONCE = 3, 200, 0.95
-LEAST_COLUMNS, LEAST_LIFT, LEAST_ERROR = 2, 0.4, 0.05
+LEAST_COLUMNS, LEAST_LIFT, FURTHER_LIFT, LEAST_ERROR = 2, 0.4, 0.2, 0.05
+"""Two columns of facts show what is entity and what is source; in further ones they may agree less."""
 LEAST_DIFFERENT = 0.5
 """So many of the entities have a usual value of their own: few values that all share are opinions, not facts."""
 LEAST_UNTIDY = 0.02
@@ -95,6 +96,9 @@ def find_claims(codes: list[np.ndarray], values: list[list[str]], open_: list[in
                          and _is_disputed(codes[entity], codes[source], keys[place])]
                 best = max(best, (entity, source, facts), key=lambda found: len(found[2]))
     entity, source, facts = best
+    if len(facts) >= LEAST_COLUMNS:
+        facts = [place for place in open_ if place not in (entity, source)
+                 and _is_disputed(codes[entity], codes[source], keys[place], FURTHER_LIFT)]
     if len(facts) < LEAST_COLUMNS or not _are_untidy(codes, keys, entity, facts):
         return None
     told = [_Told(codes[entity], codes[source], keys[place]) for place in facts]
@@ -125,10 +129,10 @@ def _told_once(entity: np.ndarray, source: np.ndarray) -> bool:
     return (times == 1).sum() >= LEAST_ONCE * times.sum()
 
 
-def _is_disputed(entity: np.ndarray, source: np.ndarray, key: np.ndarray) -> bool:
+def _is_disputed(entity: np.ndarray, source: np.ndarray, key: np.ndarray, least: float = LEAST_LIFT) -> bool:
     """Whether a column holds facts of the entities that sources tell differently."""
     rule, by_source = mine(0, 1, entity, key, 0, 0), mine(0, 1, source, key, 0, 0)
-    if rule is None or rule.lift < LEAST_LIFT or rule.error < LEAST_ERROR:
+    if rule is None or rule.lift < least or rule.error < LEAST_ERROR:
         return False
     usual = rule.top[rule.top >= 0]
     return (by_source is None or by_source.lift < rule.lift) and len(np.unique(usual)) >= LEAST_DIFFERENT * len(usual)
@@ -185,6 +189,7 @@ def _agreed(told: _Told, weight: np.ndarray, codes: np.ndarray, values: list[str
 
     Of a claim in several notations that is taken which is the commonest in the column, then in the entity."""
     order, heavy = told.ranked(weight)
+    times = np.bincount(told.claim, minlength=len(told.entity))
     shapes = Counter(shape_of(values[code]) for code in codes[told.rows].tolist())
     texts: list[Counter[str]] = [Counter() for _ in told.entity]
     for claim, code in zip(told.claim.tolist(), codes[told.rows].tolist()):
@@ -193,6 +198,8 @@ def _agreed(told: _Told, weight: np.ndarray, codes: np.ndarray, values: list[str
         first, *others = claims.tolist()
         rival = heavy[others[0]] if others else 0.0
         sure = 1 / (1 + np.exp(-TRUST * (heavy[first] - rival)))
+        share = (times[first] / times[claims].sum() + heavy[first] / heavy[claims].sum()) / 2
+        sure = min(sure, 1 - (1 - share) ** 2)  # those who tell a rumour agree with each other too
         value = max(texts[first], key=lambda text: (shapes[shape_of(text)], texts[first][text], text))
         near = [text for other in others if heavy[other] >= NEAR * heavy[first] for text in sorted(texts[other])]
         yield int(told.entity[first]), value, round(float(min(sure, SUREST)), 3), near

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from mpiedge import stage
 from mpiedge.commands import profile
 from mpiedge.errors import InputError, Stopped, UsageError
 from mpiedge.runtime import heartbeat, resources
-from mpiedge.supervise import chain, hosts, job, launch, supervisor, watch
+from mpiedge.supervise import births, chain, hosts, job, launch, supervisor, watch
 from mpiedge.supervise.job import read_notices
 from mpiedge.supervise.watch import Listener, Table
 
@@ -146,6 +147,16 @@ def test_a_job_is_asked_to_end_before_it_is_ended(tmp_path):
     with pytest.raises(Stopped):
         started.watch()
     assert (tmp_path / "saved").exists() and started.process.returncode == 75
+
+
+def test_what_is_left_is_told_from_what_has_its_number(monkeypatch):
+    """An mpirun that was left is known again after the clock was set; another process with its number is spared."""
+    left = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    born = births.birth(left.pid)
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert not job.end_left_over(left.pid, births.birth(os.getpid())) and left.poll() is None
+    assert job.end_left_over(left.pid, born)
+    assert births.birth(left.pid) == ""
 
 
 def test_chains(tmp_path):

@@ -26,6 +26,7 @@ import psutil
 from mpiedge.errors import EnvironmentProblem, UsageError
 from mpiedge.runtime.heartbeat import VARIABLE
 from mpiedge.supervise import emulated_host
+from mpiedge.supervise.births import birth
 from mpiedge.supervise.groups import Group
 from mpiedge.supervise.profiles import Machine, Scale
 
@@ -255,7 +256,7 @@ class Cluster:
         return f"{self.bridge}h{host.number}"
 
     def _state(self) -> dict:
-        return {"pid": os.getpid(), "created": psutil.Process().create_time(), "bridge": self.bridge,
+        return {"pid": os.getpid(), "birth": birth(os.getpid()), "bridge": self.bridge,
                 "hosts": list(self.hosts),
                 "groups": [group.folders[0].name for group in (host.group for host in self.hosts.values()) if group]}
 
@@ -292,9 +293,7 @@ def clusters() -> dict[Path, dict]:
 
 def is_alive(state: dict) -> bool:
     """Local: whether the emulator of a state still runs."""
-    with contextlib.suppress(psutil.Error, KeyError):
-        return abs(psutil.Process(state["pid"]).create_time() - state["created"]) < 1
-    return False
+    return birth(state["pid"]) == state.get("birth")
 
 
 def sweep() -> int:

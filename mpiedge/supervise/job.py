@@ -15,6 +15,7 @@ import psutil
 
 from mpiedge.errors import Stopped
 from mpiedge.runtime.kills import memory_kills
+from mpiedge.supervise.births import birth
 from mpiedge.supervise.launch import ask, process_state
 from mpiedge.supervise.watch import Fault, Listener, Table
 
@@ -237,13 +238,13 @@ def _as_listed(name: str, placement: list[str]) -> str | None:
     return placement[0] if len(set(placement)) == 1 else None
 
 
-def end_left_over(pid: int, started: float) -> bool:
+def end_left_over(pid: int, born: str) -> bool:
     """Local: ends what is left here of the mpirun of a supervisor that died, or of its ranks; True when there was
-    something."""
+    something. born: its `birth`: another process may have its number by now."""
     victims = []
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)
-        if abs(process.create_time() - started) > 1:
+        if birth(pid) != born:
             return False
         victims = [process, *_family(pid)]
         process.terminate()

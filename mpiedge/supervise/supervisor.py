@@ -16,8 +16,6 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
-
 from mpiedge.errors import EnvironmentProblem, MpiedgeError, Stopped
 from mpiedge.runtime.heartbeat import JOB_FILE, VARIABLE
 from mpiedge.runtime.resources import MEMORY_SHARE
@@ -25,6 +23,7 @@ from mpiedge.store import fence
 from mpiedge.store.layout import MANIFEST
 from mpiedge.store.run import create_run, write_json
 from mpiedge.supervise import decisions, launch
+from mpiedge.supervise.births import birth
 from mpiedge.supervise.chain import Call, is_committed
 from mpiedge.supervise.hosts import Host, hostfile_text
 from mpiedge.supervise.job import Job, Outcome, end_left_over
@@ -121,11 +120,9 @@ class Supervisor:
         started = Job(command, environment, job, self.listener, Table(placement, self.timeout_s), self.log.note,
                       silent_hosts=self._silent_hosts, notices_on_stdout=self.launcher.kind == launch.MPICH)
         try:
-            self.record["mpirun"] = {"host": socket.gethostname(), "pid": started.process.pid,
-                                     "created": psutil.Process(started.process.pid).create_time()}
+            pid = started.process.pid
+            self.record["mpirun"] = {"host": socket.gethostname(), "pid": pid, "birth": birth(pid)}
             self._write_record()
-            return started.watch()
-        except psutil.NoSuchProcess:
             return started.watch()
         finally:
             started.end()
@@ -258,7 +255,7 @@ class Supervisor:
     def _end_left_over(self) -> None:
         """Local: ends the mpirun that a killed supervisor left on this host."""
         left = self.record.get("mpirun") or {}
-        if left.get("host") == socket.gethostname() and end_left_over(int(left["pid"]), float(left["created"])):
+        if left.get("host") == socket.gethostname() and end_left_over(int(left["pid"]), str(left.get("birth"))):
             self.log.stage = "start"
             self.log.note(f"mpirun {left['pid']} of an earlier supervisor was still running", "ended it")
         self.record["mpirun"] = self.record["job"] = None

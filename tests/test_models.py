@@ -14,7 +14,7 @@ from mpiedge.graph.build import TRAIN, adjacency
 from mpiedge.graph.sparse import from_triplets
 from mpiedge.kernels import sparse_product
 from mpiedge.kernels.cross_entropy import cross_entropy, cross_entropy_plain
-from mpiedge.kernels.sparse_product import Dropout, product
+from mpiedge.kernels.sparse_product import Dropout, product, product_back
 from mpiedge.models.build import build_model
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.metrics import accuracy, confusion, macro_f1, roc_auc
@@ -49,7 +49,6 @@ def test_sparse_products_equal_the_plain_ones(seed, rows, columns, width, probab
                            random.random(count) + 0.5, (rows, columns))  # fmt: skip
     matrix.data = matrix.data if with_values else None
     dropout = Dropout.of(probability, random.integers(0, 2**40, rows), seed, 1) if probability else None
-    crossed = dropout.transposed() if probability else None
     targets, scale = random.permutation(rows), random.random(rows).astype(np.float32)
     right = random.random((columns, width)).astype(np.float32)
     plain, compiled = np.ones((2, rows, width), np.float32)
@@ -65,13 +64,16 @@ def test_sparse_products_equal_the_plain_ones(seed, rows, columns, width, probab
     for part in (slice(0, rows // 2), slice(rows // 2, rows)):
         product(matrix, right, pieces, scale=scale, part=part)
     np.testing.assert_allclose(pieces, product(matrix, right, scale=scale), rtol=1e-6)
-    left = random.random((rows, width)).astype(np.float32)
-    kept, whole = np.zeros((columns, width), np.float32), np.zeros((rows, columns), np.float32)
+    whole, zeros = np.zeros((rows, columns), np.float32), np.zeros((columns, width), np.float32)
     sparse_product.product_plain(*arrays, np.eye(columns, dtype=np.float32), whole, dropout=dropout)
-    back = matrix.transposed()
-    np.testing.assert_allclose(product(back, left, dropout=crossed), whole.T @ left, rtol=1e-4, atol=1e-4)
-    sparse_product.product_plain(back.indptr, back.indices, back.data, left, kept, dropout=crossed)
-    np.testing.assert_allclose(kept, whole.T @ left, rtol=1e-4, atol=1e-4)
+    left = random.random((2 * rows, width)).astype(np.float32)
+    for sources in (None, random.permutation(2 * rows)[:rows]):
+        expected = whole.T @ left[slice(rows) if sources is None else sources]
+        kept = left if sources is not None else left[:rows]
+        found = product_back(matrix, kept, zeros.copy(), sources, dropout)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+        exact = product_back(matrix, kept.astype(np.float64), zeros.astype(np.float64), sources, dropout)
+        np.testing.assert_allclose(exact, expected, rtol=1e-4, atol=1e-4)
     if dropout:
         mask = sparse_product.dropout_mask(width, dropout)
         np.testing.assert_array_equal(mask, sparse_product.dropout_mask_plain(width, dropout))

@@ -72,7 +72,7 @@ def build_parser():
                      help="balanced: all classes weigh the same in the loss, whatever their sizes (default none)")
     fit.add_argument("--dtype", choices=("float32", "float64"), default="float32",
                      help="of weights, features and all that is computed: float64 makes ranks agree to more digits, in "
-                     "twice the memory and several times the time (default float32)")
+                     "twice the memory and up to twice the time (default float32)")
     fit.add_argument("--checkpoint-every", type=_interval, default=("seconds", 60.0), metavar="T",
                      help="epochs, or a time such as 30s or 5min (default 60s)")
     fit.add_argument("--tune", type=_grid, metavar="GRID",

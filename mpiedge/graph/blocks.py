@@ -17,13 +17,12 @@ NORMS = ("symmetric", "mean")
 class Blocks:
     """A normalised adjacency: row v of it is scale[v] times the sum over v's neighbours u of shift[u] times row u.
 
-    near: ones, owned x owned, symmetric; far: scale[v], boundary rows x halo; far_back: its transpose; boundary: int64,
-    the owned rows of `far`; scale: of the owned rows; shift: of owned and halo rows; all as exact as the features.
+    near: ones, owned x owned, symmetric; far: scale[v], boundary rows x halo; boundary: int64, the
+    owned rows of `far`; scale: of the owned rows; shift: of owned and halo rows; all as exact as the features.
     """
 
     near: SparseRows
     far: SparseRows
-    far_back: SparseRows
     boundary: np.ndarray
     scale: np.ndarray
     shift: np.ndarray
@@ -50,4 +49,4 @@ def split_blocks(part: Part, norm: str) -> Blocks:
     boundary, place = np.unique(rows[away], return_inverse=True)
     far = SparseRows(offsets(np.bincount(place, minlength=len(boundary))), columns[away] - np.int32(part.owned),
                      scale[rows[away]], part.halo)
-    return Blocks(near, far, far.transposed(), boundary, scale, shift)
+    return Blocks(near, far, boundary, scale, shift)

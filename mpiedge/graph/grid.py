@@ -23,14 +23,13 @@ from mpiedge.store.parts import open_to_write
 @dataclass
 class Block:
     """What there is to know of the nodes of a block. nodes: int64, global numbers; degrees: int64, neighbours plus one;
-    features, features_back: sparse rows and their transpose, None where they were not asked for."""
+    features: sparse rows, None where they were not asked for."""
 
     nodes: np.ndarray
     degrees: np.ndarray
     labels: np.ndarray
     split: np.ndarray
     features: SparseRows | None
-    features_back: SparseRows | None
 
     @property
     def owned(self) -> int:
@@ -94,29 +93,26 @@ class Grid:
                 file["degrees"] = lists.degrees() + 1
                 file["labels"], file["split"] = (self._read(block, "labels", np.int64),
                                                  self._read(block, "split", np.int8))
-                for name, matrix in (("features", features), ("features_back", features.transposed())):
-                    _write(file, name, matrix)
+                _write(file, "features", features)
                 for span, (start, stop) in enumerate(itertools.pairwise(ends)):
                     indptr = offsets(np.bincount(rows[start:stop], minlength=len(numbers)))
                     _write(file, f"span{span}", SparseRows(indptr, near[start:stop], None, self.span_rows))
             for name in ("words", "labels", "split"):
                 self._file(block, name).unlink()
 
-    def load(self, block: int, forward: bool = False, back: bool = False) -> Block:
-        """Local: an own block; forward, back: with its features, and with their transpose."""
+    def load(self, block: int, features: bool = False) -> Block:
+        """Local: an own block, on demand with its features."""
         first = block * self.block_rows
         with h5py.File(self._file(block, "block", "h5"), "r") as file:
             degrees, labels, split = (file[name][:] for name in ("degrees", "labels", "split"))
             return Block(np.arange(first, first + len(labels)), degrees, labels, split,
-                         _matrix(file, "features") if forward else None,
-                         _matrix(file, "features_back") if back else None)
+                         _matrix(file, "features") if features else None)
 
     def set_features(self, block: int, features: SparseRows) -> None:
         """Local: other features for the nodes of a block."""
         with open_to_write(self._file(block, "block", "h5"), "r+") as file:
-            for name, matrix in (("features", features), ("features_back", features.transposed())):
-                del file[name]
-                _write(file, name, matrix)
+            del file["features"]
+            _write(file, "features", features)
 
     def put(self, block: int, name: str, rows: np.ndarray) -> None:
         """Local: keeps dense rows of a block on disk."""

@@ -8,19 +8,20 @@ import numpy as np
 from mpiedge.kernels import native
 
 GOLDEN = np.uint32(0x9E3779B9)
-DTYPES = (np.float32, np.float64)
+NAMES = {np.dtype(np.float32): "", np.dtype(np.float64): "_double"}  # what ends the names of kernels by their numbers
+NEAR_BYTES = 1 << 20
+"""A dense matrix up to this size is taken to lie near the processor: asking for its rows ahead would only cost."""
 
 
 @dataclass(frozen=True)
 class Dropout:
     """Which entries of a matrix X are dropped: each with `probability` (below 1), decided by its row's key and column.
 
-    keys: uint32, one per row of X; across: the sparse matrix of a product is transpose(X), not X.
+    keys: uint32, one per row of X.
     """
 
     probability: float
     keys: np.ndarray
-    across: bool = False
 
     @classmethod
     def of(cls, probability: float, names: np.ndarray, *place: int) -> "Dropout":
@@ -31,10 +32,6 @@ class Dropout:
         keys = np.empty(len(names), np.uint32)
         _library.mpiedge_row_keys(len(names), names.ctypes.data, int(key_a), int(key_b), keys.ctypes.data)
         return cls(probability, keys)
-
-    def transposed(self) -> "Dropout":
-        """The same entries dropped from transpose(X)."""
-        return Dropout(self.probability, self.keys, not self.across)
 
     @property
     def threshold(self) -> int:
@@ -50,57 +47,80 @@ class Dropout:
 def product(rows, dense, out=None, targets=None, scale=None, dropout: Dropout | None = None, part=slice(None)):
     """Local: adds rows times dense to `out` (zeros if not given) and returns it.
 
-    rows: anything with indptr (int64), indices (int32) and data (float32, or None for ones); dense: float32, or float64
-    throughout, which is left to scipy. targets: int64, the row of `out` that each sparse row is added to; scale:
-    factors of the rows of `out`.
+    rows: anything with indptr (int64), indices (int32) and data (None for ones); dense: float32 or float64, and so are
+    all other numbers (floats beside doubles are left to scipy). targets: int64, the row of `out` that each sparse row
+    is added to; scale: factors of the rows of `out`.
     part: a range of sparse rows, for those who do other things in between (not together with targets or dropout).
     """
     indptr = rows.indptr[part.start : None if part.stop is None else part.stop + 1]
     if out is None:
         out = np.zeros((len(rows.indptr) - 1, dense.shape[1]), dense.dtype)
     into, scale = out[part], None if scale is None else scale[part]
-    if dense.dtype not in DTYPES or out.dtype != dense.dtype or dense.ndim != 2 or not into.flags.c_contiguous:
-        raise ValueError("the dense matrix does not fit the sparse one")
     dense = np.ascontiguousarray(dense)
-    if _library is None or dense.dtype != np.float32:
+    if not _multiply(indptr, rows, dense, into, targets, scale, dropout, dense.nbytes, back=False):
         product_plain(indptr, rows.indices, rows.data, dense, into, targets, scale, dropout)
-        return out
-    if any(array is not None and array.dtype != np.float32 for array in (rows.data, scale)):
-        raise ValueError("the dense matrix is less exact than the sparse one")
-    drop = (dropout.keys.ctypes.data, dropout.threshold, dropout.scale, dropout.across) if dropout else (None, 0, 1, 0)
-    _library.mpiedge_sparse_product(
-        len(indptr) - 1, dense.shape[1], indptr.ctypes.data, rows.indices.ctypes.data, _address(rows.data),
-        dense.ctypes.data, into.ctypes.data, _address(targets), _address(scale), *drop)
     return out
+
+
+def product_back(rows, dense, out, sources=None, dropout: Dropout | None = None):
+    """Local: adds the transpose of rows times dense to `out` and returns it; arguments as of `product`.
+
+    sources: int64, the row of `dense` that each sparse row goes with; dropout: of the sparse rows, not their transpose.
+    """
+    dense = np.ascontiguousarray(dense)
+    if not _multiply(rows.indptr, rows, dense, out, sources, None, dropout, out.nbytes, back=True):
+        taken = dense if sources is None else dense[sources]
+        out += _matrix(rows.indptr, rows.indices, rows.data, dropout, len(out), dense.dtype).T @ taken
+    return out
+
+
+def _multiply(indptr, rows, dense, out, places, scale, dropout, reached: int, back: bool) -> bool:
+    """Local: what both products have in common; False where it is left to scipy. reached: bytes that column numbers
+    point into."""
+    if dense.dtype not in NAMES or out.dtype != dense.dtype or dense.ndim != 2 or not out.flags.c_contiguous:
+        raise ValueError("the dense matrix does not fit the sparse one")
+    alike = all(array is None or array.dtype == dense.dtype for array in (rows.data, scale))
+    if not alike and dense.dtype == np.float32:
+        raise ValueError("the dense matrix is less exact than the sparse one")
+    if _library is None or not alike:
+        return False
+    drop = (dropout.keys.ctypes.data, dropout.threshold, dropout.scale) if dropout else (None, 0, 1)
+    _kernel("sparse_product", dense.dtype)(
+        len(indptr) - 1, dense.shape[1], indptr.ctypes.data, rows.indices.ctypes.data, _address(rows.data),
+        dense.ctypes.data, out.ctypes.data, _address(places), _address(scale), *drop, reached > NEAR_BYTES, back)
+    return True
 
 
 def dropout_mask(width: int, dropout: Dropout, dtype=np.float32) -> np.ndarray:
     """Local: of `dtype` (rows x width), 0 where an entry of a dense matrix is dropped, else `dropout.scale`."""
-    if _library is None or dtype != np.float32:
+    if _library is None:
         return dropout_mask_plain(width, dropout, dtype)
-    out = np.empty((len(dropout.keys), width), np.float32)
-    _library.mpiedge_dropout_mask(len(out), width, dropout.keys.ctypes.data, out.ctypes.data, dropout.threshold,
-                                  dropout.scale)
+    out = np.empty((len(dropout.keys), width), dtype)
+    _kernel("dropout_mask", out.dtype)(len(out), width, dropout.keys.ctypes.data, out.ctypes.data, dropout.threshold,
+                                       dropout.scale)
     return out
 
 
 def product_plain(indptr, indices, values, dense, out, targets=None, scale=None, dropout=None) -> None:
     """`product` with scipy, for hosts without the compiled kernels and as the oracle of the tests."""
+    places = slice(None) if targets is None else targets
+    out[places] += _matrix(indptr, indices, values, dropout, len(dense), dense.dtype) @ dense
+    if scale is not None:
+        out[places] *= scale[places, None]
+
+
+def _matrix(indptr, indices, values, dropout, columns: int, dtype):
+    """The sparse rows as scipy has them, without what is dropped."""
     from scipy.sparse import csr_array
 
     taken = slice(indptr[0], indptr[-1])
     indices = indices[taken]
-    values = np.ones(len(indices), dense.dtype) if values is None else values[taken]
+    values = np.ones(len(indices), dtype) if values is None else values[taken]
     if dropout:
         rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-        row, column = (indices, rows) if dropout.across else (rows, indices)
-        scale_kept = dense.dtype.type(dropout.scale)
-        values = np.where(_kept(dropout.keys[row], column, dropout), values * scale_kept, values.dtype.type(0))
-    matrix = csr_array((values, indices, indptr - indptr[0]), shape=(len(indptr) - 1, len(dense)))
-    places = slice(None) if targets is None else targets
-    out[places] += matrix @ dense
-    if scale is not None:
-        out[places] *= scale[places, None]
+        kept = _kept(dropout.keys[rows], indices, dropout)
+        values = np.where(kept, values * dtype.type(dropout.scale), values.dtype.type(0))
+    return csr_array((values, indices, indptr - indptr[0]), shape=(len(indptr) - 1, columns))
 
 
 def row_keys_plain(names: np.ndarray, key_a: int, key_b: int) -> np.ndarray:
@@ -132,13 +152,19 @@ def _address(array: np.ndarray | None) -> int | None:
     return None if array is None else array.ctypes.data
 
 
+def _kernel(name: str, dtype: np.dtype):
+    return getattr(_library, f"mpiedge_{name}{NAMES[dtype]}")
+
+
 def _declare(library):
-    pointer, size, key, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint32, ctypes.c_float
+    pointer, size, key, flag = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint32, ctypes.c_int
     library.mpiedge_row_keys.argtypes = [size, pointer, key, key, pointer]
-    library.mpiedge_sparse_product.argtypes = [size, size, *[pointer] * 8, key, real, ctypes.c_int]
-    library.mpiedge_dropout_mask.argtypes = [size, size, pointer, pointer, key, real]
-    for name in ("row_keys", "sparse_product", "dropout_mask"):
-        getattr(library, f"mpiedge_{name}").restype = None
+    library.mpiedge_row_keys.restype = None
+    for ending, real in (("", ctypes.c_float), ("_double", ctypes.c_double)):
+        product, mask = (getattr(library, f"mpiedge_{name}{ending}") for name in ("sparse_product", "dropout_mask"))
+        product.argtypes = [size, size, *[pointer] * 8, key, real, flag, flag]
+        mask.argtypes = [size, size, pointer, pointer, key, real]
+        product.restype = mask.restype = None
     return library
 
 

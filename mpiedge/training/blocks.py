@@ -7,10 +7,11 @@ import numpy as np
 
 from mpiedge.graph.grid import Grid
 from mpiedge.graph.sort import SortedChunks
+from mpiedge.kernels import native
 from mpiedge.models.build import MODELS, uses_graph
 from mpiedge.runtime import resources
 from mpiedge.training.plan import (
-    DOUBLE_PRODUCT,
+    SCIPY_PRODUCT,
     Layout,
     entering_entries,
     finish_layout,
@@ -62,7 +63,7 @@ def fit(layout: Layout, chunk_rows: int, neighbours: float, room: float) -> Tile
     wide, ahead = MODELS[layout.settings.model].side_by_side, MODELS[layout.settings.model].propagates
     width, entries = max(*widths(layout), COLUMNS if ahead else 0), entering_entries(layout, 0) / layout.rank_rows[0, 0]
     # Counted from the arrays of Grid.close (sorting a block's neighbours and features), and of one step of training.
-    real, product = layout.real, DOUBLE_PRODUCT if layout.settings.dtype == "float64" else 0
+    real, product = layout.real, 0 if native.library else SCIPY_PRODUCT
     node_bytes = 64 + product * max(neighbours, entries) + max(
         56 * neighbours + (32 + 2 * real) * entries, (8 + 2 * real) * entries + 12 * real * width * wide)
     count = -(-layout.nodes // chunk_rows)

@@ -14,8 +14,7 @@ import torch
 from mpiedge.graph.blocks import Blocks, split_blocks
 from mpiedge.graph.halo import HaloExchange
 from mpiedge.graph.part import Part
-from mpiedge.graph.sparse import SparseRows
-from mpiedge.kernels.sparse_product import Dropout, dropout_mask, product
+from mpiedge.kernels.sparse_product import Dropout, dropout_mask, product, product_back
 from mpiedge.runtime.rows import form
 
 PROGRESS_WORK = 1 << 22
@@ -42,7 +41,6 @@ class PartInputs:
             if not scaled:
                 part.features.data *= np.repeat(self.blocks.shift, np.diff(part.features.indptr))  # once, not each pass
             self.shift = torch.from_numpy(self.blocks.shift[: part.owned]).reshape(-1, 1)
-        self.features_back = part.features.transposed()
         self.place, self.probability, self.layer = (), 0.0, 0
 
     def begin(self, probability: float = 0.0, *place: int) -> "PartInputs":
@@ -103,14 +101,14 @@ class Project(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, weight, inputs, dropout):
-        ctx.inputs, ctx.dropout = inputs, dropout
-        return torch.from_numpy(product(inputs.part.features, weight.detach().numpy(), dropout=dropout))
+        ctx.features, ctx.dropout = inputs.part.features, dropout
+        return torch.from_numpy(product(ctx.features, weight.detach().numpy(), dropout=dropout))
 
     @staticmethod
     def backward(ctx, gradient):
-        back: SparseRows = ctx.inputs.features_back
-        dropout = ctx.dropout.transposed() if ctx.dropout else None
-        return torch.from_numpy(product(back, gradient.numpy(), dropout=dropout)), None, None
+        gradient = gradient.numpy()
+        out = np.zeros((ctx.features.columns, gradient.shape[1]), gradient.dtype)
+        return torch.from_numpy(product_back(ctx.features, gradient, out, dropout=ctx.dropout)), None, None
 
 
 class _GatherFirst(torch.autograd.Function):
@@ -127,7 +125,7 @@ class _GatherFirst(torch.autograd.Function):
         owned, blocks = inputs.part.owned, inputs.blocks
         home = np.zeros((len(inputs.part.nodes), gradient.shape[1]), gradient.dtype)
         product(blocks.near, gradient * blocks.scale[:, None], home[:owned])
-        product(blocks.far_back, gradient[blocks.boundary], home[owned:])
+        product_back(blocks.far, gradient, home[owned:], blocks.boundary)
         return torch.from_numpy(home), None
 
 
@@ -148,7 +146,8 @@ class _Gather(torch.autograd.Function):
     def backward(ctx, gradient):
         inputs, gradient, exchange = ctx.inputs, gradient.numpy(), ctx.inputs.exchange
         blocks = inputs.blocks
-        halo_rows = product(blocks.far_back, gradient[blocks.boundary])
+        halo_rows = np.zeros((exchange.halo, gradient.shape[1]), gradient.dtype)
+        product_back(blocks.far, gradient, halo_rows, blocks.boundary)
         with inputs.phase("exchange", "communicate"):
             exchange.start_back(halo_rows)
         home = inputs.near(gradient * blocks.scale[:, None])

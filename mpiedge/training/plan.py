@@ -10,6 +10,7 @@ from mpiedge.graph import part as parts
 from mpiedge.graph import partition
 from mpiedge.graph.build import Adjacency, Graph, adjacency
 from mpiedge.graph.part import Part
+from mpiedge.kernels import native
 from mpiedge.models.build import MODELS, uses_graph
 from mpiedge.runtime import resources
 from mpiedge.runtime.root import on_root
@@ -25,7 +26,7 @@ strength weighs less the more of them there are; with the 140 of Cora this is th
 ID_BYTES = 70  # of each node's name while it is written (counted)
 MODEL_WINDOW = 1 << 15  # nodes of which what they hand to new neighbours is written at a time, in four copies
 METIS_NODE, METIS_ENTRY = 140, 100  # bytes that METIS takes for a node and for a neighbour of one (86 MB measured)
-DOUBLE_PRODUCT = 60  # bytes per entry of a sparse matrix while scipy multiplies it, dropout included (counted)
+SCIPY_PRODUCT = 60  # bytes per entry of a sparse matrix that scipy multiplies, dropout included (counted)
 
 
 @dataclass
@@ -226,9 +227,9 @@ def memory(layout: Layout, rank: int) -> dict[str, float]:
     items = {
         "nodes": 33 * owned + 16 * halo,
         "edges": 4 * real * adjacent,
-        "features": (4 + 4 * real) * entering + 8 * (owned + halo + layout.columns),
+        "features": (8 + 2 * real) * entering + 8 * (owned + halo + layout.columns),
         "propagation": 0 if not ahead else (8 + real) * entering + 1024 * real * (owned + halo),
-        "products": DOUBLE_PRODUCT * max(adjacent, entering) if layout.settings.dtype == "float64" else 0,
+        "products": 0 if native.library else SCIPY_PRODUCT * max(adjacent, entering),
         "halo": 3 * real * halo * wide * sum(widths(layout)),
         "activations": 8 * real * owned * wide * sum(widths(layout)),
         **fixed_memory(layout),

@@ -51,9 +51,10 @@ def propagate_blocks(grid: Grid, columns: int, hops: int, keep: str, heed: Calla
     for start in range(0, columns, COLUMNS):
         width = min(COLUMNS, columns - start)
         for block in grid.own:
-            chosen = grid.load(block, back=True).features_back.take(np.arange(start, start + width))
-            rows = np.zeros((chosen.columns, width), grid.dtype)
-            rows[chosen.indices, chosen.row_of_entry()] = chosen.data
+            features = grid.load(block, features=True).features
+            chosen = np.flatnonzero((features.indices >= start) & (features.indices < start + width))
+            rows = np.zeros((features.rows, width), grid.dtype)
+            rows[features.row_of_entry()[chosen], features.indices[chosen] - start] = features.data[chosen]
             grid.put(block, "hop", rows)
         for hop in range(hops + 1):
             if keep == "all" or hop == hops:

@@ -154,7 +154,7 @@ def propagated(stage, layout: Layout, part: Part | Grid, keep: str) -> tuple[Par
         part = propagate(stage.world, part, settings.hops, keep, heed)
         return part, part.features.columns
     for block in part.own if columns else []:
-        part.set_features(block, project(part.load(block, forward=True).features, columns, seed))
+        part.set_features(block, project(part.load(block, features=True).features, columns, seed))
     return part, propagate_blocks(part, columns or layout.columns, settings.hops, keep, heed)
 
 

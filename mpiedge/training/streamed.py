@@ -28,8 +28,7 @@ class BlockInputs:
 
     def __init__(self, block: Block, layer: int, probability: float, place: tuple, back: np.ndarray | None = None,
                  dtype=np.float32):
-        self.part, self.features_back = block, block.features_back
-        names = block.nodes
+        self.part, names = block, block.nodes
         self.dropout = Dropout.of(probability, names, *place, layer) if probability > 0 else None
         self.back, self.handed, self.dtype = back, None, dtype
 
@@ -131,7 +130,7 @@ class StreamedTrainer(Trainer):
 
     def _hand(self, block: int, layer: int, probability: float, *place) -> None:
         """Local: one block's part of a layer without the sums over neighbours."""
-        part = self.grid.load(block, forward=layer == 1)
+        part = self.grid.load(block, features=layer == 1)
         inputs = BlockInputs(part, layer, probability, place, dtype=self.grid.dtype)
         with torch.no_grad():
             kept = self._layer(inputs, layer, self._before(block, layer))
@@ -147,7 +146,7 @@ class StreamedTrainer(Trainer):
                 self.grid.put(block, "handed",
                               self.grid.get(block, "slope", width) * self._scales(self.grid.load(block))[0])
         for block, sums in self._sums(layer, forward=False):
-            part = self.grid.load(block, forward=layer == 1, back=layer == 1)
+            part = self.grid.load(block, features=layer == 1)
             inputs = BlockInputs(part, layer, probability, place, sums, self.grid.dtype)
             before = self._before(block, layer)
             rows = self._layer(inputs, layer, before)

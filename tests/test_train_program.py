@@ -432,13 +432,15 @@ def test_the_curve_for_tensorboard(world, planetoid, tmp_path, monkeypatch):
 
 
 def test_predict_says_what_is_wrong(world, planetoid, tables, tmp_path):
-    """No training, a model of a graph file, missing columns, no rows, a damaged model."""
+    """No training, a model of a graph file, edges beside a graph, missing columns, no rows, a damaged model."""
     (tmp_path / "new.csv").write_text("id,title\nN1,lens\n")
     with pytest.raises(StoreError, match="stage train is not complete"):
         in_process(predict, world, "--run", tmp_path / "none", tmp_path / "new.csv")
     in_process(train, world, "--graph", planetoid, "--run", tmp_path / "file", "--epochs", 1)
     with pytest.raises(InputError, match="trained on a graph file"):
         in_process(predict, world, "--run", tmp_path / "file", tmp_path / "new.csv")
+    with pytest.raises(UsageError, match="edges of its own"):
+        in_process(predict, world, "--run", tmp_path / "file", planetoid, "--edges", tmp_path / "new.csv")
     in_process(train, world, "--nodes", tables / "papers.csv", "--edges", tables / "cites.csv", "--label", "area",
                "--epochs", 1, "--run", tmp_path / "run")  # fmt: skip
     with pytest.raises(InputError, match="column year that the model uses is missing"):

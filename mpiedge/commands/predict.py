@@ -34,6 +34,7 @@ def build_parser():
 def run(args, world) -> None:
     """Collective: reads, encodes, predicts, writes; rank 0 does the work and the others wait. All take part where it is
     a graph in chunks."""
+    from mpiedge.errors import UsageError
     from mpiedge.runtime.root import on_root
     from mpiedge.stage import Stage
     from mpiedge.store.graphs import GRAPH_FILE
@@ -41,14 +42,19 @@ def run(args, world) -> None:
 
     with Stage(world, args, "predict", needs="train") as stage:
         stage.manifest("train")
-        if on_root(world, lambda: os.path.isfile(os.path.join(args.table, GRAPH_FILE))):
+        chunked, whole = on_root(world, lambda: [os.path.isfile(os.path.join(args.table, GRAPH_FILE)),
+                                                 args.table.endswith(".npz") or os.path.isdir(args.table)])
+        if args.edges and (chunked or whole):
+            error = UsageError(f"--edges {args.edges}", "a graph has edges of its own", "Leave it out")
+            error.everywhere = True
+            raise error
+        if chunked:
             from mpiedge.training.predict_chunks import predict_chunks  # the only way that needs torch
 
             finish(stage, args, predict_chunks(stage, args.table, args.output))
             return
-        whole = on_root(world, lambda: args.table.endswith(".npz") or os.path.isdir(args.table))
         files = {} if whole else {"table": stage.access.input(args.table)}
-        if args.edges and not whole:
+        if args.edges:
             files["edges"] = stage.access.input(args.edges)
         with stage.phase("read", "io"):
             plan = on_root(world, lambda: serve.measure(stage.run, files))

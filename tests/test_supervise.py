@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -240,3 +241,19 @@ def test_the_last_host_is_lost(tmp_path, monkeypatch):
     supervisor._reduce(Fault("b", None, "mute", host_lost=True))
     with pytest.raises(Stopped, match="no host is left"):
         supervisor._usable()
+
+
+def test_a_box_that_stood_still_waits_on_for_answers(monkeypatch):
+    """Time in which the asking process itself was stopped is no silence of the host it asks."""
+    asked_s = time.monotonic()
+    stops = iter([60.0])
+
+    def sleep(seconds: float) -> None:
+        nonlocal asked_s
+        asked_s += next(stops, seconds)
+
+    monkeypatch.setattr(launch, "time", SimpleNamespace(monotonic=lambda: asked_s, sleep=sleep))
+    began_s = asked_s
+    monkeypatch.setenv(launch.AGENTS[0], "tail -f /dev/null")
+    assert launch.ask({"far.away": ["/dev/null"]}, 5.0)["far.away"] == (None, "no answer within 5 s")
+    assert 64 < asked_s - began_s < 66

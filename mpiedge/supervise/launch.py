@@ -25,7 +25,9 @@ CALM = {  # as in bin/mpiedge-env.sh: more ranks than cores, cores shared out by
 }
 ROOT_MAY = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 AGENTS = ("PRTE_MCA_plm_ssh_agent", "OMPI_MCA_plm_rsh_agent", "HYDRA_LAUNCHER_EXEC")
-ASK_POLL_S = 0.05
+ASK_POLL_S, LONGEST_STEP_S = 0.05, 0.5
+"""Between two looks for answers. What lies between them beyond the second, this host stood still, and so did those that
+answer if they are part of the same box: it does not count."""
 FORWARDED = ("OMP_NUM_THREADS", "PYTHONPATH", "LD_LIBRARY_PATH")
 
 
@@ -94,11 +96,13 @@ def ask(questions: dict[str, list[str]], wait_s: float, meanwhile=None) -> dict[
                                              start_new_session=True)
         except OSError as error:
             raise EnvironmentProblem(command[0], error.strerror or str(error), "Install it, or use one host") from error
-    end = time.monotonic() + wait_s
-    while any(process.poll() is None for process in running.values()) and time.monotonic() < end:
+    left_s, looked_s = wait_s, time.monotonic()
+    while any(process.poll() is None for process in running.values()) and left_s > 0:
         if meanwhile:
             meanwhile()
         time.sleep(ASK_POLL_S)
+        now_s = time.monotonic()
+        left_s, looked_s = left_s - min(now_s - looked_s, LONGEST_STEP_S), now_s
     answers = {}
     for name, process in running.items():
         if process.poll() is not None:

@@ -30,7 +30,8 @@ from mpiedge.supervise.job import Job, Outcome, end_left_over
 from mpiedge.supervise.watch import Fault, Listener, Table, causes
 
 HOSTFILE = "supervisor.hostfile"
-CHECK_WAIT_S = 7.0
+CHECK_WAIT_S, LAST_WAIT_S = 7.0, 20.0
+"""For the answers of hosts: of some, and of all when none has answered, which may be the fault of this one."""
 
 
 class GivenUp(MpiedgeError):
@@ -166,13 +167,13 @@ class Supervisor:
             raise Stopped(self.run, f"{call.stage} was given up after {self.failures} faults, the last: {faults[-1]}",
                           "What is complete is saved: run the same line again to go on")
 
-    def _silent_hosts(self, names: list[str], meanwhile=None) -> list[Fault]:
+    def _silent_hosts(self, names: list[str], meanwhile=None, wait_s: float = CHECK_WAIT_S) -> list[Fault]:
         """Local: a fault for each of these hosts that does not answer or cannot start mpiedge (any more)."""
         if self.launcher.kind == launch.SLURM:
             return []  # a login on a node of an allocation may be forbidden
         hosts = [host for host in self.listed if host.name in names]
         return [Fault(name, None, cause, host_lost=True)
-                for name, cause in launch.check_hosts(hosts, CHECK_WAIT_S, meanwhile).items()]
+                for name, cause in launch.check_hosts(hosts, wait_s, meanwhile).items()]
 
     def _reduce(self, fault: Fault) -> str:
         """Local: takes a lost host, or a slot of a host that lost a rank, out of use; says so.
@@ -195,19 +196,17 @@ class Supervisor:
         return f"{fault.host} is set aside, launching again without it"
 
     def _usable(self) -> list[Host]:
-        """Local: the hosts for the next job; before there is none, all are asked again: some may be back."""
+        """Local: the hosts for the next job; before there is none, all are asked again: some may be back, or slow."""
         if not any(self.slots.values()):
-            self._rejoin()
+            silent = {fault.host for fault in self._silent_hosts(list(self.slots), wait_s=LAST_WAIT_S)}
+            self.slots = {host.name: 0 if host.name in silent else host.slots for host in self.listed}
         if not any(self.slots.values()):
             raise Stopped(self.run, "no host is left to run on",
                           "Bring one back and run the same line again: what is complete is saved")
         return [Host(host.name, self.slots[host.name]) for host in self.listed if self.slots[host.name]]
 
     def _rejoin(self) -> None:
-        """Local, before each stage: hosts that answer get all their slots (back), hosts that do not are set aside.
-
-        Also in a stage that has lost its last host.
-        """
+        """Local, before each stage: hosts that answer get all their slots (back), hosts that do not are set aside."""
         self.slots = {host.name: host.slots for host in self.listed}
         self.spared.clear()
         for fault in self._silent_hosts([host.name for host in self.listed]):

@@ -20,6 +20,9 @@ from mpiedge.runtime import resources
 
 GRAM_SIZE, GRAM_BITS, FEATURE_BITS = 4, 20, 22
 MOST_SHARE, MOST_COUNT = 0.1, 300  # a gram in more than a tenth of the records (or 300) tells nothing
+LONE, LONE_ROWS = (0.3, 1.0), 10.0
+"""How much a gram of one record alone counts in its length: in full up to a hundred records, where it mostly is a name
+of its own; the less the more there are, as it mostly is a slip then."""
 FLOOR = 0.1
 FEATURE_FLOOR = 0.02
 LEAST, MOST, FEWEST = 15, 250, 3
@@ -71,7 +74,8 @@ def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: 
 
     def weighed(bits, features):
         frequency = count_grams(stage, texts, values, GRAM_SIZE, bits, features)
-        return weigh_grams(frequency, documents, GRAM_SIZE, bits, features, 2, most_frequent)
+        lone = float(np.clip(LONE_ROWS / np.sqrt(max(documents, 1)), *LONE)) if features == GRAMS else 0.0
+        return weigh_grams(frequency, documents, GRAM_SIZE, bits, features, 2, most_frequent, lone)
 
     grams = searched = weighed(GRAM_BITS, GRAMS)
     visits = float((grams.frequency.astype(np.float64) ** 2).sum()) / max(documents, 1)
@@ -82,7 +86,7 @@ def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: 
     limits = (min(LEAST, most), most, int((FEATURE_FLOOR if bounded else FLOOR) * UNIT))
     resources.return_freed()
     rows_of_grams = make_rows(stage, texts, values, searched, BUDGET if bounded else 0, records.room)
-    in_use = len(searched.idf)
+    in_use = searched.in_use
     del searched  # the rows know their grams by number
     records.room.give_back()
     found = _search(stage, rows_of_grams, in_use, bounded, limits, sources, records.room)

@@ -23,17 +23,18 @@ MULTIPLIER = 0x9E3779B97F4A7C15
 def equal_by_chance(stage, table, alike: list[float], cluster: np.ndarray) -> bool:
     """Collective: whether the equal rows of a table are best explained by chance; the same on every rank.
 
-    table: has columns, rows, chunk_rows and read(chunk); alike: per column the share of pairs of rows that agree in it;
-    cluster: int64 (rows,), the first row equal to each. Reads the table again. Messages: as `first_equal_rows`, for
-    each of up to MOST_COLUMNS columns.
+    table: has columns, rows, chunk_rows and read(chunk); alike: per column the share of pairs of rows that agree in it:
+    columns of which it is the same (a value and its logarithm) are looked at as one; cluster: int64 (rows,), the first
+    row equal to each. Reads the table again. Messages: as `first_equal_rows`, for each of up to MOST_COLUMNS columns.
     """
-    equal = pairs_of(cluster)
+    equal, groups = pairs_of(cluster), {}
     if not equal:
         return False
-    if len(alike) == 1 or np.prod(alike) * table.rows * (table.rows - 1) / 2 >= LEAST_SHARE * equal:
+    for place, share in enumerate(alike):
+        groups.setdefault(share, []).append(place)
+    if len(groups) == 1 or np.prod(list(groups)) * table.rows * (table.rows - 1) / 2 >= LEAST_SHARE * equal:
         return True  # as many as if the columns had nothing to do with each other
-    able = [place for place, share in enumerate(alike) if LEAST_ALIKE <= share <= MOST_ALIKE]
-    able = sorted(able, key=lambda place: -alike[place])[:MOST_COLUMNS]
+    able = sorted((share for share in groups if LEAST_ALIKE <= share <= MOST_ALIKE), reverse=True)[:MOST_COLUMNS]
     if not able:
         return False
 
@@ -42,14 +43,14 @@ def equal_by_chance(stage, table, alike: list[float], cluster: np.ndarray) -> bo
         every = np.stack([_hashes(cells[column.name], place) for place, column in enumerate(table.columns)])
         yield
         whole = every.sum(axis=0, dtype=np.uint64)
-        return np.stack([whole - every[place] for place in able])
+        return np.stack([whole - every[groups[share]].sum(axis=0, dtype=np.uint64) for share in able])
 
     starts = np.concatenate([[0], np.cumsum(table.chunk_rows)])
     done = stage.queue.run([(chunk,) for chunk in range(len(table.chunk_rows))], work, name="rows all but equal")
-    for number, place in enumerate(able):
+    for number, share in enumerate(able):
         digests = [(int(starts[task[0]]), _digests(hashes[number])) for task, hashes in done]
         nearly = pairs_of(first_equal_rows(stage.world, digests, table.rows)) - equal
-        if nearly * alike[place] / (1 - alike[place]) >= LEAST_SHARE * equal:
+        if nearly * share / (1 - share) >= LEAST_SHARE * equal:
             return True
     return False
 

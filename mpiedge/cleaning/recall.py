@@ -43,7 +43,7 @@ def estimate_recall(stage, records, rows: np.ndarray, candidates, scorer, cut: f
 def near_pairs(stage, texts, values, grams, sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Collective: the nearest documents of each one in the sample, as pairs a < b (int32), each once, sorted."""
     rows = cosine.vectors(texts, values[sample], grams)
-    index = Index([rows], len(grams.idf), len(sample), 0, len(sample), len(rows[1]))
+    index = Index([rows], grams.in_use, len(sample), 0, len(sample), len(rows[1]))
 
     def work(task):
         parts = []

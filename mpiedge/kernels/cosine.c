@@ -139,23 +139,27 @@ static int bag_document(Bag *bag, const uint8_t *text, const int64_t *offsets, c
     return 0;
 }
 
+#define LONE (-2) /* of one document only: it is met nowhere else, but makes the document longer */
+
 static inline double raw_weight(int32_t place, uint32_t tf, const float *idf, const double *tf_weight) {
     return place < 0 ? 0.0 : tf_weight[tf < LARGEST_TF ? tf : LARGEST_TF - 1] * (double)idf[place];
 }
 
-/* What makes the weights (1 + ln tf) idf of length 1. number: gram -> place in `idf`, -1 when it is not in use. */
-static double scale_of(const Bag *bag, const int32_t *number, const float *idf, const double *tf_weight) {
+/* What makes the weights (1 + ln tf) idf of length 1. number: gram -> place in `idf`, -1 when it is not in use, or LONE; the idf of those
+ * that are LONE stands behind the others, at `lone`. */
+static double scale_of(const Bag *bag, const int32_t *number, const float *idf, int32_t lone, const double *tf_weight) {
     double square = 0.0;
     for (int64_t entry = 0; entry < bag->used; entry++) {
         uint32_t slot = bag->slot[entry];
-        double weight = raw_weight(number[bag->key[slot] - 1], bag->count[slot], idf, tf_weight);
+        const int32_t place = number[bag->key[slot] - 1];
+        double weight = raw_weight(place == LONE ? lone : place, bag->count[slot], idf, tf_weight);
         square += weight * weight;
     }
     return square > 0.0 ? ONE / sqrt(square) : 0.0;
 }
 
-static void weigh(Bag *bag, const int32_t *number, const float *idf, const double *tf_weight) {
-    double scale = scale_of(bag, number, idf, tf_weight);
+static void weigh(Bag *bag, const int32_t *number, const float *idf, int32_t lone, const double *tf_weight) {
+    double scale = scale_of(bag, number, idf, lone, tf_weight);
     for (int64_t entry = 0; entry < bag->used; entry++) {
         uint32_t slot = bag->slot[entry];
         double weight = raw_weight(number[bag->key[slot] - 1], bag->count[slot], idf, tf_weight);
@@ -190,7 +194,7 @@ static int by_rarity(const void *a, const void *b) {
  * document frequencies (by number) add up to it (but at least `least`). Returns the entries, -1 for no memory,
  * -2 when `room` is too small. */
 int64_t mpiedge_cosine_vectors(const uint8_t *text, const int64_t *offsets, const int32_t *values, int64_t documents,
-                       int64_t width, int n, int bits, int features, const int32_t *number, const float *idf,
+                       int64_t width, int n, int bits, int features, const int32_t *number, const float *idf, int32_t lone,
                        const double *tf_weight, const int32_t *frequency, int64_t budget, int64_t least, int64_t room,
                        int64_t *indptr, uint32_t *grams, uint16_t *weights) {
     Bag bag = {0};
@@ -202,7 +206,7 @@ int64_t mpiedge_cosine_vectors(const uint8_t *text, const int64_t *offsets, cons
             entries = -1;
             break;
         }
-        weigh(&bag, number, idf, tf_weight);
+        weigh(&bag, number, idf, lone, tf_weight);
         if (bag.used > order_room) {
             free(order);
             order_room = 2 * bag.used;
@@ -245,13 +249,13 @@ int64_t mpiedge_cosine_vectors(const uint8_t *text, const int64_t *offsets, cons
 
 /* scales[d]: what makes the weights of document d of length 1. */
 int mpiedge_cosine_scales(const uint8_t *text, const int64_t *offsets, const int32_t *values, int64_t documents,
-                          int64_t width, int n, int bits, int features, const int32_t *number, const float *idf,
+                          int64_t width, int n, int bits, int features, const int32_t *number, const float *idf, int32_t lone,
                           const double *tf_weight, double *scales) {
     Bag bag = {0};
     int failed = 0;
     for (int64_t d = 0; d < documents && !failed; d++) {
         failed = bag_document(&bag, text, offsets, values + d * width, width, n, bits, features);
-        if (!failed) scales[d] = scale_of(&bag, number, idf, tf_weight);
+        if (!failed) scales[d] = scale_of(&bag, number, idf, lone, tf_weight);
     }
     bag_close(&bag);
     return failed;
@@ -260,7 +264,7 @@ int mpiedge_cosine_scales(const uint8_t *text, const int64_t *offsets, const int
 /* cosines[p] = dot product (2^30 = 1) of document p of `a` and document p of `b`, whose scale is scales[p]. Runs of
  * equal `a` cost one vector; of `b` only the grams that `a` has are looked up. */
 int mpiedge_cosine_pairs(const uint8_t *text, const int64_t *offsets, const int32_t *a, const int32_t *b, int64_t pairs,
-                 int64_t width, int n, int bits, int features, const int32_t *number, const float *idf,
+                 int64_t width, int n, int bits, int features, const int32_t *number, const float *idf, int32_t lone,
                  const double *tf_weight, const double *scales, int32_t *cosines) {
     Bag bag = {0};
     int failed = 0;
@@ -268,7 +272,7 @@ int mpiedge_cosine_pairs(const uint8_t *text, const int64_t *offsets, const int3
         if (!p || memcmp(a + p * width, a + (p - 1) * width, width * sizeof *a)) {
             failed = bag_document(&bag, text, offsets, a + p * width, width, n, bits, features);
             if (failed) break;
-            weigh(&bag, number, idf, tf_weight);
+            weigh(&bag, number, idf, lone, tf_weight);
             bag.sealed = 1;
         }
         bag.meetings = 0;

@@ -13,6 +13,7 @@ ONE = 32768  # a weight of 1
 UNIT = 1 << 30  # a cosine of 1
 TF_WEIGHT = np.concatenate([[0.0], 1.0 + np.log(np.arange(1, 64))])
 WORD = (1 << 64) - 1
+UNUSED, LONE = -1, -2  # grams that are not in use; those of one document, which only make it longer
 PIECE = 1 << 16
 
 
@@ -29,8 +30,8 @@ class Grams:
     """How documents become vectors.
 
     size: characters per gram; bits: grams are hashed to 2^bits numbers; features: GRAMS, WORD_PAIRS, WHOLE_VALUES
-    added up; number: int32 (2^bits,) gram -> place among those in use, -1 the others; idf: float32 and frequency: int32
-    by place.
+    added up; number: int32 (2^bits,) gram -> place among those in use, UNUSED or LONE; idf: float32 and frequency:
+    int32 by place; idf has one more, of those that are LONE.
     """
 
     size: int
@@ -40,35 +41,47 @@ class Grams:
     idf: np.ndarray
     frequency: np.ndarray
 
+    @property
+    def in_use(self) -> int:
+        """How many grams are in use."""
+        return len(self.frequency)
+
 
 def weigh_grams(frequency: np.ndarray, documents: int, size: int, bits: int, features: int, least: int = 0,
-                most: float = np.inf) -> Grams:
-    """Local: Grams from document frequencies (2^bits,): idf 1 + ln((1 + N) / (1 + df)) of grams in least..most."""
+                most: float = np.inf, lone: float = 0.0) -> Grams:
+    """Local: Grams from document frequencies (2^bits,): idf 1 + ln((1 + N) / (1 + df)) of grams in least..most.
+
+    lone: how much of the idf of grams of one document counts in its length (with least 2), so that what two documents
+    share is compared with what each of them says alone."""
     in_use = (frequency >= max(least, 1)) & (frequency <= most)
     number = np.cumsum(in_use, dtype=np.int32)
     number -= 1
-    number[~in_use] = -1
+    number[~in_use] = UNUSED
+    if lone:
+        number[(frequency == 1) & ~in_use] = LONE
     frequency = frequency[in_use]
-    idf = np.empty(len(frequency), np.float32)
-    for start in range(0, len(idf), PIECE):  # not at once: doubles of all of them would take several times the room
-        idf[start:start + PIECE] = 1.0 + np.log((1 + documents) / (1 + frequency[start:start + PIECE]))
+    idf = np.empty(len(frequency) + 1, np.float32)
+    for start in range(0, len(frequency), PIECE):  # not at once: doubles of all take several times the room
+        piece = frequency[start:start + PIECE]
+        idf[start:start + len(piece)] = 1.0 + np.log((1 + documents) / (1 + piece))
+    idf[-1] = lone * (1.0 + np.log((1 + documents) / 2))
     return Grams(size, bits, features, number, idf, frequency)
 
 
 def _declare(library):
-    size, number = ctypes.c_int64, ctypes.c_int
+    size, number, narrow = ctypes.c_int64, ctypes.c_int, ctypes.c_int32
     address = ctypes.c_void_p
     documents = [address, address, address, size, size, number, number, number]
     library.mpiedge_cosine_count.restype = number
     library.mpiedge_cosine_count.argtypes = [*documents, address]
     library.mpiedge_cosine_vectors.restype = size
-    library.mpiedge_cosine_vectors.argtypes = [*documents, address, address, address, address, size, size, size,
+    library.mpiedge_cosine_vectors.argtypes = [*documents, address, address, narrow, address, address, size, size, size,
                                                address, address, address]
     library.mpiedge_cosine_scales.restype = number
-    library.mpiedge_cosine_scales.argtypes = [*documents, address, address, address, address]
+    library.mpiedge_cosine_scales.argtypes = [*documents, address, address, narrow, address, address]
     library.mpiedge_cosine_pairs.restype = number
     library.mpiedge_cosine_pairs.argtypes = [address, address, address, address, size, size, number, number, number,
-                                             address, address, address, address, address]
+                                             address, address, narrow, address, address, address]
     library.mpiedge_cosine_search.restype = size
     library.mpiedge_cosine_search.argtypes = [address, address, address, address, size, address, address, size, size,
                                               size, size, address, address, address, size, size, ctypes.c_int32,
@@ -110,7 +123,7 @@ def scales(texts: Texts, values, grams: Grams) -> np.ndarray:
     result = np.empty(len(values))
     if _library.mpiedge_cosine_scales(_address(texts.text), _address(texts.offsets), _address(values), *values.shape,
                                       grams.size, grams.bits, grams.features, _address(grams.number),
-                                      _address(grams.idf), _address(TF_WEIGHT), _address(result)):
+                                      _address(grams.idf), grams.in_use, _address(TF_WEIGHT), _address(result)):
         raise MemoryError("measuring documents")
     return result
 
@@ -127,7 +140,8 @@ def pairs(texts: Texts, a, b, grams: Grams, scales_of_b: np.ndarray | None = Non
     known = np.ascontiguousarray(scales(texts, b, grams) if scales_of_b is None else scales_of_b, np.float64)
     if _library.mpiedge_cosine_pairs(_address(texts.text), _address(texts.offsets), _address(a), _address(b), *a.shape,
                                      grams.size, grams.bits, grams.features, _address(grams.number),
-                                     _address(grams.idf), _address(TF_WEIGHT), _address(known), _address(cosines)):
+                                     _address(grams.idf), grams.in_use, _address(TF_WEIGHT), _address(known),
+                                     _address(cosines)):
         raise MemoryError("comparing documents")
     return cosines
 
@@ -156,8 +170,8 @@ def vectors(texts: Texts, values, grams: Grams, budget: int = 0, least: int = 4)
     found, weights = np.empty(room, np.uint32), np.empty(room, np.uint16)
     entries = _library.mpiedge_cosine_vectors(
         _address(texts.text), _address(texts.offsets), _address(values), *values.shape, grams.size, grams.bits,
-        grams.features, _address(grams.number), _address(grams.idf), _address(TF_WEIGHT), _address(grams.frequency),
-        budget, least, room, _address(indptr), _address(found), _address(weights))
+        grams.features, _address(grams.number), _address(grams.idf), grams.in_use, _address(TF_WEIGHT),
+        _address(grams.frequency), budget, least, room, _address(indptr), _address(found), _address(weights))
     if entries < 0:
         raise MemoryError("making vectors")
     return indptr, found[:entries].copy(), weights[:entries].copy()
@@ -312,9 +326,11 @@ def _scaled(bag: dict[int, int], grams: Grams) -> tuple[dict[int, float], float]
     """Raw weights and what makes them of length ONE, summed in order of first appearance like the compiled version."""
     raw = {gram: TF_WEIGHT[min(tf, 63)] * float(grams.idf[grams.number[gram]]) if grams.number[gram] >= 0 else 0.0
            for gram, tf in bag.items()}
+    lone = {gram: TF_WEIGHT[min(tf, 63)] * float(grams.idf[-1]) for gram, tf in bag.items()
+            if grams.number[gram] == LONE}
     square = 0.0
-    for weight in raw.values():
-        square += weight * weight
+    for gram, weight in raw.items():
+        square += lone.get(gram, weight) ** 2
     return raw, ONE / np.sqrt(square) if square > 0 else 0.0
 
 

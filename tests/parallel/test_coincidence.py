@@ -33,13 +33,17 @@ def with_copies(dice, cells: np.ndarray, copies: int, changed: int) -> np.ndarra
     return np.concatenate([cells, more])
 
 
-@pytest.mark.parametrize("kind, by_chance", [("survey", True), ("one column", True), ("survey, doubled", True),
-                                             ("measured", False), ("measured, some changed", False), ("apart", False)])
+CHANCE = ("survey", "one column", "survey, doubled", "survey, written twice")
+COPIES = ("measured", "measured, some changed", "apart")
+
+
+@pytest.mark.parametrize("kind, by_chance", [*((kind, True) for kind in CHANCE), *((kind, False) for kind in COPIES)])
 def test_chance_and_copies_are_told_apart(world, kind, by_chance):
     """People in a survey that are alike stay; copies of measurements do not, even if some were changed."""
     dice = np.random.default_rng(5)
     cells = {"survey": lambda: survey(dice, 600), "one column": lambda: survey(dice, 200)[:, :1],
              "survey, doubled": lambda: with_copies(dice, survey(dice, 600), 60, 0),
+             "survey, written twice": lambda: np.repeat(survey(dice, 300), 2, axis=1),
              "measured": lambda: with_copies(dice, measured(dice, 600), 40, 0),
              "measured, some changed": lambda: with_copies(dice, measured(dice, 600), 60, 15),
              "apart": lambda: np.arange(400).reshape(200, 2)}[kind]()

@@ -103,7 +103,8 @@ def test_npz_with_objects_or_wrong_arrays_is_refused(tmp_path):
         with pytest.raises(InputError):
             readers.read_npz("g.npz", data)
     sound = {"edges": graph.edges, "labels": np.arange(3), "node_features": np.ones((3, 2)), "train": np.zeros(3)}
-    for name, array, cause in (("labels", [0.5, 1, 2], "whole number"), ("node_features", [[1, np.nan]] * 3, "finite"),
+    for name, array, cause in (("labels", [0.5, 1, 2], "whole number"), ("labels", [0, 1, 10**12], "not below"),
+                               ("labels", list("abc"), "no numbers"), ("node_features", [[1, np.nan]] * 3, "finite"),
                                ("node_features", np.ones((2, 2)), "for every label"), ("edges", None, "no array")):
         np.savez(path, **{key: value for key, value in (sound | {name: array}).items() if value is not None})
         with pytest.raises(InputError, match=cause):

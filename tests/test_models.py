@@ -38,6 +38,11 @@ def inputs_of(world, graph, norm):
     return PartInputs(world, part, untimed, norm)
 
 
+def mask_of(width, dropout):
+    """What dropout multiplies dense rows with, float32."""
+    return sparse_product.relu_dropout(np.ones((len(dropout.keys), width), np.float32), dropout)
+
+
 @given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 30), st.sampled_from([1, 3, 4, 7, 8, 16, 17, 32]),
        st.sampled_from([0.0, 0.3, 0.9]), st.booleans())  # fmt: skip
 @settings(max_examples=60, deadline=None)
@@ -75,8 +80,12 @@ def test_sparse_products_equal_the_plain_ones(seed, rows, columns, width, probab
         exact = product_back(matrix, kept.astype(np.float64), zeros.astype(np.float64), sources, dropout)
         np.testing.assert_allclose(exact, expected, rtol=1e-4, atol=1e-4)
     if dropout:
-        mask = sparse_product.dropout_mask(width, dropout)
-        np.testing.assert_array_equal(mask, sparse_product.dropout_mask_plain(width, dropout))
+        dense = random.standard_normal((rows, width))
+        for kind in (np.float32, np.float64):
+            found = sparse_product.relu_dropout(dense.astype(kind), dropout)
+            np.testing.assert_allclose(found, sparse_product.relu_dropout_plain(dense.astype(kind), dropout), rtol=1e-6)
+            slopes = sparse_product.relu_dropout_back(found, dense.astype(kind), dropout)
+            np.testing.assert_allclose(slopes, dense * (found > 0) * dropout.scale, rtol=1e-6)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 40), st.integers(1, 9), st.booleans())
@@ -104,12 +113,12 @@ def test_dropout_keeps_the_right_share_and_depends_on_its_place_only():
     """A share of 1 - p is kept, epochs differ, and a row draws the same wherever it stands."""
     names = np.arange(20_000)
     for probability in (0.1, 0.5, 0.9):
-        mask = sparse_product.dropout_mask(16, Dropout.of(probability, names, 1, 2))
+        mask = mask_of(16, Dropout.of(probability, names, 1, 2))
         assert abs((mask > 0).mean() - (1 - probability)) < 0.005
         assert abs(mask.mean() - 1) < 0.02
-    one, other = (sparse_product.dropout_mask(16, Dropout.of(0.5, names, 0, epoch)) > 0 for epoch in (1, 2))
+    one, other = (mask_of(16, Dropout.of(0.5, names, 0, epoch)) > 0 for epoch in (1, 2))
     assert abs((one == other).mean() - 0.5) < 0.01
-    again = sparse_product.dropout_mask(16, Dropout.of(0.5, names[::-1].copy(), 0, 1)) > 0
+    again = mask_of(16, Dropout.of(0.5, names[::-1].copy(), 0, 1)) > 0
     np.testing.assert_array_equal(again[::-1], one)
     columns = np.corrcoef(one.T.astype(float)) - np.eye(16)
     assert np.abs(columns).max() < 0.03
@@ -162,7 +171,7 @@ def test_models_are_the_formulas_of_the_papers(world, name, layers, probability)
     masks, names = [torch.ones(())] * layers, np.arange(graph.nodes)
     if probability:
         wide = [graph.features.columns] + [8] * (layers - 1)
-        masks = [torch.from_numpy(sparse_product.dropout_mask(width, Dropout.of(probability, names, 3, 5, layer)))
+        masks = [torch.from_numpy(mask_of(width, Dropout.of(probability, names, 3, 5, layer)))
                  for layer, width in enumerate(wide, start=1)]
     expected = torch.nn.functional.cross_entropy(dense_scores(name, dense, graph, masks)[rows], labels)
     expected.backward()

@@ -14,6 +14,7 @@ from mpiedge.graph.build import NO_SPLIT, TEST, TRAIN, VALIDATION, Graph, class_
 from mpiedge.graph.sparse import SparseRows, from_triplets, offsets
 
 Read = Callable[[str], bytes]  # the content of one file of the source, by its name
+CLASSES = 1 << 15  # more than that predictions cannot name
 PLANETOID_PARTS = ("x", "y", "tx", "ty", "allx", "ally", "graph", "test.index")
 
 
@@ -111,9 +112,13 @@ def read_npz(path: str, data: bytes) -> Graph:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         labels = arrays["labels"] if "labels" in arrays else arrays["node_labels"]
+        if labels.dtype.kind not in "biuf":
+            raise ValueError("labels are no numbers")
         if (np.asarray(labels) % 1 != 0).any():
             raise ValueError("a label is no whole number")
         labels = np.asarray(labels).astype(np.int64).reshape(-1)
+        if labels.max(initial=-1) >= CLASSES:
+            raise ValueError(f"a label is not below {CLASSES:,}")
         nodes = len(labels)
         features = _npz_features(arrays, nodes)
         edges = np.asarray(arrays["edges"]).astype(np.int64).reshape(-1, 2)
@@ -133,7 +138,8 @@ def read_npz(path: str, data: bytes) -> Graph:
 
 def _npz_features(arrays: dict, nodes: int) -> SparseRows:
     if "node_features" in arrays:
-        dense = np.asarray(arrays["node_features"], np.float32)
+        with np.errstate(over="ignore"):  # it is found not to be finite
+            dense = np.asarray(arrays["node_features"], np.float32)
         if len(dense) != nodes or not np.isfinite(dense).all():
             raise ValueError("there must be a row of finite features for every label")
         rows, columns = np.nonzero(dense)

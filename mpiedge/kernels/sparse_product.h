@@ -97,10 +97,25 @@ PER_PROCESSOR void NAMED(mpiedge_sparse_product)(int64_t rows, int64_t width, co
     else MULTIPLY(0, 0);
 }
 
-/* out (rows x width): scale where an entry of a dense matrix is kept, else 0. */
-PER_PROCESSOR void NAMED(mpiedge_dropout_mask)(int64_t rows, int64_t width, const uint32_t *keys, REAL *out, uint32_t threshold,
-                          REAL scale) {
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t j = 0; j < width; j++)
-            out[r * width + j] = is_kept(keys[r], (int32_t)j, threshold) ? scale : 0;
+/* out (rows x width): positive numbers of `in` that dropout keeps, times scale, else 0; what is undefined stays so. */
+PER_PROCESSOR void NAMED(mpiedge_relu_dropout)(int64_t rows, int64_t width, const uint32_t *keys, const REAL *restrict in, REAL *restrict out,
+                                               uint32_t threshold, REAL scale) {
+    for (int64_t r = 0; r < rows; r++) {
+        const REAL *restrict from = in + r * width;
+        REAL *restrict to = out + r * width;
+        uint32_t key = keys[r];
+        for (int64_t j = 0; j < width; j++) to[j] = is_kept(key, (int32_t)j, threshold) ? scale : 0;
+        for (int64_t j = 0; j < width; j++) {
+            REAL positive = from[j] < 0 ? 0 : from[j]; /* no branch: nobody can foresee it */
+            to[j] *= positive;
+        }
+    }
+}
+
+/* The gradient of the above (count numbers) from that of its outcome: in place, by the outcome. */
+PER_PROCESSOR void NAMED(mpiedge_relu_dropout_back)(int64_t count, const REAL *restrict outcome, REAL *restrict gradient, REAL scale) {
+    for (int64_t k = 0; k < count; k++) {
+        REAL scaled = gradient[k] * scale;
+        gradient[k] = outcome[k] != 0 ? scaled : 0;
+    }
 }

@@ -91,14 +91,26 @@ def _multiply(indptr, rows, dense, out, places, scale, dropout, reached: int, ba
     return True
 
 
-def dropout_mask(width: int, dropout: Dropout, dtype=np.float32) -> np.ndarray:
-    """Local: of `dtype` (rows x width), 0 where an entry of a dense matrix is dropped, else `dropout.scale`."""
+def relu_dropout(rows: np.ndarray, dropout: Dropout) -> np.ndarray:
+    """Local: what is positive in dense rows and kept by dropout, times `dropout.scale`, else 0; a new array."""
+    rows = np.ascontiguousarray(rows)
     if _library is None:
-        return dropout_mask_plain(width, dropout, dtype)
-    out = np.empty((len(dropout.keys), width), dtype)
-    _kernel("dropout_mask", out.dtype)(len(out), width, dropout.keys.ctypes.data, out.ctypes.data, dropout.threshold,
-                                       dropout.scale)
+        return relu_dropout_plain(rows, dropout)
+    out = np.empty_like(rows)
+    _kernel("relu_dropout", rows.dtype)(*rows.shape, dropout.keys.ctypes.data, rows.ctypes.data, out.ctypes.data,
+                                        dropout.threshold, dropout.scale)
     return out
+
+
+def relu_dropout_back(outcome: np.ndarray, gradient: np.ndarray, dropout: Dropout) -> np.ndarray:
+    """Local: the gradient of the rows that `relu_dropout` was given, from that of its outcome; a new array."""
+    gradient = np.array(gradient, order="C")
+    if _library is None:
+        gradient *= (outcome != 0) * gradient.dtype.type(dropout.scale)
+        return gradient
+    _kernel("relu_dropout_back", gradient.dtype)(gradient.size, outcome.ctypes.data, gradient.ctypes.data,
+                                                 dropout.scale)
+    return gradient
 
 
 def product_plain(indptr, indices, values, dense, out, targets=None, scale=None, dropout=None) -> None:
@@ -129,10 +141,10 @@ def row_keys_plain(names: np.ndarray, key_a: int, key_b: int) -> np.ndarray:
     return _mix(_mix(low ^ np.uint32(key_a)) ^ high ^ np.uint32(key_b))
 
 
-def dropout_mask_plain(width: int, dropout: Dropout, dtype=np.float32) -> np.ndarray:
-    """`dropout_mask` in numpy."""
-    kept = _kept(dropout.keys[:, None], np.arange(width, dtype=np.int32)[None, :], dropout)
-    return np.where(kept, dropout.scale, 0.0).astype(dtype)
+def relu_dropout_plain(rows: np.ndarray, dropout: Dropout) -> np.ndarray:
+    """`relu_dropout` in numpy."""
+    kept = _kept(dropout.keys[:, None], np.arange(rows.shape[1], dtype=np.int32)[None, :], dropout)
+    return np.where(kept, np.maximum(rows, 0) * rows.dtype.type(dropout.scale), rows.dtype.type(0))
 
 
 def _kept(keys: np.ndarray, columns: np.ndarray, dropout: Dropout) -> np.ndarray:
@@ -161,10 +173,11 @@ def _declare(library):
     library.mpiedge_row_keys.argtypes = [size, pointer, key, key, pointer]
     library.mpiedge_row_keys.restype = None
     for ending, real in (("", ctypes.c_float), ("_double", ctypes.c_double)):
-        product, mask = (getattr(library, f"mpiedge_{name}{ending}") for name in ("sparse_product", "dropout_mask"))
-        product.argtypes = [size, size, *[pointer] * 8, key, real, flag, flag]
-        mask.argtypes = [size, size, pointer, pointer, key, real]
-        product.restype = mask.restype = None
+        for name, arguments in (("sparse_product", [size, size, *[pointer] * 8, key, real, flag, flag]),
+                                ("relu_dropout", [size, size, *[pointer] * 3, key, real]),
+                                ("relu_dropout_back", [size, pointer, pointer, real])):
+            function = getattr(library, f"mpiedge_{name}{ending}")
+            function.argtypes, function.restype = arguments, None
     return library
 
 

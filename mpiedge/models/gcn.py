@@ -2,7 +2,7 @@
 
 import torch
 
-from mpiedge.models.layered import Layered
+from mpiedge.models.layered import Layered, Times
 
 
 class GCN(Layered):
@@ -16,4 +16,4 @@ class GCN(Layered):
 
     def later(self, inputs, rows: torch.Tensor, layer: int) -> torch.Tensor:
         """Collective: A H W: narrow rows travel, as W comes first."""
-        return inputs.gather(rows @ getattr(self, f"weight_{layer}"))
+        return inputs.gather(Times.apply(rows, getattr(self, f"weight_{layer}")))

@@ -2,7 +2,7 @@
 
 import torch
 
-from mpiedge.models.layered import Layered
+from mpiedge.models.layered import Layered, Times
 
 
 class MLP(Layered):
@@ -14,4 +14,4 @@ class MLP(Layered):
 
     def later(self, inputs, rows: torch.Tensor, layer: int) -> torch.Tensor:
         """Local: H W."""
-        return rows @ getattr(self, f"weight_{layer}")
+        return Times.apply(rows, getattr(self, f"weight_{layer}"))

@@ -2,7 +2,7 @@
 
 import torch
 
-from mpiedge.models.layered import Layered
+from mpiedge.models.layered import Layered, Times
 
 
 class SAGE(Layered):
@@ -18,5 +18,5 @@ class SAGE(Layered):
 
     def later(self, inputs, rows: torch.Tensor, layer: int) -> torch.Tensor:
         """Collective: H S + M (H N): narrow rows travel, as N comes before the mean."""
-        own, near = (rows @ getattr(self, f"weight_{layer}")).chunk(2, dim=1)
+        own, near = Times.apply(rows, getattr(self, f"weight_{layer}")).chunk(2, dim=1)
         return own + inputs.gather(near)

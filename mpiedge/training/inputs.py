@@ -14,7 +14,7 @@ import torch
 from mpiedge.graph.blocks import Blocks, split_blocks
 from mpiedge.graph.halo import HaloExchange
 from mpiedge.graph.part import Part
-from mpiedge.kernels.sparse_product import Dropout, dropout_mask, product, product_back
+from mpiedge.kernels.sparse_product import Dropout, product, product_back, relu_dropout, relu_dropout_back
 from mpiedge.runtime.rows import form
 
 PROGRESS_WORK = 1 << 22
@@ -65,12 +65,9 @@ class PartInputs:
         """Local: the owned rows of what `project` gave."""
         return projected[: self.part.owned]
 
-    def drop(self, rows: torch.Tensor) -> torch.Tensor:
-        """Local: dropout of dense owned rows."""
-        dropout = self._dropout(self.part.nodes[: self.part.owned])
-        if dropout is None:
-            return rows
-        return rows * torch.from_numpy(dropout_mask(rows.shape[1], dropout, self.part.features.data.dtype))
+    def activate(self, rows: torch.Tensor) -> torch.Tensor:
+        """Local: relu and dropout of dense owned rows."""
+        return activate(rows, self._dropout(self.part.nodes[: self.part.owned]))
 
     def gather_first(self, projected: torch.Tensor) -> torch.Tensor:
         """Local: the normalised adjacency applied to what `project` gave: owned and halo rows are all here."""
@@ -109,6 +106,24 @@ class Project(torch.autograd.Function):
         gradient = gradient.numpy()
         out = np.zeros((ctx.features.columns, gradient.shape[1]), gradient.dtype)
         return torch.from_numpy(product_back(ctx.features, gradient, out, dropout=ctx.dropout)), None, None
+
+
+def activate(rows: torch.Tensor, dropout: Dropout | None) -> torch.Tensor:
+    """Local: relu, then dropout if there is any."""
+    return torch.relu(rows) if dropout is None else _ReluDropout.apply(rows, dropout)
+
+
+class _ReluDropout(torch.autograd.Function):
+    """Relu and dropout in one pass each way; only the outcome is kept."""
+
+    @staticmethod
+    def forward(ctx, rows, dropout):
+        ctx.dropout, ctx.outcome = dropout, relu_dropout(rows.detach().numpy(), dropout)
+        return torch.from_numpy(ctx.outcome)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return torch.from_numpy(relu_dropout_back(ctx.outcome, gradient.numpy(), ctx.dropout)), None
 
 
 class _GatherFirst(torch.autograd.Function):

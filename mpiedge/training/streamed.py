@@ -15,8 +15,8 @@ import torch
 from mpiedge.graph.build import TRAIN, VALIDATION
 from mpiedge.graph.grid import Block, Grid
 from mpiedge.kernels.cross_entropy import cross_entropy
-from mpiedge.kernels.sparse_product import Dropout, dropout_mask
-from mpiedge.training.inputs import Project
+from mpiedge.kernels.sparse_product import Dropout
+from mpiedge.training.inputs import Project, activate
 from mpiedge.training.loop import Slope, Trainer
 
 
@@ -40,11 +40,9 @@ class BlockInputs:
         """Local: the rows as they are."""
         return rows
 
-    def drop(self, rows: torch.Tensor) -> torch.Tensor:
-        """Local: dropout of dense rows."""
-        if self.dropout is None:
-            return rows
-        return rows * torch.from_numpy(dropout_mask(rows.shape[1], self.dropout, self.dtype))
+    def activate(self, rows: torch.Tensor) -> torch.Tensor:
+        """Local: relu and dropout of dense rows."""
+        return activate(rows, self.dropout)
 
     def gather(self, rows: torch.Tensor) -> torch.Tensor:
         """Local: zeros, which the sums over neighbours are added to later."""

@@ -3,7 +3,8 @@
     python benchmarks/duplicates.py --data DIR [--clean DIR ...] [--only NAME] [--ranks N] [--peers PYTHON]
 
 DIR holds the real tables (NAME.csv with rec_id first, NAME_truth.csv); further tables are derived of them
-(duplicate_tables.py, once_tables.py). Every table goes through the whole program, with no flag but --id and --source.
+(duplicate_tables.py, once_tables.py), others are made up (domain_tables.py, domain_people.py).
+Every table goes through the whole program, with no flag but --id and --source.
 Of the tables without duplicates, and of those in the folders or files given with --clean, it counts the rows that were
 merged though no other row equals them. With --peers, Splink and recordlinkage (duplicate_peers.py, run by the Python
 that has them) stand beside mpiedge on the tables for which there are rules, all measured as whole processes.
@@ -20,7 +21,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import duplicate_tables  # noqa: F401 (registers its tables)
+import domain_people  # noqa: F401 (registers its tables)
+import domain_tables  # noqa: F401
+import duplicate_tables  # noqa: F401
 import numpy as np
 import once_tables  # noqa: F401
 import table_parts as tables

@@ -13,6 +13,7 @@ from mpiedge.cleaning.records import normalise, read_records, row_digests
 from mpiedge.kernels import cosine
 from mpiedge.kernels.cosine import GRAMS, UNIT, WHOLE_VALUES, WORD_PAIRS, Index, Texts, weigh_grams
 from mpiedge.kernels.coverage import Words, coverage, coverage_plain
+from mpiedge.kernels.shortened import APART, LEFT_OUT, SHORTENED, shortened, shortened_plain
 from mpiedge.runtime.world import World
 
 words = st.text("abcß中 .x", min_size=1, max_size=12).map(lambda text: " ".join(text.split())).filter(bool)
@@ -168,3 +169,26 @@ def test_coverage_is_the_plain_version(seed):
     covered = coverage(words, a, b)
     assert (covered == coverage_plain(words, a, b)).all()
     assert (covered[a == b] == [1.0 if len(one) else 0.0 for one in sets]).all()
+
+
+@pytest.mark.parametrize("one, other, kind", [
+    ("j smith", "john smith", SHORTENED), ("и.", "иванович", SHORTENED), ("kirchstr. 4", "kirchstraße 4", SHORTENED),
+    ("j smith", "john s", APART), ("12 road", "120 road", APART), ("smith", "john smith", LEFT_OUT),
+    ("003 tight corner", "tight corner", LEFT_OUT), ("a b", "a long b", APART), ("smith john", "john smith", APART),
+    ("", "john", APART), (".", "john", APART), ("corner tight", "a tight corner", APART), ("ш", "щи", APART),
+])
+def test_shortened_and_left_out(one, other, kind):
+    """Initials, cut words and words left out are seen from either side; numbers and other orders are not taken so."""
+    texts = texts_of([one, other])
+    a, b = np.array([0, 1]), np.array([1, 0])
+    assert shortened(texts, a, b).tolist() == shortened_plain(texts, a, b).tolist() == [kind, kind]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(st.sampled_from(["a", "ab", "ab.", ".", "é", "éa", "abcd", "abcde", "1", "12"]), max_size=4),
+                min_size=2, max_size=12))
+def test_shortened_as_the_plain_version(values):
+    """The kernel agrees with the plain version on any words."""
+    texts = texts_of([" ".join(value) for value in values])
+    a, b = np.triu_indices(len(values), 1)
+    assert (shortened(texts, a, b) == shortened_plain(texts, a, b)).all()

@@ -44,6 +44,7 @@ def test_levels_follow_the_cuts():
     assert scale.levels(values).tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4]
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.floats(0, 1, width=32), max_size=50))
 def test_scale_is_sound(values):
     """Cut points ascend and stay below equality, whatever the sample, and equality is always the top level."""
@@ -129,14 +130,27 @@ def test_twins_are_told_from_running_numbers():
     chance = draw.choice(7, (4, 5000), p=[0.5, 0.3, 0.1, 0.05, 0.03, 0.01, 0.01]).astype(np.uint8)
     links = np.full((4, 400), 6, np.uint8)
     links[2:] = draw.choice(5, (2, 400), p=[0.5, 0.3, 0.1, 0.06, 0.04])
-    check = check_twins(links, chance, tops)
+    check = check_twins(links, chance, tops, [False] * len(tops))
     assert check.columns == [2, 3] and check.ratio is None
     links[2:, :60] = 6
-    check = check_twins(links, chance, tops)
+    check = check_twins(links, chance, tops, [False] * len(tops))
     evidence = check.evidence(links)
     assert check.equal == 60 and (evidence[:60] > 2).all() and (evidence[60:] < 2).all()
     links[2:] = 6
-    assert check_twins(links, chance, tops) is None
+    assert check_twins(links, chance, tops, [False] * len(tops)) is None
+
+
+def test_near_numbers_are_other_numbers():
+    """Whole numbers that are near to each other in most links (the next house) are suspect; names as near are not."""
+    draw = np.random.default_rng(0)
+    tops = np.full(2, 6)
+    chance = draw.choice(7, (2, 5000), p=[0.5, 0.3, 0.1, 0.05, 0.03, 0.01, 0.01]).astype(np.uint8)
+    links = np.full((2, 400), 6, np.uint8)
+    links[1, 80:] = draw.choice([1, 2, 3], 320)
+    assert check_twins(links, chance, tops, [False, False]) is None
+    check = check_twins(links, chance, tops, [False, True])
+    assert check.columns == [1] and check.equal == 80
+    assert (check.evidence(links)[:80] > 0).all() and (check.evidence(links)[80:] < 0).all()
 
 
 def test_generic_shape_sums_to_one():
@@ -163,8 +177,8 @@ def test_unlike_names_are_twins():
     links = np.full((4, 400), 6, np.uint8)
     links[2:] = draw.choice(5, (2, 400), p=[0.5, 0.3, 0.1, 0.06, 0.04])
     links[2:, :60] = 6
-    check = check_twins(links, chance, tops)
-    pairs = np.array([[6, 6, 4, 6], [6, 6, 5, 6], [6, 6, 6, 4], [6, 6, 255, 6]], np.uint8).T
+    check = check_twins(links, chance, tops, [False] * len(tops))
+    pairs = np.array([[6, 6, 2, 6], [6, 6, 3, 6], [6, 6, 6, 4], [6, 6, 255, 6]], np.uint8).T
     before = check.evidence(pairs)
     check.tell_by_names([2], tops)
     assert check.evidence(pairs)[0] < -100 and (check.evidence(pairs)[1:] == before[1:]).all()

@@ -202,6 +202,7 @@ def _attempt(stage, records, rows, exhaustive: bool, last: bool, reading: Readin
         chance = chance_levels(stage, comparison, rows, None, candidates.grams)
         levels = compare_candidates(stage, comparison, rows, candidates)
     tops = np.array([scale.top for scale in comparison.scales])
+    numbers = [not records.worded(column) and not records.measured(column) for column in range(records.width)]
     pairs = len(rows) * (len(rows) - 1) / 2
     scorer = Scorer(comparison, rows, candidates.grams)
     scorer.answers = answers
@@ -215,12 +216,12 @@ def _attempt(stage, records, rows, exhaustive: bool, last: bool, reading: Readin
     cut = prevalence_cut(_best(candidates, weight, len(rows)))
     with stage.phase("cluster"):
         label, completed, facts = _clusters(stage, candidates, weight, cut, len(rows), scorer)
-        check = _check(stage, levels, candidates, weight, cut, label, chance, tops)
+        check = _check(stage, levels, candidates, weight, cut, label, chance, tops, numbers)
         if check is None and cut > 0 and (weight > 0).sum() <= 3 * (weight > cut).sum():
             relaxed, _, _ = _clusters(stage, candidates, weight, 0.0, len(rows), scorer)
-            check = _check(stage, levels, candidates, weight, 0.0, relaxed, chance, tops)
+            check = _check(stage, levels, candidates, weight, 0.0, relaxed, chance, tops, numbers)
         elif check is None and cut < 0:
-            check = _check(stage, levels, candidates, weight, 0.0, label, chance, tops)
+            check = _check(stage, levels, candidates, weight, 0.0, label, chance, tops, numbers)
         if check is not None and not reading.twins:
             check.ratio = None
         if check is not None and check.ratio is None and not last and records.width - len(check.columns) >= 2:
@@ -318,7 +319,7 @@ def _clusters(stage, candidates, weight, cut, records, scorer):
     return cluster(stage, candidates.a, candidates.b, weight, cut, records, scorer, cut + REVIEW_WEIGHT)
 
 
-def _check(stage, levels, candidates, weight, cut, label, chance, tops):
+def _check(stage, levels, candidates, weight, cut, label, chance, tops, numbers):
     """Collective: the twin check on candidates above the cut inside one cluster. Messages: their levels to every rank.
     """
     is_link = np.zeros(len(weight), bool)
@@ -326,4 +327,4 @@ def _check(stage, levels, candidates, weight, cut, label, chance, tops):
     parts = {start: np.ascontiguousarray(block[:, is_link[start:start + block.shape[1]]].T).ravel()
              for start, block in levels.items()}
     links = gather_pairs(stage, parts, np.uint8).reshape(-1, len(tops)).T
-    return twins.check_twins(links, chance, tops)
+    return twins.check_twins(links, chance, tops, numbers)

@@ -14,10 +14,12 @@ from rapidfuzz.distance import JaroWinkler
 from mpiedge.cleaning.candidates import count_grams
 from mpiedge.kernels import cosine
 from mpiedge.kernels.cosine import GRAMS, UNIT, weigh_grams
+from mpiedge.kernels.shortened import LEFT_OUT, SHORTENED, shortened
 
 GRAM_SIZE, GRAM_BITS = 3, 16
 LONG_WORDS = 3.5  # a column with as many words a cell is compared by its grams alone
 ALMOST = np.float32(0.9999)
+SHORTER = {SHORTENED: np.float32(0.9), LEFT_OUT: np.float32(0.8)}  # least similarity of such texts
 QUANTILES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 MISSING = 255
 UNKNOWN = 254
@@ -54,7 +56,8 @@ def scale_of(similarity: np.ndarray) -> Scale:
 
 
 class Comparison:
-    """Compares cells of the columns of `records`: max(gram cosine, Jaro-Winkler), gram cosine alone in long text."""
+    """Compares cells of the columns of `records`: max(gram cosine, Jaro-Winkler), gram cosine alone in long text.
+    Short texts with words shortened or left out are alike too."""
 
     def __init__(self, stage, records):
         """Collective: counts the grams of each column's distinct values. Messages: one sum per column."""
@@ -84,6 +87,9 @@ class Comparison:
             edits = process.cpdist(strings(a), strings(b), scorer=JaroWinkler.normalized_similarity, dtype=np.float32,
                                    workers=1)
             similar = np.maximum(similar, edits)
+            kind = shortened(self.records.texts, a, b)
+            for shorter, least in SHORTER.items():
+                similar[kind == shorter] = np.maximum(similar[kind == shorter], least)
         result[differ] = np.minimum(similar.astype(np.float32), ALMOST)
         return result
 

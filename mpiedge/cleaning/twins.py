@@ -9,13 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mpiedge.cleaning.matching import LEVELS, MISSING_LEVEL, generic_shape, logistic, tally
+from mpiedge.cleaning.matching import LEVELS, MISSING_LEVEL, OWN_SHARE, generic_shape, logistic, tally
 from mpiedge.cleaning.similarity import MISSING
 
 CHANCE_EQUAL, LEAST_FILLED, LIMIT = 0.1, 0.2, 0.6
+NEAR_NUMBER = 3  # the level of numbers that are nearer to each other than 97 % of random pairs
 LEAST_EQUAL, LEAST_EXCESS = 3, 5.0
-TWIN_CUT = 2.0
+TWIN_CUT = 0.0
 NEVER = -1000.0
+NEAR_NAME = 3  # the level of names that are nearer to each other than 90 % of random pairs
 
 
 @dataclass
@@ -37,23 +39,27 @@ class TwinCheck:
         return total
 
     def tell_by_names(self, columns: list[int], tops: np.ndarray) -> None:
-        """Local: suspect columns of words tell twins for certain: one record has the same name in both rows, or one as
-        near to it as the nearest of random pairs (the level below equality). Otherwise it is a twin, whatever the rest.
-        """
+        """Local: suspect columns of words tell twins for certain: names no nearer to each other than those of nine in
+        ten random pairs are two names, whatever the rest."""
         for column in columns:
-            self.ratio[column, :tops[column] - 1] = NEVER
+            self.ratio[column, :min(NEAR_NAME, tops[column])] = NEVER
 
 
-def check_twins(links: np.ndarray, chance: np.ndarray, tops: np.ndarray) -> TwinCheck | None:
-    """Local: looks at the levels (columns, n) of the links against those of random pairs; None: nothing suspect."""
+def check_twins(links: np.ndarray, chance: np.ndarray, tops: np.ndarray, numbers: list[bool]) -> TwinCheck | None:
+    """Local: looks at the levels (columns, n) of the links against those of random pairs; None: nothing suspect.
+
+    numbers: which columns hold whole numbers. Of other cells only the lowest level shows nothing but chance; two whole
+    numbers may be near and yet different (the next house), so that all levels below the slips do.
+    """
     suspects, equal_rate = [], {}
     for column, top in enumerate(tops):
         by_chance, here = chance[column][chance[column] != MISSING], links[column][links[column] != MISSING]
         if not len(by_chance) or not links.shape[1] or len(here) < LEAST_FILLED * links.shape[1]:
             continue
         equal_rate[column] = float(np.mean(by_chance == top))
-        half = float(np.mean(by_chance == 0))
-        if equal_rate[column] <= CHANCE_EQUAL and half > 0 and np.mean(here == 0) / half > LIMIT:
+        levels = range(min(NEAR_NUMBER, top - 1) + 1) if numbers[column] else [0]
+        if equal_rate[column] <= CHANCE_EQUAL and any(
+                np.mean(here <= level) > LIMIT * np.mean(by_chance <= level) > 0 for level in levels):
             suspects.append(column)
     if not suspects:
         return None
@@ -62,12 +68,13 @@ def check_twins(links: np.ndarray, chance: np.ndarray, tops: np.ndarray) -> Twin
     expected = links.shape[1] * float(np.prod([equal_rate[column] for column in suspects]))
     check = TwinCheck(suspects, int(agree.sum()), links.shape[1])
     if check.equal >= LEAST_EQUAL and check.equal >= LEAST_EXCESS * expected:
-        _fit(check, links, tops)
+        _fit(check, links, tops, agree)
     return check
 
 
-def _fit(check: TwinCheck, links: np.ndarray, tops: np.ndarray) -> None:
-    """Ten rounds of EM inside the links: M the levels of one record with itself, T those of twins."""
+def _fit(check: TwinCheck, links: np.ndarray, tops: np.ndarray, agree: np.ndarray) -> None:
+    """Ten rounds of EM inside the links: M the levels of one record with itself, T those of twins; at first these are
+    the links that do not agree in the suspect columns."""
     shape = generic_shape(np.asarray(tops))
     exists = shape > 0
 
@@ -75,8 +82,7 @@ def _fit(check: TwinCheck, links: np.ndarray, tops: np.ndarray) -> None:
         counts = np.where(exists, counts, 0.0)
         return counts / counts.sum(axis=1, keepdims=True)
 
-    everyone = np.ones(links.shape[1])
-    twin, match, share = shares(tally(links, everyone) + 0.5), shape, 0.05
+    twin, match, share = shares(tally(links, 1.0 - agree) + 0.5), shape, min(agree.mean(), 0.5)
     for _ in range(10):
         check.ratio = np.zeros((len(tops), LEVELS))
         check.ratio[exists] = np.log(match[exists] / twin[exists])
@@ -85,4 +91,4 @@ def _fit(check: TwinCheck, links: np.ndarray, tops: np.ndarray) -> None:
         same = logistic(check.evidence(links))
         share = float(np.clip(same.mean(), 1 / links.shape[1], 0.5))
         twin = shares(tally(links, 1 - same) + 0.5)
-        match = 0.5 * shape + 0.5 * shares(tally(links, same) + 0.5)
+        match = (1 - OWN_SHARE) * shape + OWN_SHARE * shares(tally(links, same) + 0.5)

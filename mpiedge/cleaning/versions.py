@@ -18,10 +18,13 @@ DOUBT = -10.0  # weights below this need no veto
 
 
 class Versions:
-    """Tells pairs of records that are two versions of a thing."""
+    """Tells pairs of records that are two versions of a thing.
 
-    def __init__(self, records):
-        self.records = records
+    slips: whether a number may differ from its like by a slip of the finger; without, it counts as another one.
+    """
+
+    def __init__(self, records, slips: bool = True):
+        self.records, self.slips = records, slips
         self._words: dict[int, frozenset[str]] = {}
 
     def words(self, value: int) -> frozenset[str]:
@@ -48,14 +51,21 @@ class Versions:
                 continue
             codes = [word for word in mine if _has_digit(word)]
             other_codes = [word for word in others if _has_digit(word)]
-            apart = _apart(codes, other_codes)
+            apart = self._apart(codes, other_codes)
             long = [word for word in codes if len(word) >= SHORTEST_CODE]
             other_long = [word for word in other_codes if len(word) >= SHORTEST_CODE]
-            if long and other_long and len(a) > 1 and len(b) > 1 and _apart(long, other_long):
+            if long and other_long and len(a) > 1 and len(b) > 1 and self._apart(long, other_long):
+                return True
+            if not self.slips and codes and other_codes:
                 return True
             numbers_only &= len(codes) == len(mine) and len(other_codes) == len(others)
             different |= apart
         return numbers_only and different
+
+    def _apart(self, codes: list[str], others: list[str]) -> bool:
+        """Whether some code has no partner on the other side from which it differs by a slip."""
+        return any(not any(self.slips and _slip(code, other) for other in theirs)
+                   for mine, theirs in ((codes, others), (others, codes)) for code in mine)
 
     def veto(self, weight: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
         """Local: takes the weight of pairs (record numbers) that are versions, in place."""
@@ -65,23 +75,24 @@ class Versions:
 
 
 def find_versions(records, left: np.ndarray, right: np.ndarray) -> Versions | None:
-    """Local: looks at a sample of the links (record numbers); None where numbers do not tell things apart."""
+    """Local: looks at a sample of the links (record numbers); None where numbers do not tell things apart.
+
+    In a single column, where no column of numbers can be looked at alone (`twins`), slips that are more frequent than
+    numbers that agree are none: they are house numbers, say.
+    """
     if len(left) < LEAST_LINKS:
         return None
     sample = np.linspace(0, len(left) - 1, min(len(left), SAMPLE)).astype(np.int64)
-    versions = Versions(records)
-    seen = sum(versions.are(records.codes[left[link]], records.codes[right[link]]) for link in sample.tolist())
-    return versions if seen >= LEAST_SHARE * len(sample) else None
+    lenient, strict = Versions(records), Versions(records, slips=False)
+    seen, any_number = (sum(versions.are(records.codes[left[link]], records.codes[right[link]])
+                            for link in sample.tolist()) for versions in (lenient, strict))
+    if records.width == 1 and any_number - seen > len(sample) - any_number:
+        return strict
+    return lenient if seen >= LEAST_SHARE * len(sample) else None
 
 
 def _has_digit(word: str) -> bool:
     return any(symbol.isdigit() for symbol in word)
-
-
-def _apart(codes: list[str], others: list[str]) -> bool:
-    """Whether some code has no partner on the other side from which it differs by a slip."""
-    return any(not any(_slip(code, other) for other in theirs) for mine, theirs in ((codes, others), (others, codes))
-               for code in mine)
 
 
 def _slip(code: str, other: str) -> bool:

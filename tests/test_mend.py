@@ -33,6 +33,25 @@ def test_codes_and_numbers_are_no_typos_of_each_other():
     assert not repairs_of([state for state in states for _ in range(9)] + ["ar_pn-2", "ar_pn-3"])
 
 
+def test_short_words_are_no_typos_of_each_other():
+    """Grades, letters that count and codes of three letters stay; words around them are put right."""
+    assert not repairs_of(["A"] * 300 + ["A+"] * 12 + ["A-"] * 9 + ["B"] * 200 + ["B+"] * 8)
+    assert not repairs_of([f"{place} Ward {letter}" for place in ("Long Lake", "Cold Creek", "Red Rock")
+                           for letter, often in zip("ABCDE", (9, 1, 4, 1, 1)) for _ in range(often)])
+    assert not repairs_of(["World War II"] * 6 + ["World War I"] * 2 + ["Civil War"] * 5)
+    assert not repairs_of(["n"] * 900 + ["y"] * 200 + ["nk"] * 17)
+    wrong = ["Not Applcable", "Nt Applicable", "NotApplicable"]
+    found = repairs_of(["Not Applicable"] * 60 + ["Applicable"] * 40 + wrong)
+    assert {value: right for value, (right, *_) in found.items()} == dict.fromkeys(wrong, "Not Applicable")
+
+
+def test_a_sign_between_digits_belongs_to_the_number():
+    """`21-2` is not 212; a sign too many beside one is dropped."""
+    cells = [f"P.A. {number}" for number in range(100, 300)] + [f"P.A. {row % 90 + 10}-{row % 7}" for row in range(200)]
+    found = repairs_of([*cells, "P.A. 2-12-5", "P.A.. 177"])
+    assert found["P.A.. 177"][0] == "P.A. 177" and found["P.A. 2-12-5"][0] is None
+
+
 def test_noise_on_a_constant():
     """Different numbers scattered over a constant become the constant; zeros with other numbers do not."""
     cells = ["12.5"] * 90 + [f"{number}.7" for number in range(10)]
@@ -58,10 +77,26 @@ def test_a_rule_finds_what_breaks_it():
     (left, _), (right, values) = codes_of([zips, cities])
     rule = dependencies.mine(0, 1, left, right, 0, 0)
     found = dependencies.judge([rule], {0: left, 1: right}, values)
-    assert [(row, values[code]) for row, code, _, _ in found] == [(row, city[zips[row]]) for row in (5, 50)]
-    assert all(confidence > 0.9 for _, _, confidence, _ in found) and rule.lift > 0.95
+    assert [(row, values[code]) for row, code, *_ in found] == [(row, city[zips[row]]) for row in (5, 50)]
+    assert all(confidence > 0.9 for _, _, confidence, *_ in found) and rule.lift > 0.95
     chance, _ = codes_of([[dice.choice("abc") for _ in range(300)]])[0]
     assert dependencies.best_rules([dependencies.mine(0, 1, chance, right, 0, 0)]) == []
+
+
+def test_two_stories_of_a_row_are_only_told():
+    """Of two classes that nearly always agree nothing tells which is wrong; what the best rule says stays."""
+    dice = random.Random(5)
+    schools = [dice.randrange(30) for _ in range(600)]
+    columns = [[f"s{school}" for school in schools], [("town", "country", "coast")[school % 3] for school in schools]]
+    columns.append(list(columns[1]))
+    for row in (7, 70, 270):
+        columns[2][row] = columns[1][row - 1] if columns[1][row - 1] != columns[1][row] else "none"
+    (school, _), (first, _), (second, values) = codes_of(columns)
+    codes = {0: school, 1: first, 2: second}
+    found = dependencies.judge([dependencies.mine(1, 2, first, second, 0, 0)], codes, values)
+    assert {row: weak for row, *_, weak in found} == {row: columns[2][row] != "none" for row in (7, 70, 270)}
+    found = dependencies.judge([dependencies.mine(0, 2, school, second, 0, 0)], codes, values)
+    assert [(row, weak) for row, *_, weak in found] == [(7, False), (70, False), (270, False)]
 
 
 @pytest.fixture(scope="module")

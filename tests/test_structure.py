@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpiedge.cleaning.changes import csv_lines
+from mpiedge.cleaning.profiles import Profile
 from mpiedge.cleaning.ragged import read_rows
+from mpiedge.cleaning.repair import align
 from mpiedge.cleaning.structure import find_encoding, find_structure, unique_names
 from mpiedge.store.ranges import decode
 
@@ -136,6 +138,17 @@ def test_damaged_rows_are_mended(line, cells):
     good = people()[:3]
     rows = rows_of(written(good[:2], header=None) + line + "\n" + written(good[2:], header=None))
     assert rows.cells == [*good[:2], cells, good[2]] and rows.total == 4 and not rows.rejects
+
+
+def test_values_run_together_are_cut_where_one_is_known():
+    """Of two numbers without a delimiter between, or of long text, the cut leaves a value that the column has."""
+    profiles = [Profile() for _ in range(3)]
+    for row in range(40):
+        for profile, cell in zip(profiles, (f"{row}.0", "2022", f"2013-2017 estimate of five years, part {row % 3}")):
+            profile.add(cell)
+    end = "2013-2017 estimate of five years, part 1"
+    assert align(["17.02022", end], ",", '"', profiles, False)[0][1] == ["17.0", "2022", end]
+    assert align(["17.0", "2022" + end], ",", '"', profiles, False)[0][1] == ["17.0", "2022", end]
 
 
 def test_sound_rows_are_never_repaired():

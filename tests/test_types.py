@@ -37,6 +37,15 @@ def test_codes_stay_text():
     assert kind(["12345", "1234"], "amount") == "integer"
 
 
+def test_blanks_at_edges_go_where_they_divide_a_value():
+    """`Ulm ` is Ulm; names and prose that stand once stay, and so do units that the number asks for."""
+    assert decide("town", summary(["Ulm", "Bonn"] * 20 + ["Ulm ", " Bonn"])).trim
+    assert not decide("name", summary([f"name {row}" for row in range(40)] + ["Ann ", " "])).trim
+    assert decide("count", summary(["1", "2"] * 20 + [" 3"])).trim
+    assert decide("stay", summary(["1 day", "2 days", "3 days"] * 20)).unit is None
+    assert decide("size", summary(["12 oz.", "16 oz", "12 oz"] * 20)).unit == "oz"
+
+
 def test_keys():
     """A key has a name that says so and no value twice."""
     unique = summary(str(number) for number in range(5000))

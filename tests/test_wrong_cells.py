@@ -34,6 +34,16 @@ def test_what_does_not_count_is_no_sequence():
     assert not judged([str(row % 24) for row in range(200)])
 
 
+def test_what_may_be_right_in_a_sequence_stays():
+    """A year told early, rows that changed places and another count in between stay; a copied cell does not."""
+    cells = [str(row) for row in range(200)]
+    cells[20], cells[40:43] = "21", ["42", "40", "41"]
+    cells[100:106] = [str(500 + row) for row in range(6)]
+    assert not judged(cells)
+    cells[150] = "17"
+    assert judged(cells) == [(150, "150")]
+
+
 def test_cells_run_together():
     """A state behind the town, where its own column is blank, goes there; towns that end so by accident stay."""
     dice = random.Random(2)

@@ -8,9 +8,10 @@ explains the exceptions.
 from dataclasses import dataclass
 
 import numpy as np
-from rapidfuzz.distance import OSA
 
-LEAST_GROUP = 3
+from mpiedge.cleaning.spelling import is_slip
+
+LEAST_GROUP, LEAST_GROUPS = 3, 10
 LEAST_LIFT, WITHIN_BEST, EXACT_LIFT = 0.85, 0.15, 0.95
 OWN_SHARE, SUPPORT_TIMES = 0.05, 1.5
 EXPLAINED, LEAST_EXPLAINED_ROWS = 0.7, 3
@@ -39,6 +40,15 @@ class Rule:
     confidence: float
     lift: float
     error: float
+
+    @property
+    def groups(self) -> int:
+        """Number of groups that say anything."""
+        return int((self.size >= LEAST_GROUP).sum())
+
+    def told(self) -> np.ndarray:
+        """Local: the rhs codes that the groups of a rule say."""
+        return np.unique(self.top[self.size >= LEAST_GROUP])
 
     def own_count(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Local: how often each pair of codes occurs together."""
@@ -80,7 +90,10 @@ def best_rules(rules: list[Rule]) -> list[Rule]:
 
 def judge(rules: list[Rule], codes: dict[int, np.ndarray], values: list[str], given: bool = False,
           blanks: bool = False):
-    """Local: [(row, new code, confidence, lhs)] of the cells of one column that its rules vote down.
+    """Local: [(row, new code, confidence, lhs, weak)] of the cells of one column that its rules vote down.
+
+    weak: the cell may be right and that of the rule's left wrong: its value is told elsewhere, and by few groups, as of
+    two classes that nearly always agree.
 
     codes: column -> codes of the rows, -1 for values never seen; values: the dictionary of the column judged.
     given: the rules are those of a person; blanks: blank cells are wrong, not only missing.
@@ -104,20 +117,23 @@ def judge(rules: list[Rule], codes: dict[int, np.ndarray], values: list[str], gi
     found, alone = [], {}
     for row in suspects.tolist():
         votes: dict[int, list[int]] = {}
-        support = 0.0
+        support = support_lift = 0.0
         for number, (agrees, loses, top, count, _) in enumerate(verdicts):
             if loses[row]:
                 votes.setdefault(int(top[row]), []).append(number)
             elif agrees[row]:
                 support += rules[number].lift * np.log(count[row])
+                support_lift = max(support_lift, rules[number].lift)
         weight = {value: sum(rules[number].lift * np.log(verdicts[number][3][row]) for number in numbers)
                   for value, numbers in votes.items()}
         best = min(weight, key=lambda value: (-weight[value], value))
         if weight[best] <= SUPPORT_TIMES * support or _is_zero(values[best]) or not values[best]:
             continue
         numbers = votes[best]
-        near = OSA.distance(values[old[row]], values[best], score_cutoff=2) <= 2 < len(values[best])
+        near = is_slip(values[old[row]], values[best])
         sure = max(rules[number].lift for number in numbers)
+        if sure <= support_lift and not near and not given:
+            continue   # the best rule of all agrees with what stands there
         if len(numbers) < 2 and sure < EXACT_LIFT and not near and not given:
             continue
         doubt = min(1 - rules[number].confidence * (verdicts[number][3][row] - 0.5) / verdicts[number][4][row]
@@ -126,12 +142,14 @@ def judge(rules: list[Rule], codes: dict[int, np.ndarray], values: list[str], gi
         chief = max(numbers, key=lambda number: (rules[number].lift, -rules[number].lhs))
         if not near and not given and len(numbers) < CORROBORATED:
             alone[row, best] = max(verdicts[number][3][row] for number in numbers)
-        found.append((row, best, round(float(1 - doubt), 3), rules[chief].lhs))
+        weak = not near and not given and max(rules[number].groups for number in numbers) < LEAST_GROUPS and any(
+            np.isin(old[row], rules[number].told()) for number in numbers)
+        found.append((row, best, round(float(1 - doubt), 3), rules[chief].lhs, weak))
     if len(alone) >= FEW or not alone:
         return found
     # Few cells that break a rule may be as they are: only where many rows speak against each it is changed.
-    return [(row, best, sure if alone.get((row, best), LARGE) >= LARGE else round(min(sure, DOUBTFUL), 3), lhs)
-            for row, best, sure, lhs in found]
+    return [(row, best, sure if alone.get((row, best), LARGE) >= LARGE else round(min(sure, DOUBTFUL), 3), *rest)
+            for row, best, sure, *rest in found]
 
 
 def excused(rows: list[int], codes: dict[int, np.ndarray], rhs: int) -> list[tuple[int, int]]:

@@ -150,10 +150,11 @@ def _obey_rules(known: Known, changes: Changes) -> None:
                                 len(columns[0])) for place in used}
     for rhs, rules in sorted(known.rules.items()):
         given = any((rule.lhs, rhs) in known.given for rule in rules)
-        for row, code, confidence, lhs in dependencies.judge(
+        for row, code, confidence, lhs, weak in dependencies.judge(
                 rules, codes, known.values[rhs], given, "" in known.repairs.get(rhs, {})):
             if any(codes[column][row] == value for column, value in known.excused[rhs]):
                 continue
             name = known.names[lhs] if lhs < len(known.names) else "+".join(
                 known.names[at] for at in known.joined[lhs - len(known.names)])
+            confidence = min(confidence, dependencies.DOUBTFUL) if weak else confidence
             changes.note(row, rhs, known.values[rhs][code], f"rule: {name} -> {known.names[rhs]}", confidence)

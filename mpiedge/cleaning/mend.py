@@ -31,6 +31,8 @@ MOST_PAIRS = 10_000
 """Pairs of columns between which rules are looked for: in a wider table chance finds more rules than there are, so only
 those that are given are tried."""
 MOST_DISTINCT = 0.9
+CLASS_SHARE, FEW_CLASSES = 0.01, 5
+"""A column of fewer values that are not rare is one of classes."""
 VALUE_BYTES = 140
 """Memory of a value in a dictionary and its inverse."""
 DAY = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?(?!\d)|\d\d?[-/.]\d\d?[-/.]\d{2,4}(?!\d)")
@@ -133,7 +135,8 @@ def learn(stage, table, plans: list[ColumnPlan], given: list[dict], said: dict |
         for found in known.defaults:   # it says nothing of the other columns
             column = codes[found.column]
             codes[found.column] = np.where(column == known.inverse[found.column][found.value], 0, column)
-        _learn_rules(stage, known, codes, counts, open_, measured, planned)
+        fractions = {place for place, plan in enumerate(plans) if plan.kind == "decimal"}
+        _learn_rules(stage, known, codes, counts, open_, measured, fractions, planned)
     return known
 
 
@@ -267,20 +270,24 @@ def _mended(known: Known, place: int, codes: np.ndarray) -> np.ndarray:
     return translation[codes]
 
 
-def _learn_rules(stage, known: Known, codes, counts, open_, measured: set[int], planned) -> None:
-    """Collective: the rules between columns. Numbers and dates determine each other by accident: no such rules."""
+def _learn_rules(stage, known: Known, codes, counts, open_, measured: set[int], fractions: set[int],
+                 planned) -> None:
+    """Collective: the rules between columns. Numbers and dates determine each other by accident, and so does a number
+    one of few classes: no such rules, nor any by what is measured to fractions."""
     chosen = None if planned is None else {(*rule["lhs"], rule["rhs"]) for rule in planned}
     rows = len(codes[0])
     distinct = [int(np.count_nonzero(number)) for number in counts]
     left = [place for place in range(len(codes)) if 1 < distinct[place] <= 0.5 * rows]
     right = [place for place in open_ if 1 < distinct[place] <= MOST_DISTINCT * rows]
+    classes = {place for place in right if np.count_nonzero(counts[place] >= CLASS_SHARE * rows) < FEW_CLASSES}
     if len(left) * len(right) > MOST_PAIRS:
         right = sorted({rhs for _, rhs in known.given} & set(right))
         left = sorted({lhs for lhs, _ in known.given} & set(left))
 
     def rules_for(rhs: int, wanted=None):
         able = [lhs for lhs in left if lhs != rhs and not _holds(known, lhs, rhs) and (
-            (lhs, rhs) in known.given or not {lhs, rhs} <= measured) and (
+            (lhs, rhs) in known.given or not (lhs in fractions or (
+                lhs in measured and (rhs in measured or rhs in classes)))) and (
             (lhs, rhs) in known.given or chosen is None or (lhs < len(known.names)
             and (known.names[lhs], known.names[rhs]) in chosen))]
         found = [dependencies.mine(lhs, rhs, codes[lhs], codes[rhs], 0, 0) for lhs in able
@@ -299,7 +306,7 @@ def _learn_rules(stage, known: Known, codes, counts, open_, measured: set[int], 
                                    "" in known.repairs.get(rhs, {})) if rules else []
         if not found or len(found) > dependencies.MOST_CHANGED * rows:
             return None
-        used = sorted({lhs for *_, lhs in found})
+        used = sorted({lhs for *_, lhs, _ in found})
         return {"lhs": [rule.lhs for rule in rules], "used": used,
                 "excused": dependencies.excused([row for row, *_ in found], every, rhs)}
 

@@ -52,5 +52,5 @@ def shape_of(value: str) -> str:
 
 
 def _divides_number(value: str, at: int) -> bool:
-    """Whether a sign stands between two digits as a decimal mark does."""
-    return value[at] in ".,:" and value[at - 1:at].isdigit() and value[at + 1:at + 2].isdigit()
+    """Whether a sign stands between two digits: without it they would be another number."""
+    return not value[at].isalpha() and value[at - 1:at].isdigit() and value[at + 1:at + 2].isdigit()

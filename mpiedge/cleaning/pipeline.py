@@ -46,9 +46,11 @@ def look(stage, sources, args, given_plan) -> tuple[list[Survey], list[list[Colu
     for source, found in zip(sources, surveys):
         columns = []
         given = args.id if args.id in source.structure.names else None
-        for name, summary in zip(source.structure.names, found.columns):
+        for place, (name, summary) in enumerate(zip(source.structure.names, found.columns)):
+            sampled = [cells[place] for _, cells in found.sample] if summary.values is None and (
+                summary.edge_blanks) else None
             key = name == given if given else is_key(name, summary)
-            columns.append(decide(name, summary, key, "formats" in args.steps) if "types" in args.steps else
+            columns.append(decide(name, summary, key, "formats" in args.steps, sampled) if "types" in args.steps else
                            ColumnPlan(name, key=key, missing=summary.empty, distinct=round(summary.distinct)))
         said = replay.of_table(given_plan, source.name, source.structure.names)
         plans.append(replay.columns_as_planned(said, columns, found.columns))

@@ -50,6 +50,10 @@ class Profile:
         for counts, view in zip(self.counts, (cell, *views(cell))):
             counts[view] += 1
 
+    def has(self, cell: str) -> bool:
+        """Local: whether a cell was seen more than once."""
+        return self.counts[0][cell] > 1
+
     def cost(self, cell: str) -> float:
         """Local: nats of a cell in this column."""
         known = self._memo.get(cell)

@@ -14,7 +14,7 @@ SPLIT, MERGE, MERGE_BLANK, MERGE_FOREIGN, DROP = 3.0, 4.5, 2.0, 0.35, 3.0
 INSERT, INSERT_AT_END, TRUNCATED = 3.5, 0.8, 6.0
 FOREIGN_READING, OTHER_QUOTES, LITERAL_QUOTE, INCH_MARK = 5.0, 1.5, 1.6, 0.5
 """What each departure from a plain row costs, in nats."""
-LONGEST_SPLIT_ANYWHERE = 32
+LONGEST_SPLIT_ANYWHERE, LONGEST_CUT = 32, 200
 MOST_DIFFERENCE = 12
 """Cells too many or too few that are still looked at, with one delimiter and no other."""
 LARGEST_GRID = 40_000
@@ -120,7 +120,8 @@ def align(tokens: list[str], sign: str, quote: str, profiles: list[Profile], for
                 joined += sign + tokens[last]
                 reached(last + 1, column + 1, before, step + _cell_cost(joined, quote, profiles[column]),
                         (unquoted(joined, quote),))
-            if count <= width and column + 2 <= width and len(token) > 1 and plain > 1.0:
+            if count <= width and column + 2 <= width and len(token) > 1 and (
+                    plain > 1.0 or _known_cuts(token, profiles[column], profiles[column + 1])):
                 cost, parts = _split(token, quote, profiles[column], profiles[column + 1])
                 reached(row + 1, column + 2, before, SPLIT + more + cost, parts)
     return [(cost, list(cells)) for cost, cells in states[count][width]]
@@ -135,12 +136,18 @@ def _cell_cost(token: str, quote: str, profile: Profile) -> float:
     return min(profile.cost(cell), profile.cost(cell.replace(quote, "", 1))) + (INCH_MARK if inch else LITERAL_QUOTE)
 
 
+def _known_cuts(token: str, left: Profile, right: Profile) -> list[int]:
+    """Where a cut leaves a value that one of the columns has, as of two numbers run together."""
+    return [place for place in range(1, min(len(token), LONGEST_CUT)) if right.has(token[place:])
+            or left.has(token[:place])]
+
+
 def _split(token: str, quote: str, left: Profile, right: Profile):
     """(cost, (left cell, right cell)) of the cheapest cut through a token."""
     if len(token) <= LONGEST_SPLIT_ANYWHERE:
         places = range(1, len(token))
     else:
-        places = [match.start() for match in _BORDER.finditer(token)][:200]
+        places = sorted({*[match.start() for match in _BORDER.finditer(token)][:200], *_known_cuts(token, left, right)})
     border = {match.start() for match in _BORDER.finditer(token)}
     best = (math.inf, ("", ""))
     for place in places:

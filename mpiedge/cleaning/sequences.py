@@ -5,6 +5,7 @@ line there is no doubt about the others. A table in which rows were left out has
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -18,6 +19,7 @@ NEIGHBOURS, WITHIN = 2, 10
 LEAST_ON_LINES = 0.5
 LEAST_ON_LINE, LEAST_DENSE, WHOLE = 8, 0.4, 0.8
 MOST_LINES = 5000
+LONG_RUN = 5
 CONFIDENCE = 0.97
 _WHOLE = re.compile(r"[+-]?\d{1,15}(\.0+)?")
 _DAY_NUMBER = re.compile(r"(1[6-9]|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\.0+)?")
@@ -45,13 +47,37 @@ class Sequence:
         return on, self.lines[line[on], 2] + self.step * rows[on]
 
     def judge(self, cells: list[str], rows: np.ndarray) -> list[tuple[int, str]]:
-        """Local: [(place, what it must have been)] of the cells that are off their line."""
+        """Local: [(place, what it must have been)] of the cells that are off their line.
+
+        What may be right stays: a number between those of the nearest cells on the line, one that stands nowhere else
+        while the one expected does (rows that changed places), and many in a row that rise or fall as the line does.
+        """
         places, values = self.expected(rows)
-        found = []
-        for place, value in zip(places.tolist(), values.tolist()):
-            if read(cells[place], self.notation, self.day_first) != value:
-                found.append((place, write(value, self.notation, self.day_first, self.sample)))
+        known = [read(cells[place], self.notation, self.day_first) for place in places.tolist()]
+        right = np.array([mine == value for mine, value in zip(known, values.tolist())], bool)
+        line = np.searchsorted(self.lines[:, 0], rows[places], side="right")
+        often, found = Counter(known), []
+        for run in _runs(np.flatnonzero(~right)):
+            run = [place for place in run if known[place] is None or not (
+                _in_order(known[place], place, values, line, (run[0] - 1, run[-1] + 1), self.step > 0)
+                or (often[known[place]] == 1 and often[int(values[place])]))]
+            there = [known[place] for place in run if known[place] is not None]
+            if len(there) < LONG_RUN or there != sorted(there, reverse=self.step < 0):
+                found += [(int(places[place]), write(int(values[place]), self.notation, self.day_first, self.sample))
+                          for place in run]
         return found
+
+
+def _runs(places: np.ndarray) -> list[list[int]]:
+    """Ascending places as runs of neighbours."""
+    return [run.tolist() for run in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)]
+
+
+def _in_order(value: int, place: int, values: np.ndarray, line: np.ndarray, ends: tuple[int, int],
+              rising: bool) -> bool:
+    """Whether a value lies between those expected at `ends`, as far as these are on the same line."""
+    return all(value == values[end] or (value > values[end]) == ((end < place) == rising)
+               for end in ends if 0 <= end < len(values) and line[end] == line[place])
 
 
 def read(cell: str, notation: str, day_first: bool | None) -> int | None:

@@ -5,6 +5,7 @@ this column are an edit of this kind apart, as states and sizes are; so many of 
 where far more rare values lie near a common one than that, they are misspelt.
 """
 
+import re
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -20,6 +21,7 @@ MOST_ALIKE_SHORT = 0.6
 FAR_COMMONER = 50
 MOST_OF_ONE_EDIT = 5
 """Values with the very same edit, from which on it is no slip."""
+NUMBER = r"[+-]?[\d.,]+"
 STRENGTH = 3.0
 LEAST_SURE, LEAST_SURE_TIE = 0.65, 0.85
 DOUBT = {"swap": 0.06, "indel": 0.1, "replace": 0.2, "two": 0.3}
@@ -42,7 +44,7 @@ def misspelt(values: list[str], counts: np.ndarray) -> Repairs:
     rare = [value for value in values if value and number[value] * TIMES_LONG <= most]
     if not frequent or not rare or len(frequent) * len(rare) > MOST_PAIRS:
         return {}
-    pairs = _without_systems(_scattered(_near(rare, frequent, number), number))
+    pairs = _without_systems(_scattered(_slips(_near(rare, frequent, number), frequent), number))
     right = [value for value in frequent if value not in pairs][:MOST_FREQUENT]
     alphabet = set("".join(right))
     usual = _kinds_between(right, alphabet)
@@ -54,8 +56,8 @@ def misspelt(values: list[str], counts: np.ndarray) -> Repairs:
     for value, found in pairs.items():
         distance, best = found[0]
         kind = _kind(value, best, alphabet)
-        if kind[0] == "digits" or (len(best) <= SHORT and kind[0] not in ("swap", "indel")):
-            continue   # codes differ by a letter
+        if kind[0] == "digits":
+            continue   # other numbers
         share = min(1.0, (usual[kind] + (0.25 if len(right) > 1 else 0)) / max(1, len(right)))
         expected = share * max(sound / (1.001 - share) if share < 0.9 else 0, share * len(alone))
         doubt = _doubt(kind, len(best))
@@ -89,6 +91,14 @@ def _near(rare: list[str], frequent: list[str], number: dict[str, int]) -> dict[
     return found
 
 
+def _slips(pairs, frequent: list[str]):
+    """Pairs without those that tell two right values apart."""
+    alphabet = set("".join(value for value in frequent if value not in pairs))
+    slips = {value: [pair for pair in found if not _tells_apart(value, pair[1], _kind(value, pair[1], alphabet))]
+             for value, found in pairs.items()}
+    return {value: found for value, found in slips.items() if found}
+
+
 def _times(distance: int, other: str) -> int:
     return TIMES_FAR if distance == 2 else TIMES_LONG if len(other) >= LONG else TIMES
 
@@ -100,7 +110,7 @@ def _scattered(pairs, number):
         slips[found[0][1]] += number[value]
     return {value: found for value, found in pairs.items()
             if number[value] <= max(2, slips[found[0][1]] * _most_alike(len(found[0][1])),
-                                     number[found[0][1]] / FAR_COMMONER)}
+                                     number[found[0][1]] / FAR_COMMONER if len(found[0][1]) > SHORT else 0)}
 
 
 def _most_alike(letters: int) -> float:
@@ -144,10 +154,35 @@ def _kind(value: str, right: str, alphabet: set[str]) -> tuple:
         return ("two", tuple(edits), short)
     if mine.lower() == other.lower():
         return ("case", short)
-    if mine and mine not in alphabet and not (other and short):
+    if mine and mine not in alphabet and not (short and (other or not mine.isalpha())):
         return ("indel" if not other else "replace", "foreign", short)
     classes = tuple(sorted(_class(sign) for sign in (mine, other) if sign))
     return ("indel" if not mine or not other else "replace", classes, short)
+
+
+def _tells_apart(value: str, right: str, kind: tuple) -> bool:
+    """Whether right values differ by such an edit: a letter or sign more, less or another in a word of few letters.
+
+    Grades and the short words that name one of several (`Ward A`, `Ward B`, `A+`, `World War II`) are no prose: nothing
+    in them says which letter is wrong. Letters that changed places do, and letters that the column has nowhere else.
+    """
+    start, mine, other = _edit(value, right)
+    alone = len(right) <= SHORT
+    if kind[0] == "swap" or not (alone or (len(_word_at(right, start)) < SHORT and kind[0] != "two")):
+        return False
+    if kind[0] != "indel":
+        return True
+    letter = (mine + other).isalpha()
+    return letter != alone and not (letter and kind[1] == "foreign")
+
+
+def is_slip(value: str, right: str) -> bool:
+    """Whether a value can be a misspelling of another one: two edits at most that make no other number of a number."""
+    if OSA.distance(value, right, score_cutoff=2) > 2 or len(right) <= 2:
+        return False
+    _, mine, other = _edit(value, right)
+    changed = any(map(str.isdigit, mine)), any(map(str.isdigit, other))
+    return not all(changed) and not (any(changed) and re.fullmatch(NUMBER, value) and re.fullmatch(NUMBER, right))
 
 
 def _edit(value: str, right: str) -> tuple[int, str, str]:

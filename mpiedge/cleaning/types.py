@@ -251,8 +251,12 @@ def is_key(name: str, summary: ColumnSummary) -> bool:
     return whole and bool(ID_NAMES & set(words_of(name))) and summary.distinct >= 0.9 * summary.rows
 
 
-def decide(name: str, summary: ColumnSummary, key: bool = False, formats: bool = True) -> ColumnPlan:
-    """The plan of a column from the counts of all its cells. A key never changes; `formats` False: no cell does."""
+def decide(name: str, summary: ColumnSummary, key: bool = False, formats: bool = True,
+           sampled: list[str] | None = None) -> ColumnPlan:
+    """The plan of a column from the counts of all its cells. A key never changes; `formats` False: no cell does.
+
+    sampled: cells of a fair sample, which serve where a column has too many values to be counted.
+    """
     plan = ColumnPlan(name, key=key, missing=summary.empty, distinct=round(summary.distinct))
     forms, filled = summary.forms, summary.filled
     numbers = sum(forms[form] for form in NUMBERS)
@@ -277,12 +281,23 @@ def decide(name: str, summary: ColumnSummary, key: bool = False, formats: bool =
     plan.null_words = _null_words(plan, summary)
     plan.missing = summary.empty + sum(summary.nulls[word] for word in plan.null_words)
     plan.unreadable += sum(number for word, number in summary.nulls.items() if word.lower() in READABLE_NULLS)
-    plan.trim = 0 < summary.edge_blanks <= 0.2 * (summary.rows - summary.empty)
+    plan.trim = 0 < summary.edge_blanks <= 0.2 * (summary.rows - summary.empty) and (
+        plan.kind != "text" or _edges_divide(summary.values or Counter(sampled)))
     if plan.kind == "text" and summary.values is not None:
         _decide_unit(plan, summary)
     if plan.kind in ("text", "boolean") and summary.values is not None and plan.unit is None:
         plan.spellings = _spellings(plan, summary.values)
     return plan
+
+
+def _edges_divide(values: Counter) -> bool:
+    """Whether blanks at the edges make another value of the same: most values with them also stand without them.
+
+    Behind prose and names that stand once they do no harm, and the table may have been published so.
+    """
+    edged = [(value, number) for value, number in values.items() if value != value.strip() != ""]
+    told = sum(number for value, number in edged if value.strip() in values)
+    return 2 * told > sum(number for _, number in edged)
 
 
 def _decide_unit(plan: ColumnPlan, summary: ColumnSummary) -> None:
@@ -301,6 +316,8 @@ def _decide_unit(plan: ColumnPlan, summary: ColumnSummary) -> None:
             or common < UNIT_COVER * units.total() or units.total() < 20):
         return
     often = [unit for unit in units if units[unit] >= RARE_UNIT * summary.filled]
+    if all(set(numbers[unit]).isdisjoint(numbers[other]) for unit in often for other in often if unit < other):
+        return   # the number tells the unit: 1 day, 2 days
     middles = sorted(float(np.median(numbers[unit])) for unit in often)
     words = {re.sub(r"[^a-z%]", "", unit.lower())[:1] for unit in often if unit}
     if len(words) > 1 or (middles[0] > 0 and middles[-1] > MOST_APART * middles[0]):

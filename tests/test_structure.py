@@ -47,6 +47,14 @@ def test_delimiter_quotes_and_header(delimiter, quote, header):
     assert first.startswith('"1000"' if quote else "1000")
 
 
+def test_words_of_one_column_are_no_cells():
+    """Blanks part cells where all rows have as many; names of one, two and three words are one column."""
+    one = structure_of(b"region\n" + b"East South Central\nPacific\nMountain\nNew England\n" * 12)
+    assert one.names == ["region"] and one.dialect.delimiter != " "
+    two = structure_of(b"when who\n" + b"09:10 Ann\n10:25 Bob\n" * 12)
+    assert two.dialect.delimiter == " " and two.width == 2
+
+
 def test_preamble_is_set_aside():
     """Lines above the header are no rows; their line numbers and text are kept."""
     found = structure_of(("Exported by hand\n\nfor the archive\n" + written(people())).encode())

@@ -13,8 +13,10 @@ from mpiedge.cleaning.exact import first_equal_rows
 
 LEAST_SHARE = 0.1
 """Of the equal pairs: when chance explains so many, it is held to explain all."""
-LEAST_ALIKE, MOST_ALIKE = 0.005, 0.6
+LEAST_ALIKE, MOST_ALIKE = 0.005, 0.8
 """Share of equal pairs of cells in a column that can tell: in others there is too little chance, or too much."""
+MUCH_ALIKE, MUCH_SHARE = 0.6, 0.5
+"""From this share on a few changed copies would look like chance: it has to explain more of the equal pairs."""
 MOST_COLUMNS = 12
 """Columns looked at, those with most chance first."""
 MULTIPLIER = 0x9E3779B97F4A7C15
@@ -50,7 +52,7 @@ def equal_by_chance(stage, table, alike: list[float], cluster: np.ndarray) -> bo
     for number, share in enumerate(able):
         digests = [(int(starts[task[0]]), _digests(hashes[number])) for task, hashes in done]
         nearly = pairs_of(first_equal_rows(stage.world, digests, table.rows)) - equal
-        if nearly * share / (1 - share) >= LEAST_SHARE * equal:
+        if nearly * share / (1 - share) >= (LEAST_SHARE if share <= MUCH_ALIKE else MUCH_SHARE) * equal:
             return True
     return False
 

@@ -15,6 +15,8 @@ LEAST_RUN = 0.3
 """Share of the records from which on a second width means a second table."""
 FAR_LONGER = 10
 """Times as long as any other line of the sample."""
+LEAST_REGULAR = 0.7
+"""Share of the rows that have the usual width where blanks part cells: else they part the words of one column."""
 PRIORS = {",": 1.0, ";": 1.0, "\t": 1.0, "|": 1.0, "^": 0.9, "~": 0.9, "\x1f": 1.0, ":": 0.45, " ": 0.6}
 """Delimiters tried, and how common they are; colons and blanks also stand inside text."""
 WESTERN_FAMILIES = ("cp125", "iso8859", "latin", "mac", "cp85", "cp4", "cp77", "cp86", "hp_")
@@ -189,6 +191,8 @@ def _score(text: str, dialect: Dialect) -> float:
         return 0.0
     pattern = sum(number * (width - 1) / width for width, number in widths.items()) / len(records) / len(widths) ** 0.5
     usual = max((number for width, number in widths.items() if width > 1), default=0) / len(records)
+    if dialect.delimiter == " " and usual < LEAST_REGULAR:
+        return 0.0
     cells = [cell for record in records[:100] for cell in record]
     types = sum(_type_score(cell, dialect) for cell in cells) / len(cells)
     stray = 0.0

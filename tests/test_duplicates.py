@@ -174,7 +174,7 @@ def test_estimate_grows_with_the_table():
 
 @pytest.mark.parametrize("name, source, least", [
     ("febrl3", None, 0.999), ("fake_1000", None, 0.945), ("restaurant", None, 0.90), ("cora", None, 0.88),
-    ("febrl4", None, 0.999), ("febrl4", "source", 0.999), ("abt_buy", "source", 0.89),
+    ("febrl4", "source", 0.999), ("abt_buy", "source", 0.89),
 ])
 def test_real_tables(stage, shared_data, name, source, least):
     """Pair F1 on real tables without any configuration."""

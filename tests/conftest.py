@@ -15,6 +15,15 @@ from launching import PROJECT, launch_environment
 NOTICE = re.compile(r"^(?:-{60,}|={60,})\n.*?^(?:-{60,}|={60,})\n?", re.DOTALL | re.MULTILINE)
 
 
+LONG_FILES = ("test_parallel.py", "test_memory.py", "test_train_program.py", "test_browser.py", "test_clean_program.py")
+"""They begin first: else one of two workers does them while the other has nothing left."""
+
+
+def pytest_collection_modifyitems(items):
+    """The tests of long files first, the others in their order."""
+    items.sort(key=lambda item: LONG_FILES.index(item.path.name) if item.path.name in LONG_FILES else len(LONG_FILES))
+
+
 def run_group(command: list[str], *, timeout_s: float, env: dict, cwd=None) -> subprocess.CompletedProcess:
     """Runs a command in a process group of its own; after `timeout_s` the whole group is killed and the test fails.
 

@@ -185,10 +185,16 @@ def test_shortened_and_left_out(one, other, kind):
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.lists(st.sampled_from(["a", "ab", "ab.", ".", "é", "éa", "abcd", "abcde", "1", "12"]), max_size=4),
+@given(st.lists(st.lists(st.sampled_from(["", "a", "ab", "ab.", ".", "é", "éa", "abcd", "abcde", "1", "12"]), max_size=4),
                 min_size=2, max_size=12))
 def test_shortened_as_the_plain_version(values):
     """The kernel agrees with the plain version on any words."""
     texts = texts_of([" ".join(value) for value in values])
     a, b = np.triu_indices(len(values), 1)
     assert (shortened(texts, a, b) == shortened_plain(texts, a, b)).all()
+
+
+def test_shortened_reads_nothing_behind_the_text():
+    """A word that is all of the last value is compared with nothing behind it, here half a character."""
+    texts = Texts(np.frombuffer(b"ab.ab\xa9", np.uint8)[:5], np.array([0, 3, 5]))
+    assert shortened(texts, np.array([0]), np.array([1])).tolist() == [SHORTENED]

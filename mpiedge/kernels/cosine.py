@@ -330,7 +330,8 @@ def _scaled(bag: dict[int, int], grams: Grams) -> tuple[dict[int, float], float]
             if grams.number[gram] == LONE}
     square = 0.0
     for gram, weight in raw.items():
-        square += lone.get(gram, weight) ** 2
+        weight = lone.get(gram, weight)
+        square += weight * weight
     return raw, ONE / np.sqrt(square) if square > 0 else 0.0
 
 

@@ -25,7 +25,7 @@ static int stands_for(const uint8_t *word, int64_t length, const uint8_t *other,
     for (int64_t at = 0; at < length; at++)
         if (word[at] != other[at]) return 0;
     if (equal) *whole += length;
-    return equal || (other[length] & 0xC0) != 0x80; /* not within a character */
+    return length == other_length || (other[length] & 0xC0) != 0x80; /* not within a character */
 }
 
 /* Whether the words of `text` stand for words of `longer`, in order; every one of those if `all`. */
@@ -33,7 +33,7 @@ static int stands_in(const uint8_t *text, int64_t size, const uint8_t *longer, i
                      int64_t *whole) {
     int64_t at = 0, other = 0;
     *whole = 0;
-    while (at < size) {
+    while (size && at <= size) { /* an empty word at the end is one too */
         int64_t end = word_end(text, at, size), found = 0;
         while (other < longer_size && !found) {
             int64_t other_end = word_end(longer, other, longer_size);

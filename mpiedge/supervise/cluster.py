@@ -293,7 +293,7 @@ def clusters() -> dict[Path, dict]:
 
 def is_alive(state: dict) -> bool:
     """Local: whether the emulator of a state still runs."""
-    return birth(state["pid"]) == state.get("birth")
+    return birth(state["pid"]) == state.get("birth") != ""
 
 
 def sweep() -> int:

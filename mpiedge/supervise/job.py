@@ -244,7 +244,7 @@ def end_left_over(pid: int, born: str) -> bool:
     victims = []
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)
-        if birth(pid) != born:
+        if not born or birth(pid) != born:
             return False
         victims = [process, *_family(pid)]
         process.terminate()

@@ -185,8 +185,8 @@ def test_shortened_and_left_out(one, other, kind):
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.lists(st.sampled_from(["", "a", "ab", "ab.", ".", "é", "éa", "abcd", "abcde", "1", "12"]), max_size=4),
-                min_size=2, max_size=12))
+@given(st.lists(st.lists(st.sampled_from(["", "a", "ab", "ab.", ".", "é", "éa", "abcd", "abcde", "1", "12"]),
+                         max_size=4), min_size=2, max_size=12))
 def test_shortened_as_the_plain_version(values):
     """The kernel agrees with the plain version on any words."""
     texts = texts_of([" ".join(value) for value in values])

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 
@@ -46,11 +47,8 @@ def misspelt_words(values: list[str], counts: np.ndarray) -> Repairs:
 
 def _blank_moved(value: str, often: Counter) -> str:
     """The value with one blank a letter further left or right, where that makes two unknown words known ones."""
-    for match in re.finditer(r"(?<=[^\W\d_]) (?=[^\W\d_])", value):
-        at = match.start()
-        left = re.search(r"[^\W\d_]+$", value[:at])
-        right = _WORD.match(value, at + 1)
-        if often[left[0]] >= LEAST_OFTEN or often[right[0]] >= LEAST_OFTEN:
+    for left, right in pairwise(_WORD.finditer(value)):
+        if value[left.end():right.start()] != " " or max(often[left[0]], often[right[0]]) >= LEAST_OFTEN:
             continue
         joined = left[0] + right[0]
         for cut in (len(left[0]) - 1, len(left[0]) + 1):

@@ -125,6 +125,8 @@ def _told_once(entity: np.ndarray, source: np.ndarray) -> bool:
     often = sizes >= LEAST_CLAIMS
     if often.sum() < LEAST_ENTITIES or sizes[often].sum() < LEAST_COVERED * len(entity):
         return False
+    if np.count_nonzero(sizes) * int(source.max()) < LEAST_ONCE * sizes.sum():
+        return False  # more rows than pairs: not worth counting them
     _, times = np.unique(entity[there] * (source.max() + 1) + source[there], return_counts=True)
     return (times == 1).sum() >= LEAST_ONCE * times.sum()
 

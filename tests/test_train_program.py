@@ -25,6 +25,7 @@ from mpiedge.graph.build import adjacency
 from mpiedge.training import onnx_export, predict_chunks
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.predict_graph import normalised
+from mpiedge.training.tables import _choose_label
 
 SUMMARY = {"model", "split", "seed", "ranks", "epochs", "best_epoch", "train_accuracy", "val_accuracy", "test_accuracy",
            "macro_f1", "wall_s", "cpu_s", "bytes_sent", "peak_rss_mb"}  # fmt: skip
@@ -339,6 +340,13 @@ def test_flags_that_do_not_fit_the_tables(world, tables, tmp_path, words, error,
     line = ["--nodes", tables / "papers.csv", "--edges", tables / "cites.csv", "--run", tmp_path, *words]
     with pytest.raises(error, match=text):
         in_process(train, world, *line)
+
+
+def test_the_only_table_cannot_be_the_edges():
+    """Who names the only table as that of the edges is told so."""
+    args = Namespace(nodes=None, edges="one", label=None)
+    with pytest.raises(UsageError, match="--edges one: no table is left for the nodes"):
+        _choose_label(None, args, {"one": None})
 
 
 @pytest.mark.parametrize(("papers", "cites", "text"), [

@@ -212,8 +212,10 @@ def _choose_label(stage, args, known: dict) -> tuple[str, str, Survey | None]:
     """Collective: node table, label column, and on rank 0 the node table's survey."""
     possible = [args.nodes] if args.nodes else [name for name in known if name != args.edges]
     candidates = {name: known[name] for name in possible if args.label in (None, *known[name].kinds)}
+    if not possible:
+        raise _everywhere(UsageError(f"--edges {args.edges}", "no table is left for the nodes", "Clean both together"))
     if not candidates:
-        columns = ", ".join(column for rows in known.values() for column in rows.kinds)
+        columns = ", ".join(column for name in possible for column in known[name].kinds)
         raise _everywhere(UsageError(f"--label {args.label}", "no table has this column", f"Columns are {columns}"))
     if args.label and len(candidates) > 1:
         raise _everywhere(UsageError(f"--label {args.label}", f"several tables have it: {', '.join(candidates)}",
@@ -305,7 +307,7 @@ def _join_edges(edges: tuple, keys: dict[str, np.ndarray], subject: str) -> tupl
     chosen, pairs = tables.match_edges(ends, {key: keys[key]} if key else keys)
     if len(ends[0]) and not len(pairs):
         raise InputError(table, f"its columns {names[0]} and {names[1]} name no rows of the node table",
-                         "Name the right table with --edges")
+                         "Name the right table with --edges, or train --model mlp")
     lost = len(ends[0]) - len(pairs)
     note = f"edges {table} ({names[0]}, {names[1]} -> {chosen})"
     if lost:

@@ -54,6 +54,21 @@ def test_numbers_without_text(stage):
     assert len(set(found.cluster_id.tolist())) >= 299
 
 
+STATES = """Alabama, Alaska, Arizona, Arkansas, California, Colorado, Connecticut, Delaware, Florida, Georgia,
+Hawaii, Idaho, Illinois, Indiana, Iowa, Kansas, Kentucky, Louisiana, Maine, Maryland, Massachusetts, Michigan,
+Minnesota, Mississippi, Missouri, Montana, Nebraska, Nevada, New Hampshire, New Jersey, New Mexico, New York,
+North Carolina, North Dakota, Ohio, Oklahoma, Oregon, Pennsylvania, Rhode Island, South Carolina, South Dakota,
+Tennessee, Texas, Utah, Vermont, Virginia, Washington, West Virginia, Wisconsin, Wyoming"""
+
+
+def test_different_things_of_a_small_table_stay(stage):
+    """Names that have nothing in common are different things, though there is a region that they share."""
+    draw = np.random.default_rng(1)
+    rows = [[" ".join(state.split()), ["South", "West", "North Central", "Northeast"][draw.integers(4)],
+             str(draw.integers(500_000, 20_000_000))] for state in STATES.split(",")]
+    assert len(set(search(stage, ["state", "region", "people"], rows).cluster_id.tolist())) == len(rows) == 50
+
+
 def test_damaged_copies_are_found(stage):
     """People with one damaged cell each come together, and nobody else."""
     names, rows, entity = people(300, 1)

@@ -28,7 +28,6 @@ REVIEW_FLOOR = 0.1  # probability from which a pair is listed
 REVIEW_WEIGHT = float(np.log(REVIEW_FLOOR / (1 - REVIEW_FLOOR)))
 ATTEMPTS = 3
 ASKED, CLOSE = 8, 2.0  # pairs shown of each question; distance from the cut of those that are unsure
-LEAST_EXPECTED, APART = 20, 0.1  # links that should agree in a column by chance; so few of them that do not by rule
 MUTUAL, UNEVEN = 0.8, 1.3  # pairs a neighbour found; the largest share of the pairs over the mean one
 # for the memory plan, measured on tables of 10,000 and 200,000 rows
 PROGRAMS_BYTES, MODULES_BYTES, LARGE_TABLE, TYPICAL_NEIGHBOURS, TYPICAL_FEATURES = 75 << 20, 15 << 20, 30_000, 40, 70
@@ -149,7 +148,7 @@ def _read(stage, records, rows, exhaustive: bool, answers: Answers | None) -> Du
 
 def _near_duplicates(stage, records, rows, exhaustive: bool, reading: Reading, answers=None) -> Duplicates:
     """Collective: clusters and pairs (as positions in `rows`); tries again without columns that differ by record."""
-    left_out, questions, every = [], [], records
+    left_out, questions = [], []
     if records.width == 1:
         *found, facts = onecolumn.find(stage, records, rows, exhaustive, REVIEW_WEIGHT, reading.versions, answers)
         return _listed(*found, len(rows), {**found[1].summary, **facts, "one_column": True})
@@ -162,25 +161,10 @@ def _near_duplicates(stage, records, rows, exhaustive: bool, reading: Reading, a
         if reading.twins and any(records.worded(column) or records.measured(column) for column in useless):
             return _nothing(len(rows), records, left_out, questions)
         records = records.without(useless)
-    apart = [name for name in left_out if reading.twins and _stands_apart(every, every.names.index(name), rows, found)]
-    if apart:
-        return _nothing(len(rows), records, left_out, questions)
     found.questions = questions + found.questions
     found.summary["columns"] = records.names
     found.summary["columns_that_differ_by_record"] = left_out
     return found
-
-
-def _stands_apart(records, column: int, rows, found: Duplicates) -> bool:
-    """Local: whether what was found agrees in a column far less than by chance: it numbers the rows of one thing (the
-    rounds of a contest), which are different then."""
-    codes = records.codes[rows, column]
-    counts = np.unique(codes[codes >= 0], return_counts=True)[1].astype(np.float64)
-    links = found.cluster_id[found.row_a] == found.cluster_id[found.row_b]
-    a, b = codes[found.row_a[links]], codes[found.row_b[links]]
-    filled = (a >= 0) & (b >= 0)
-    expected = np.count_nonzero(filled) * (counts**2).sum() / max(counts.sum(), 1.0) ** 2
-    return expected >= LEAST_EXPECTED and np.count_nonzero(filled & (a == b)) <= APART * expected
 
 
 def _nothing(records: int, compared, differing: list[str], questions: list) -> Duplicates:

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import errno
 import os
 import socket
 import sys
@@ -10,7 +9,7 @@ import time
 import traceback
 
 from mpiedge import __version__
-from mpiedge.errors import MpiedgeError, UsageError
+from mpiedge.errors import MpiedgeError, UsageError, remedy_for
 from mpiedge.runtime import heartbeat, launcher
 
 EXIT_CODES = """\
@@ -23,9 +22,6 @@ exit codes:
   75 stopped with the work saved: run it again to go on
 """
 
-NO_ROOM = " Free space or choose another folder"
-OS_REMEDIES = {errno.ENOSPC: NO_ROOM, errno.EDQUOT: NO_ROOM,
-               errno.ENOENT: " Was it removed meanwhile? Run the same line again"}
 USAGE_GRACE_S = 2.0
 LARGEST_SEED = 2**63 - 1
 
@@ -191,8 +187,7 @@ def describe(error: BaseException) -> tuple[str, int]:
     if isinstance(error, MemoryError):
         return "out of memory. Give fewer ranks per host, or a smaller --memory so that the work is cut finer", 4
     if isinstance(error, OSError) and error.strerror:
-        remedy = OS_REMEDIES.get(error.errno, "")
-        return f"{error.filename or 'this host'}: {error.strerror}.{remedy}", 3
+        return f"{error.filename or 'this host'}: {error.strerror}. {remedy_for(error)}".rstrip(), 3
     if isinstance(error, RuntimeError) and str(error).startswith("cannot load MPI library"):
         return f"{' '.join(str(error).split())}. Install an MPI library: bin/quickstart brings Open MPI", 3
     if isinstance(error, ImportError):

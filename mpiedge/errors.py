@@ -1,5 +1,7 @@
 """Named errors: each is one line (what, why, what to do) and carries the exit code of its kind."""
 
+import errno
+
 
 class MpiedgeError(Exception):
     """An error a person can act on: `subject` (file, host or flag), `cause`, and the `remedy`.
@@ -50,3 +52,13 @@ class Stopped(MpiedgeError):
     """The run was asked to stop and its work is saved: run it again to go on."""
 
     exit_code = 75
+
+
+_NO_ROOM = "Free space or choose another folder"
+_REMEDIES = {errno.ENOSPC: _NO_ROOM, errno.EDQUOT: _NO_ROOM,
+             errno.ENOENT: "Was it removed meanwhile? Run the same line again"}
+
+
+def remedy_for(error: OSError) -> str:
+    """What to do about an error of the system where nothing else is known; empty where nothing is."""
+    return _REMEDIES.get(error.errno, "")

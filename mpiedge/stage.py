@@ -35,6 +35,7 @@ from mpiedge.store.run import (
     lock_run,
     read_manifest,
     record_start,
+    require_kept,
     rerun,
     write_json,
 )
@@ -303,6 +304,7 @@ class Stage:
         tables = tables or {}
 
         def write() -> None:
+            require_kept(self.run, self._lock)
             if tables:
                 write_joint(self.run, self.name, tables)
             listed = list(files)

@@ -15,9 +15,18 @@ from hypothesis import strategies as st
 import mpiedge.store.run as run_module
 from mpiedge.errors import EnvironmentProblem, InputError, StoreError
 from mpiedge.store.joint import forget_joint, write_joint
-from mpiedge.store.layout import WIDEST_FIXED_TEXT, dataset_name, part_file, table_name
+from mpiedge.store.layout import TIMINGS, WIDEST_FIXED_TEXT, dataset_name, part_file, table_name
 from mpiedge.store.parts import build_image, describe, read_image, write_atomic
-from mpiedge.store.run import choose_run, create_run, lock_run, open_input, read_manifest, record_start, write_json
+from mpiedge.store.run import (
+    choose_run,
+    create_run,
+    lock_run,
+    open_input,
+    read_manifest,
+    record_start,
+    require_kept,
+    write_json,
+)
 from mpiedge.store.tables import Column, from_frame, to_arrays, to_frame
 
 TEXT = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=20)
@@ -294,3 +303,15 @@ def test_altered_bytes_of_a_part_are_no_defect(changes):
         assert error.remedy
     else:
         assert all(isinstance(values, np.ndarray) for values in arrays.values())
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_removed_run_folder_is_not_committed_to(tmp_path, again):
+    """A folder that was removed while a stage held it is named, also when another one stands in its place."""
+    with lock_run(tmp_path) as held:
+        require_kept(tmp_path, held)
+        (tmp_path / TIMINGS).rename(tmp_path / "elsewhere")
+        if again:
+            (tmp_path / TIMINGS).write_text("")
+        with pytest.raises(EnvironmentProblem, match=f"{tmp_path}: was removed or unmounted"):
+            require_kept(tmp_path, held)

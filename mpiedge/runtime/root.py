@@ -1,7 +1,5 @@
 """One rank acts for all: its answer, or its error, reaches every rank."""
 
-import errno
-
 from mpiedge import errors
 
 
@@ -17,10 +15,8 @@ def on_root(world, function):
         except errors.MpiedgeError as error:
             message = describe(error)
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            remedy = "Free space or choose another folder" if full else ""
             message = describe(errors.EnvironmentProblem(error.filename or world.host, error.strerror or str(error),
-                                                         remedy))
+                                                         errors.remedy_for(error)))
     message = world.bcast(message)
     if "error" in message:
         raise rebuild(message)

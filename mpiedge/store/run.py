@@ -87,6 +87,14 @@ def lock_run(folder: Path):
         time.sleep(0.1)
 
 
+def require_kept(folder: Path, lock) -> None:
+    """Local: EnvironmentProblem when the run folder is not the one any more that `lock` was taken in."""
+    with contextlib.suppress(OSError):
+        if os.path.samestat(os.fstat(lock.fileno()), os.stat(folder / TIMINGS)):
+            return
+    raise EnvironmentProblem(folder, "was removed or unmounted while the stage was at work", "Run the same line again")
+
+
 def drop_temporaries(folder: Path, stage: str) -> None:
     """Remove the half-written files that a killed run left in the run folder and the stage's (under the lock only)."""
     for place in (folder, folder / stage):

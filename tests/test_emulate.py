@@ -148,6 +148,22 @@ def test_hosts_are_apart_and_go_with_the_emulator(emulator):
     assert left_over(token) == []
 
 
+def test_what_tells_nothing_of_itself_is_swept_once_it_is_old(tmp_path, monkeypatch):
+    """A folder without a state, or with half of one, goes with bridge and groups; one that has just begun stays."""
+    monkeypatch.setattr(cluster, "STATE", tmp_path)
+    ran = []
+    monkeypatch.setattr(cluster, "_run", lambda *words: ran.append(words))
+    for name, state in (("aa0001", None), ("aa0002", '{"pid": 1'), ("aa0003", None)):
+        (tmp_path / name).mkdir()
+        if state:
+            (tmp_path / name / "state.json").write_text(state)
+        if name != "aa0003":
+            os.utime(tmp_path / name, (1e9, 1e9))
+    assert cluster.sweep() == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["aa0003"]
+    assert [words[-1] for words in ran] == ["mpeaa0001", "mpeaa0002"]
+
+
 LISTEN = """
 import socket
 here = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mpiedge import stage
+from mpiedge import __version__, stage
 from mpiedge.commands import profile
 from mpiedge.errors import InputError, Stopped, UsageError
 from mpiedge.runtime import heartbeat, resources
@@ -257,3 +257,29 @@ def test_a_box_that_stood_still_waits_on_for_answers(monkeypatch):
     monkeypatch.setenv(launch.AGENTS[0], "tail -f /dev/null")
     assert launch.ask({"far.away": ["/dev/null"]}, 5.0)["far.away"] == (None, "no answer within 5 s")
     assert 64 < asked_s - began_s < 66
+
+
+AGENT = """\
+#!/bin/sh
+case $1 in
+    down) exec sleep 60;;
+    unknown) echo "ssh: Could not resolve hostname $1" >&2; exit 255;;
+    older) echo "mpiedge 0.0.1";;
+    bare) echo "ModuleNotFoundError: No module named 'mpiedge'" >&2; exit 1;;
+    *) echo "mpiedge %s";;
+esac
+"""
+
+
+def test_hosts_that_cannot_take_part_are_named(tmp_path, monkeypatch):
+    """Down, unknown, with another version, without mpiedge: what is wrong with each is told together, in one wait."""
+    (tmp_path / "agent").write_text(AGENT % __version__)
+    (tmp_path / "agent").chmod(0o755)
+    monkeypatch.setenv(launch.AGENTS[0], str(tmp_path / "agent"))
+    names = ("down", "unknown", "older", "bare", "fine", "localhost")
+    assert launch.check_hosts([hosts.Host(name, 1) for name in names], 2.0) == {
+        "down": "no answer within 2 s",
+        "unknown": "cannot start mpiedge there (ssh: Could not resolve hostname unknown)",
+        "older": f"has mpiedge 0.0.1, this host has {__version__}",
+        "bare": "cannot start mpiedge there (ModuleNotFoundError: No module named 'mpiedge')",
+    }

@@ -31,6 +31,7 @@ from mpiedge.supervise.groups import Group
 from mpiedge.supervise.profiles import Machine, Scale
 
 STATE = Path("/run/mpiedge-emulate")
+GROUP = "mpiedge-emulate"
 HEAD = "head"
 SCRIPT = Path(emulated_host.__file__).resolve()
 PYTHON = [sys.executable, "-I", "-S", str(SCRIPT)]
@@ -67,10 +68,10 @@ class Cluster:
         self.name, self.scale, self.private, self.say = name, scale, private, say
         self.token = secrets.token_hex(3)
         self.folder = STATE / self.token
-        self.bridge = f"mpe{self.token}"
+        self.bridge = bridge_name(self.token)
         self.subnet = f"10.{64 + secrets.randbelow(64)}.{secrets.randbelow(256)}"
         self.hosts = {machine.name: EmulatedHost(machine.name, number, machine,
-                                                 Group(f"mpiedge-emulate-{self.token}-{number}"))
+                                                 Group(f"{GROUP}-{self.token}-{number}"))
                       for number, machine in enumerate(machines, 1)}
         self.console = machines[0].name if private else HEAD
         if not private:
@@ -261,7 +262,15 @@ class Cluster:
                 "groups": [group.folders[0].name for group in (host.group for host in self.hosts.values()) if group]}
 
     def _save(self) -> None:
-        (self.folder / "state.json").write_text(json.dumps(self._state()))
+        """Local: in one step, so that who sweeps never finds a half of it."""
+        written = self.folder / "state.json.new"
+        written.write_text(json.dumps(self._state()))
+        written.replace(self.folder / "state.json")
+
+
+def bridge_name(token: str) -> str:
+    """Local: of the bridge of a cluster."""
+    return f"mpe{token}"
 
 
 def parse_factor(text: str) -> float:
@@ -283,11 +292,21 @@ def check_box() -> None:
 
 
 def clusters() -> dict[Path, dict]:
-    """Local: folder -> state of every emulation that was started here and not taken down."""
+    """Local: folder -> state of every emulation that was started here and not taken down.
+
+    A folder without a state, whose emulator was killed as it began or whose disk was full, counts as dead once it is
+    old; its name tells what is to be removed.
+    """
     found = {}
-    for path in sorted(STATE.glob("*/state.json")):
-        with contextlib.suppress(OSError, ValueError):
-            found[path.parent] = json.loads(path.read_text())
+    for folder in sorted(STATE.glob("*")):
+        with contextlib.suppress(OSError):
+            try:
+                found[folder] = json.loads((folder / "state.json").read_text())
+            except (FileNotFoundError, ValueError):
+                if time.time() - folder.stat().st_mtime > START_WAIT_S:
+                    groups = Group(f"{GROUP}-{folder.name}-*").folders[0]
+                    found[folder] = {"pid": 0, "hosts": [], "bridge": bridge_name(folder.name),
+                                     "groups": [path.name for path in groups.parent.glob(groups.name)]}
     return found
 
 

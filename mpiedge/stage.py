@@ -304,7 +304,7 @@ class Stage:
         tables = tables or {}
 
         def write() -> None:
-            require_kept(self.run, self._lock)
+            self.require_run()
             if tables:
                 write_joint(self.run, self.name, tables)
             listed = list(files)
@@ -323,6 +323,10 @@ class Stage:
 
         with self.phase("commit", "io"):
             on_root(self.world, write)
+
+    def require_run(self) -> None:
+        """Local, on rank 0: EnvironmentProblem when the run folder was removed or unmounted since the stage began."""
+        require_kept(self.run, self._lock)
 
     def _forget_old_result(self) -> None:
         def forget() -> None:

@@ -127,3 +127,14 @@ def test_statistics_that_do_not_fit_are_estimated(tmp_path, mpirun):
     for one, other in zip(estimated[:2], exact):
         assert one["distinct"] == pytest.approx(other["distinct"], rel=4 * one["error"])
         assert (one["length"], one.get("mean")) == (other["length"], other.get("mean"))
+
+
+def test_a_program_that_has_no_room_for_torch_is_refused(tmp_path, mpirun):
+    """In a control group of 100 MB the import of torch would be the end of the program: exit code 4 in one line."""
+    (tmp_path / "n.csv").write_text("id,kind,label\na,x,1\nb,y,2\nc,x,1\nd,y,2\n")
+    with memory_limit(100_000_000, 1) as limited:
+        done = mpirun(0, *limited, "mpiedge-train", "--nodes", tmp_path / "n.csv", "--model", "mlp", "--run",
+                      tmp_path / "run")
+    assert done.returncode == 4
+    assert re.fullmatch(r"mpiedge-train: memory: torch alone takes 140 MB, and a rank has \d+ MB left\. .*",
+                        done.stderr.strip())

@@ -39,6 +39,7 @@ def run(args, world) -> None:
     from mpiedge.stage import Stage
     from mpiedge.store.graphs import GRAPH_FILE
     from mpiedge.training import serve, sources
+    from mpiedge.training.room import require_torch
 
     with Stage(world, args, "predict", needs="train") as stage:
         stage.manifest("train")
@@ -49,6 +50,7 @@ def run(args, world) -> None:
             error.everywhere = True
             raise error
         if chunked:
+            require_torch(world)
             from mpiedge.training.predict_chunks import predict_chunks  # the only way that needs torch
 
             finish(stage, args, predict_chunks(stage, args.table, args.output))

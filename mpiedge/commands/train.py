@@ -120,6 +120,9 @@ def run(args, world) -> None:
         prepare_demo(args, world, ("clean", "profile"))
     from mpiedge.runtime.root import on_root
     from mpiedge.stage import Stage
+    from mpiedge.training.room import require_torch
+
+    require_torch(world)
     from mpiedge.training import board, onnx_export, outputs, plan, session, sources, stored, tables
 
     for wanted, package in ((args.onnx, onnx_export), (args.tensorboard, board)):

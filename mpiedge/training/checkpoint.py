@@ -7,11 +7,10 @@ from dataclasses import asdict, fields
 import numpy as np
 
 from mpiedge.errors import InputError
-from mpiedge.store.parts import DAMAGE, build_image, open_image, read_image
+from mpiedge.store.parts import DAMAGE, build_image, open_image, read_image, sealed, unsealed
 from mpiedge.training.loop import Settings, State
 
 FILE = "checkpoints/train.h5"
-CHECKSUM_BYTES = hashlib.sha256().digest_size
 MAY_CHANGE = ("epochs", "patience")  # a training may go on for longer than was planned at first
 
 
@@ -32,16 +31,13 @@ def to_image(state: State, mark: str, lost: dict[str, np.ndarray]) -> bytes:
     arrays = {name: np.atleast_1d(getattr(state, name)) for name in names}
     arrays |= lost
     arrays["history"] = np.array(state.history, np.float64).reshape(len(state.history), -1)
-    image = build_image(arrays, {"fingerprint": mark})
-    return image + hashlib.sha256(image).digest()  # HDF5 does not mind what stands behind its end
+    return sealed(build_image(arrays, {"fingerprint": mark}))
 
 
 def from_image(image: bytes) -> tuple[State, str]:
     """Local: the state and its fingerprint. Raises InputError when the file is damaged."""
     try:
-        image, checksum = image[:-CHECKSUM_BYTES], image[-CHECKSUM_BYTES:]
-        if hashlib.sha256(image).digest() != checksum:
-            raise ValueError("the checksum differs")
+        image = unsealed(image)
         with open_image(image) as file:
             mark = str(file.attrs["fingerprint"])
         arrays = read_image(image)

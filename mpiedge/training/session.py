@@ -195,6 +195,7 @@ class Watcher:
         with self.stage.phase("checkpoint", "io"):
             lost = self.trainer.reduce.gather_lost(self.trainer.lost)
             if self.stage.world.is_root:
+                self.stage.require_run()
                 write_atomic(self.stage.run / checkpoint.FILE, checkpoint.to_image(state, self.mark, lost))
         self.saved_epoch, self.saved_at = state.epoch, time.monotonic()
 

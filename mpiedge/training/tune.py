@@ -23,7 +23,7 @@ from mpiedge.models.build import MODELS, build_model, uses_graph
 from mpiedge.runtime.allreduce import Allreduce
 from mpiedge.runtime.alone import Alone
 from mpiedge.runtime.root import on_root
-from mpiedge.store.parts import build_image, read_image, write_atomic
+from mpiedge.store.parts import build_image, open_image, read_image, sealed, unsealed, write_atomic
 from mpiedge.training import split as splits
 from mpiedge.training.files import TUNE_COLUMNS, TUNE_FILE
 from mpiedge.training.inputs import PartInputs
@@ -166,7 +166,7 @@ def _save(stage, mark: str, rounds: int, states: dict, rows: list, left: list) -
     write_atomic(stage.run / TUNE_FILE, text.getvalue().encode())
     arrays = {f"{number} {name}": array for number in left for name, array in _to_message(states[number]).items()}
     about = json.dumps({"mark": mark, "rounds": rounds, "rows": rows, "left": left})
-    write_atomic(stage.run / STATE_FILE, build_image(arrays, {"about": about}))
+    write_atomic(stage.run / STATE_FILE, sealed(build_image(arrays, {"about": about})))
 
 
 def _resume(stage, mark: str) -> tuple | None:
@@ -189,14 +189,13 @@ def _resume(stage, mark: str) -> tuple | None:
 
 def _open(image: bytes) -> tuple[dict, dict]:
     """Local: arrays and description; nothing of a damaged file, which is then made anew."""
-    import h5py
-
     try:
-        with h5py.File(io.BytesIO(image), "r") as file:
-            about = json.loads(file.attrs["about"])
-        return read_image(image), about
-    except (OSError, KeyError, ValueError):
+        image = unsealed(image)
+    except ValueError:
         return {}, {}
+    with open_image(image) as file:
+        about = json.loads(file.attrs["about"])
+    return read_image(image), about
 
 
 def _text(setting: dict) -> str:

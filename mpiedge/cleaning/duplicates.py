@@ -154,13 +154,14 @@ def _near_duplicates(stage, records, rows, exhaustive: bool, reading: Reading, a
         return _listed(*found, len(rows), {**found[1].summary, **facts, "one_column": True})
     for attempt in range(ATTEMPTS):
         found, useless, asked = _attempt(stage, records, rows, exhaustive, attempt == ATTEMPTS - 1, reading, answers)
-        if not useless:
+        if useless is None:
             break
         questions += asked
-        left_out += [records.names[column] for column in useless]
-        if reading.twins and any(records.worded(column) or records.measured(column) for column in useless):
+        left_out += [records.names[column] for column in useless.columns]
+        if reading.twins and (useless.agreeing < twins.LEAST_AGREEING
+                              or any(records.worded(column) or records.measured(column) for column in useless.columns)):
             return _nothing(len(rows), records, left_out, questions)
-        records = records.without(useless)
+        records = records.without(useless.columns)
     found.questions = questions + found.questions
     found.summary["columns"] = records.names
     found.summary["columns_that_differ_by_record"] = left_out
@@ -170,7 +171,8 @@ def _near_duplicates(stage, records, rows, exhaustive: bool, reading: Reading, a
 def _nothing(records: int, compared, differing: list[str], questions: list) -> Duplicates:
     """Local: no duplicates. A number or a date may differ between two records of one thing (a visit, a running number);
     when names, sizes or prices differ in all links, the links are of different things that have a town or a status in
-    common, and without those columns nothing is left that could tell these apart.
+    common, and without those columns nothing is left that could tell these apart. Nor is it if links agree in nothing
+    but one column that tells things apart: a table of what happened to them (who won in which year) names them often.
     """
     empty = np.zeros(0, np.int64)
     return Duplicates(np.arange(records), empty, empty, np.zeros(0),
@@ -178,7 +180,8 @@ def _nothing(records: int, compared, differing: list[str], questions: list) -> D
 
 
 def _attempt(stage, records, rows, exhaustive: bool, last: bool, reading: Reading, answers):
-    """Collective: one run over the columns of `records`: (Duplicates, columns to leave out next time)."""
+    """Collective: one run over the columns of `records`: (Duplicates, the check that says which columns to leave out
+    next time, else None, questions)."""
     with stage.phase("candidates"):
         candidates = find_candidates(stage, records, rows, exhaustive=exhaustive)
     with stage.phase("compare"):
@@ -186,7 +189,6 @@ def _attempt(stage, records, rows, exhaustive: bool, last: bool, reading: Readin
         chance = chance_levels(stage, comparison, rows, None, candidates.grams)
         levels = compare_candidates(stage, comparison, rows, candidates)
     tops = np.array([scale.top for scale in comparison.scales])
-    numbers = [not records.worded(column) and not records.measured(column) for column in range(records.width)]
     pairs = len(rows) * (len(rows) - 1) / 2
     scorer = Scorer(comparison, rows, candidates.grams)
     scorer.answers = answers
@@ -200,18 +202,19 @@ def _attempt(stage, records, rows, exhaustive: bool, last: bool, reading: Readin
     cut = prevalence_cut(_best(candidates, weight, len(rows)))
     with stage.phase("cluster"):
         label, completed, facts = _clusters(stage, candidates, weight, cut, len(rows), scorer)
-        check = _check(stage, levels, candidates, weight, cut, label, chance, tops, numbers)
+        check = _check(stage, levels, candidates, weight, cut, label, chance, tops, scorer)
         if check is None and cut > 0 and (weight > 0).sum() <= 3 * (weight > cut).sum():
             relaxed, _, _ = _clusters(stage, candidates, weight, 0.0, len(rows), scorer)
-            check = _check(stage, levels, candidates, weight, 0.0, relaxed, chance, tops, numbers)
+            check = _check(stage, levels, candidates, weight, 0.0, relaxed, chance, tops, scorer)
         elif check is None and cut < 0:
-            check = _check(stage, levels, candidates, weight, 0.0, label, chance, tops, numbers)
+            check = _check(stage, levels, candidates, weight, 0.0, label, chance, tops, scorer)
         if check is not None and not reading.twins:
             check.ratio = None
-        if check is not None and check.ratio is None and not last and records.width - len(check.columns) >= 2:
+        if check is not None and check.ratio is None and not last and (
+                records.width - len(check.columns) >= 2 or any(map(records.worded, check.columns))):
             links = _links(candidates, weight, min(cut, 0.0), label)
             asked = _question(f"alike but for {_named(records, check.columns)}", candidates, links)
-            return None, check.columns, [asked]
+            return None, check, [asked]
         questions, links = [], _links(candidates, weight, cut, label)
         if check is not None and check.ratio is not None:
             check.tell_by_names([column for column in check.columns if records.worded(column)], tops)
@@ -242,7 +245,7 @@ def _attempt(stage, records, rows, exhaustive: bool, last: bool, reading: Readin
     found.questions += [question for question in questions if len(question[1])]
     found.reasons = explain(stage, scorer, found.row_a, found.row_b)
     found.reason_names = [*records.names, "whole record"]
-    return found, [], []
+    return found, None, []
 
 
 def _links(candidates, weight, cut: float, label) -> np.ndarray:
@@ -303,12 +306,20 @@ def _clusters(stage, candidates, weight, cut, records, scorer):
     return cluster(stage, candidates.a, candidates.b, weight, cut, records, scorer, cut + REVIEW_WEIGHT)
 
 
-def _check(stage, levels, candidates, weight, cut, label, chance, tops, numbers):
+def _check(stage, levels, candidates, weight, cut, label, chance, tops, scorer):
     """Collective: the twin check on candidates above the cut inside one cluster. Messages: their levels to every rank.
     """
+    chosen = _links(candidates, weight, cut, label)
     is_link = np.zeros(len(weight), bool)
-    is_link[_links(candidates, weight, cut, label)] = True
+    is_link[chosen] = True
     parts = {start: np.ascontiguousarray(block[:, is_link[start:start + block.shape[1]]].T).ravel()
              for start, block in levels.items()}
     links = gather_pairs(stage, parts, np.uint8).reshape(-1, len(tops)).T
-    return twins.check_twins(links, chance, tops, numbers)
+    records, rows = scorer.comparison.records, scorer.rows
+    numbers = [not records.worded(column) and not records.measured(column) for column in range(records.width)]
+    sample = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), twins.SAMPLE)).astype(np.int64)]
+    codes = np.stack([records.codes[rows[candidates.a[sample]]], records.codes[rows[candidates.b[sample]]]])
+    filled = (codes >= 0).all(axis=0)
+    names = {column: twins.renamed(*(records.strings(side[filled[:, column], column]) for side in codes))
+             for column in range(records.width) if records.worded(column)}
+    return twins.check_twins(links, chance, tops, numbers, names)

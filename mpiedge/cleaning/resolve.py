@@ -6,7 +6,7 @@ from hashlib import blake2b
 import numpy as np
 
 from mpiedge.cleaning.answers import Answers
-from mpiedge.cleaning.coincidence import equal_by_chance
+from mpiedge.cleaning.coincidence import equal_by_chance, say_nothing
 from mpiedge.cleaning.duplicates import find_duplicates
 from mpiedge.cleaning.exact import first_equal_rows
 from mpiedge.cleaning.references import Redirected, Reference, survivors_of_keys
@@ -142,17 +142,22 @@ def _similar_rows(stage, table, plans, source_column, exhaustive, merge, answers
 def _equal_rows(stage, table, view, alike: list[float] | None = None) -> Resolution:
     """Collective: rows whose every cell is the same in `view`, which shows some columns of the table.
 
-    alike: per column the share of pairs of rows that agree in it, where rows may be equal by chance."""
+    alike: per column the share of pairs of rows that agree in it, where rows may be equal by chance; rows that say
+    nothing stay there. Messages: as `first_equal_rows`, and the rows that say nothing."""
     first = np.concatenate([[0], np.cumsum(table.chunk_rows)])
 
     def work(task):
         cells = view.read(task[0])
         lines = ["\x1f".join(row) for row in zip(*(cells[column.name].tolist() for column in view.columns))]
         digests = b"".join(blake2b(line.encode("utf-8", "surrogatepass"), digest_size=16).digest() for line in lines)
-        return np.frombuffer(digests, dtype=np.uint8).reshape(-1, 16)
+        nothing = say_nothing([cells[column.name] for column in view.columns]) if alike is not None else []
+        return np.frombuffer(digests, dtype=np.uint8).reshape(-1, 16), first[task[0]] + np.flatnonzero(nothing)
 
     done = stage.queue.run([(chunk,) for chunk in range(len(table.chunk_rows))], work, name="equal rows")
-    cluster = first_equal_rows(stage.world, [(int(first[task[0]]), digests) for task, digests in done], table.rows)
+    cluster = first_equal_rows(stage.world, [(int(first[task[0]]), digests) for task, (digests, _) in done], table.rows)
+    nothing = np.concatenate([np.zeros(0, np.int64), *(rows for _, (_, rows) in done)])
+    for message in stage.world.allgather({"row": nothing}):
+        cluster[message["row"]] = message["row"]
     later = np.flatnonzero(cluster != np.arange(table.rows))
     if alike is not None and equal_by_chance(stage, view, alike, cluster):
         return Resolution(table, np.arange(table.rows), summary={"equal_by_chance": len(later)})

@@ -3,11 +3,16 @@
 A column that agrees in the links no better than by chance is suspect. If some links agree in all suspect columns
 anyway, links are of two kinds, the same record and its twins, and the columns tell them apart; if hardly any does, the
 column differs by record (a running number, a date of visit) and is better left out.
+
+Names may be alike and yet never the same: branches of a school are called by its name and their towns. So a column of
+names is suspect as well if in most links it has other words on either side, which no slip or abbreviation explains,
+unless there are as many columns of names in which the links agree.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from rapidfuzz.distance import JaroWinkler
 
 from mpiedge.cleaning.matching import LEVELS, MISSING_LEVEL, OWN_SHARE, generic_shape, logistic, tally
 from mpiedge.cleaning.similarity import MISSING
@@ -17,17 +22,22 @@ NEAR_NUMBER = 3  # the level of numbers that are nearer to each other than 97 % 
 LEAST_EQUAL, LEAST_EXCESS = 3, 5.0
 TWIN_CUT = 0.0
 NEVER = -1000.0
+LIKE_WORD = 0.85  # Jaro-Winkler: such words are one, written twice
+SAMPLE = 400  # links whose names are looked at, evenly spaced
+LEAST_AGREEING = 2  # columns that tell things apart and are alike in most links, when others are left out
 NEAR_NAME = 3  # the level of names that are nearer to each other than 90 % of random pairs
 
 
 @dataclass
 class TwinCheck:
-    """columns: the suspect ones; equal: links that agree in them; links: all; ratio: (columns, LEVELS) ln(M/T) and
-    log_odds of the twin class when there is one, else None."""
+    """columns: the suspect ones; equal: links that agree in them; links: all; agreeing: how many other columns that
+    tell things apart are alike in most links; ratio: (columns, LEVELS) ln(M/T) and log_odds of the twin class when
+    there is one, else None."""
 
     columns: list[int]
     equal: int
     links: int
+    agreeing: int = 0
     ratio: np.ndarray | None = None
     log_odds: float = 0.0
 
@@ -45,13 +55,15 @@ class TwinCheck:
             self.ratio[column, :min(NEAR_NAME, tops[column])] = NEVER
 
 
-def check_twins(links: np.ndarray, chance: np.ndarray, tops: np.ndarray, numbers: list[bool]) -> TwinCheck | None:
+def check_twins(links: np.ndarray, chance: np.ndarray, tops: np.ndarray, numbers: list[bool],
+                names: dict[int, float]) -> TwinCheck | None:
     """Local: looks at the levels (columns, n) of the links against those of random pairs; None: nothing suspect.
 
-    numbers: which columns hold whole numbers. Of other cells only the lowest level shows nothing but chance; two whole
+    names: the share of links in which each column of names has other words (`renamed`); numbers: which columns hold
+    whole numbers. Of other cells only the lowest level shows nothing but chance; two whole
     numbers may be near and yet different (the next house), so that all levels below the slips do.
     """
-    suspects, equal_rate = [], {}
+    suspects, equal_rate, alike, called = [], {}, [], []
     for column, top in enumerate(tops):
         by_chance, here = chance[column][chance[column] != MISSING], links[column][links[column] != MISSING]
         if not len(by_chance) or not links.shape[1] or len(here) < LEAST_FILLED * links.shape[1]:
@@ -61,15 +73,41 @@ def check_twins(links: np.ndarray, chance: np.ndarray, tops: np.ndarray, numbers
         if equal_rate[column] <= CHANCE_EQUAL and any(
                 np.mean(here <= level) > LIMIT * np.mean(by_chance <= level) > 0 for level in levels):
             suspects.append(column)
+        elif equal_rate[column] <= CHANCE_EQUAL:
+            if 2 * len(here) >= links.shape[1] and 2 * np.count_nonzero(here > min(NEAR_NUMBER, top - 1)) >= len(here):
+                alike.append(column)
+            if column in names:
+                called.append(column)
+    others = [column for column in called if names[column] > LIMIT
+              and np.mean(links[column][links[column] != MISSING] == tops[column]) <= CHANCE_EQUAL]
+    if 2 * len(others) > len(called):
+        suspects = sorted(suspects + others)
     if not suspects:
         return None
     filled = links[suspects] != MISSING
     agree = ((links[suspects] == np.asarray(tops)[suspects, None]) | ~filled).all(axis=0) & filled.any(axis=0)
     expected = links.shape[1] * float(np.prod([equal_rate[column] for column in suspects]))
-    check = TwinCheck(suspects, int(agree.sum()), links.shape[1])
+    check = TwinCheck(suspects, int(agree.sum()), links.shape[1], len(set(alike) - set(suspects)))
     if check.equal >= LEAST_EQUAL and check.equal >= LEAST_EXCESS * expected:
         _fit(check, links, tops, agree)
     return check
+
+
+def renamed(one: list[str], other: list[str]) -> float:
+    """Local: in which share of pairs of texts either side has a word that is like none of the other's."""
+    return sum(map(_other_words, one, other)) / max(len(one), 1)
+
+
+def _other_words(one: str, other: str) -> bool:
+    mine, theirs = set(one.split(" ")), set(other.split(" "))
+    mine, theirs = mine - theirs, theirs - mine
+    return any(not any(_like(word, their) for their in theirs) for word in mine) and any(
+        not any(_like(word, their) for word in mine) for their in theirs)
+
+
+def _like(word: str, other: str) -> bool:
+    return (word.startswith(other) or other.startswith(word)
+            or JaroWinkler.normalized_similarity(word, other) >= LIKE_WORD)
 
 
 def _fit(check: TwinCheck, links: np.ndarray, tops: np.ndarray, agree: np.ndarray) -> None:

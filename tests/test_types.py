@@ -43,7 +43,7 @@ def test_blanks_at_edges_go_where_they_divide_a_value():
     assert not decide("name", summary([f"name {row}" for row in range(40)] + ["Ann ", " "])).trim
     assert decide("count", summary(["1", "2"] * 20 + [" 3"])).trim
     assert decide("stay", summary(["1 day", "2 days", "3 days"] * 20)).unit is None
-    assert decide("size", summary(["12 oz.", "16 oz", "12 oz"] * 20)).unit == "oz"
+    assert decide("size", summary(["12 oz.", "16 oz", "12 oz"] * 20)).unit == "# oz"
 
 
 def test_keys():

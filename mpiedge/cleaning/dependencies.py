@@ -17,6 +17,7 @@ OWN_SHARE, SUPPORT_TIMES = 0.05, 1.5
 EXPLAINED, LEAST_EXPLAINED_ROWS = 0.7, 3
 MOST_CHANGED = 0.5
 FEW, LARGE, CORROBORATED, DOUBTFUL = 5, 50, 3, 0.7
+SINGLE_SHARE, LEAST_SINGLE, LEAST_TELLING = 0.9, 10, 4
 MOST_RULES = 12
 """Rules for one column, the best ones."""
 
@@ -27,6 +28,7 @@ class Rule:
 
     keys: sorted int64 lhs * width + rhs; numbers: how often each occurs. lift: how much better than guessing the
     commonest value, by leaving one row out. error: median share of a group that differs from its commonest value.
+    singular: exceptions stand alone in their groups, as slips do; what has changed in truth is another value twice.
     """
 
     lhs: int
@@ -40,6 +42,7 @@ class Rule:
     confidence: float
     lift: float
     error: float
+    singular: bool
 
     @property
     def groups(self) -> int:
@@ -79,7 +82,9 @@ def mine(lhs: int, rhs: int, left: np.ndarray, right: np.ndarray, blank_left: in
     usual = float(shares.max() / shares.sum())
     lift = (confidence - usual) / (1 - usual) if usual < 1 else 0.0
     error = float(np.median(1 - top_count[told] / size[told]))
-    return Rule(lhs, rhs, width, top, top_count, size, keys, numbers, confidence, lift, error)
+    odd = numbers[(size[group] >= LEAST_TELLING) & (value != top[group])]
+    singular = len(odd) >= LEAST_SINGLE and bool((odd == 1).sum() >= SINGLE_SHARE * len(odd))
+    return Rule(lhs, rhs, width, top, top_count, size, keys, numbers, confidence, lift, error, singular)
 
 
 def best_rules(rules: list[Rule]) -> list[Rule]:
@@ -136,8 +141,7 @@ def judge(rules: list[Rule], codes: dict[int, np.ndarray], values: list[str], gi
             continue   # the best rule of all agrees with what stands there
         if len(numbers) < 2 and sure < EXACT_LIFT and not near and not given:
             continue
-        doubt = min(1 - rules[number].confidence * (verdicts[number][3][row] - 0.5) / verdicts[number][4][row]
-                    for number in numbers)
+        doubt = min(_doubt(rules[number], verdicts[number][3][row], verdicts[number][4][row]) for number in numbers)
         doubt = max(0.01, doubt * (0.5 if len(numbers) > 1 else 1.0) * (0.5 if near else 1.0))
         chief = max(numbers, key=lambda number: (rules[number].lift, -rules[number].lhs))
         if not near and not given and len(numbers) < CORROBORATED:
@@ -150,6 +154,11 @@ def judge(rules: list[Rule], codes: dict[int, np.ndarray], values: list[str], gi
     # Few cells that break a rule may be as they are: only where many rows speak against each it is changed.
     return [(row, best, sure if alone.get((row, best), LARGE) >= LARGE else round(min(sure, DOUBTFUL), 3), *rest)
             for row, best, sure, *rest in found]
+
+
+def _doubt(rule: Rule, count: int, size: int) -> float:
+    """How little `count` equal cells of a group say of another one."""
+    return 1 - rule.confidence * (1 - 0.5 / count if rule.singular else (count - 0.5) / size)
 
 
 def excused(rows: list[int], codes: dict[int, np.ndarray], rhs: int) -> list[tuple[int, int]]:

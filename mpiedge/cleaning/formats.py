@@ -4,8 +4,9 @@ import re
 
 import numpy as np
 
+from mpiedge.cleaning import dates, units
 from mpiedge.cleaning.cells import DATES, NUMBERS, SEPARATORS, form_of, read_date, read_number
-from mpiedge.cleaning.types import QUANTITY, ColumnPlan
+from mpiedge.cleaning.types import ColumnPlan
 from mpiedge.kernels import forms
 from mpiedge.kernels.columns import Columns
 from mpiedge.store.layout import WIDEST_FIXED_TEXT
@@ -37,15 +38,14 @@ def rewrite(plan: ColumnPlan, cell: str) -> tuple[str, str, float] | None:
     if text in plan.spellings:
         return plan.spellings[text], "spelling", LIKELY
     if plan.unit is not None:
-        match = QUANTITY.fullmatch(text)
-        if match and match[2] in plan.units and match[2] != plan.unit:
-            new = f"{match[1]} {plan.unit}" if plan.unit and " " in text else f"{match[1]}{plan.unit}"
-            return (new if plan.unit else f"{float(match[1]):.12g}"), "unit", LIKELY
+        new = units.rewrite(text, plan.unit, plan.units, plan.shorten)
+        if new is not None:
+            return (_number(plan, new) if plan.kind in ("integer", "decimal") else new), "unit", LIKELY
     if plan.kind in ("integer", "decimal"):
         new = _number(plan, text)
         if new != text:
             return new, "number format", SURE
-    elif plan.kind == "date" and plan.date_style:
+    elif plan.date_style:
         new = _date(plan, text)
         if new != text:
             return new, "date format", SURE
@@ -69,12 +69,15 @@ def _number(plan: ColumnPlan, text: str) -> str:
 
 
 def _date(plan: ColumnPlan, text: str) -> str:
-    if form_of(text) == plan.date_style:
+    form = form_of(text)
+    if form == plan.date_style or (form in dates.NAMED and form == dates.form_of_style(plan.date_style)):
         return text
     found = read_date(text, plan.day_first)
     if found is None:
         return text
     day, rest = found
+    if "_" not in plan.date_style:
+        return text if rest else dates.write(day, plan.date_style)
     order, name = plan.date_style.split("_")
     sign = SEPARATORS[name]
     if order == "ymd":

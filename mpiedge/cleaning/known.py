@@ -9,6 +9,7 @@ from mpiedge.cleaning.claims import Claims
 from mpiedge.cleaning.defaults import Default
 from mpiedge.cleaning.leaks import Leak
 from mpiedge.cleaning.marks import Marks
+from mpiedge.cleaning.rowwise import Rowwise
 from mpiedge.cleaning.sequences import CONFIDENCE as SEQUENCE_CONFIDENCE
 from mpiedge.cleaning.sequences import Sequence
 from mpiedge.cleaning.spelling import Repairs
@@ -21,7 +22,7 @@ class Known:
     names: its columns; joined: further ones, the columns whose cells stand side by side for a rule that was given.
     values, inverse: per column the dictionary and its inverse. repairs: per column. rules: rhs -> rules; excused: rhs
     -> (column, code) where exceptions are legitimate; given: (lhs, rhs) of the rules that were given. marks, leaks,
-    sequences, defaults, claims: what else was found. keys: columns whose cells are flagged at most.
+    sequences, defaults, claims, rowwise: what else was found. keys: columns whose cells are flagged at most.
     """
 
     names: list[str]
@@ -37,13 +38,14 @@ class Known:
     sequences: dict[int, Sequence] = field(default_factory=dict)
     defaults: list[Default] = field(default_factory=list)
     claims: Claims | None = None
+    rowwise: Rowwise = field(default_factory=Rowwise)
     keys: set[int] = field(default_factory=set)
 
     @property
     def says_nothing(self) -> bool:
         """Whether no cell can change."""
-        return not (self.rules or any(self.repairs.values()) or self.marks.tails or self.marks.doubled or self.leaks
-                    or self.sequences or self.defaults or self.claims)
+        return not (self.rules or any(self.repairs.values()) or self.marks.columns or self.leaks
+                    or self.sequences or self.defaults or self.claims or self.rowwise)
 
     def encode(self, place: int, cells: list[str]) -> np.ndarray:
         """Local: the codes of a column's cells, whose dictionary this becomes (0 = blank)."""
@@ -67,6 +69,10 @@ class Known:
         more = [{"column": self.names[place], "by": "mark", "sign": mark} for place, mark in
                 sorted(self.marks.tails.items())]
         more += [{"column": self.names[place], "by": "doubled quote"} for place in sorted(self.marks.doubled)]
+        more += [{"column": self.names[place], "by": "markup"} for place in sorted(self.marks.markup)]
+        more += [{"column": self.names[place], "by": "usual form", "form": form} for place, form in
+                 sorted(self.marks.templates.items())]
+        more += self.rowwise.to_toml(self.names)
         more += [{"column": self.names[leak.of], "by": "run together", "with": self.names[leak.into]}
                  for leak in self.leaks]
         more += [{"column": self.names[place], "by": "sequence", "step": found.step}
@@ -114,7 +120,7 @@ def judge_chunk(known: Known, columns: list[list[str]], numbers: np.ndarray, min
     numbers: of the rows in the input.
     """
     changes = Changes(known, columns, min_confidence)
-    for place in sorted({*known.marks.tails, *known.marks.doubled}):
+    for place in known.marks.columns:
         for row, cell in enumerate(columns[place]):
             found = known.marks.clean(place, cell)
             if found:
@@ -130,6 +136,8 @@ def judge_chunk(known: Known, columns: list[list[str]], numbers: np.ndarray, min
         for row, cell in enumerate(columns[place]):
             if cell in repairs and place not in known.sequences:
                 changes.note(row, place, *repairs[cell])
+    for row, place, *found in known.rowwise.judge_places(columns):
+        changes.note(row, place, *found)
     for default in known.defaults:
         for row, after, sure in default.judge(columns):
             changes.note(row, default.column, after, "default value", sure)
@@ -138,6 +146,8 @@ def judge_chunk(known: Known, columns: list[list[str]], numbers: np.ndarray, min
             changes.note(row, place, after, f"sources of {known.names[known.claims.entity]}", sure)
     if known.rules:
         _obey_rules(known, changes)
+    for row, place, *found in known.rowwise.judge_numbers(columns, known.names):
+        changes.note(row, place, *found)
     return changes.listed()
 
 

@@ -18,6 +18,7 @@ from mpiedge.cleaning.defaults import find_defaults
 from mpiedge.cleaning.known import Known, judge_chunk
 from mpiedge.cleaning.leaks import find_leaks
 from mpiedge.cleaning.marks import find_marks
+from mpiedge.cleaning.rowwise import find_rowwise
 from mpiedge.cleaning.sequences import Sequence, find_sequence
 from mpiedge.cleaning.spelling import Repairs
 from mpiedge.cleaning.types import ID_NAMES, ColumnPlan, words_of
@@ -35,6 +36,9 @@ CLASS_SHARE, FEW_CLASSES = 0.01, 5
 """A column of fewer values that are not rare is one of classes."""
 VALUE_BYTES = 140
 """Memory of a value in a dictionary and its inverse."""
+OTHER_WORDS = ("paid", "acid", "bid", "covid", "fluid", "grid", "humid", "kid", "liquid", "oid", "solid", "valid",
+               "donkey", "hockey", "monkey", "turkey", "whiskey")
+"""Ends of names that end as those of ids do."""
 DAY = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?(?!\d)|\d\d?[-/.]\d\d?[-/.]\d{2,4}(?!\d)")
 
 
@@ -125,6 +129,9 @@ def learn(stage, table, plans: list[ColumnPlan], given: list[dict], said: dict |
                 entry["after"] or None, entry["rule"], float(entry["confidence"]))
         codes = [_mended(known, place, column) for place, column in enumerate(codes)]
     if "rules" in steps:
+        cells = [[known.values[place][code] for code in codes[place].tolist()] for place in range(len(known.names))]
+        known.rowwise = find_rowwise(cells, plans, open_, lambda place, by: wanted is None or (
+            known.names[place], by) in wanted)
         able = [place for place in open_ if wanted is None or (known.names[place], "sources") in wanted]
         known.claims = _learn_claims(stage, known, codes, plans, able)
         counts = [np.bincount(column, minlength=len(values)) for column, values in zip(codes, known.values)]
@@ -154,6 +161,9 @@ def _learn_marks(stage, known: Known, codes, numbers: np.ndarray, plans, open_, 
     known.marks.tails = {place: mark for place, mark in found.tails.items() if may(place, "mark")}
     known.marks.doubled = {place for place in found.doubled if may(place, "doubled quote")}
     cells = [[known.values[place][code] for code in codes[place].tolist()] for place in columns]
+    known.marks.markup = {place for place in found.markup if may(place, "markup")}
+    known.marks.templates = {place: form for place, form in found.templates.items() if may(place, "usual form") and
+                             plans[place].kind == "text"}
     known.leaks = [leak for leak in find_leaks(cells, [place for place in open_ if plans[place].kind == "text"])
                    if may(leak.of, "run together")]
 
@@ -171,7 +181,7 @@ def _learn_marks(stage, known: Known, codes, numbers: np.ndarray, plans, open_, 
         return codes
     judge_chunk(replace(known, rules={}, repairs={}), cells, numbers, 0.0)
     for place, column in enumerate(cells):
-        if place in known.marks.tails or place in known.marks.doubled or place in known.sequences or any(
+        if place in known.marks.columns or place in known.sequences or any(
                 place in (leak.of, leak.into) for leak in known.leaks):
             codes[place] = known.encode(place, column)
     return codes
@@ -180,7 +190,8 @@ def _learn_marks(stage, known: Known, codes, numbers: np.ndarray, plans, open_, 
 def _names_things(column: str) -> bool:
     """Whether a column is called an id or a key: such cells have no redundancy by which they could be judged."""
     name = column.partition("(")[0].strip()   # what stands in brackets is a unit or a type
-    return bool(ID_NAMES & set(words_of(name))) or name.lower().endswith(("id", "key"))
+    word = name.lower()
+    return bool(ID_NAMES & set(words_of(name))) or (word.endswith(("id", "key")) and not word.endswith(OTHER_WORDS))
 
 
 def _is_dated(values: list[str]) -> bool:

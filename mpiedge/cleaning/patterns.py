@@ -10,6 +10,8 @@ from mpiedge.cleaning.spelling import Repairs
 
 SHAPE_SHARE, SHAPE_COVER, DIGIT_SHARE = 0.05, 0.7, 0.8
 RARE_SHAPE, MOST_BROKEN, LEAST_OFTEN = 0.01, 0.3, 4
+FIXED_COVER, RARE_BESIDE_FIXED = 0.95, 0.03
+"""Where usual shapes cover so much, other shapes may be this frequent and broken all the same."""
 
 
 def broken_patterns(values, counts) -> Repairs:
@@ -24,10 +26,16 @@ def broken_patterns(values, counts) -> Repairs:
     usual = {shape for shape, number in shapes.items() if number >= SHAPE_SHARE * total}
     if not total or digits < DIGIT_SHARE * total or sum(shapes[shape] for shape in usual) < SHAPE_COVER * total:
         return {}
+    rare = RARE_BESIDE_FIXED if sum(shapes[shape] for shape in usual) >= FIXED_COVER * total else RARE_SHAPE
+    lengths: dict[str, set[str]] = {}
+    for shape in shapes:
+        if shapes[shape] >= RARE_SHAPE * total:
+            lengths.setdefault(runs_of(shape), set()).add(shape)
+    free = {runs for runs, there in lengths.items() if len(there) > 1}   # words and numbers of any length
     number_of = dict(zip(values, counts.tolist()))
     sound = [value for value in values if number_of[value] >= LEAST_OFTEN and shape_of(value) in usual]
     broken = [value for value in values if value and number_of[value] <= 2 and shape_of(value) not in usual
-              and shapes[shape_of(value)] <= RARE_SHAPE * total]
+              and shapes[shape_of(value)] <= rare * total]
     if sum(map(number_of.get, broken)) > MOST_BROKEN * total:
         return {}
     found: Repairs = {}
@@ -41,14 +49,21 @@ def broken_patterns(values, counts) -> Repairs:
         fitting = {way for way in ways if shape_of(way) in usual}
         if len(near) == 1:
             found[value] = (near[0][0], "pattern", 0.95)
-        else:
-            found[value] = (fitting.pop(), "pattern", 0.9) if len(fitting) == 1 else (None, "flag: pattern", 0.7)
+        elif len(fitting) == 1:
+            found[value] = (fitting.pop(), "pattern", 0.9)
+        elif runs_of(shape_of(value)) not in free:
+            found[value] = (None, "flag: pattern", 0.7)
     return found
 
 
 def shape_of(value: str) -> str:
     """Local: a value with letters as a and digits as 9."""
     return re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", value))
+
+
+def runs_of(shape: str) -> str:
+    """Local: a shape without the lengths of its words and numbers."""
+    return re.sub(r"(.)\1+", r"\1", shape)
 
 
 def _divides_number(value: str, at: int) -> bool:

@@ -47,8 +47,7 @@ def look(stage, sources, args, given_plan) -> tuple[list[Survey], list[list[Colu
         columns = []
         given = args.id if args.id in source.structure.names else None
         for place, (name, summary) in enumerate(zip(source.structure.names, found.columns)):
-            sampled = [cells[place] for _, cells in found.sample] if summary.values is None and (
-                summary.edge_blanks) else None
+            sampled = [cells[place] for _, cells in found.sample] if summary.values is None else None
             key = name == given if given else is_key(name, summary)
             columns.append(decide(name, summary, key, "formats" in args.steps, sampled) if "types" in args.steps else
                            ColumnPlan(name, key=key, missing=summary.empty, distinct=round(summary.distinct)))

@@ -28,6 +28,9 @@ DOUBT = {"swap": 0.06, "indel": 0.1, "replace": 0.2, "two": 0.3}
 FOREIGN_DOUBT, SHORT_DOUBT = 0.06, 0.3
 LEAST_HIT, LEAST_HIT_SHORT = 0.06, 0.4
 MOST_FREQUENT = 1500
+KNOWN_WORD = 20
+"""A word is no misspelling of another one that is not more than so many times as frequent."""
+_WORD = re.compile(r"\w+")
 MOST_PAIRS = 30_000_000
 TILE = 500
 
@@ -44,7 +47,8 @@ def misspelt(values: list[str], counts: np.ndarray) -> Repairs:
     rare = [value for value in values if value and number[value] * TIMES_LONG <= most]
     if not frequent or not rare or len(frequent) * len(rare) > MOST_PAIRS:
         return {}
-    pairs = _without_systems(_scattered(_slips(_near(rare, frequent, number), frequent), number))
+    near = _of_other_words(_near(rare, frequent, number), number)
+    pairs = _without_systems(_scattered(_slips(near, frequent), number))
     right = [value for value in frequent if value not in pairs][:MOST_FREQUENT]
     alphabet = set("".join(right))
     usual = _kinds_between(right, alphabet)
@@ -55,6 +59,8 @@ def misspelt(values: list[str], counts: np.ndarray) -> Repairs:
     repairs: Repairs = {}
     for value, found in pairs.items():
         distance, best = found[0]
+        if best in pairs and OSA.distance(value, pairs[best][0][1]) <= 2:
+            best = pairs[best][0][1]   # both are misspellings of it
         kind = _kind(value, best, alphabet)
         if kind[0] == "digits":
             continue   # other numbers
@@ -64,7 +70,8 @@ def misspelt(values: list[str], counts: np.ndarray) -> Repairs:
         sure = 1 - (doubt * STRENGTH + expected) / (seen[kind] + STRENGTH)
         if sure < LEAST_SURE:
             continue
-        tie = any(other[0] == distance and number[other[1]] * 2 >= number[best] for other in found[1:])
+        tie = any(other[0] == distance and number[other[1]] * 2 >= number[best] for other in found[1:]
+                  if other[1] != best)
         if tie and sure < LEAST_SURE_TIE:
             continue
         repairs[value] = (None, "flag: near two values", 0.7) if tie else (best, "typo", round(min(0.98, sure), 3))
@@ -97,6 +104,27 @@ def _slips(pairs, frequent: list[str]):
     slips = {value: [pair for pair in found if not _tells_apart(value, pair[1], _kind(value, pair[1], alphabet))]
              for value, found in pairs.items()}
     return {value: found for value, found in slips.items() if found}
+
+
+def _of_other_words(pairs, number: dict[str, int]):
+    """Pairs without those that differ by a word that other values have as well: `William Hall`, `William Hill`."""
+    often: Counter[str] = Counter()
+    for value, times in number.items():
+        if " " in value:
+            for word in set(_WORD.findall(value)):
+                often[word] += times
+    found = {}
+    for value, near in pairs.items():
+        kept = []
+        for distance, other in near:
+            start, _, _ = _edit(value, other)
+            mine, right = _word_at(value, start), _word_at(other, start)
+            alone = often[mine] - number[value]
+            if " " not in value or alone < LEAST_FREQUENT or alone * KNOWN_WORD < often[right]:
+                kept.append((distance, other))
+        if kept:
+            found[value] = kept
+    return found
 
 
 def _times(distance: int, other: str) -> int:

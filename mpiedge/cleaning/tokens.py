@@ -9,7 +9,8 @@ import numpy as np
 from mpiedge.cleaning.spelling import Repairs, misspelt
 
 LEAST_LETTERS, LEAST_OFTEN, TIMES = 5, 3, 5
-LEAST_HIT = 0.2
+LEAST_HIT, FEW = 0.2, 3
+"""Share of the rare words that is misspelt; of fewer misspelt words each must make a value that is known."""
 MOST_WORDS = 8000
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -32,12 +33,15 @@ def misspelt_words(values: list[str], counts: np.ndarray) -> Repairs:
     if len(wrong) < LEAST_HIT * rare:
         wrong = {}
     found: Repairs = {}
+    known = set(values)
     for value, number in zip(values, counts.tolist()):
         new, sure = value, 1.0
         for word in _WORD.findall(value):
             if word in wrong:
                 new = re.sub(rf"(?<![^\W\d_]){re.escape(word)}(?![^\W\d_])", wrong[word][0], new)
                 sure = min(sure, wrong[word][2])
+        if len(wrong) < FEW and new not in known:
+            new = value
         if new == value:
             new, sure = _blank_moved(value, often), 0.95
         if new != value and number <= LEAST_OFTEN:

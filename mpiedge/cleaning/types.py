@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mpiedge.cleaning import units
 from mpiedge.cleaning.cells import (
     DATES,
     FALSE_WORDS,
@@ -16,6 +17,7 @@ from mpiedge.cleaning.cells import (
     WORDS_ALSO_USED_AS_TEXT,
     form_of,
 )
+from mpiedge.cleaning.dates import NAMED, usual_style
 from mpiedge.kernels.columns import Columns
 from mpiedge.kernels.forms import COUNTS, DAY_FORMS, EMPTY_FORM, FORMS, ODD_FORM, cell_forms, cell_hashes
 
@@ -25,8 +27,6 @@ SKETCH = 512
 _NULL_TEXT = "".join(f"{word}\x00" for word in sorted(NULL_WORDS)).encode()
 READABLE_NULLS = ("nan", "-nan")
 """Null words that every reader of numbers knows: they stay as they are."""
-QUANTITY = re.compile(r"([+-]?\d+(?:\.\d+)?) *(%|[A-Za-z][A-Za-z]+[A-Za-z. -]*|)")
-QUANTITY_SHARE, UNIT_COVER, RARE_UNIT, MOST_APART = 0.9, 0.95, 0.01, 4.0
 WORD = re.compile(r"[^\W\d_]{3}")
 WIDEST_INTEGER = 18                 # digits that always fit int64
 NUMBER_SHARE, DATE_SHARE = 0.98, 0.95
@@ -204,9 +204,9 @@ class ColumnPlan:
     kind: as in the store. mark: decimal mark; one_mark: decimals behind the other mark are rewritten; ungroup:
     thousands are written without signs; drop_zeros: 5.0 is written 5. day_first: None where no day/month dates occur.
     date_style: the form dates are brought to ("" = left). null_words: cells that mean nothing. spellings: variant ->
-    usual spelling. unit: what numbers are followed by instead of one of the `units` ("" = by nothing; None: no numbers
-    with units). trim: blanks at the edges are dropped. missing: blank cells once null words are blank.
-    unreadable: cells not of this kind.
+    usual spelling. unit: what stands around numbers (#) instead of one of the `units` ("#" = nothing; None: numbers
+    without units); shorten: 5.0 is 5 without its unit. trim: blanks at the edges are dropped. missing: blank cells once
+    null words are blank. unreadable: cells not of this kind.
     """
 
     name: str
@@ -223,6 +223,7 @@ class ColumnPlan:
     trim: bool = False
     unit: str | None = None
     units: list[str] = field(default_factory=list)
+    shorten: bool = False
     missing: int = 0
     unreadable: int = 0
     distinct: int = 0
@@ -261,12 +262,18 @@ def decide(name: str, summary: ColumnSummary, key: bool = False, formats: bool =
     forms, filled = summary.forms, summary.filled
     numbers = sum(forms[form] for form in NUMBERS)
     dates = sum(forms[form] for form in DATES)
+    values = summary.values if summary.values is not None else Counter(sampled)
+    code = filled and _is_code(name, summary)
+    if formats and not key and not code and numbers < filled:
+        _decide_unit(plan, values)
     if not filled:
         pass
-    elif numbers >= NUMBER_SHARE * filled and not _is_code(name, summary):
+    elif numbers >= (units.USUAL if plan.unit == "#" else NUMBER_SHARE) * filled and not code:
         _decide_number(plan, forms, summary)
     elif dates >= DATE_SHARE * filled:
-        _decide_date(plan, summary)
+        _decide_date(plan, summary, values)
+    elif 2 * forms["short_year"] >= filled and forms["short_year"] + dates >= DATE_SHARE * filled and dates:
+        _decide_short_year(plan, summary, values)
     elif summary.values is not None:
         words = {value.strip().lower() for value in summary.values} - {""} - {word.lower() for word in summary.nulls}
         if words <= TRUE_WORDS | FALSE_WORDS and words & TRUE_WORDS and words & FALSE_WORDS:
@@ -282,9 +289,7 @@ def decide(name: str, summary: ColumnSummary, key: bool = False, formats: bool =
     plan.missing = summary.empty + sum(summary.nulls[word] for word in plan.null_words)
     plan.unreadable += sum(number for word, number in summary.nulls.items() if word.lower() in READABLE_NULLS)
     plan.trim = 0 < summary.edge_blanks <= 0.2 * (summary.rows - summary.empty) and (
-        plan.kind != "text" or _edges_divide(summary.values or Counter(sampled)))
-    if plan.kind == "text" and summary.values is not None:
-        _decide_unit(plan, summary)
+        plan.kind != "text" or _edges_divide(values))
     if plan.kind in ("text", "boolean") and summary.values is not None and plan.unit is None:
         plan.spellings = _spellings(plan, summary.values)
     return plan
@@ -300,31 +305,11 @@ def _edges_divide(values: Counter) -> bool:
     return 2 * told > sum(number for _, number in edged)
 
 
-def _decide_unit(plan: ColumnPlan, summary: ColumnSummary) -> None:
-    """Numbers of which some are followed by a unit, spelt in more than one way: the spelling of most of them, or none.
-    """
-    units: Counter[str] = Counter()
-    numbers: dict[str, list[float]] = {}
-    for value, number in summary.values.items():
-        match = QUANTITY.fullmatch(value.strip())
-        if match and not (len(match[1]) > 1 and match[1][0] == "0" and match[1][1].isdigit()):
-            units[match[2]] += number
-            numbers.setdefault(match[2], []).append(float(match[1]))
-    spelt = {unit: number for unit, number in units.items() if unit}
-    common = sum(number for unit, number in units.items() if number >= RARE_UNIT * summary.filled)
-    if (not spelt or len(units) < 2 or units.total() < QUANTITY_SHARE * summary.filled
-            or common < UNIT_COVER * units.total() or units.total() < 20):
-        return
-    often = [unit for unit in units if units[unit] >= RARE_UNIT * summary.filled]
-    if all(set(numbers[unit]).isdisjoint(numbers[other]) for unit in often for other in often if unit < other):
-        return   # the number tells the unit: 1 day, 2 days
-    middles = sorted(float(np.median(numbers[unit])) for unit in often)
-    words = {re.sub(r"[^a-z%]", "", unit.lower())[:1] for unit in often if unit}
-    if len(words) > 1 or (middles[0] > 0 and middles[-1] > MOST_APART * middles[0]):
-        return   # other units, or numbers of another size: they do not mean the same
-    usual, number = max(units.items(), key=lambda item: (item[1], item[0]))
-    plan.unit = usual if number >= 0.5 * units.total() else ""
-    plan.units = sorted(unit for unit in units if unit != plan.unit and (unit or plan.unit == ""))
+def _decide_unit(plan: ColumnPlan, values: Counter) -> None:
+    filled = sum(number for value, number in values.items() if form_of(value) not in ("empty", "null"))
+    found = units.decide(values, filled)
+    if found:
+        plan.unit, plan.units, plan.shorten = found
 
 
 def _is_code(name: str, summary: ColumnSummary) -> bool:
@@ -357,7 +342,7 @@ def _has_decimals_behind_groups(summary: ColumnSummary) -> bool:
                for value in summary.values)
 
 
-def _decide_date(plan: ColumnPlan, summary: ColumnSummary) -> None:
+def _decide_date(plan: ColumnPlan, summary: ColumnSummary, values: Counter) -> None:
     families = Counter({form: summary.forms[form] for form in DATES if summary.forms[form]})
     numeric = sum(families[form] for form in NUMERIC_DATES)
     if numeric:
@@ -369,6 +354,17 @@ def _decide_date(plan: ColumnPlan, summary: ColumnSummary) -> None:
     usual = min(families, key=lambda form: (-families[form], form))
     if len(families) > 1:
         plan.date_style = usual if usual.startswith(("ymd", "dmy")) else "ymd_dash"
+        if usual in NAMED and 2 * families[usual] >= families.total():
+            plan.date_style = usual_style(values, usual, bool(plan.day_first)) or "ymd_dash"
+
+
+def _decide_short_year(plan: ColumnPlan, summary: ColumnSummary, values: Counter) -> None:
+    """Days with years of two digits stay text, as nothing tells the century; other notations become such days."""
+    days = [re.split(r"\D", value.strip()) for value in values if form_of(value) == "short_year"]
+    first, second = (sum(int(day[place]) > 12 for day in days) for place in (0, 1))
+    if not any(summary.forms[form] for form in NUMERIC_DATES) and max(first, second) >= 20 * max(1, min(first, second)):
+        plan.day_first = first > second
+        plan.date_style = usual_style(values, "short_year", plan.day_first)
 
 
 def _null_words(plan: ColumnPlan, summary: ColumnSummary) -> list[str]:

@@ -1,0 +1,91 @@
+"""Cells judged by their row and by the rest of their column: orders, limits, wrong columns; sound tables stay."""
+
+import random
+
+import numpy as np
+
+from mpiedge.cleaning.limits import find_limits
+from mpiedge.cleaning.misplaced import find_misplaced
+from mpiedge.cleaning.orders import find_orders
+
+
+def as_numbers(_, cells):
+    return np.array([float(cell) for cell in cells])
+
+
+def orders_of(*columns):
+    numbers = {place: np.array(column, float) for place, column in enumerate(columns)}
+    return find_orders(numbers, dict.fromkeys(numbers, "number"))
+
+
+def blamed(orders, *columns):
+    cells = [[str(value) for value in column] for column in columns]
+    return [(row, place, after) for row, place, after, _, _ in orders.judge(cells, as_numbers)]
+
+
+def test_order_between_columns():
+    """begin <= middle <= end: an end before both others is to blame alone, a begin after the middle only with it."""
+    dice = random.Random(1)
+    begin = [dice.randrange(10_000) for _ in range(1000)]
+    middle = [value + dice.randrange(1, 900) for value in begin]
+    end = [value + dice.randrange(1, 900) for value in middle]
+    end[3], end[7] = begin[3] - 400, begin[7] - 2000
+    found = blamed(orders_of(begin, middle, end), begin, middle, end)
+    assert found == [(3, 2, None), (7, 2, None)]
+    end[3], end[7] = middle[3] + 5, middle[7] + 5
+    middle[11] = begin[11] - 500
+    assert {place for _, place, _ in blamed(orders_of(begin, middle), begin, middle)} == {0, 1}
+
+
+def test_swapped_days_are_told_by_their_distance():
+    """Contracts of one, two or three years whose days were swapped are put right."""
+    dice = random.Random(2)
+    begin = [dice.randrange(10_000) for _ in range(1000)]
+    end = [value + 365 * dice.randrange(1, 4) for value in begin]
+    begin[5], end[5] = end[5], begin[5]
+    assert blamed(orders_of(begin, end), begin, end) == [(5, 0, str(end[5])), (5, 1, str(begin[5]))]
+
+
+def test_growth_and_chance_are_no_orders():
+    """Last year and this year, height and weight, and numbers without relation have no order."""
+    draw = np.random.default_rng(3)
+    last = draw.normal(100, 20, 2000)
+    assert not orders_of(last, last + draw.normal(10, 5, 2000)).found
+    assert not orders_of(draw.normal(70, 5, 2000), draw.normal(170, 5, 2000)).found
+    assert not orders_of(draw.normal(0, 1, 2000), draw.normal(1, 1, 2000)).found
+
+
+def test_limits():
+    """Sentinels, thousandfold numbers and false signs are beyond the limits; heavy tails and bell curves have none."""
+    draw = np.random.default_rng(4)
+    warm = np.round(draw.normal(20, 1.5, 1000), 1)
+    dirty = np.concatenate([warm, [-999.0] * 9, [2150.0]])
+    assert find_limits(0, dirty, True, 1).judge(dirty) == list(range(1000, 1010))
+    assert find_limits(0, np.append(warm, 204), True, 1).with_point("204") == "20.4"
+    stock = draw.integers(0, 300, 1000).astype(float)
+    stock[[5, 8]] *= -1
+    stock[[5, 8]] -= 90
+    assert find_limits(0, stock, True, 0).judge(stock) == [5, 8]
+    for sound in (warm, draw.pareto(1, 3000), draw.standard_cauchy(3000), draw.lognormal(0, 2, 3000),
+                  np.arange(1900, 2010, .5), draw.poisson(.3, 3000).astype(float)):
+        assert find_limits(0, sound, True, 0) is None
+
+
+def test_misplaced_cells():
+    """Swapped cells change back, a cell beside its blank own column returns; names that are both given and family
+    names stay."""
+    dice = random.Random(5)
+    land = {"Ulm": "Germany", "Lyon": "France", "Cork": "Ireland", "Graz": "Austria"}
+    towns = [dice.choice(list(land)) for _ in range(300)]
+    lands = [land[town] for town in towns]
+    for row in (3, 4):
+        towns[row], lands[row] = lands[row], towns[row]
+    moved = [row for row in range(20, 60, 8)]
+    for row in moved:
+        towns[row], lands[row] = "", towns[row]
+    (pair,) = find_misplaced([towns, lands], [0, 1])
+    found = {(row, place): after for row, place, after, _, _ in pair.judge([towns, lands])}
+    assert all(found[row, 0] == lands[row] and found[row, 1] == towns[row] for row in (3, 4))
+    assert all(found[row, 0] == lands[row] and found[row, 1] is None for row in moved) and len(found) == 14
+    names = ["James", "Taylor", "Kelly", "Anna", "Jordan", "Smith"]
+    assert not find_misplaced([[dice.choice(names) for _ in range(300)] for _ in range(2)], [0, 1])

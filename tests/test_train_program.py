@@ -530,6 +530,36 @@ def test_one_table_is_learned_without_a_graph(world, tables, tmp_path, capsys):
         in_process(train, world, "--run", run, "--label", "area", "--model", "gcn", "--fresh")
 
 
+def test_tables_that_have_nothing_to_do_with_each_other(world, tmp_path, capsys):
+    """Beside a table whose rows no other names a model without a graph is trained, unless edges were asked for; where
+    nobody has looked for inclusions between several tables, nothing is guessed."""
+    run = tmp_path / "run"
+    for name, rows in (("beasts", [f"b{row},{'fur' if row % 2 else 'wing'},{'cat' if row % 2 else 'owl'}"
+                                   for row in range(60)]), ("bolts", [f"{row},{row % 9}" for row in range(40)])):
+        header = "name,has,kind" if name == "beasts" else "size,head"
+        (tmp_path / f"{name}.csv").write_text("\n".join([header, *rows, ""]))
+        (tmp_path / f"more_{name}.csv").write_text("\n".join([header, *rows, ""]))
+    words = ["--run", run, "--label", "kind", "--nodes", "beasts", "--epochs", 3, "--fresh"]
+    in_process(clean, world, tmp_path / "beasts.csv", tmp_path / "bolts.csv", "--run", run, "-q")
+    in_process(train, world, *words)
+    assert "model   mlp, as no other table joins rows of beasts" in capsys.readouterr().out
+    for asked in (["--edges", "bolts"], ["--model", "gcn"]):
+        with pytest.raises(InputError, match="name no rows of the node table"):
+            in_process(train, world, *words, *asked)
+    in_process(clean, world, tmp_path / "beasts.csv", tmp_path / "bolts.csv", tmp_path / "more_bolts.csv", "--run", run,
+               "-q")
+    with pytest.raises(InputError, match="Run mpiedge-profile first"):
+        in_process(train, world, *words)
+    in_process(profile, world, "--run", run, "-q")
+    in_process(train, world, *words)
+    assert json.loads((run / "train/manifest.json").read_text())["config"]["model"] == "mlp"
+    inclusions = run / "profile/inds.jsonl"
+    for damaged in ("nonsense", '{"lhs": [1], "rhs": ["a.b"]}', '{"lhs": ["a.b"]}', None):
+        inclusions.write_text(damaged) if damaged else inclusions.unlink()
+        with pytest.raises(StoreError, match=r"inds\.jsonl: cannot be read .* Run mpiedge-profile --run"):
+            in_process(train, world, *words)
+
+
 def test_a_quantity_is_no_label(world, tmp_path):
     """Numbers that seldom repeat are named, instead of a class being made of each."""
     rows = [f"{row % 7},{row * 37 % 1009}.5" for row in range(200)]

@@ -70,7 +70,8 @@ def edge_table(inclusions: list[dict], tables: dict[str, list[str]], nodes: str,
 
     inclusions: {"lhs": ["table.column"], "rhs": ["table.column"]}; tables: name -> columns. None when there is none.
     """
-    known = {(entry["lhs"][0], entry["rhs"][0]) for entry in inclusions if len(entry["lhs"]) == 1}
+    known = {(entry["lhs"][0], entry["rhs"][0]) for entry in inclusions
+             if len(entry["lhs"]) == len(entry["rhs"]) == 1}
     for table, columns in sorted(tables.items()):
         for key in keys if table != nodes else ():
             ends = [column for column in columns if (f"{table}.{column}", f"{nodes}.{key}") in known]

@@ -17,6 +17,7 @@ from mpiedge.store.parts import read_image
 
 GRAPH_FILE = "graph.json"
 FACTS = ("nodes", "edges", "columns", "entries", "node_chunks", "edge_chunks", "chunk_rows", "chunk_edges")
+ROLES = ("train", "val", "test")
 
 
 def node_file(chunk: int) -> str:
@@ -69,8 +70,9 @@ def read_about(folder: str) -> dict:
     path = os.path.join(folder, GRAPH_FILE)
     try:
         about = json.loads(Path(path).read_text("utf-8"))
-        if not all(isinstance(about[name], int) for name in FACTS) or not about["nodes"] > 0:
+        numbers = [about[name] for name in FACTS] + [about["split"][role] for role in ROLES] + [len(about["sha256"])]
+        if not all(isinstance(number, int) for number in numbers) or not about["nodes"] > 0:
             raise ValueError("a number is missing")
-        return {**about, "classes": [str(name) for name in about["classes"]], "split": dict(about["split"])}
+        return {**about, "classes": [str(name) for name in about["classes"]]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(path, f"it does not describe a graph ({error})", "Write it again: mpiedge-demo") from None

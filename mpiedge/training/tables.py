@@ -11,13 +11,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mpiedge.errors import InputError, UsageError
+from mpiedge.errors import InputError, StoreError, UsageError
 from mpiedge.graph import cells, tables
 from mpiedge.graph.features import Encoder, Survey, as_text, digests, plan_encoder, survey
 from mpiedge.graph.spread import SpreadRows
 from mpiedge.models.build import uses_graph
 from mpiedge.runtime import resources
 from mpiedge.runtime.root import on_root
+from mpiedge.store.layout import MANIFEST
+from mpiedge.store.parts import one_line
+from mpiedge.store.run import rerun
 from mpiedge.training.sources import Source
 
 TABLE_COPIES = 25
@@ -139,18 +142,22 @@ def open_tables(stage, args) -> Source:
     source.features = SpreadRows(stage.world, features, nodes.chunks, source.encoder.columns)
     edges = _read_edges(stage, args, known, node_name, keys) if uses_graph(args.model) else None
     guessed = "" if args.label else " (guessed; --label names another)"
-    source.name = f"{node_name}" if edges is None else f"{node_name} + {edges[0]}"
     source.notes = [f"nodes {node_name}, label {label}{guessed}, features {', '.join(source.encoder.describe())}"]
     parts, pairs = nodes.gather(seen), [np.zeros((0, 2), np.int64)]
 
     def join() -> list:
-        if edges is None:
-            return [keys[0] if keys else "", []]
         marks = {name: np.concatenate([part[f"mark {name}"] for part in parts]) for name in keys}
-        key, pairs[0], notes = _join_edges(edges, marks, source.name)
-        return [key, notes]
+        joined = edges and _join_edges(edges, marks, f"{node_name} + {edges[0]}", not _may_do_without(args))
+        if not joined:
+            return [keys[0] if keys else "", [], False]
+        key, pairs[0], notes = joined
+        return [key, notes, True]
 
-    key, notes = on_root(stage.world, join)
+    key, notes, connected = on_root(stage.world, join)
+    source.name = f"{node_name} + {edges[0]}" if connected else node_name
+    if uses_graph(args.model) and not connected:
+        args.model = "mlp"
+        stage.say(f"model   mlp, as no other table joins rows of {node_name}")
     source.schema, source.notes = {"label": label, "key": key}, source.notes + notes
     ids = _read_ids(nodes, key) if key else [np.array([str(row) for row in range(source.features.rows)], dtype=object)]
 
@@ -175,12 +182,25 @@ def _single_dependencies(stage, nodes) -> list[dict]:
         raise _everywhere(UsageError("--drop-determined", f"there are no dependencies of {nodes.name} in {stage.run}",
                                      "Run mpiedge-profile on the clean tables first"))
     stage.manifest("profile")
-    if not stage.world.is_root:
-        return []
-    with open(path, encoding="utf-8") as file:
-        entries = (json.loads(line) for line in file)
-        return [entry for entry in entries
-                if entry["table"] == nodes.name and len(entry["lhs"]) == 1 and entry["g3"] == 0]
+    return on_root(stage.world, lambda: [
+        entry for entry in _entries(stage, path, {"table": str, "lhs": list, "rhs": str, "g3": (int, float)})
+        if entry["table"] == nodes.name and len(entry["lhs"]) == 1 and entry["g3"] == 0])
+
+
+def _entries(stage, path, fields: dict):
+    """Local: yields the entries of a file that profile wrote and people may edit; fields: their types by name, lists
+    are of names. Raises StoreError."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                entry = json.loads(line)
+                if not isinstance(entry, dict) or not all(
+                        isinstance(entry[name], kind) and (kind is not list or set(map(type, entry[name])) <= {str})
+                        for name, kind in fields.items()):
+                    raise ValueError(f"of an entry {', '.join(fields)} are not what they should be")
+                yield entry
+    except (OSError, ValueError, KeyError) as error:
+        raise StoreError(path, f"cannot be read ({one_line(error)})", rerun("profile", stage.run)) from None
 
 
 def _known_tables(stage, args, source: Source) -> dict:
@@ -264,16 +284,14 @@ def _read_ids(nodes, key: str) -> list[np.ndarray]:
 def _read_edges(stage, args, known: dict, nodes: str, keys: list[str]) -> tuple | None:
     """Collective: (table, key or None, names of the columns, digests of the cells of both); the digests on rank 0.
 
-    None where no table can hold edges and any model will do: args.model becomes mlp."""
+    None where no table can hold edges, as far as is known, and any model will do."""
     columns = {name: list(rows.kinds) for name, rows in known.items()}
-    path = stage.run / "profile" / "inds.jsonl"
-    if on_root(stage.world, path.exists):
-        stage.manifest("profile")
+    folder = stage.run / "profile"
+    profiled = on_root(stage.world, lambda: any((folder / name).exists() for name in ("inds.jsonl", MANIFEST)))
+    searched = profiled and "profile/inds.jsonl" in stage.manifest("profile")["files"]
 
     def choose() -> list | None:
-        inclusions = []
-        if path.exists():
-            inclusions = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        inclusions = list(_entries(stage, folder / "inds.jsonl", {"lhs": list, "rhs": list})) if searched else []
         others = {args.edges: columns[args.edges]} if args.edges else columns
         return tables.edge_table(inclusions, others, nodes, keys)
 
@@ -281,9 +299,7 @@ def _read_edges(stage, args, known: dict, nodes: str, keys: list[str]) -> tuple 
     if chosen is None:
         possible = [args.edges] if args.edges else [name for name in columns if name != nodes]
         possible = [name for name in possible if len(columns[name]) >= 2]
-        if not possible and args.any_model and not args.edges:
-            args.model = "mlp"
-            stage.say(f"model   mlp, as no other table joins rows of {nodes}")
+        if len(possible) != 1 and (searched or not possible) and _may_do_without(args):
             return None
         if len(possible) != 1:
             remedy = "Run mpiedge-profile first, name a table with --edges, or train --model mlp"
@@ -299,9 +315,20 @@ def _read_edges(stage, args, known: dict, nodes: str, keys: list[str]) -> tuple 
     return table, key, (first, second), ends
 
 
-def _join_edges(edges: tuple, keys: dict[str, np.ndarray], subject: str) -> tuple[str, np.ndarray, list[str]]:
-    """Local: the key that edges name, edges as row numbers, and what there is to say. Raises InputError."""
+def _may_do_without(args) -> bool:
+    """Whether nobody has asked for edges: neither for a table of them, nor for a model that needs some."""
+    return args.any_model and not args.edges
+
+
+def _join_edges(edges: tuple, keys: dict[str, np.ndarray], subject: str, needed: bool
+                ) -> tuple[str, np.ndarray, list[str]] | None:
+    """Local: the key that edges name, edges as row numbers, and what there is to say. Raises InputError.
+
+    None where edges are not needed and those of a table that was only guessed name no rows.
+    """
     table, key, names, ends = edges
+    if not needed and not key and not (keys and len(tables.match_edges(ends, keys)[1])):
+        return None
     if not keys:
         raise InputError(subject, "no column of the node table names its rows", "Clean it, or train --model mlp")
     chosen, pairs = tables.match_edges(ends, {key: keys[key]} if key else keys)

@@ -543,6 +543,8 @@ def test_tables_that_have_nothing_to_do_with_each_other(world, tmp_path, capsys)
     in_process(clean, world, tmp_path / "beasts.csv", tmp_path / "bolts.csv", "--run", run, "-q")
     in_process(train, world, *words)
     assert "model   mlp, as no other table joins rows of beasts" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="the model is mlp, which sees no graph"):
+        in_process(predict, world, tmp_path / "beasts.csv", "--run", run, "--edges", tmp_path / "bolts.csv")
     for asked in (["--edges", "bolts"], ["--model", "gcn"]):
         with pytest.raises(InputError, match="name no rows of the node table"):
             in_process(train, world, *words, *asked)

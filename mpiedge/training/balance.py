@@ -26,6 +26,7 @@ MOSTLY = 0.75  # of these epochs in which the same rank is slow
 SEVERAL = 3  # epochs after which it is written down what shares brought
 LASTS = 5  # times as many epochs as a rank has been slow it is expected to stay so: not every disturbance counts
 CAUTION = 1.5  # what is promised must be so many times what it costs
+LEAST_GAIN_S = 1.0  # and at least so much: for less, parts of small graphs went to and fro
 REST = 50  # epochs until memory that was short is looked at again
 
 
@@ -99,9 +100,9 @@ class Balance:
                 return
 
     def _pays(self, found: Uneven, expected_s: float) -> bool:
-        """Local: whether epochs of `expected_s` instead of the slowest rank's are worth what the change costs."""
+        """Local: whether epochs of `expected_s` instead of the slowest rank's are worth a change and what it costs."""
         epochs = min(self._epochs_left(), LASTS * found.epochs)
-        return (found.typical.max() - expected_s) * epochs > self.doubt * self.cost_s
+        return (found.typical.max() - expected_s) * epochs > max(self.doubt * self.cost_s, LEAST_GAIN_S)
 
     def _epochs_left(self) -> int:
         """Local: epochs that are sure to come."""

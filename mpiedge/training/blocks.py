@@ -62,10 +62,12 @@ def fit(layout: Layout, chunk_rows: int, neighbours: float, room: float) -> Tile
     """Local: the largest tile in `room` bytes, None where not even a block of one chunk fits."""
     wide, ahead = MODELS[layout.settings.model].side_by_side, MODELS[layout.settings.model].propagates
     width, entries = max(*widths(layout), COLUMNS if ahead else 0), entering_entries(layout, 0) / layout.rank_rows[0, 0]
-    # Counted from the arrays of Grid.close (sorting a block's neighbours and features), and of one step of training.
+    # Counted from the arrays of Grid.close (sorting a block's neighbours beside its features), of one step of training,
+    # and of the features that propagation puts together.
     real, product = layout.real, 0 if native.library else SCIPY_PRODUCT
     node_bytes = 64 + product * max(neighbours, entries) + max(
-        56 * neighbours + (32 + 2 * real) * entries, (8 + 2 * real) * entries + 12 * real * width * wide)
+        56 * neighbours + (4 + real) * layout.entries / layout.nodes,
+        (8 + 2 * real) * entries + 12 * real * width * wide, (28 + 3 * real) * entries if ahead else 0)
     count = -(-layout.nodes // chunk_rows)
     chunks = int(np.clip(BLOCK_SHARE * room // (node_bytes * chunk_rows), 1, count))
     block_rows = chunks * chunk_rows

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mpiedge.errors import InputError, StoreError
+from mpiedge.errors import InputError, StoreError, UsageError
 from mpiedge.graph import cells
 from mpiedge.store.parts import DAMAGE, one_line, open_image, write_atomic
 from mpiedge.training import predict
@@ -24,7 +24,8 @@ def measure(run: Path, files: dict) -> dict:
 
 
 def predict_files(stage, files: dict, output: str | None) -> dict:
-    """Local: predicts and writes. files: `table` and perhaps `edges`, opened inputs. Raises InputError, StoreError.
+    """Local: predicts and writes. files: `table` and perhaps `edges`, opened inputs. Raises InputError, StoreError,
+    UsageError.
 
     Returns JSON-able: notes, lines for people, summary, names of files written into the run folder.
     """
@@ -100,8 +101,8 @@ def _read(stage, file):
 
 def _edges(stage, predictor, file, ids: list[str], keyed: bool, notes: list[str]) -> np.ndarray:
     if not predictor.uses_graph:
-        notes.append("the model uses no graph: --edges has no effect")
-        return np.zeros((0, 2), np.int64)
+        raise UsageError(f"--edges {file.name}", f"the model is {predictor.config['model']}, which sees no graph",
+                         "Leave it out, or train gcn or sage")
     header, columns = _read(stage, file)
     if len(header) < 2:
         raise InputError(file.name, "it has one column only", "Give a CSV whose first two columns name nodes")

@@ -301,6 +301,7 @@ def test_a_rank_that_becomes_slow(world, shared_tmp_path, monkeypatch, model, me
     monkeypatch.setattr(Trainer, "take", take_and_keep)
     monkeypatch.setattr(balance, "UNEVEN", ((2, 1.5),))
     monkeypatch.setattr(balance, "CAUTION", 0.0)
+    monkeypatch.setattr(balance, "LEAST_GAIN_S", 0.0)
     np.testing.assert_allclose(run("slow"), expected, atol=1e-4)
     assert len(seen) > 1 and (seen[-1].owned < seen[0].owned or world.rank)
     nodes = np.concatenate(world.allgather(seen[-1].nodes[: seen[-1].owned]))

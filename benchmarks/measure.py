@@ -61,6 +61,22 @@ def _end(pid: int) -> None:
         os.killpg(pid, signal.SIGTERM)
 
 
+def all_at_once(programs: list) -> list[list]:
+    """What functions without arguments return that run at the same time; who is done begins again until all are."""
+    found: list[list] = [[] for _ in programs]
+
+    def repeat(number: int):
+        while not all(found):
+            found[number].append(programs[number]())
+
+    threads = [threading.Thread(target=repeat, args=(number,)) for number in range(len(programs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
 def peer(algorithm: str, table: Path, delimiter: str, limit_s: float) -> dict | None:
     """One run of an algorithm of Desbordante; whole_* leave out that its list is handed to Python."""
     done = run([sys.executable, PROJECT / "benchmarks/peers.py", algorithm, table, delimiter], limit_s)

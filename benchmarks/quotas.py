@@ -5,9 +5,9 @@ processes on two cores share caches and memory, whether or not they work togethe
 """
 
 import contextlib
+import functools
 import os
 import statistics
-import threading
 from pathlib import Path
 
 from benchmarks import measure
@@ -60,21 +60,11 @@ def groups(shares: tuple):
 
 
 def alone(table: Path, shares: tuple) -> list[float]:
-    """Wall seconds of discovery on one rank under each share, all at the same time; who is done begins again."""
-    found: list[list[float]] = [[] for _ in shares]
-
-    def run(rank: int, before: tuple):
-        while not all(found):
-            figures = measure.mpiedge("fd", table, ",", 1, before=before)
-            found[rank].append(figures["discovery_wall_s"] if figures else float("inf"))
-
+    """Wall seconds of discovery on one rank under each share, all at the same time."""
     with groups(shares) as before:
-        threads = [threading.Thread(target=run, args=(rank, before(rank))) for rank in range(len(shares))]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    return [statistics.median(walls) for walls in found]
+        found = measure.all_at_once([functools.partial(measure.mpiedge, "fd", table, ",", 1, before=before(rank))
+                                     for rank in range(len(shares))])
+    return [statistics.median(run["discovery_wall_s"] if run else float("inf") for run in runs) for runs in found]
 
 
 def compare(table: Path, repeats: int) -> list[dict]:

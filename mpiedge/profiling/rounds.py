@@ -15,9 +15,7 @@ SPLIT_NS = 1e7  # of work not begun are worth giving away, when another rank ask
 LEVEL_NS = 10.0  # of a row, to split its cluster by one more column
 ROW_PAIRS = 16  # fetching a row for the first time costs as much as so many pairs
 MANY_PARTS = 3  # of a partition, for one rank: it costs less to make it whole
-PARTS = 1  # of a node for each rank, at most: more cost more than they balance, as walks hand on what others ask for
-PART_NS = 1e8  # of work in a part, at least
-PART_SHARE = 1.0  # of what the slowest rank has to do in all, in a node that is cut: else its children are tasks enough
+PART_NS = 1e8  # of work in a part of a node, at least, of which there is one for each rank, as each looks at all codes
 WALK, PAIRS = 0, 1
 
 
@@ -49,7 +47,6 @@ class Round:
         self.undone: list[np.ndarray] = []
         self.end_s = float("inf")
         self.ranks = 1  # that share it
-        self.least_ns = 0.0  # of work for the slowest of them
         self._exhausted: list[np.ndarray] = []
         self._parts_made: dict[tuple, int] = {}
         self._cut: list[tuple] = []  # (low, high, number of parts) of the nodes this rank has cut into parts
@@ -198,10 +195,8 @@ class Round:
         if not opened:
             return []
         exhaust = pairs * table.pair_ns <= BETA * opened * rows * ROW_NS + 2 * rows * PAIR_NS
-        cost_ns = self.cost_ns((WALK, low, high, 1, 0, 0, 0))
-        parts = int(min(PARTS * self.ranks, cost_ns / PART_NS))
-        whole = self.ranks == 1 or parts < 2 or cost_ns < PART_SHARE * self.least_ns
-        if (exhaust and pairs <= table.task_pairs) or (not exhaust and whole):
+        parts = int(min(self.ranks, self.cost_ns((WALK, low, high, 1, 0, 0, 0)) / PART_NS))
+        if (pairs <= table.task_pairs) if exhaust else parts < 2:
             return None
         sizes = partition.count(table.codes[column], table.cardinality[column])
         codes = np.flatnonzero(sizes > 1)

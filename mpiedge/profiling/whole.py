@@ -205,8 +205,7 @@ class WholeTable(TableEvidence):
         began_s, before = time.monotonic(), self._known()
         shared = self.queue is not None and work_ns >= evidence.SHARE_NS  # else every rank does all, all the same
         if shared:
-            speeds = self.queue.speeds
-            round_.ranks, round_.least_ns = self.ranks, work_ns * speeds.min() / speeds.sum()
+            round_.ranks = self.ranks
             round_.end_s = began_s + max(self._round_s, ENUMERATIONS * (began_s - self._ended_s))
         self.news.begin(shared)
         _, shared = share(self.world, self.queue, tasks, round_.work, round_.cost_ns, name="walk")

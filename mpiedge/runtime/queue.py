@@ -376,12 +376,10 @@ class _Run:
         self.loads[rank], self.rates[rank], self.heard[rank] = load, rate, time.perf_counter()
 
     def compare(self, me: int, other: int, speeds: np.ndarray) -> tuple[float, float]:
-        """Local: speeds of two ranks on one scale: measured in this run when both are, else those of earlier runs; half
-        and half where the costs of this run are guesses."""
+        """Local: speeds of two ranks on one scale: of this run, where its costs are known and both have worked, else
+        of earlier runs: where costs are guesses a rank seems slow when its tasks take longer than thought."""
         mine, theirs = self.rate(), self.rates[other]
-        if mine <= 0 or theirs <= 0:
-            return speeds[me], speeds[other]
-        return (mine, theirs) if self.learn else tuple(np.sqrt([mine * speeds[me], theirs * speeds[other]]).tolist())
+        return (mine, theirs) if self.learn and mine > 0 and theirs > 0 else (speeds[me], speeds[other])
 
     def richest(self, me: int) -> int | None:
         """Local: of the ranks not asked yet the one with the largest load by what was last heard, less what it has

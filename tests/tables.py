@@ -34,7 +34,7 @@ class MemoryTable:
 class OneRank:
     """A job of one rank without MPI; also its queue: tasks in the given order."""
 
-    size, rank = 1, 0
+    size, rank, ledger = 1, 0, None
 
     def sum(self, array):
         return array

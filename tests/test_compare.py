@@ -169,3 +169,14 @@ def test_no_run_is_one_line(tmp_path, capsys, content):
             command.main([str(path)])
         assert end.value.code == 3
         assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_run_without_times_is_named(tmp_path, capsys):
+    """Beside a whole run, one whose timings.csv is gone cannot be compared: one line and exit code 3."""
+    whole, gone = (write_run(tmp_path / name, times(4.0), 3) for name in ("whole", "gone"))
+    (gone / "timings.csv").unlink()
+    for words in ([whole, gone], [gone, whole]):
+        with pytest.raises(SystemExit) as end:
+            command.main([str(word) for word in words])
+        assert end.value.code == 3
+        assert "gone: has no times" in capsys.readouterr().err

@@ -8,6 +8,7 @@ import pytest
 
 from mpiedge.errors import PoisonTask
 from mpiedge.runtime.mail import Mail
+from mpiedge.runtime.once import once
 from mpiedge.runtime.queue import Queue
 from mpiedge.store.access import Access
 from mpiedge.store.ledger import Ledger
@@ -43,6 +44,23 @@ def test_finished_tasks_are_not_computed_again(world, tmp_path):
     later = Attempt(world, tmp_path, memory="1G")
     assert later.run() == [0, 1, 4, 9, 16, 25] and later.computed == TASKS[4:]
     assert later.run() == [0, 1, 4, 9, 16, 25] and later.computed == TASKS[4:] + TASKS
+
+
+def test_what_all_compute_together_is_kept_too(world, tmp_path):
+    """The next attempt has it, another call of the name is computed by itself, and without a ledger all are."""
+    def fit(value):
+        return lambda: calls.append(value) or {"weights": np.array([value, 2.5]), "cut": 0.1}
+
+    calls: list[float] = []
+    for _ in range(2):
+        queue = Attempt(world, tmp_path).queue
+        for value in (1.5, 1 / 3):
+            found = once(queue, "fit", fit(value))
+            assert found["weights"].tolist() == [value, 2.5] and found["cut"] == 0.1
+    assert calls == [1.5, 1 / 3]
+    queue.ledger = None
+    once(queue, "fit", fit(7.0))
+    assert calls == [1.5, 1 / 3, 7.0]
 
 
 def test_other_inputs_or_flags_begin_anew(world, tmp_path):

@@ -183,6 +183,14 @@ def test_damaged_files_give_a_page(tmp_path):
         return {word.strip() for word in read.words}, read.tags
 
     assert told <= page()[0]
+    tables = [path for path in tmp_path.rglob("*.csv") if path.name != "timings.csv"]
+    whole = {path: path.read_bytes() for path in tables}
+    for content in (b"\x89HDF\r\n\xff\0\n", None, b"name\nx\n"):  # foreign, with other heads, of another table
+        for path in tables:
+            path.write_bytes(whole[path].replace(b"before", b"befare") if content is None else content)
+        assert {"What clean changed", "To run it again:"} <= page()[0]
+    for path in tables:
+        path.write_bytes(whole[path])
     damaged = []
     for path in tmp_path.rglob("*"):
         if path.is_file() and path.name not in ("timings.csv", "manifest.json"):

@@ -15,11 +15,11 @@ from mpiedge.cleaning.candidates import (
 )
 from mpiedge.cleaning.clusters import cluster
 from mpiedge.cleaning.exact import first_equal_rows
-from mpiedge.cleaning.matching import dependence_discount, fit, logistic, prevalence_cut
+from mpiedge.cleaning.matching import logistic, prevalence_cut
 from mpiedge.cleaning.recall import estimate_recall
 from mpiedge.cleaning.records import read_records
 from mpiedge.cleaning.room import mapped_bytes
-from mpiedge.cleaning.scoring import Scorer, chance_levels, compare_candidates, explain, gather_pairs, joined
+from mpiedge.cleaning.scoring import Scorer, chance_levels, compare_candidates, explain, fit_weights, gather_pairs
 from mpiedge.cleaning.similarity import Comparison
 from mpiedge.cleaning.versions import find_versions
 from mpiedge.runtime import resources
@@ -193,11 +193,7 @@ def _attempt(stage, records, rows, exhaustive: bool, last: bool, reading: Readin
     scorer = Scorer(comparison, rows, candidates.grams)
     scorer.answers = answers
     with stage.phase("fit"):
-        blocks = joined(levels)
-        plain = fit(stage.world, blocks, chance, tops, len(rows), pairs)
-        discount = dependence_discount(plain, chance)
-        scorer.weights = fit(stage.world, blocks, chance, tops, len(rows), pairs, discount)
-        del blocks
+        _, discount, scorer.weights = fit_weights(stage, levels, chance, tops, len(rows), pairs)
     weight = _weights(stage, scorer, levels, candidates)
     cut = prevalence_cut(_best(candidates, weight, len(rows)))
     with stage.phase("cluster"):

@@ -11,7 +11,7 @@ import numpy as np
 
 from mpiedge.cleaning import scoring
 from mpiedge.cleaning.candidates import find_candidates
-from mpiedge.cleaning.matching import COSINE_WEIGHT, dependence_discount, fit, logistic, whole_record
+from mpiedge.cleaning.matching import COSINE_WEIGHT, logistic, whole_record
 from mpiedge.cleaning.similarity import Comparison
 
 REVIEW_FLOOR = 0.1
@@ -46,11 +46,8 @@ def link(stage, records, sources: np.ndarray, exhaustive: bool = False) -> Links
         levels = scoring.compare_candidates(stage, comparison, rows, candidates)
     pairs = (float(size.sum()) ** 2 - float((size.astype(np.float64) ** 2).sum())) / 2
     with stage.phase("fit"):
-        blocks = scoring.joined(levels)
         tops = np.array([scale.top for scale in comparison.scales])
-        plain = fit(stage.world, blocks, chance, tops, records.rows, pairs)
-        discount = dependence_discount(plain, chance)
-        discounted = fit(stage.world, blocks, chance, tops, records.rows, pairs, discount)
+        plain, _, discounted = scoring.fit_weights(stage, levels, chance, tops, records.rows, pairs)
         evidence = [scoring.gather_pairs(stage, {start: (weights.log_odds + weights.evidence(block)).astype(np.float32)
                                                  for start, block in levels.items()}, np.float32)
                     for weights in (plain, discounted)]

@@ -3,10 +3,19 @@
 import numpy as np
 
 from mpiedge.cleaning.candidates import PAIR_BLOCK, pair_cosines
-from mpiedge.cleaning.matching import COSINE_WEIGHT, MISSING_LEVEL, level_vectors, whole_record
+from mpiedge.cleaning.matching import (
+    COSINE_WEIGHT,
+    MISSING_LEVEL,
+    Weights,
+    dependence_discount,
+    fit,
+    level_vectors,
+    whole_record,
+)
 from mpiedge.cleaning.similarity import compare_random, random_pairs
 from mpiedge.kernels import cosine
 from mpiedge.kernels.cosine import UNIT
+from mpiedge.runtime.once import once
 
 TASKS, LEAST_TASK = 32, 2048  # tasks of pairs of any records; pairs of one at least
 FETCHED_BYTES = 16 << 20  # of the records fetched at once, if all are of mean length
@@ -122,6 +131,26 @@ def joined(levels: dict[int, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]
         else:
             result.append((vectors, counts))
     return result
+
+
+def fit_weights(stage, levels: dict[int, np.ndarray], chance, tops, records: int, pairs: float
+                ) -> tuple[Weights, np.ndarray, Weights]:
+    """Collective: match weights, the share of its evidence that each column may count, and the weights with these.
+
+    levels: of this rank's candidates, block by block; the rest as of `fit`. A later attempt need not fit again.
+    Messages: as of `fit`.
+    """
+    def work() -> dict:
+        blocks = joined(levels)
+        plain = fit(stage.world, blocks, chance, tops, records, pairs)
+        discount = dependence_discount(plain, chance)
+        discounted = fit(stage.world, blocks, chance, tops, records, pairs, discount)
+        return {"ratio": np.stack([plain.ratio, discounted.ratio]), "discount": discount,
+                "log_odds": np.array([plain.log_odds, discounted.log_odds])}
+
+    found = once(stage.queue, "fit", work)
+    plain, discounted = (Weights(ratio, float(odds)) for ratio, odds in zip(found["ratio"], found["log_odds"]))
+    return plain, found["discount"], discounted
 
 
 def gather_pairs(stage, parts: dict[int, np.ndarray], dtype) -> np.ndarray:

@@ -46,6 +46,10 @@ def run(args) -> int:
         raise UsageError(f"--factor {args.factor:g}", "this is no factor", "Write for example 1.1")
     power = read_power(args.power, args.meter)
     runs = read_named_runs(args.runs)
+    for found in runs:
+        if not found.rows:
+            raise InputError(found.folder or found.name, "has no times: its timings.csv is missing or has no rows",
+                             "Leave it out")
     lines = compare(group_runs(runs, power))
     if args.stage:
         lines = [line for line in lines if line.stage == args.stage]

@@ -51,7 +51,7 @@ def cleaning(run: Run) -> str:
 def examples(path: Path, rules: set[str]) -> dict[str, list[dict]]:
     """Local: the first few changes of each rule, of different values, as far as the first lines of the file show."""
     found: dict[str, list[dict]] = {rule: [] for rule in rules}
-    with (contextlib.suppress(OSError, csv.Error), bounded_fields(),
+    with (contextlib.suppress(OSError, csv.Error, KeyError), bounded_fields(),
           open(path, newline="", encoding="utf-8", errors="replace") as file):
         left = len(rules) * EXAMPLES
         for number, row in enumerate(csv.DictReader(line.replace("\0", "") for line in file)):
@@ -172,9 +172,9 @@ def confusion(run: Run) -> str:
     truth = run.folder / "clean" / f"{str(config.get('source', '')).split(' + ')[0]}.csv"
     predicted, counts = {}, Counter()
     with contextlib.suppress(OSError, csv.Error, KeyError), bounded_fields():
-        with open(run.folder / "train/predictions.csv", newline="", encoding="utf-8") as file:
+        with open(run.folder / "train/predictions.csv", newline="", encoding="utf-8", errors="replace") as file:
             predicted = {row["id"]: row["predicted"] for row in csv.DictReader(file)}
-        with open(truth, newline="", encoding="utf-8") as file:
+        with open(truth, newline="", encoding="utf-8", errors="replace") as file:
             for row in csv.DictReader(file):
                 if row[label] and row[key] in predicted:
                     counts[row[label], predicted[row[key]]] += 1

@@ -17,7 +17,7 @@ from mpiedge.cleaning.clusters import cluster
 from mpiedge.cleaning.exact import first_equal_rows
 from mpiedge.cleaning.matching import logistic, prevalence_cut
 from mpiedge.cleaning.recall import estimate_recall
-from mpiedge.cleaning.records import read_records
+from mpiedge.cleaning.records import REMEMBERED, read_records
 from mpiedge.cleaning.room import mapped_bytes
 from mpiedge.cleaning.scoring import Scorer, chance_levels, compare_candidates, explain, fit_weights, gather_pairs
 from mpiedge.cleaning.similarity import Comparison
@@ -30,6 +30,7 @@ ATTEMPTS = 3
 ASKED, CLOSE = 8, 2.0  # pairs shown of each question; distance from the cut of those that are unsure
 MUTUAL, UNEVEN = 0.8, 1.3  # pairs a neighbour found; the largest share of the pairs over the mean one
 # for the memory plan, measured on tables of 10,000 and 200,000 rows
+REMEMBERED_BYTES = 80  # of a short text in Python, a reference to it and its length
 PROGRAMS_BYTES, MODULES_BYTES, LARGE_TABLE, TYPICAL_NEIGHBOURS, TYPICAL_FEATURES = 75 << 20, 15 << 20, 30_000, 40, 70
 
 
@@ -119,6 +120,7 @@ def estimate_bytes(rows: int, columns: int, mean_row_bytes: float, budget_bytes:
         return size if size < limit else limit / 2  # the rest of it is left to the system
 
     records = held(4 * rows * columns) + held(rows * mean_row_bytes) + held(4 * rows * columns) + 40 * rows
+    records += REMEMBERED_BYTES * min(rows * columns, REMEMBERED)
     neighbours = rows * min(neighbours_per_record(rows), TYPICAL_NEIGHBOURS)
     levels = columns * (1 if ranks == 1 else UNEVEN / ranks)  # of a pair; they stay with the rank that compared it
     postings = 4 * rows * (mean_row_bytes if rows < LARGE_TABLE else min(mean_row_bytes, TYPICAL_FEATURES))

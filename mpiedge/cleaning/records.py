@@ -19,6 +19,7 @@ CHUNKS_AT_ONCE = 32
 VALUES_LOOKED_AT = 20_000
 WORD = re.compile(r"[^\W\d_]{3}")
 FRACTION = re.compile(r"[0-9]+\.[0-9]*[1-9][0-9]*")
+REMEMBERED = 100_000  # values, of which a smaller table keeps the texts and lengths that comparisons ask for again
 UNWORDED = re.compile(r"[^\w.@]+")
 
 
@@ -39,6 +40,7 @@ class Records:
     fill: np.ndarray
     dropped: dict[str, str]
     room: Room
+    _decoded: np.ndarray | None = None
 
     @property
     def rows(self) -> int:
@@ -104,6 +106,13 @@ class Records:
 
     def strings(self, values: np.ndarray) -> list[str]:
         """Local: the texts of value numbers."""
+        if len(self.texts.offsets) - 1 > REMEMBERED:
+            return self._decode(values)
+        if self._decoded is None:
+            self._decoded = np.array([*self._decode(np.arange(len(self.texts.offsets) - 1)), None], object)
+        return self._decoded[values].tolist()
+
+    def _decode(self, values: np.ndarray) -> list[str]:
         buffer, offsets = self.texts.text, self.texts.offsets
         starts, stops = offsets[values].tolist(), offsets[np.asarray(values) + 1].tolist()
         whole = memoryview(buffer)

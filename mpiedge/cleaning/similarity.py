@@ -12,6 +12,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import JaroWinkler
 
 from mpiedge.cleaning.candidates import count_grams
+from mpiedge.cleaning.records import REMEMBERED
 from mpiedge.kernels import cosine
 from mpiedge.kernels.cosine import GRAMS, UNIT, weigh_grams
 from mpiedge.kernels.shortened import LEFT_OUT, SHORTENED, shortened
@@ -62,7 +63,7 @@ class Comparison:
     def __init__(self, stage, records):
         """Collective: counts the grams of each column's distinct values. Messages: one sum per column."""
         self.records = records
-        self.grams, self.scales, self._memo = [], [], {}
+        self.grams, self.scales, self._memo, self._lengths = [], [], {}, {}
         for column in range(records.width):
             values = np.arange(*records.spans[column], dtype=np.int32)[:, None]
             frequency = count_grams(stage, records.texts, values, GRAM_SIZE, GRAM_BITS, GRAMS)
@@ -71,7 +72,7 @@ class Comparison:
     def of(self, records) -> "Comparison":
         """Local: the same comparison of a part of the records (`Records.some`)."""
         part = copy.copy(self)
-        part.records, part._memo = records, {}
+        part.records, part._memo, part._lengths = records, {}, {}
         return part
 
     def similarity(self, column: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -81,7 +82,8 @@ class Comparison:
         if not len(differ):
             return result
         a, b = a[differ], b[differ]
-        similar = cosine.pairs(self.records.texts, a[:, None], b[:, None], self.grams[column]) / np.float32(UNIT)
+        similar = cosine.pairs(self.records.texts, a[:, None], b[:, None], self.grams[column],
+                               self._lengths_of(column, b)) / np.float32(UNIT)
         if self.records.words[column] < LONG_WORDS:
             strings = self.records.strings
             edits = process.cpdist(strings(a), strings(b), scorer=JaroWinkler.normalized_similarity, dtype=np.float32,
@@ -92,6 +94,16 @@ class Comparison:
                 similar[kind == shorter] = np.maximum(similar[kind == shorter], least)
         result[differ] = np.minimum(similar.astype(np.float32), ALMOST)
         return result
+
+    def _lengths_of(self, column: int, values: np.ndarray) -> np.ndarray | None:
+        """Local: what makes the grams of these values of length 1; None in a table of very many values."""
+        first, last = self.records.spans[column].tolist()
+        if len(self.records.texts.offsets) > REMEMBERED:
+            return None
+        if column not in self._lengths:
+            self._lengths[column] = cosine.scales(self.records.texts, np.arange(first, last, dtype=np.int32)[:, None],
+                                                  self.grams[column])
+        return self._lengths[column][values - first]
 
     def pairs_similarity(self, column: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Local: as `similarity`, for records a and b; NaN where a side is missing."""

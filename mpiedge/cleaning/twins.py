@@ -56,14 +56,14 @@ class TwinCheck:
 
 
 def check_twins(links: np.ndarray, chance: np.ndarray, tops: np.ndarray, numbers: list[bool],
-                names: dict[int, float]) -> TwinCheck | None:
+                names: dict[int, float] | None = None) -> TwinCheck | None:
     """Local: looks at the levels (columns, n) of the links against those of random pairs; None: nothing suspect.
 
-    names: the share of links in which each column of names has other words (`renamed`); numbers: which columns hold
-    whole numbers. Of other cells only the lowest level shows nothing but chance; two whole
+    names: the share of links in which each column of names has other words (`renamed`), None where none has; numbers:
+    which columns hold whole numbers. Of other cells only the lowest level shows nothing but chance; two whole
     numbers may be near and yet different (the next house), so that all levels below the slips do.
     """
-    suspects, equal_rate, alike, called = [], {}, [], []
+    names, suspects, equal_rate, alike, called = names or {}, [], {}, [], []
     for column, top in enumerate(tops):
         by_chance, here = chance[column][chance[column] != MISSING], links[column][links[column] != MISSING]
         if not len(by_chance) or not links.shape[1] or len(here) < LEAST_FILLED * links.shape[1]:

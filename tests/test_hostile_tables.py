@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mpiedge.cleaning import lines
+from mpiedge.cleaning import lines, reading
 from mpiedge.commands import clean
 from mpiedge.store import access
 from mpiedge.store.ranges import Dialect
@@ -51,6 +51,29 @@ def test_a_line_larger_than_memory(tmp_path, capfd):
     path.write_bytes(b"id,name\n1,Ann\n2," + b"x" * 20_000_000 + b"\n3,Bob\n")
     code, said = refused(path, capfd, "--memory", "200MB")
     assert code == 4 and "memory" in said, said
+
+
+def test_a_long_line_within_the_plan(tmp_path):
+    """A cell of 10 MB takes ten times its size, not forty times."""
+    path = tmp_path / "line.csv"
+    path.write_bytes(b"id,name\n1,Ann\n2," + b"x" * 10_000_000 + b"\n3,Bob\n")
+    rows, _, _ = cleaned(path, "--memory", "480MB")
+    assert rows[1] == ["2", "x" * 10_000_000] and len(rows) == 3
+
+
+def test_more_columns_than_can_be_cleaned(tmp_path, capfd, monkeypatch):
+    """Too many columns are refused as soon as the structure is known."""
+    monkeypatch.setattr(reading, "MOST_COLUMNS", 150)
+    path = tmp_path / "wide.csv"
+    path.write_text("\n".join(",".join(f"{name}{place}" for place in range(200)) for name in "c123"))
+    assert refused(path, capfd)[0] == 3 and len(cleaned(narrow(tmp_path))[0]) == 3
+
+
+def narrow(folder: Path) -> Path:
+    """A table of as many columns as are allowed."""
+    path = folder / "narrow.csv"
+    path.write_text("\n".join(",".join(f"{name}{place}" for place in range(150)) for name in "c123"))
+    return path
 
 
 def test_a_cell_of_quotes(tmp_path):

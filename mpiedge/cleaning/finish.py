@@ -88,6 +88,7 @@ def write_clean(stage, sources: list[Source], surveys: list[Survey], plans: list
             arrays[plan.name] = typed_array(plan, column, columns, place)
             if place % COLUMNS_PER_SLICE == COLUMNS_PER_SLICE - 1:
                 yield
+        del columns   # a cell of 100 MB is in the arrays now
         part = stage.access.write_part(stage.name, name, chunk, arrays)
         return {"part": part, "tally": tally.to_message()}
 

@@ -6,6 +6,8 @@ from mpiedge.cleaning.survey import SAMPLE_ROWS
 
 BYTES_PER_BLOCK_BYTE = 40
 """Memory of a range of rows in work (text, cells as Python strings, their counts) over the bytes of its text."""
+BYTES_PER_LONG_BYTE, BYTES_PER_CELL = 10, 400
+"""The same where cells are long: over the bytes of its text, and besides for each of its cells."""
 SAMPLE_BYTES_PER_CELL = 120
 BYTES_PER_COLUMN = 12_000
 """Memory of what is counted and decided of a column, however few rows it has."""
@@ -15,8 +17,8 @@ EQUAL_ROWS_BYTES = 60
 
 def estimate(stage, sources, steps, surveys=None) -> dict[str, float]:
     """Local: bytes by what they are for. surveys: of the tables; without them the least that is to be expected."""
-    in_work = BYTES_PER_BLOCK_BYTE * max((item.stop - item.start for source in sources for item in source.ranges),
-                                         default=BLOCK_BYTES)
+    in_work = max((_in_work(item, source.structure.width) for source in sources for item in source.ranges),
+                  default=BYTES_PER_BLOCK_BYTE * BLOCK_BYTES)
     items = {"rows_in_work": in_work}
     if surveys is None:   # afterwards they are there, and counted with the programs
         cells = sum(min(SAMPLE_ROWS, _rows(source)) * source.structure.width for source in sources)
@@ -37,6 +39,12 @@ def estimate(stage, sources, steps, surveys=None) -> dict[str, float]:
     # The samples are dropped before the rows are mended, and the rows in work are not there while duplicates are found.
     plan = {"tables": max(needs)} if max(needs) > sum(items.values()) else items
     return plan | {"columns": BYTES_PER_COLUMN * sum(source.structure.width for source in sources)}
+
+
+def _in_work(item, columns: int) -> int:
+    """Bytes held for a range of rows: a row of 100 MB has few cells, 100,000 columns have many short ones."""
+    size = item.stop - item.start
+    return min(BYTES_PER_BLOCK_BYTE * size, BYTES_PER_LONG_BYTE * size + BYTES_PER_CELL * item.records * columns)
 
 
 def _rows(source) -> int:

@@ -15,6 +15,10 @@ BLOCK_BYTES, LARGEST_BLOCK_BYTES, FEWEST_BLOCKS = 1 << 19, 1 << 21, 64
 LARGEST_SAMPLE = 1 << 24
 MOST_TABLES = 50
 """Tables in one file that are looked for."""
+MOST_COLUMNS = 32_768
+"""Columns of a table; each is judged, described and stored by itself, which takes milliseconds and kilobytes."""
+BYTES_PER_COLUMN = 160
+"""Bytes of a range for each column at least: some ten rows, as what is counted of a column is sent range by range."""
 CONTROL = bytes(set(range(32)) - set(b"\t\n\r\x0b\x0c\x1a\x1c\x1d\x1e\x1f"))
 
 
@@ -81,7 +85,9 @@ def _open_table(stage, file: InputFile, encoding: str, start: int) -> tuple[Sour
     if start:
         above = len(read_head(stage, file, start).splitlines())
         structure.preamble = [(line + above, text) for line, text in structure.preamble]
+    _refuse_wide(file, structure)
     block_bytes = min(max(file.size // FEWEST_BLOCKS, BLOCK_BYTES), LARGEST_BLOCK_BYTES)
+    block_bytes = max(block_bytes, BYTES_PER_COLUMN * structure.width)
     ranges, structure.dialect = scan_records(stage, file, structure.dialect, block_bytes, structure.width)
     more = -1
     if ranges and ranges[-1].stop - ranges[-1].start <= 4 * LARGEST_BLOCK_BYTES:
@@ -108,6 +114,14 @@ def _end_of_table(stage, file: InputFile, structure: Structure, ranges: list[Rec
     more = last.start + sum(map(len, lines[:tail.more])) if tail.more >= 0 else -1
     kept = max(int(bytes_kept > 0), last.records - dropped)
     return last._replace(stop=last.start + bytes_kept, records=kept), notes, more
+
+
+def _refuse_wide(file: InputFile, structure: Structure) -> None:
+    if structure.width > MOST_COLUMNS:
+        error = InputError(file.path, f"has {structure.width:,} columns, more than {MOST_COLUMNS:,}",
+                           "Cut it by columns, or turn it so that its columns are rows")
+        error.everywhere = True   # every rank has the same structure
+        raise error
 
 
 def _refuse_binary(path: str, head: bytes) -> None:

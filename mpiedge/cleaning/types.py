@@ -23,6 +23,8 @@ from mpiedge.kernels.forms import COUNTS, DAY_FORMS, EMPTY_FORM, FORMS, ODD_FORM
 
 MOST_VALUES = 1000
 """Distinct values counted exactly; a column with more of them keeps no counts of values."""
+MOST_COUNTED_BYTES = 4_000_000
+"""Text of a column in one range, beyond which it holds cells too long to be counted and kept as values."""
 SKETCH = 512
 _NULL_TEXT = "".join(f"{word}\x00" for word in sorted(NULL_WORDS)).encode()
 READABLE_NULLS = ("nan", "-nan")
@@ -74,6 +76,8 @@ class ColumnSummary:
         if not columns.rows:
             return
         self.rows += columns.rows
+        if len(columns.part(place)) > MOST_COUNTED_BYTES:
+            self.values = None
         if self.values is None:
             blank, hashes = self._add_forms(columns, place), cell_hashes(columns, place)
         else:
@@ -154,7 +158,8 @@ class ColumnSummary:
         self._merge_sketch(other.sketch)
 
     def _merge_values(self, counts: Counter | None) -> None:
-        # Distinct values only grow, so a column ends without counts exactly if it has more than MOST_VALUES in all.
+        # Distinct values only grow, so a column ends without counts exactly if it has more than MOST_VALUES in all, or
+        # too much text in one range, which is the same for any number of ranks.
         if self.values is None or counts is None:
             self.values = None
             return

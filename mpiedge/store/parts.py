@@ -40,11 +40,18 @@ def to_stored(values: np.ndarray) -> np.ndarray:
         values = values.astype(object)
     if values.dtype != object:
         return values
-    encoded = [value.encode("utf-8", "surrogateescape").replace(b"\x00", b"") for value in values.tolist()]
-    width = max(map(len, encoded), default=1) or 1
-    if width > WIDEST_FIXED_TEXT:
-        return np.array([value.decode("utf-8", "replace") for value in encoded], dtype=h5py.string_dtype("utf-8"))
-    return np.array(encoded, dtype=h5py.string_dtype("utf-8", width))
+    cells = values.tolist()
+    if max(map(len, cells), default=0) <= WIDEST_FIXED_TEXT:
+        encoded = [_encoded(cell) for cell in cells]
+        width = max(map(len, encoded), default=1) or 1
+        if width <= WIDEST_FIXED_TEXT:
+            return np.array(encoded, dtype=h5py.string_dtype("utf-8", width))
+    # Cell by cell: a column of huge cells is not there twice.
+    return np.array([_encoded(cell).decode("utf-8", "replace") for cell in cells], dtype=h5py.string_dtype("utf-8"))
+
+
+def _encoded(cell: str) -> bytes:
+    return cell.encode("utf-8", "surrogateescape").replace(b"\x00", b"")
 
 
 def from_stored(values: np.ndarray) -> np.ndarray:

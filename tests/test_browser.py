@@ -24,11 +24,11 @@ const out = [...document.body.querySelectorAll('*')].filter(each => !each.closes
 return [wide, ...out.map(each => each.outerHTML.slice(0, 200))];
 """
 BROKEN_WORDS = """
-return [...document.querySelectorAll('th, td.text, td.number')].filter(each => {
+return [...document.querySelectorAll('th, td.text, td.number, caption')].filter(each => {
     const words = each.textContent.trim(), range = document.createRange();
     range.selectNodeContents(each.querySelector('span') || each);
     const lines = new Set([...range.getClientRects()].map(line => Math.round(line.bottom)));
-    return words && !/[\\s-]/.test(words) && lines.size > 1;
+    return words && lines.size > words.split(/[\\s-]+/).length;
 }).map(each => each.textContent);
 """
 PLOTS = """
@@ -136,8 +136,10 @@ def test_long_names(window, tmp_path, name):
     look(window, tmp_path / "report.html")
 
 
-def test_comparison(window, run, tmp_path, capsys):
-    """The table of mpiedge-compare --html fits too."""
-    assert compare.main([str(run), str(run / "timings.csv"), "--html"]) == 0
+@pytest.mark.parametrize("alike", [False, True])
+def test_comparison(window, run, tmp_path, capsys, alike):
+    """The table of mpiedge-compare --html fits too, of single runs and of several with their spread."""
+    other = shutil.copytree(run, tmp_path / "other") if alike else run / "timings.csv"
+    assert compare.main([str(run), str(other), "--html"]) == 0
     (tmp_path / "compare.html").write_text(capsys.readouterr().out)
     look(window, tmp_path / "compare.html")

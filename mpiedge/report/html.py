@@ -16,7 +16,7 @@ th, td { text-align: left; padding: .2rem .6rem; border-bottom: 1px solid var(--
 th { vertical-align: bottom; }
 th, td { overflow-wrap: normal; } .long { overflow-wrap: anywhere; }
 .number { text-align: right; } td.number { white-space: nowrap; }
-caption { text-align: left; padding: .2rem 0; }
+caption { text-align: left; padding: .2rem 0; overflow-wrap: normal; }
 .plot { overflow-x: auto; }
 .plot svg { width: 100%; height: auto; display: block; color: inherit; }
 .verdict { font-size: 1.15rem; border-left: .3rem solid currentColor; padding-left: .8rem; }
@@ -25,7 +25,7 @@ code, pre { font-size: .9rem; background: var(--soft); white-space: pre-wrap; } 
 summary { cursor: pointer; padding: .15rem 0; } footer { margin-top: 3rem; font-size: .85rem; }
 @media screen and (max-width: 640px) {
   .cards thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-  .cards, .cards tbody, .cards tr { display: block; }
+  .cards, .cards caption, .cards tbody, .cards tr { display: block; }
   .cards tr { border: 1px solid var(--line); border-radius: .3rem; margin: .5rem 0; padding: .2rem 0; }
   .cards td { display: flex; gap: 1rem; justify-content: space-between; border-bottom: 0; padding: .1rem .6rem; }
   .cards td::before { content: attr(data-label); flex: none; max-width: 45%; opacity: .75; }

@@ -7,6 +7,9 @@ from mpiedge.report.html import text
 WIDTH, NARROW, LEFT, BAR = 720, 480, 120, 14
 """The narrow ones fit a phone; the Gantt charts, which do not, are scrolled there."""
 
+LEAST_BAR = 60
+"""Of the longest bar, however long the words beside it are."""
+
 LEAST_REM, MOST_REM = 0.046, 0.078
 """For a unit of a plot's width: below the one letters are too small, beyond the other larger than the text around."""
 
@@ -111,7 +114,8 @@ def arrows(title: str, links: list[tuple[str, str]]) -> str:
 def bars(title: str, rows: list[tuple[str, float, str]], limit: float | None = None, limit_name: str = "") -> str:
     """Local: one bar for each (label, value, words beside it), and a line at the limit."""
     most = max([value for _, value, _ in rows] + [limit or 0.0]) or 1.0
-    scale = (NARROW - LEFT - 110) / most
+    beside = min(max([LETTER * len(words) for *_, words in rows] + [110]), NARROW - LEFT - LEAST_BAR)
+    scale = (NARROW - LEFT - beside) / most
     drawn, bottom = [], 4 + len(rows) * (BAR + 6)
     for place, (name, value, words) in enumerate(rows):
         y = 4 + place * (BAR + 6)

@@ -6,7 +6,7 @@ import numpy as np
 
 from mpiedge.cleaning.defaults import find_defaults
 from mpiedge.cleaning.leaks import find_leaks
-from mpiedge.cleaning.marks import find_marks
+from mpiedge.cleaning.marks import judge_columns, look_at_column
 from mpiedge.cleaning.sequences import find_sequence
 
 
@@ -64,10 +64,10 @@ def test_marks_and_doubled_quotes():
     names[3], names[4], towns[5], towns[6], names[50] = "name3***", "name4***", "town5***", "***", "O''Neil"
     columns = [sorted(set(column)) for column in (names, towns)]
     counts = [np.array([column.count(value) for value in values]) for column, values in zip((names, towns), columns)]
-    marks = find_marks(columns, counts, [0, 1])
+    marks = judge_columns({place: look_at_column(*column) for place, column in enumerate(zip(columns, counts))})
     assert marks.clean(0, "name3***")[0] == "name3" and marks.clean(0, "O''Neil")[0] == "O'Neil"
     assert marks.clean(1, "***")[1].startswith("flag") and marks.clean(1, "town1") is None
-    assert not find_marks([sorted(stars)], [np.ones(100, int)], [0]).tails
+    assert not judge_columns({0: look_at_column(sorted(stars), np.ones(100, int))}).tails
 
 
 def test_default_value():

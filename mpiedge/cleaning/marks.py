@@ -6,7 +6,6 @@ columns than one, and nowhere often.
 """
 
 import re
-from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -63,35 +62,41 @@ class Marks:
         return None
 
 
-def find_marks(values: list[list[str]], counts: list[np.ndarray], columns: list[int]) -> Marks:
-    """Local: the marks of a table from the distinct values of its columns and how often each occurs."""
-    marks = Marks()
-    seen: dict[str, Counter] = {}
-    known: Counter[str] = Counter()
-    filled = {}
-    for column in columns:
-        there = set(values[column])
-        doubled = marked = letters = total = 0
-        for value, number in zip(values[column], counts[column].tolist()):
-            total += number * bool(value)
-            match = _MARK.search(value)
-            if match:
-                seen.setdefault(match[0], Counter())[column] += number
-                known[match[0]] += number * (match.start() == 0 or value[:match.start()].rstrip() in there)
-            doubled += number * bool(_DOUBLED.search(value))
-            letters += number * len(value)
-            marked += number * (plain_text(value) != value)
-        filled[column] = total
-        if 0 < doubled <= MOST_DOUBLED * total and total >= LEAST_CELLS:
-            marks.doubled.add(column)
-        if 0 < marked <= MOST_MARKUP * total and total >= LEAST_CELLS and letters <= MOST_LETTERS * total:
-            marks.markup.add(column)
-        template = templates.find_template(values[column], counts[column])
-        if template:
-            marks.templates[column] = template
-    for mark, places in sorted(seen.items()):
-        rare = {column: number for column, number in places.items() if number <= MOST_OFTEN * filled[column]}
-        if (len(rare) >= 2 and sum(rare.values()) >= LEAST_SEEN and len(rare) == len(places)
-                and known[mark] >= LEAST_KNOWN * places.total()):
-            marks.tails.update(dict.fromkeys(rare, mark))
-    return marks
+def look_at_column(values: list[str], counts: np.ndarray) -> dict:
+    """Local: what a column tells of marks, from its distinct values and how often each occurs, as a message.
+
+    marks: of each mark behind its cells how often it stands there, and how often behind a value that is known without
+    it; filled: cells that are not empty; doubled, markup: whether the column has some; template: its usual shape, ""
+    without one.
+    """
+    there = set(values)
+    marks: dict[str, list[int]] = {}
+    doubled = marked = letters = filled = 0
+    for value, number in zip(values, counts.tolist()):
+        filled += number * bool(value)
+        match = _MARK.search(value)
+        if match:
+            seen = marks.setdefault(match[0], [0, 0])
+            seen[0] += number
+            seen[1] += number * (match.start() == 0 or value[:match.start()].rstrip() in there)
+        doubled += number * bool(_DOUBLED.search(value))
+        letters += number * len(value)
+        marked += number * (plain_text(value) != value)
+    enough = filled >= LEAST_CELLS
+    return {"marks": marks, "filled": filled, "doubled": enough and 0 < doubled <= MOST_DOUBLED * filled,
+            "markup": enough and 0 < marked <= MOST_MARKUP * filled and letters <= MOST_LETTERS * filled,
+            "template": templates.find_template(values, counts)}
+
+
+def judge_columns(told: dict[int, dict]) -> Marks:
+    """Local: the marks of a table from what its columns tell, by column in order."""
+    found = Marks(doubled={column for column, one in told.items() if one["doubled"]},
+                  markup={column for column, one in told.items() if one["markup"]},
+                  templates={column: one["template"] for column, one in told.items() if one["template"]})
+    for mark in sorted({mark for one in told.values() for mark in one["marks"]}):
+        places = {column: one["marks"][mark] for column, one in told.items() if mark in one["marks"]}
+        rare = [column for column, (number, _) in places.items() if number <= MOST_OFTEN * told[column]["filled"]]
+        everywhere, known = (sum(pair[at] for pair in places.values()) for at in (0, 1))
+        if 2 <= len(rare) == len(places) and everywhere >= LEAST_SEEN and known >= LEAST_KNOWN * everywhere:
+            found.tails.update(dict.fromkeys(rare, mark))
+    return found

@@ -17,7 +17,7 @@ from mpiedge.cleaning.claims import Claims, find_claims
 from mpiedge.cleaning.defaults import find_defaults
 from mpiedge.cleaning.known import Known, judge_chunk
 from mpiedge.cleaning.leaks import find_leaks
-from mpiedge.cleaning.marks import find_marks
+from mpiedge.cleaning.marks import judge_columns, look_at_column
 from mpiedge.cleaning.rowwise import find_rowwise
 from mpiedge.cleaning.sequences import Sequence, find_sequence
 from mpiedge.cleaning.spelling import Repairs
@@ -156,8 +156,14 @@ def _learn_marks(stage, known: Known, codes, numbers: np.ndarray, plans, open_, 
         return wanted is None or (known.names[place], by) in wanted
 
     columns = range(len(known.names))
-    counts = [np.bincount(codes[place], minlength=len(known.values[place])) for place in columns]
-    found = find_marks(known.values, counts, open_)
+
+    def look(task):
+        (place,) = task
+        return look_at_column(known.values[place], np.bincount(codes[place], minlength=len(known.values[place])))
+
+    told = stage.queue.gather(stage.queue.run([(place,) for place in open_], look, name="marks looked for",
+                                              kept="marks"))
+    found = judge_columns({task[0]: message for task, message in sorted(told, key=lambda pair: pair[0])})
     known.marks.tails = {place: mark for place, mark in found.tails.items() if may(place, "mark")}
     known.marks.doubled = {place for place in found.doubled if may(place, "doubled quote")}
     cells = [[known.values[place][code] for code in codes[place].tolist()] for place in columns]

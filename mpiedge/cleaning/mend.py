@@ -132,6 +132,7 @@ def learn(stage, table, plans: list[ColumnPlan], given: list[dict], said: dict |
         cells = [[known.values[place][code] for code in codes[place].tolist()] for place in range(len(known.names))]
         known.rowwise = find_rowwise(cells, plans, open_, lambda place, by: wanted is None or (
             known.names[place], by) in wanted)
+        del cells
         able = [place for place in open_ if wanted is None or (known.names[place], "sources") in wanted]
         known.claims = _learn_claims(stage, known, codes, plans, able)
         counts = [np.bincount(column, minlength=len(values)) for column, values in zip(codes, known.values)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-MOST_BROKEN, LEAST_ROWS, MOST_ROWS = 0.05, 50, 20_000
+MOST_BROKEN, LEAST_ROWS = 0.05, 50
 EDGE_TIMES, LEAST_EDGE = 20, 3
 LEAST_PAIRED, PAIRED_TIMES = 0.05, 5
 MOST_PAIRS = 1000
@@ -85,7 +85,7 @@ def find_orders(numbers: dict[int, np.ndarray], families: dict[int, str]) -> Ord
     if len(pairs) > MOST_PAIRS:
         pairs = [(low, high) for low, high in pairs if abs(low - high) == 1]
     for low, high in pairs:
-        order = _order(low, high, numbers[low][:MOST_ROWS], numbers[high][:MOST_ROWS])
+        order = _order(low, high, numbers[low], numbers[high])
         if order:
             orders.found.append(order)
     for place in sorted({place for order in orders.found for place in (order.low, order.high)}):

@@ -54,6 +54,10 @@ class Profile:
         """Local: whether a cell was seen more than once."""
         return self.counts[0][cell] > 1
 
+    def has_pattern(self, cell: str) -> bool:
+        """Local: whether a cell of the same pattern was seen more than once."""
+        return self.counts[1][views(cell)[0]] > 1
+
     def cost(self, cell: str) -> float:
         """Local: nats of a cell in this column."""
         known = self._memo.get(cell)

@@ -15,6 +15,7 @@ INSERT, INSERT_AT_END, TRUNCATED = 3.5, 0.8, 6.0
 FOREIGN_READING, OTHER_QUOTES, LITERAL_QUOTE, INCH_MARK = 5.0, 1.5, 1.6, 0.5
 """What each departure from a plain row costs, in nats."""
 LONGEST_SPLIT_ANYWHERE, LONGEST_CUT = 32, 200
+FITS_WELL = 1.0
 MOST_DIFFERENCE = 12
 """Cells too many or too few that are still looked at, with one delimiter and no other."""
 LARGEST_GRID = 40_000
@@ -121,7 +122,7 @@ def align(tokens: list[str], sign: str, quote: str, profiles: list[Profile], for
                 reached(last + 1, column + 1, before, step + _cell_cost(joined, quote, profiles[column]),
                         (unquoted(joined, quote),))
             if count <= width and column + 2 <= width and len(token) > 1 and (
-                    plain > 1.0 or _known_cuts(token, profiles[column], profiles[column + 1])):
+                    plain > FITS_WELL or _may_be_two(token, profiles[column], profiles[column + 1])):
                 cost, parts = _split(token, quote, profiles[column], profiles[column + 1])
                 reached(row + 1, column + 2, before, SPLIT + more + cost, parts)
     return [(cost, list(cells)) for cost, cells in states[count][width]]
@@ -140,6 +141,11 @@ def _known_cuts(token: str, left: Profile, right: Profile) -> list[int]:
     """Where a cut leaves a value that one of the columns has, as of two numbers run together."""
     return [place for place in range(1, min(len(token), LONGEST_CUT)) if right.has(token[place:])
             or left.has(token[:place])]
+
+
+def _may_be_two(token: str, left: Profile, right: Profile) -> bool:
+    """Whether a token that fits well is cut all the same, as two numbers run together are one number."""
+    return not left.has_pattern(token) or bool(_known_cuts(token, left, right))
 
 
 def _split(token: str, quote: str, left: Profile, right: Profile):

@@ -12,7 +12,7 @@ from mpiedge.cleaning.limits import CONFIDENCE, POINT, Limits, decimals_of, find
 from mpiedge.cleaning.misplaced import Misplaced, find_misplaced
 from mpiedge.cleaning.orders import Orders, find_orders
 
-MOST_ROWS = 50_000
+MOST_ROWS = 20_000
 """Sampled rows from which orders and limits are learnt."""
 
 

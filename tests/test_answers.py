@@ -81,3 +81,18 @@ def test_review_and_labels_of_the_program(tmp_path, mpirun):
     with open(tmp_path / "run2/clean/t.clusters.csv", newline="") as file:
         cluster = [row["cluster_id"] for row in csv.DictReader(file)]
     assert cluster[pair[0]] != cluster[pair[1]]
+
+
+def test_answers_move_the_cut():
+    """Pairs said to be the same below the cut draw it down, one that differs above it is outvoted; without room to
+    move, or without answers among the pairs, it stays."""
+    weight = np.array([9.0, 7.5, 4.0, 3.0, 2.0, -1.0], np.float32)
+    a, b = np.arange(6), np.arange(6) + 10
+    said = Answers(a, b, np.array([True, False, True, True, False, False]), moving=True)
+    assert said.moved_cut(8.0, weight, a, b) == 2.5
+    assert said.moved_cut(2.1, weight, a, b) == 2.1
+    assert said.moved_cut(8.0, weight, a + 20, b + 20) == 8.0
+    assert Answers(a, b, said.same).moved_cut(8.0, weight, a, b) == 8.0
+    kept = weight.copy()
+    Answers(a, b, said.same, binding=False).judge(kept, a, b)
+    assert (kept == weight).all()

@@ -18,11 +18,16 @@ CERTAIN = 1e5  # a weight no evidence reaches
 
 @dataclass
 class Answers:
-    """Pairs of positions a < b (int64), each once, and whether they are the same thing (bool)."""
+    """Pairs of positions a < b (int64), each once, and whether they are the same thing (bool).
+
+    binding: whether the pairs themselves become what was said of them; moving: whether they move the cut.
+    """
 
     a: np.ndarray
     b: np.ndarray
     same: np.ndarray
+    binding: bool = True
+    moving: bool = False
 
     def among(self, rows: np.ndarray, first: np.ndarray) -> "Answers":
         """Local: answers on positions in `rows`, where `first` is the row that stands for each row."""
@@ -36,15 +41,35 @@ class Answers:
 
     def judge(self, weight: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
         """Local: sets the weights of answered pairs among (a, b), in place."""
-        if not len(self.a):
+        if not self.binding:
             return
+        hit, place = self._among_pairs(a, b)
+        weight[hit] = np.where(self.same[place], CERTAIN, -CERTAIN)
+
+    def moved_cut(self, cut: float, weight: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
+        """Local: the cut that parts the answered ones of the pairs (a, b) with the fewest errors, given their
+        weights without answers; of several the nearest to `cut`, which stays if they move none or it is one of them."""
+        hit, place = self._among_pairs(a, b)
+        order = np.argsort(weight[hit], kind="stable")
+        known, same = weight[hit][order].astype(np.float64), self.same[place][order]
+        if not len(known) or not self.moving:
+            return cut
+        cuts = np.array([cut, known[0] - 1, *(known[1:] + known[:-1]) / 2, known[-1] + 1])
+        errors = ((known[None] > cuts[:, None]) != same[None]).sum(axis=1)
+        best = np.flatnonzero(errors == errors.min())
+        return float(cuts[best[np.argmin(np.abs(cuts[best] - cut))]])
+
+    def _among_pairs(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Local: which of the pairs (a, b) were answered, and the numbers of their answers."""
+        if not len(self.a):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
         span = np.int64(1) << 32
         known = self.a * span + self.b
         order = np.argsort(known, kind="stable")
         asked = np.minimum(a, b).astype(np.int64) * span + np.maximum(a, b)
         place = np.minimum(np.searchsorted(known[order], asked), len(known) - 1)
         hit = np.flatnonzero(known[order][place] == asked)
-        weight[hit] = np.where(self.same[order][place[hit]], CERTAIN, -CERTAIN)
+        return hit, order[place[hit]]
 
     def bind(self, label: np.ndarray) -> np.ndarray:
         """Local: labels in which rows said to be the same share a cluster, unless a row of one cluster was said to

@@ -1,6 +1,6 @@
 """Duplicates without configuration or labels: equal rows by hash, then near-duplicates by their match weights."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -27,7 +27,9 @@ from mpiedge.runtime import resources
 REVIEW_FLOOR = 0.1  # probability from which a pair is listed
 REVIEW_WEIGHT = float(np.log(REVIEW_FLOOR / (1 - REVIEW_FLOOR)))
 ATTEMPTS = 3
-ASKED, CLOSE = 8, 2.0  # pairs shown of each question; distance from the cut of those that are unsure
+LEAST_MOVED = 0.15  # share of the answers that have to agree more before they move the cut
+ASKED = 8  # pairs shown of each question
+UNSURE = np.arange(1.5, -10.0, -1.0)  # distances from the cut of the pairs shown of those that are unsure
 MUTUAL, UNEVEN = 0.8, 1.3  # pairs a neighbour found; the largest share of the pairs over the mean one
 # for the memory plan, measured on tables of 10,000 and 200,000 rows
 REMEMBERED_BYTES = 80  # of a short text in Python, a reference to it and its length
@@ -63,7 +65,7 @@ class Reading:
     versions: bool = True
 
 
-OTHER_READINGS = (Reading(versions=False), Reading(twins=False), Reading(twins=False, versions=False))
+READINGS = (Reading(versions=False), Reading(twins=False), Reading(twins=False, versions=False))
 
 
 def find_duplicates(stage, table, *, id_column: str | None = None, source_column: str | None = None,
@@ -132,19 +134,27 @@ def estimate_bytes(rows: int, columns: int, mean_row_bytes: float, budget_bytes:
 
 
 def _read(stage, records, rows, exhaustive: bool, answers: Answers | None) -> Duplicates:
-    """Collective: clusters and pairs (as positions in `rows`) under the reading that agrees with most answers."""
+    """Collective: clusters and pairs (as positions in `rows`) under the reading that agrees with most answers, by a cut
+    that they have moved."""
     found = _near_duplicates(stage, records, rows, exhaustive, Reading())
     if answers is None or not len(answers.a):
         return found
-    agreed, chosen = answers.agreement(found.cluster_id), Reading()
-    for reading in OTHER_READINGS if records.width > 1 else OTHER_READINGS[:1]:
+    agreed, chosen, moving = answers.agreement(found.cluster_id), Reading(), False
+    hints = replace(answers, binding=False, moving=True)
+    for reading in READINGS if records.width > 1 else READINGS[:1]:
         if agreed < len(answers.a):
-            other = _near_duplicates(stage, records, rows, exhaustive, reading)
-            if answers.agreement(other.cluster_id) > agreed:
-                agreed, chosen = answers.agreement(other.cluster_id), reading
-    found = _near_duplicates(stage, records, rows, exhaustive, chosen, answers)
+            other = answers.agreement(_near_duplicates(stage, records, rows, exhaustive, reading).cluster_id)
+            if other > agreed:
+                agreed, chosen = other, reading
+    for reading in dict.fromkeys((chosen, replace(chosen, twins=False))) if records.width > 1 else ():
+        if agreed + LEAST_MOVED * len(answers.a) <= len(answers.a):
+            other = answers.agreement(_near_duplicates(stage, records, rows, exhaustive, reading, hints).cluster_id)
+            if other >= agreed + LEAST_MOVED * len(answers.a):
+                agreed, chosen, moving = other, reading, True
+    found = _near_duplicates(stage, records, rows, exhaustive, chosen, replace(answers, moving=moving))
     found.cluster_id = answers.bind(found.cluster_id)
-    found.summary["answers"] = {"given": len(answers.a), "agree_without_them": agreed, "reading": asdict(chosen)}
+    found.summary["answers"] = {"given": len(answers.a), "agree_without_them": agreed, "reading": asdict(chosen),
+                                "cut_moved": moving}
     return found
 
 
@@ -193,11 +203,14 @@ def _attempt(stage, records, rows, exhaustive: bool, last: bool, reading: Readin
     tops = np.array([scale.top for scale in comparison.scales])
     pairs = len(rows) * (len(rows) - 1) / 2
     scorer = Scorer(comparison, rows, candidates.grams)
-    scorer.answers = answers
     with stage.phase("fit"):
         _, discount, scorer.weights = fit_weights(stage, levels, chance, tops, len(rows), pairs)
     weight = _weights(stage, scorer, levels, candidates)
     cut = prevalence_cut(_best(candidates, weight, len(rows)))
+    if answers is not None:
+        cut = answers.moved_cut(cut, weight, candidates.a, candidates.b)
+        answers.judge(weight, candidates.a, candidates.b)
+        scorer.answers = answers
     with stage.phase("cluster"):
         label, completed, facts = _clusters(stage, candidates, weight, cut, len(rows), scorer)
         check = _check(stage, levels, candidates, weight, cut, label, chance, tops, scorer)
@@ -270,10 +283,21 @@ def _listed(label, candidates, weight, completed, cut: float, records: int, summ
     key, chosen = np.unique(a * records + b, return_index=True)
     probability = logistic(np.append(weight[near], completed[2])[chosen].astype(np.float64) - cut)
     summary = {**summary, "cut": round(cut, 6), "edges": int((weight > cut).sum())}
-    close = np.flatnonzero(np.abs(weight - cut) < CLOSE)
-    close = np.sort(close[np.argsort(np.abs(weight[close] - cut), kind="stable")[:ASKED]])
-    unsure = [_question("as near to the cut as these", candidates, close)] if len(close) else []
+    unsure = _unsure(candidates, weight, cut)
     return Duplicates(label, key // records, key % records, probability, summary, unsure)
+
+
+def _unsure(candidates, weight, cut: float) -> list:
+    """Local: a question of pairs above and below the cut, spread evenly by weight: what a person says of them tells
+    where the cut belongs (`Answers.moved_cut`)."""
+    near = np.flatnonzero((weight > cut + UNSURE[-1] - 1) & (weight < cut + UNSURE[0] + 1))
+    if not len(near):
+        return []
+    near = near[np.argsort(weight[near], kind="stable")]
+    places = np.searchsorted(weight[near].astype(np.float64), cut + UNSURE)
+    chosen = np.unique(near[np.minimum(places, len(near) - 1)])
+    text = f"{len(near):,} pairs nearly as likely the same as not: same or different?"
+    return [(text, candidates.a[chosen], candidates.b[chosen])]
 
 
 def _weights(stage, scorer, levels, candidates) -> np.ndarray:

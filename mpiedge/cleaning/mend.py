@@ -130,8 +130,10 @@ def learn(stage, table, plans: list[ColumnPlan], given: list[dict], said: dict |
         codes = [_mended(known, place, column) for place, column in enumerate(codes)]
     if "rules" in steps:
         cells = [[known.values[place][code] for code in codes[place].tolist()] for place in range(len(known.names))]
-        known.rowwise = find_rowwise(cells, plans, open_, lambda place, by: wanted is None or (
-            known.names[place], by) in wanted)
+        pairs = None if said is None else {(entry["column"], entry["by"], entry.get("with", entry.get("at_most")))
+                                           for entry in said.get("mend", [])}
+        known.rowwise = find_rowwise(cells, plans, open_, lambda place, by, other=None: pairs is None or (
+            known.names[place], by, None if other is None else known.names[other]) in pairs)
         del cells
         able = [place for place in open_ if wanted is None or (known.names[place], "sources") in wanted]
         known.claims = _learn_claims(stage, known, codes, plans, able)

@@ -78,14 +78,17 @@ class Orders:
         return {place for place in near if near[place] * SPARSE_TIMES <= max(near.values())} or {low, high}
 
 
-def find_orders(numbers: dict[int, np.ndarray], families: dict[int, str]) -> Orders:
-    """Local: the orders between columns of one family (number, date) from their sampled values, nan = none."""
+def find_orders(numbers: dict[int, np.ndarray], families: dict[int, bool], may=lambda low, high: True) -> Orders:
+    """Local: the orders between columns of one family (days or not) from their sampled values, nan = none.
+
+    may: (low, high) -> whether such an order is looked for.
+    """
     orders = Orders()
     pairs = [(low, high) for low in numbers for high in numbers if low != high and families[low] == families[high]]
     if len(pairs) > MOST_PAIRS:
         pairs = [(low, high) for low, high in pairs if abs(low - high) == 1]
     for low, high in pairs:
-        order = _order(low, high, numbers[low], numbers[high])
+        order = _order(low, high, numbers[low], numbers[high]) if may(low, high) else None
         if order:
             orders.found.append(order)
     for place in sorted({place for order in orders.found for place in (order.low, order.high)}):

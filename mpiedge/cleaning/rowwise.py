@@ -63,15 +63,15 @@ class Rowwise:
 
 
 def find_rowwise(cells: list[list[str]], plans, open_: list[int], may) -> Rowwise:
-    """Local: what the sampled cells tell; may: (column, by) -> whether it is to be looked for."""
+    """Local: what the sampled cells tell; may: (column, by, other column) -> whether it is to be looked for."""
     found = Rowwise()
-    text = [place for place in open_ if plans[place].kind == "text" and may(place, "wrong column")]
-    found.misplaced = find_misplaced(cells, text)
+    text = [place for place in open_ if plans[place].kind == "text"]
+    found.misplaced = [pair for pair in find_misplaced(cells, text) if may(pair.one, "wrong column", pair.other)]
     found.readers = {place: (plans[place].kind, plans[place].mark, plans[place].day_first) for place in open_
                      if plans[place].kind in ("integer", "decimal", "date")}
     numbers = {place: found.read(place, cells[place][:MOST_ROWS]) for place in found.readers}
-    ordered = {place: column for place, column in numbers.items() if may(place, "order")}
-    found.orders = find_orders(ordered, {place: plans[place].kind == "date" for place in numbers})
+    found.orders = find_orders(numbers, {place: plans[place].kind == "date" for place in numbers},
+                               lambda low, high: may(low, "order", high))
     limits = [find_limits(place, column, plans[place].kind != "date", decimals_of(
         cells[place][:MOST_ROWS]) if plans[place].mark == "." else 0) for place, column in numbers.items()
               if may(place, "range")]

@@ -4,6 +4,7 @@ Features stay on the rank that has encoded them until the graph is cut (graph/sp
 of their ends, and holds of every node its name, label and digests, of every edge its ends.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -18,9 +19,8 @@ from mpiedge.graph.spread import SpreadRows
 from mpiedge.models.build import uses_graph
 from mpiedge.runtime import resources
 from mpiedge.runtime.root import on_root
-from mpiedge.store.layout import MANIFEST
 from mpiedge.store.parts import one_line
-from mpiedge.store.run import rerun
+from mpiedge.store.run import read_manifest, rerun
 from mpiedge.training.sources import Source
 
 TABLE_COPIES = 25
@@ -287,8 +287,9 @@ def _read_edges(stage, args, known: dict, nodes: str, keys: list[str]) -> tuple 
     None where no table can hold edges, as far as is known, and any model will do."""
     columns = {name: list(rows.kinds) for name, rows in known.items()}
     folder = stage.run / "profile"
-    profiled = on_root(stage.world, lambda: any((folder / name).exists() for name in ("inds.jsonl", MANIFEST)))
-    searched = profiled and "profile/inds.jsonl" in stage.manifest("profile")["files"]
+    searched = on_root(stage.world, lambda: _has_inclusions(stage.run))
+    if searched:
+        stage.manifest("profile")
 
     def choose() -> list | None:
         inclusions = list(_entries(stage, folder / "inds.jsonl", {"lhs": list, "rhs": list})) if searched else []
@@ -315,6 +316,13 @@ def _read_edges(stage, args, known: dict, nodes: str, keys: list[str]) -> tuple 
     return table, key, (first, second), ends
 
 
+def _has_inclusions(run) -> bool:
+    """Local: whether profile has looked for inclusions, also where their file is gone."""
+    with contextlib.suppress(StoreError):
+        return "profile/inds.jsonl" in read_manifest(run, "profile")["files"]
+    return (run / "profile" / "inds.jsonl").exists()
+
+
 def _may_do_without(args) -> bool:
     """Whether nobody has asked for edges: neither for a table of them, nor for a model that needs some."""
     return args.any_model and not args.edges
@@ -327,11 +335,11 @@ def _join_edges(edges: tuple, keys: dict[str, np.ndarray], subject: str, needed:
     None where edges are not needed and those of a table that was only guessed name no rows.
     """
     table, key, names, ends = edges
-    if not needed and not key and not (keys and len(tables.match_edges(ends, keys)[1])):
+    chosen, pairs = tables.match_edges(ends, {key: keys[key]} if key else keys) if keys else ("", [])
+    if not (needed or key or len(pairs)):
         return None
     if not keys:
         raise InputError(subject, "no column of the node table names its rows", "Clean it, or train --model mlp")
-    chosen, pairs = tables.match_edges(ends, {key: keys[key]} if key else keys)
     if len(ends[0]) and not len(pairs):
         raise InputError(table, f"its columns {names[0]} and {names[1]} name no rows of the node table",
                          "Name the right table with --edges, or train --model mlp")

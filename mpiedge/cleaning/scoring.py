@@ -15,8 +15,10 @@ from mpiedge.cleaning.matching import (
 from mpiedge.cleaning.similarity import compare_random, random_pairs
 from mpiedge.kernels import cosine
 from mpiedge.kernels.cosine import UNIT
+from mpiedge.runtime.alone import Alone
 from mpiedge.runtime.once import once
 
+GATHERED = 1 << 18  # level vectors that one rank fits for all
 TASKS, LEAST_TASK = 32, 2048  # tasks of pairs of any records; pairs of one at least
 FETCHED_BYTES = 16 << 20  # of the records fetched at once, if all are of mean length
 
@@ -138,15 +140,30 @@ def fit_weights(stage, levels: dict[int, np.ndarray], chance, tops, records: int
     """Collective: match weights, the share of its evidence that each column may count, and the weights with these.
 
     levels: of this rank's candidates, block by block; the rest as of `fit`. A later attempt need not fit again.
-    Messages: as of `fit`.
+    Messages: as of `fit`; where there are few level vectors, these to the fastest rank and what it found back, as each
+    of thirty sums would wait for the slowest.
     """
-    def work() -> dict:
-        blocks = joined(levels)
-        plain = fit(stage.world, blocks, chance, tops, records, pairs)
+    def fitted(world, blocks) -> dict:
+        plain = fit(world, blocks, chance, tops, records, pairs)
         discount = dependence_discount(plain, chance)
-        discounted = fit(stage.world, blocks, chance, tops, records, pairs, discount)
+        discounted = fit(world, blocks, chance, tops, records, pairs, discount)
         return {"ratio": np.stack([plain.ratio, discounted.ratio]), "discount": discount,
                 "log_odds": np.array([plain.log_odds, discounted.log_odds])}
+
+    def work() -> dict:
+        blocks, world = joined(levels), stage.world
+        if world.size == 1:
+            return fitted(world, blocks)
+        known = np.zeros(world.size + 1)
+        known[world.rank], known[-1] = stage.queue.speeds[world.rank], sum(len(counts) for _, counts in blocks)
+        known = world.sum(known)
+        if known[-1] > GATHERED:
+            return fitted(world, blocks)
+        fastest = int(np.argmax(known[:-1]))
+        vectors = np.concatenate([np.zeros((len(tops), 0), np.uint8), *(part for part, _ in blocks)], axis=1)
+        counts = np.concatenate([np.zeros(0, np.int64), *(part for _, part in blocks)])
+        parts = world.gather({"levels": vectors, "counts": counts}, fastest)
+        return world.bcast(parts and fitted(Alone(), [(part["levels"], part["counts"]) for part in parts]), fastest)
 
     found = once(stage.queue, "fit", work)
     plain, discounted = (Weights(ratio, float(odds)) for ratio, odds in zip(found["ratio"], found["log_odds"]))

@@ -39,11 +39,13 @@ def test_every_rank_has_the_result_of_one(world, kind):
 
 
 def test_large_table_on_ranks(world, monkeypatch):
-    """The search of rarest features and an index in several pieces give the bytes of one rank and one piece."""
+    """The search of rarest features, an index in several pieces and weights fitted by all ranks together give the bytes
+    of one rank and one piece."""
     monkeypatch.setattr("mpiedge.cleaning.candidates.POSTINGS", 0)
     monkeypatch.setattr("mpiedge.cleaning.candidates.BUDGET", 200)
     names, rows, _ = people(120, 1)
     alone = search(MemoryStage(OneRank()), names, rows, 999)[1]
     monkeypatch.setattr("mpiedge.cleaning.candidates.INDEX_BLOCK", 64)
     monkeypatch.setattr("mpiedge.cleaning.candidates.QUERY_BLOCK", 32)
+    monkeypatch.setattr("mpiedge.cleaning.scoring.GATHERED", 0)
     assert search(MemoryStage(world, budget_bytes=1), names, rows, 50)[1] == alone

@@ -10,7 +10,19 @@ from hypothesis import strategies as st
 from mpiedge.errors import InputError, UsageError
 from mpiedge.graph import cells, tables
 from mpiedge.graph.build import TEST, TRAIN
-from mpiedge.graph.features import CHUNK_TOKENS, Encoder, Survey, as_number, as_text, digests, plan_encoder, survey
+from mpiedge.graph.features import (
+    CHUNK_TOKENS,
+    INTERVALS,
+    MOST_POINTS,
+    Encoder,
+    Survey,
+    as_number,
+    as_text,
+    digests,
+    edges_of,
+    plan_encoder,
+    survey,
+)
 from mpiedge.graph.sparse import stack
 from mpiedge.runtime.wire import pack, unpack
 
@@ -61,23 +73,50 @@ def test_each_sort_of_column_becomes_its_features():
 
 
 def test_encoding_by_hand():
-    """Weights and z-scores land in the right columns, rows have length 1, missing cells and unknown words no entry."""
+    """Numbers fill their intervals, words weigh 1 on average, values count 1; unknown words no entry; length 1."""
     table = rows()
     encoder = encoder_of(table)
     encoded = encoder.encode(table)
     assert encoded.columns == encoder.columns and encoded.rows == 60
+    ends = np.cumsum([block.width for block in encoder.blocks])
+    scaled = {block.columns[0]: encoded.dense()[:, end - block.width : end] for block, end in zip(encoder.blocks, ends)}
     np.testing.assert_allclose(np.linalg.norm(encoded.dense(), axis=1), 1, rtol=1e-5)
-    start = {block.columns[0]: sum(other.width for other in encoder.blocks[:number])
-             for number, block in enumerate(encoder.blocks)}  # fmt: skip
+    of = {name: part / scaled["open"].sum(axis=1, keepdims=True) for name, part in scaled.items()}
+    together = np.hstack([of["title"], of["tag_1"]])
+    np.testing.assert_allclose((together**2).sum(axis=1), (together > 0).sum(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(of["city"].sum(axis=1), table["city"] != "", rtol=1e-5)
     missing = np.isnan(table["weight"])
-    assert not encoded.dense()[missing, start["weight"]].any() and encoded.dense()[~missing, start["weight"]].all()
+    middle = np.repeat([1 / np.sqrt(INTERVALS), 0], INTERVALS // 2)
+    np.testing.assert_allclose(of["weight"][missing], np.tile(middle, (missing.sum(), 1)), rtol=1e-5)
+    edges = next(block.edges for block in encoder.blocks if block.columns == ["weight"])
+    filled = table["weight"][~missing]
+    assert (edges[0], edges[-1]) == (filled.min(), filled.max())
+    again = np.interp(of["weight"][~missing].sum(axis=1) * np.sqrt(INTERVALS), range(len(edges)), edges)
+    np.testing.assert_allclose(again, filled, rtol=1e-5)
+    inside = np.histogram(filled, edges)[0]
+    assert inside.max() <= 2 * len(filled) / INTERVALS
     strange = {name: column[:1].copy() for name, column in table.items()}
     for name in ("title", "city", "day", "tag_1", "tag_2"):
         strange[name][0] = "never seen"
     strange["open"][0] = ""
-    dense = encoder.encode(strange).dense()[0]
-    used = set(np.flatnonzero(dense))
-    assert used <= {start["year"], start["weight"]} and used
+    used = set(np.flatnonzero(encoder.encode(strange).dense()[0]).tolist())
+    numbers = {place for block, end in zip(encoder.blocks, ends) if block.kind == "number"
+               for place in range(end - block.width, end)}  # fmt: skip
+    assert used <= numbers and used
+
+
+def test_intervals_of_many_numbers():
+    """Of numbers in many chunks every interval holds about as many; numbers that repeat make fewer intervals."""
+    random = np.random.default_rng(3)
+    numbers, merged = random.lognormal(0, 3, 200_000), Survey()
+    for start in range(0, len(numbers), 2_000):
+        merged.merge(survey({"x": "decimal"}, {"x": numbers[start : start + 2_000]}))
+    edges = edges_of(merged.spread["x"])
+    assert len(merged.spread["x"]) <= MOST_POINTS and len(edges) == INTERVALS + 1
+    assert (edges[0], edges[-1]) == (numbers.min(), numbers.max())
+    np.testing.assert_allclose(np.histogram(numbers, edges)[0], len(numbers) / INTERVALS, rtol=0.03)
+    mostly = np.where(np.arange(1000) < 900, 0.0, np.arange(1000))
+    assert 2 <= len(edges_of(survey({"x": "decimal"}, {"x": mostly}).spread["x"])) < INTERVALS
 
 
 def test_chunks_do_not_change_the_features():
@@ -93,7 +132,7 @@ def test_chunks_do_not_change_the_features():
     for one, other in zip(again.blocks, whole.blocks):
         assert (one.kind, one.columns, one.vocabulary, one.weights) == (
             other.kind, other.columns, other.vocabulary, other.weights)  # fmt: skip
-        assert one.mean == pytest.approx(other.mean) and one.deviation == pytest.approx(other.deviation)
+        assert one.edges == pytest.approx(other.edges)
     parts = [whole.encode({name: column[start : start + 13] for name, column in table.items()})
              for start in range(0, 60, 13)]  # fmt: skip
     np.testing.assert_array_equal(stack(parts, whole.columns).dense(), whole.encode(table).dense())

@@ -55,9 +55,11 @@ def build_parser():
                        help="sgc, sign: propagate the features K times (default 2)")
     model.add_argument("--project", type=_number(int, 0), default=0, metavar="D",
                        help="sgc, sign: project the features to D random columns first (default 0: do not)")
-    model.add_argument("--hidden", type=_number(int, 1), default=16, metavar="N", help="hidden width (default 16)")
-    model.add_argument("--dropout", type=_number(float, 0, below=1), default=0.5, metavar="P",
-                       help="share of features and hidden values dropped in each step (default 0.5)")
+    model.add_argument("--hidden", type=_number(int, 1), metavar="N",
+                       help="hidden width (default 16; 64 for mlp)")
+    model.add_argument("--dropout", type=_number(float, 0, below=1), metavar="P",
+                       help="share of features (not of mlp) and hidden values dropped in each step (default 0.5; 0.2 "
+                       "for mlp)")
     fit = page.add_argument_group("training")
     fit.add_argument("--epochs", type=_number(int, 1), default=200, metavar="N", help="at most N epochs (default 200)")
     fit.add_argument("--patience", type=_number(int, 1), default=100, metavar="N",

@@ -1,4 +1,4 @@
-"""Turns typed columns into sparse features: words, values and standardised numbers, the same for old and new rows.
+"""Turns typed columns into sparse features: words, values and where numbers lie, the same for old and new rows.
 
 In two passes over the chunks of a table, each chunk alone: first what the columns look like (`survey`, merged in chunk
 order), from which `plan_encoder` decides, then `Encoder.encode`.
@@ -18,7 +18,9 @@ SURVEY_TOKENS = 50_000  # distinct tokens of a block counted before rare ones ar
 CHUNK_TOKENS = 8192  # of a column in the survey of one chunk, the most frequent first
 FEW_VALUES = 20  # whole numbers with no more different values are categories
 MOSTLY_REPEATED = 0.5  # single words are categories when at least this share of the cells repeats; else they are codes
-LARGEST_DEVIATION = 5.0  # numbers further from the mean, in standard deviations, are cut to it
+INTERVALS = 16  # of a number, with about as many rows in each
+CHUNK_POINTS = 257  # of a chunk's numbers, evenly spaced in their order
+MOST_POINTS, FEWER_POINTS = 8192, 2048  # of all chunks together, and what is left of more
 WORD = re.compile(r"\w+")
 SEPARATOR = re.compile(r"[\s,;|]")
 
@@ -26,14 +28,15 @@ SEPARATOR = re.compile(r"[\s,;|]")
 @dataclass
 class Survey:
     """What a table's columns hold. Per column: rows present, document counts of words (text only) and of
-    whole values (the frequent ones, where there are very many), sum and sum of squares of numbers; marks: 64-bit
-    digests of the cells of columns that may be keys, None once a value was seen twice in a chunk."""
+    whole values (the frequent ones, where there are very many); spread: numbers, or some of them, and how many each
+    stands for (k, 2); marks: 64-bit digests of the cells of columns that may be keys, None once a value was seen twice
+    in a chunk."""
 
     rows: int = 0
     present: dict[str, int] = field(default_factory=dict)
     word_counts: dict[str, Counter] = field(default_factory=dict)
     value_counts: dict[str, Counter] = field(default_factory=dict)
-    sums: dict[str, list[float]] = field(default_factory=dict)
+    spread: dict[str, np.ndarray] = field(default_factory=dict)
     marks: dict[str, np.ndarray | None] = field(default_factory=dict)
 
     def merge(self, other: "Survey") -> None:
@@ -47,8 +50,8 @@ class Survey:
                     kept[name] = Counter(dict(_most_frequent(kept[name], SURVEY_TOKENS // 2)))
             mine, theirs = self.marks.get(name, np.zeros(0, np.uint64)), other.marks[name]
             self.marks[name] = None if mine is None or theirs is None else np.concatenate([mine, theirs])
-            old = self.sums.get(name, [0.0, 0.0])
-            self.sums[name] = [old[0] + other.sums[name][0], old[1] + other.sums[name][1]]
+            spread = np.concatenate([self.spread.get(name, np.zeros((0, 2))), other.spread[name]])
+            self.spread[name] = _thinned(spread, FEWER_POINTS) if len(spread) > MOST_POINTS else spread
 
     def distinct(self, name: str) -> int:
         """Number of different values of a column (a lower bound for very many)."""
@@ -94,8 +97,28 @@ def survey(kinds: dict[str, str], chunk: dict[str, np.ndarray]) -> Survey:
         found.marks[name] = digests(texts) if may_be_key and len(values) == len(texts) else None
         numbers = as_number(kind, chunk[name])
         numbers = numbers[np.isfinite(numbers)]
-        found.sums[name] = [float(numbers.sum()), float((numbers**2).sum())]
+        found.spread[name] = _thinned(np.column_stack([numbers, np.ones(len(numbers))]), CHUNK_POINTS)
     return found
+
+
+def _thinned(spread: np.ndarray, most: int) -> np.ndarray:
+    """Local: at most so many points, ascending, with the lowest and the highest; each stands for as many numbers."""
+    spread = spread[np.lexsort(spread.T[::-1])]
+    if len(spread) <= most:
+        return spread
+    total = spread[:, 1].sum()
+    at = np.searchsorted(np.cumsum(spread[:, 1]), (np.arange(most) + 0.5) / most * total)
+    at[[0, -1]] = 0, len(spread) - 1
+    return np.column_stack([spread[at, 0], np.full(most, total / most)])
+
+
+def edges_of(spread: np.ndarray) -> list[float]:
+    """Local: the ends of INTERVALS intervals with about as many numbers in each, fewer where numbers repeat."""
+    if not len(spread):
+        return []
+    values, weights = spread[np.argsort(spread[:, 0], kind="stable")].T
+    places = (np.cumsum(weights) - weights / 2) / weights.sum()
+    return np.unique(np.interp(np.linspace(places[0], places[-1], INTERVALS + 1), places, values)).tolist()
 
 
 def digests(texts: list[str]) -> np.ndarray:
@@ -154,19 +177,24 @@ def _most_frequent(counts: Counter, limit: int) -> list[tuple[str, int]]:
 
 @dataclass
 class Block:
-    """Columns that are encoded alike. kind: words, values or number; vocabulary, weights: of its tokens."""
+    """Columns that are encoded alike. kind: words, values or number; vocabulary, weights: of its tokens; edges: of the
+    intervals of a number."""
 
     kind: str
     columns: list[str]
     vocabulary: list[str] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
-    mean: float = 0.0
-    deviation: float = 1.0
+    edges: list[float] = field(default_factory=list)
 
     @property
     def width(self) -> int:
         """Number of features."""
-        return 1 if self.kind == "number" else len(self.vocabulary)
+        return max(len(self.edges) - 1, 0) if self.kind == "number" else len(self.vocabulary)
+
+    @property
+    def many(self) -> bool:
+        """Whether a row may have any number of its tokens."""
+        return self.kind == "words" or len(self.columns) > 1
 
 
 @dataclass
@@ -182,20 +210,33 @@ class Encoder:
         return sum(block.width for block in self.blocks)
 
     def encode(self, chunk: dict[str, np.ndarray]) -> SparseRows:
-        """Local: features of a chunk's rows, each row of length 1; missing cells and unknown words give no entry."""
+        """Local: features of a chunk's rows, each row scaled to length 1 at the end.
+
+        Of a number how much of each interval lies below it (piecewise linear, Gorishniy et al. 2022), of a missing one
+        as of the middle, in all of length 1 at most; 1 for a value; words and values of several columns are weighted,
+        those of a row on average by 1. Missing or unknown words and values give no entry."""
         rows = len(next(iter(chunk.values()), ()))
-        entries, start = [], 0
+        entries, start, squares, counts = [], 0, np.zeros(rows), np.zeros(rows)
         for block in self.blocks:
             entries.append((self._number if block.kind == "number" else self._tokens)(block, chunk, start))
             start += block.width
+            if block.many:
+                squares += np.bincount(entries[-1][0], entries[-1][2] ** 2, rows)
+                counts += np.bincount(entries[-1][0], minlength=rows)
+        for block, (rows_of, _, values) in zip(self.blocks, entries):
+            if block.many:
+                values *= np.sqrt(counts[rows_of] / squares[rows_of])
         rows_of, columns, values = (np.concatenate([entry[part] for entry in entries]) for part in range(3))
         return from_triplets(rows_of, columns, values, (rows, start)).normalised()
 
     def _number(self, block: Block, chunk: dict, start: int):
         numbers = as_number(self.kinds[block.columns[0]], chunk[block.columns[0]])
-        rows = np.flatnonzero(np.isfinite(numbers))
-        scores = ((numbers[rows] - block.mean) / block.deviation).clip(-LARGEST_DEVIATION, LARGEST_DEVIATION)
-        return rows, np.full(len(rows), start), scores
+        numbers = np.where(np.isfinite(numbers), numbers, np.nan)
+        low, high = np.array(block.edges[:-1]), np.array(block.edges[1:])
+        below = ((numbers[:, None] - low) / (high - low)).clip(0, 1) / np.sqrt(INTERVALS)
+        below[np.isnan(numbers)] = (np.arange(block.width) < block.width // 2) / np.sqrt(INTERVALS)
+        rows, intervals = np.nonzero(below)
+        return rows, start + intervals, below[rows, intervals]
 
     def _tokens(self, block: Block, chunk: dict, start: int):
         place = {token: number for number, token in enumerate(block.vocabulary)}
@@ -206,14 +247,15 @@ class Encoder:
                     if token in place:
                         found.add((row, place[token]))
         cells = np.array(sorted(found), np.int64).reshape(-1, 2)
-        return cells[:, 0], start + cells[:, 1], np.array(block.weights, np.float64)[cells[:, 1]]
+        weights = np.array(block.weights, np.float64)[cells[:, 1]] if block.many else np.ones(len(cells))
+        return cells[:, 0], start + cells[:, 1], weights
 
     def describe(self) -> list[str]:
         """One phrase per block, for people."""
         phrases = []
         for block in self.blocks:
             names = block.columns[0] if len(block.columns) == 1 else f"{block.columns[0]}..{block.columns[-1]}"
-            phrases.append(f"{names} {block.kind}" + ("" if block.kind == "number" else f" {block.width:,}"))
+            phrases.append(f"{names} {block.kind} {block.width:,}")
         return phrases
 
     def to_message(self) -> dict:
@@ -230,17 +272,17 @@ def plan_encoder(kinds: dict[str, str], found: Survey) -> Encoder:
     """Local: decides the features. kinds: candidate columns in table order (no id, no key, not the label).
 
     Text of several words -> its words; other text, booleans and whole numbers of few values -> whole values; numbers
-    and dates -> standardised. Columns numbered alike (keyword_1, keyword_2) share one block and its vocabulary. Left
+    and dates -> intervals. Columns numbered alike (keyword_1, keyword_2) share one block and its vocabulary. Left
     out: columns that are unique or constant, single-word text that nearly never repeats.
     """
     blocks = []
     for columns in _numbered_alike(kinds):
         kind = _block_kind(kinds[columns[0]], columns, found)
         if kind == "number":
-            blocks += [_number_block(name, found) for name in columns]
+            blocks += [Block("number", [name], edges=edges_of(found.spread[name])) for name in columns]
         elif kind:
             blocks.append(_token_block(kind, columns, found))
-    blocks = [block for block in blocks if block.width and block.deviation > 0]
+    blocks = [block for block in blocks if block.width]
     used = {name for block in blocks for name in block.columns}
     return Encoder({name: kind for name, kind in kinds.items() if name in used}, blocks)
 
@@ -269,14 +311,6 @@ def _block_kind(kind: str, columns: list[str], found: Survey) -> str | None:
     if kind == "boolean":
         return "values"
     return "values" if kind == "integer" and len(values) <= FEW_VALUES else "number"
-
-
-def _number_block(name: str, found: Survey) -> Block:
-    present = max(found.present[name], 1)
-    mean = found.sums[name][0] / present
-    variance = max(found.sums[name][1] / present - mean**2, 0.0)
-    deviation = float(np.sqrt(variance)) if variance > 1e-12 * max(mean**2, 1e-30) else 0.0
-    return Block("number", [name], mean=mean, deviation=deviation)
 
 
 def _token_block(kind: str, columns: list[str], found: Survey) -> Block:

@@ -6,11 +6,13 @@ from mpiedge.models.layered import Layered, Times
 
 
 class MLP(Layered):
-    """Each layer is H W + b, relu between layers."""
+    """Each layer is H W + b, relu between layers; no feature is dropped, as in a table each may decide alone."""
+
+    drops_features = False
 
     def first(self, inputs) -> torch.Tensor:
         """Local: X W1."""
-        return inputs.own(inputs.project(self.weight_1))
+        return inputs.own(inputs.project(self.weight_1, self.drops_features))
 
     def later(self, inputs, rows: torch.Tensor, layer: int) -> torch.Tensor:
         """Local: H W."""

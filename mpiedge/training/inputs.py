@@ -57,9 +57,11 @@ class PartInputs:
         self.layer += 1
         return Dropout.of(self.probability, names, *self.place, self.layer) if self.probability > 0 else None
 
-    def project(self, weight: torch.Tensor) -> torch.Tensor:
-        """Local: dropped features times weight, for the owned rows and the halo; ready for `gather_first`."""
-        return Project.apply(weight, self, self._dropout(self.part.nodes))
+    def project(self, weight: torch.Tensor, drops: bool = True) -> torch.Tensor:
+        """Local: features, dropped ones where it `drops`, times weight, for the owned rows and the halo; ready for
+        `gather_first`."""
+        dropout = self._dropout(self.part.nodes)
+        return Project.apply(weight, self, dropout if drops else None)
 
     def own(self, projected: torch.Tensor) -> torch.Tensor:
         """Local: the owned rows of what `project` gave."""

@@ -23,6 +23,9 @@ from mpiedge.training.sources import Source
 PENALTY = 0.07
 """The default L2 penalty times the number of training nodes. The loss is a mean over those nodes, so a prior of fixed
 strength weighs less the more of them there are; with the 140 of Cora this is the 5e-4 of Kipf & Welling 2017."""
+OF_GRAPHS, OF_TABLES = (16, 0.5), (64, 0.2)
+"""The default hidden width and dropout: those of Kipf & Welling 2017, and those for rows without a graph, which need a
+larger network and less against learning them by heart."""
 ID_BYTES = 70  # of each node's name while it is written (counted)
 MODEL_WINDOW = 1 << 15  # nodes of which what they hand to new neighbours is written at a time, in four copies
 METIS_NODE, METIS_ENTRY = 140, 100  # bytes that METIS takes for a node and for a neighbour of one (86 MB measured)
@@ -136,7 +139,9 @@ def finish_layout(args, source: Source, facts: dict) -> Layout:
     ahead = MODELS[args.model].propagates
     layers = 1 if ahead == "last" else args.layers
     hops, projection = (args.hops, args.project) if ahead else (0, 0)
-    settings = Settings(args.model, args.hidden, layers, hops, projection, args.epochs, args.lr, penalty, args.dropout,
+    hidden, dropout = OF_TABLES if args.model == "mlp" else OF_GRAPHS
+    hidden, dropout = args.hidden or hidden, dropout if args.dropout is None else args.dropout
+    settings = Settings(args.model, hidden, layers, hops, projection, args.epochs, args.lr, penalty, dropout,
                         args.patience, args.schedule, args.class_weights, args.dtype, args.seed)
     config = asdict(settings) | {"split": facts["split_name"], "source": source.name}
     return Layout(settings=settings, config=config, **facts)

@@ -32,9 +32,9 @@ class BlockInputs:
         self.dropout = Dropout.of(probability, names, *place, layer) if probability > 0 else None
         self.back, self.handed, self.dtype = back, None, dtype
 
-    def project(self, weight: torch.Tensor) -> torch.Tensor:
-        """Local: dropped features times weight."""
-        return Project.apply(weight, self, self.dropout)
+    def project(self, weight: torch.Tensor, drops: bool = True) -> torch.Tensor:
+        """Local: features, dropped ones where it `drops`, times weight."""
+        return Project.apply(weight, self, self.dropout if drops else None)
 
     def own(self, rows: torch.Tensor) -> torch.Tensor:
         """Local: the rows as they are."""

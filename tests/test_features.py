@@ -119,6 +119,14 @@ def test_intervals_of_many_numbers():
     assert 2 <= len(edges_of(survey({"x": "decimal"}, {"x": mostly}).spread["x"])) < INTERVALS
 
 
+def test_intervals_of_extreme_numbers():
+    """The largest and smallest numbers, infinite and missing ones make finite features."""
+    table = {"x": np.array([-1.7e308, 1.7e308, 5e-324, 0.0, np.nan, np.inf, -np.inf, 1.0]), "y": np.arange(8) / 8}
+    encoded = encoder_of(table, {"x": "decimal", "y": "decimal"}).encode(table).dense()
+    assert np.isfinite(encoded).all() and encoded[4].any()
+    assert [int((encoded[row, :3] > 0).sum()) for row in (0, 7, 1)] == [0, 2, 3]
+
+
 def test_chunks_do_not_change_the_features():
     """Surveyed and encoded in chunks of any length, the table gives the same encoder and the same rows."""
     table = rows()

@@ -117,8 +117,8 @@ def edges_of(spread: np.ndarray) -> list[float]:
     if not len(spread):
         return []
     values, weights = spread[np.argsort(spread[:, 0], kind="stable")].T
-    places = (np.cumsum(weights) - weights / 2) / weights.sum()
-    return np.unique(np.interp(np.linspace(places[0], places[-1], INTERVALS + 1), places, values)).tolist()
+    at = np.searchsorted(np.cumsum(weights), np.linspace(0, weights.sum(), INTERVALS + 1)).clip(max=len(values) - 1)
+    return (2 * np.unique(values[at] / 2)).tolist()  # apart by more than nothing when halved, as `Encoder` does
 
 
 def digests(texts: list[str]) -> np.ndarray:
@@ -232,8 +232,8 @@ class Encoder:
     def _number(self, block: Block, chunk: dict, start: int):
         numbers = as_number(self.kinds[block.columns[0]], chunk[block.columns[0]])
         numbers = np.where(np.isfinite(numbers), numbers, np.nan)
-        low, high = np.array(block.edges[:-1]), np.array(block.edges[1:])
-        below = ((numbers[:, None] - low) / (high - low)).clip(0, 1) / np.sqrt(INTERVALS)
+        halves = np.array(block.edges) / 2  # whose differences are no larger than a float can be
+        below = ((numbers[:, None] / 2 - halves[:-1]) / np.diff(halves)).clip(0, 1) / np.sqrt(INTERVALS)
         below[np.isnan(numbers)] = (np.arange(block.width) < block.width // 2) / np.sqrt(INTERVALS)
         rows, intervals = np.nonzero(below)
         return rows, start + intervals, below[rows, intervals]

@@ -25,6 +25,8 @@ from mpiedge.graph.features import (
 )
 from mpiedge.graph.sparse import stack
 from mpiedge.runtime.wire import pack, unpack
+from mpiedge.store.parts import build_image
+from mpiedge.training import predict
 
 
 def texts(*values):
@@ -125,6 +127,14 @@ def test_intervals_of_extreme_numbers():
     encoded = encoder_of(table, {"x": "decimal", "y": "decimal"}).encode(table).dense()
     assert np.isfinite(encoded).all() and encoded[4].any()
     assert [int((encoded[row, :3] > 0).sum()) for row in (0, 7, 1)] == [0, 2, 3]
+
+
+def test_a_model_of_another_version():
+    """Features described in another way are refused in one line, not taken for others."""
+    encoder = json.dumps({"kinds": {"x": "decimal"}, "blocks": [{"kind": "number", "columns": ["x"], "mean": 0.5}]})
+    image = build_image({"encoder": texts(encoder), "classes": texts("a", "b")})
+    with pytest.raises(InputError, match="this version does not know"):
+        predict.load("model.h5", image, "{}")
 
 
 def test_chunks_do_not_change_the_features():

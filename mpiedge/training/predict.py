@@ -34,10 +34,14 @@ class Predictor:
 
 
 def load(subject: str, image: bytes, config: str) -> Predictor:
-    """Local: the predictor in the bytes of a model.h5."""
+    """Local: the predictor in the bytes of a model.h5. Raises InputError for one of another version."""
     arrays = read_image(image)
     encoder = arrays.pop("encoder", None)
-    encoder = None if encoder is None else Encoder.from_message(json.loads(encoder[0]))
+    try:
+        encoder = None if encoder is None else Encoder.from_message(json.loads(encoder[0]))
+    except (KeyError, TypeError, ValueError):
+        raise InputError(subject, "its features are described as this version does not know them",
+                         "Train it again with mpiedge-train --fresh") from None
     return Predictor(json.loads(config), encoder, arrays.pop("classes").tolist(), arrays)
 
 

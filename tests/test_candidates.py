@@ -11,8 +11,9 @@ from mpiedge.cleaning.exact import first_equal_rows
 from mpiedge.cleaning.recall import estimate_recall
 from mpiedge.cleaning.records import normalise, read_records, row_digests
 from mpiedge.kernels import cosine
-from mpiedge.kernels.cosine import GRAMS, UNIT, WHOLE_VALUES, WORD_PAIRS, Index, Texts, weigh_grams
+from mpiedge.kernels.cosine import GRAMS, UNIT, VALUE_PAIRS, WHOLE_VALUES, WORD_PAIRS, Index, Texts, weigh_grams
 from mpiedge.kernels.coverage import Words, coverage, coverage_plain
+from mpiedge.kernels.jaro_winkler import jaro_winkler, jaro_winkler_plain
 from mpiedge.kernels.shortened import APART, LEFT_OUT, SHORTENED, shortened, shortened_plain
 from mpiedge.runtime.world import World
 
@@ -25,7 +26,7 @@ def stage():
 
 
 def texts_of(values):
-    encoded = [value.encode() for value in values]
+    encoded = [value.encode("utf-8", "surrogatepass") for value in values]
     return Texts(np.frombuffer(b"".join(encoded), np.uint8),
                  np.concatenate([[0], np.cumsum([len(value) for value in encoded])]).astype(np.int64))
 
@@ -35,8 +36,8 @@ def plain(monkeypatch):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(words, min_size=2, max_size=12), st.integers(1, 3), st.randoms(use_true_random=False),
-       st.sampled_from([GRAMS, GRAMS | WORD_PAIRS | WHOLE_VALUES]), st.sampled_from([0, 5, 40]))
+@given(st.lists(words, min_size=2, max_size=12), st.integers(1, 7), st.randoms(use_true_random=False),
+       st.sampled_from([GRAMS, GRAMS | WORD_PAIRS | WHOLE_VALUES | VALUE_PAIRS]), st.sampled_from([0, 5, 40]))
 def test_kernel_is_the_plain_version(values, width, random, features, budget):
     """Counts, vectors, cosines and found neighbours of the compiled kernel are those of plain Python, bit by bit."""
     if cosine._library is None:
@@ -59,6 +60,9 @@ def test_kernel_is_the_plain_version(values, width, random, features, budget):
             index = Index(blocks, grams.in_use, 8, 0, 20, len(rows[1]))
             found = index.search(rows, np.arange(20), 2, 5, UNIT // 10)
             cosines = cosine.pairs(texts, documents[a], documents[b], grams)
+            whole, dense = cosine.vectors(texts, documents, grams), np.zeros(grams.in_use, np.uint16)
+            assert cosine.dots(whole, a, b, dense).tolist() == cosines.tolist()
+            assert not dense.any()
             answers.append((frequency.tolist(), entries, cosines.tolist(), [part.tolist() for part in found]))
     assert answers[0] == answers[1]
 
@@ -192,6 +196,16 @@ def test_shortened_as_the_plain_version(values):
     texts = texts_of([" ".join(value) for value in values])
     a, b = np.triu_indices(len(values), 1)
     assert (shortened(texts, a, b) == shortened_plain(texts, a, b)).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text("abcé中\ud800 .", max_size=9) | st.text("abc", min_size=55, max_size=75), min_size=2,
+                max_size=12))
+def test_jaro_winkler_has_the_bits_of_rapidfuzz(values):
+    """The kernel agrees with rapidfuzz on texts of any length and script."""
+    texts = texts_of(values)
+    a, b = (place.ravel() for place in np.indices((len(values), len(values))))
+    assert jaro_winkler(texts, a, b).tolist() == jaro_winkler_plain(texts, a, b).tolist()
 
 
 def test_shortened_reads_nothing_behind_the_text():

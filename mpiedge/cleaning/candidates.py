@@ -5,7 +5,8 @@ numbers, so neither the number of ranks nor the memory changes a pair.
 
 Small tables follow the plain rule: grams in at least 2 records and in at most a tenth of them. Where that costs more
 than POSTINGS visits per record, the search looks at each record's rarest features only (4-grams, pairs of neighbouring
-words and whole values, until their frequencies add up to BUDGET), and the cosine of the pairs found is computed after.
+words, whole values and pairs of them, until their frequencies add up to BUDGET), and the cosine of the pairs found is
+computed after.
 """
 
 import time
@@ -15,7 +16,7 @@ import numpy as np
 
 from mpiedge.cleaning.gram_rows import GramRows, make_rows
 from mpiedge.kernels import cosine
-from mpiedge.kernels.cosine import GRAMS, UNIT, WHOLE_VALUES, WORD_PAIRS, Grams, Index, weigh_grams
+from mpiedge.kernels.cosine import GRAMS, UNIT, VALUE_PAIRS, WHOLE_VALUES, WORD_PAIRS, Grams, Index, weigh_grams
 from mpiedge.runtime import resources
 
 GRAM_SIZE, GRAM_BITS, FEATURE_BITS = 4, 20, 22
@@ -23,12 +24,14 @@ MOST_SHARE, MOST_COUNT = 0.1, 300  # a gram in more than a tenth of the records 
 LONE, LONE_ROWS = (0.3, 1.0), 10.0
 """How much a gram of one record alone counts in its length: in full up to a hundred records, where it mostly is a name
 of its own; the less the more there are, as it mostly is a slip then."""
+VECTORS_FROM = 4  # pairs a record from which it pays to make all gram vectors and keep them
 FLOOR = 0.1
 FEATURE_FLOOR = 0.02
 LEAST, MOST, FEWEST = 15, 250, 3
 SMALL_PAIRS, PAIRS = 1_500_000, 2_500_000  # neighbours kept in all
 POSTINGS = 30_000  # mean visits per record above which only the rarest features are searched
-BUDGET = 12_000
+BUDGET = 4_000
+FEATURES = GRAMS | WORD_PAIRS | WHOLE_VALUES | VALUE_PAIRS
 INDEX_BLOCK, QUERY_BLOCK, PAIR_BLOCK = 32_768, 512, 16_384
 INDEX_SHARE = 0.75  # of the budget, full with what is there already and the index
 SLICE_S = 0.05
@@ -81,7 +84,7 @@ def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: 
     visits = float((grams.frequency.astype(np.float64) ** 2).sum()) / max(documents, 1)
     bounded = visits > POSTINGS and not exhaustive
     if bounded:
-        searched = weighed(FEATURE_BITS, GRAMS | WORD_PAIRS | WHOLE_VALUES)
+        searched = weighed(FEATURE_BITS, FEATURES)
     most = neighbours_per_record(documents)
     limits = (min(LEAST, most), most, int((FEATURE_FLOOR if bounded else FLOOR) * UNIT))
     resources.return_freed()
@@ -95,7 +98,9 @@ def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: 
     del rows_of_grams
     a, b, score = _union(stage, found, documents, not bounded, records.room)
     del found
-    if bounded:
+    if bounded and len(a) >= VECTORS_FROM * documents:
+        score = _row_cosines(stage, make_rows(stage, texts, values, grams, 0, records.room), a, b, grams)
+    elif bounded:
         score = pair_cosines(stage, texts, values, a, b, grams)
     a, b, score = _in_tiles(a, b, score, FLOOR * UNIT if bounded else -1, documents, records.room)
     return Candidates(a, b, score, grams, {"candidates": len(a), **summary})
@@ -226,6 +231,25 @@ def _in_tiles(a, b, score, least: float, documents: int, room):
             for file, part in zip(ordered, (a, b, score)):
                 file.write(part[chosen])
     return tuple(file.array() for file in ordered)
+
+
+def _row_cosines(stage, rows: GramRows, a, b, grams: Grams) -> np.ndarray:
+    """Collective: cosine (int32) of each pair of `rows`, on every rank. Messages: 4 bytes a pair to every rank."""
+    dense, whole = np.zeros(grams.in_use, np.uint16), (rows.indptr, rows.grams, rows.weights)
+
+    def work(task):
+        (start,) = task
+        parts = []
+        for piece in range(start, min(start + PAIR_BLOCK, len(a)), 4096):
+            chosen = slice(piece, min(piece + 4096, start + PAIR_BLOCK, len(a)))
+            rows.room.relax()
+            parts.append(cosine.dots(whole, a[chosen], b[chosen], dense))
+            yield
+        return {"cosine": np.concatenate(parts)}
+
+    tasks = [(start,) for start in range(0, len(a), PAIR_BLOCK)]
+    results = stage.queue.gather(stage.queue.run(tasks, work, name="cosines", kept="cosines"))
+    return np.concatenate([np.zeros(0, np.int32), *(message["cosine"] for _, message in results)])
 
 
 def pair_cosines(stage, texts, values, a, b, grams: Grams) -> np.ndarray:

@@ -129,7 +129,8 @@ def estimate_bytes(rows: int, columns: int, mean_row_bytes: float, budget_bytes:
     tables = 4 * ((1 << GRAM_BITS) + (1 << FEATURE_BITS if rows >= LARGE_TABLE else 0))
     tables += columns * min(1 << 19, rows * rows)
     room = max(INDEX_SHARE * budget_bytes - PROGRAMS_BYTES - records - tables, budget_bytes / 8)
-    search = min(postings, room) + 1.5 * tables + 8 * neighbours
+    vectors = held(4 * rows * mean_row_bytes) + held(2 * rows * mean_row_bytes)
+    search = max(min(postings, room), vectors) + 1.5 * tables + 8 * neighbours
     return int(MODULES_BYTES + records + max(search, tables + MUTUAL * neighbours * (16 + levels)))
 
 

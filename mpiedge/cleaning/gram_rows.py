@@ -11,8 +11,8 @@ SAMPLE = 256
 class GramRows:
     """Rows of (gram number uint32, weight uint16) of the documents 0.., on every rank; large ones in mapped files."""
 
-    def __init__(self, indptr: np.ndarray, grams: np.ndarray, weights: np.ndarray):
-        self.indptr, self.grams, self.weights = indptr, grams, weights
+    def __init__(self, indptr: np.ndarray, grams: np.ndarray, weights: np.ndarray, room):
+        self.indptr, self.grams, self.weights, self.room = indptr, grams, weights, room
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -56,4 +56,5 @@ def make_rows(stage, texts, values, grams, budget: int, room) -> GramRows:
             lengths.append(message["length"])
             found.write(message["gram"])
             weights.write(message["weight"])
-    return GramRows(np.cumsum(np.concatenate(lengths), dtype=np.int64), found.array(), weights.array())
+    return GramRows(np.cumsum(np.concatenate(lengths), dtype=np.int64), found.array(), weights.array(),
+                    room)

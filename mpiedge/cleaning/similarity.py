@@ -8,13 +8,11 @@ import copy
 from dataclasses import dataclass
 
 import numpy as np
-from rapidfuzz import process
-from rapidfuzz.distance import JaroWinkler
 
 from mpiedge.cleaning.candidates import count_grams
-from mpiedge.cleaning.records import REMEMBERED
 from mpiedge.kernels import cosine
 from mpiedge.kernels.cosine import GRAMS, UNIT, weigh_grams
+from mpiedge.kernels.jaro_winkler import jaro_winkler
 from mpiedge.kernels.shortened import LEFT_OUT, SHORTENED, shortened
 
 GRAM_SIZE, GRAM_BITS = 3, 16
@@ -26,6 +24,7 @@ MISSING = 255
 UNKNOWN = 254
 MEMO = 1 << 20  # squares of columns with few values are remembered
 SLICE = 4096
+REMEMBERED_BYTES = 4 << 20  # of the texts of a column, up to which the grams of its values are kept
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Comparison:
     def __init__(self, stage, records):
         """Collective: counts the grams of each column's distinct values. Messages: one sum per column."""
         self.records = records
-        self.grams, self.scales, self._memo, self._lengths = [], [], {}, {}
+        self.grams, self.scales, self._memo, self._rows = [], [], {}, {}
         for column in range(records.width):
             values = np.arange(*records.spans[column], dtype=np.int32)[:, None]
             frequency = count_grams(stage, records.texts, values, GRAM_SIZE, GRAM_BITS, GRAMS)
@@ -72,7 +71,7 @@ class Comparison:
     def of(self, records) -> "Comparison":
         """Local: the same comparison of a part of the records (`Records.some`)."""
         part = copy.copy(self)
-        part.records, part._memo, part._lengths = records, {}, {}
+        part.records, part._memo, part._rows = records, {}, None
         return part
 
     def similarity(self, column: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -82,74 +81,70 @@ class Comparison:
         if not len(differ):
             return result
         a, b = a[differ], b[differ]
-        similar = cosine.pairs(self.records.texts, a[:, None], b[:, None], self.grams[column],
-                               self._lengths_of(column, b)) / np.float32(UNIT)
+        similar = self._cosines(column, a, b) / np.float32(UNIT)
         if self.records.words[column] < LONG_WORDS:
-            strings = self.records.strings
-            edits = process.cpdist(strings(a), strings(b), scorer=JaroWinkler.normalized_similarity, dtype=np.float32,
-                                   workers=1)
-            similar = np.maximum(similar, edits)
+            similar = np.maximum(similar, jaro_winkler(self.records.texts, a, b))
             kind = shortened(self.records.texts, a, b)
             for shorter, least in SHORTER.items():
                 similar[kind == shorter] = np.maximum(similar[kind == shorter], least)
         result[differ] = np.minimum(similar.astype(np.float32), ALMOST)
         return result
 
-    def _lengths_of(self, column: int, values: np.ndarray) -> np.ndarray | None:
-        """Local: what makes the grams of these values of length 1; None in a table of very many values."""
+    def _cosines(self, column: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Local: cosines (int32) of the grams of values of a column. Those of a smaller table are made once."""
+        texts, grams = self.records.texts, self.grams[column]
         first, last = self.records.spans[column].tolist()
-        if len(self.records.texts.offsets) > REMEMBERED:
-            return None
-        if column not in self._lengths:
-            self._lengths[column] = cosine.scales(self.records.texts, np.arange(first, last, dtype=np.int32)[:, None],
-                                                  self.grams[column])
-        return self._lengths[column][values - first]
+        if self._rows is None or texts.offsets[last] - texts.offsets[first] > REMEMBERED_BYTES:
+            key, again = np.unique(a.astype(np.int64) << 32 | b, return_inverse=True)
+            return cosine.pairs(texts, key[:, None] >> 32, key[:, None] & 0xFFFFFFFF, grams)[again]
+        if column not in self._rows:
+            values = np.arange(first, last, dtype=np.int32)[:, None]
+            self._rows[column] = cosine.vectors(texts, values, grams), np.zeros(grams.in_use, np.uint16)
+        rows, dense = self._rows[column]
+        return cosine.dots(rows, a - first, b - first, dense)
 
     def pairs_similarity(self, column: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Local: as `similarity`, for records a and b; NaN where a side is missing."""
-        similar = np.full(len(a), np.nan, np.float32)
-        filled, low, high, again = self._distinct(column, a, b)
-        similar[filled] = self.similarity(column, low, high)[again]
-        return similar
-
-    def levels(self, column: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Local: uint8 level of records a and b; MISSING where a side is."""
-        levels = np.full(len(a), MISSING, np.uint8)
-        filled, low, high, again = self._distinct(column, a, b)
-        base, end = self.records.spans[column].tolist()
-        size = end - base
-        if size * size > MEMO:
-            levels[filled] = self.scales[column].levels(self.similarity(column, low, high))[again]
-            return levels
-        if column not in self._memo:
-            self._memo[column] = np.full(size * size, UNKNOWN, np.uint8)
-        memo = self._memo[column]
-        key = (low - base) * size + high - base
-        new = memo[key] == UNKNOWN
-        if new.any():
-            memo[key[new]] = self.scales[column].levels(self.similarity(column, low[new], high[new]))
-        levels[filled] = memo[key][again]
-        return levels
+        return self._filled(self.similarity, column, self.records.codes[a, column], self.records.codes[b, column],
+                            np.float32(np.nan))
 
     def all_levels(self, a: np.ndarray, b: np.ndarray):
-        """Local, a generator that yields None every few milliseconds: returns uint8 levels (columns, pairs)."""
+        """Local, a generator that yields None every few milliseconds: uint8 levels (columns, pairs) of records a and b;
+        MISSING where a side is."""
         levels = np.empty((self.records.width, len(a)), np.uint8)
         for start in range(0, len(a), SLICE):
             chosen = slice(start, start + SLICE)
             self.records.room.relax()
+            left, right = self.records.codes[a[chosen]], self.records.codes[b[chosen]]
             for column in range(self.records.width):
-                levels[column, chosen] = self.levels(column, a[chosen], b[chosen])
+                levels[column, chosen] = self._filled(self._levels, column, left[:, column], right[:, column],
+                                                      np.uint8(MISSING))
                 yield
         return levels
 
-    def _distinct(self, column: int, a, b):
-        """Which pairs have both sides, their distinct value pairs (low, high) and how to get back to the pairs."""
-        left, right = self.records.codes[a, column], self.records.codes[b, column]
+    def _filled(self, measure, column: int, left: np.ndarray, right: np.ndarray, missing) -> np.ndarray:
+        """What `measure` says of values where both sides have one, else `missing`; the lower number first, so that the
+        order of two records changes nothing."""
+        result = np.full(len(left), missing)
         filled = np.flatnonzero((left >= 0) & (right >= 0))
-        left, right = left[filled].astype(np.int64), right[filled].astype(np.int64)
-        key = np.minimum(left, right) << 32 | np.maximum(left, right)
-        key, again = np.unique(key, return_inverse=True)
-        return filled, key >> 32, key & 0xFFFFFFFF, again
+        left, right = left[filled], right[filled]
+        result[filled] = measure(column, np.minimum(left, right), np.maximum(left, right))
+        return result
+
+    def _levels(self, column: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Local: uint8 levels of values a and b of a column."""
+        base, end = self.records.spans[column].tolist()
+        size, scale = end - base, self.scales[column]
+        if size * size > MEMO:
+            return scale.levels(self.similarity(column, a, b))
+        if column not in self._memo:
+            self._memo[column] = np.full(size * size, UNKNOWN, np.uint8)
+        memo = self._memo[column]
+        key = (a.astype(np.int64) - base) * size + b - base
+        new = np.unique(key[memo[key] == UNKNOWN])
+        if len(new):
+            memo[new] = scale.levels(self.similarity(column, base + new // size, base + new % size))
+        return memo[key]
 
 
 def random_pairs(documents: int, seed: int, sources, count: int = 60_000) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,8 @@
 #define GRAMS 1
 #define WORD_PAIRS 2
 #define WHOLE_VALUES 4
+#define VALUE_PAIRS 8
+#define MOST_APART 3 /* columns between two whose values make a pair, at most */
 #define ONE 32768.0
 #define LARGEST_TF 64
 #define NEAR 4
@@ -85,8 +87,8 @@ static inline void bag_add(Bag *bag, uint64_t hash, int bits) {
 static inline uint64_t chain(uint64_t hash, uint64_t symbol) { return (hash + symbol + 1) * 0x9e3779b97f4a7c15u; }
 
 /* Adds the features of one value: grams of `n` characters inside blank-padded words (a shorter word is one gram),
- * pairs of neighbouring words, the value as a whole. */
-static void bag_value(Bag *bag, const uint8_t *text, int64_t at, int64_t stop, int n, int bits, int features) {
+ * pairs of neighbouring words, the value as a whole. Returns the hash of that. */
+static uint64_t bag_value(Bag *bag, const uint8_t *text, int64_t at, int64_t stop, int n, int bits, int features) {
     uint32_t window[8];
     uint64_t whole = 2, word = 0, before = 0;
     int length = 0;
@@ -120,13 +122,21 @@ static void bag_value(Bag *bag, const uint8_t *text, int64_t at, int64_t stop, i
         }
     }
     if (features & WHOLE_VALUES) bag_add(bag, whole, bits);
+    return whole;
 }
 
 static void bag_values(Bag *bag, const uint8_t *text, const int64_t *offsets, const int32_t *values, int64_t width, int n,
                        int bits, int features) {
-    for (int64_t v = 0; v < width; v++)
-        if (values[v] >= 0)
-            bag_value(bag, text, offsets[values[v]], offsets[values[v] + 1], n, bits, features);
+    uint64_t before[MOST_APART] = {0}; /* the values of the columns before, 0 where there is none */
+    for (int64_t v = 0; v < width; v++) {
+        uint64_t whole = 0;
+        if (values[v] >= 0) whole = bag_value(bag, text, offsets[values[v]], offsets[values[v] + 1], n, bits, features);
+        if (!(features & VALUE_PAIRS)) continue;
+        for (int distance = 0; distance < MOST_APART && whole; distance++)
+            if (before[distance]) bag_add(bag, stir(before[distance]) + whole, bits);
+        memmove(before + 1, before, (MOST_APART - 1) * sizeof *before);
+        before[0] = whole;
+    }
 }
 
 static int bag_document(Bag *bag, const uint8_t *text, const int64_t *offsets, const int32_t *values, int64_t width,
@@ -288,6 +298,21 @@ int mpiedge_cosine_pairs(const uint8_t *text, const int64_t *offsets, const int3
     }
     bag_close(&bag);
     return failed;
+}
+
+/* cosines[p] = dot product of the sparse rows a[p] and b[p]. dense: zeros, one for each gram, left as such. */
+void mpiedge_cosine_dots(const int64_t *indptr, const uint32_t *grams, const uint16_t *weights, const int64_t *a,
+                         const int64_t *b, int64_t pairs, uint16_t *dense, int32_t *cosines) {
+    for (int64_t p = 0; p < pairs; p++) {
+        int64_t row = a[p], first = indptr[row], last = indptr[row + 1];
+        if (!p || a[p - 1] != row)
+            for (int64_t e = first; e < last; e++) dense[grams[e]] = weights[e];
+        uint32_t sum = 0;
+        for (int64_t e = indptr[b[p]]; e < indptr[b[p] + 1]; e++) sum += (uint32_t)dense[grams[e]] * weights[e];
+        cosines[p] = (int32_t)sum;
+        if (p + 1 == pairs || a[p + 1] != row)
+            for (int64_t e = first; e < last; e++) dense[grams[e]] = 0;
+    }
 }
 
 /* Brings the `most` largest of `count` distinct numbers to the front, in any order (Hoare's selection). */

@@ -8,7 +8,8 @@ import numpy as np
 
 from mpiedge.kernels import native
 
-GRAMS, WORD_PAIRS, WHOLE_VALUES = 1, 2, 4
+GRAMS, WORD_PAIRS, WHOLE_VALUES, VALUE_PAIRS = 1, 2, 4, 8
+MOST_APART = 3  # columns between two whose values make a pair, at most
 ONE = 32768  # a weight of 1
 UNIT = 1 << 30  # a cosine of 1
 TF_WEIGHT = np.concatenate([[0.0], 1.0 + np.log(np.arange(1, 64))])
@@ -29,9 +30,9 @@ class Texts:
 class Grams:
     """How documents become vectors.
 
-    size: characters per gram; bits: grams are hashed to 2^bits numbers; features: GRAMS, WORD_PAIRS, WHOLE_VALUES
-    added up; number: int32 (2^bits,) gram -> place among those in use, UNUSED or LONE; idf: float32 and frequency:
-    int32 by place; idf has one more, of those that are LONE.
+    size: characters per gram; bits: grams are hashed to 2^bits numbers; features: GRAMS, WORD_PAIRS, WHOLE_VALUES and
+    VALUE_PAIRS (of columns near each other) added up; number: int32 (2^bits,) gram -> place among those in use, UNUSED
+    or LONE; idf: float32 and frequency: int32 by place; idf has one more, of those that are LONE.
     """
 
     size: int
@@ -82,6 +83,8 @@ def _declare(library):
     library.mpiedge_cosine_pairs.restype = number
     library.mpiedge_cosine_pairs.argtypes = [address, address, address, address, size, size, number, number, number,
                                              address, address, narrow, address, address, address]
+    library.mpiedge_cosine_dots.restype = None
+    library.mpiedge_cosine_dots.argtypes = [address, address, address, address, address, size, address, address]
     library.mpiedge_cosine_search.restype = size
     library.mpiedge_cosine_search.argtypes = [address, address, address, address, size, address, address, size, size,
                                               size, size, address, address, address, size, size, ctypes.c_int32,
@@ -152,6 +155,32 @@ def pairs_plain(texts: Texts, a, b, grams: Grams) -> np.ndarray:
     for p in range(len(a)):
         left, right = (_weighed(_bag(texts, side[p], grams.size, grams.bits, grams.features), grams)
                        for side in (a, b))
+        cosines[p] = sum(weight * left.get(gram, 0) for gram, weight in right.items())
+    return cosines
+
+
+def dots(rows, a: np.ndarray, b: np.ndarray, dense: np.ndarray) -> np.ndarray:
+    """Local: cosines (int32, UNIT = 1) of the sparse rows a[p] and b[p], as `pairs` finds them for their documents.
+
+    dense: uint16 zeros, one for each gram, zeros again afterwards. Runs of equal rows in `a` are cheaper.
+    """
+    indptr, row_grams, row_weights = rows
+    if _library is None:
+        return dots_plain(rows, a, b)
+    a, b = np.ascontiguousarray(a, np.int64), np.ascontiguousarray(b, np.int64)
+    cosines = np.empty(len(a), np.int32)
+    _library.mpiedge_cosine_dots(_address(indptr), _address(row_grams), _address(row_weights), _address(a), _address(b),
+                                 len(a), _address(dense), _address(cosines))
+    return cosines
+
+
+def dots_plain(rows, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Local: `dots` in plain Python."""
+    indptr, row_grams, row_weights = rows
+    cosines = np.zeros(len(a), np.int32)
+    for p in range(len(a)):
+        left, right = (dict(zip(row_grams[here].tolist(), row_weights[here].tolist()))
+                       for here in (slice(indptr[row], indptr[row + 1]) for row in (a[p], b[p])))
         cosines[p] = sum(weight * left.get(gram, 0) for gram, weight in right.items())
     return cosines
 
@@ -280,11 +309,15 @@ def _chain(hash: int, symbol: int) -> int:
     return (hash + symbol + 1) * 0x9E3779B97F4A7C15 & WORD
 
 
-def _gram(hash: int, bits: int) -> int:
+def _stir(hash: int) -> int:
     for _ in range(2):
         hash ^= hash >> 32
         hash = hash * 0xD6E8FEB86659FD93 & WORD
-    return hash >> (64 - bits)
+    return hash
+
+
+def _gram(hash: int, bits: int) -> int:
+    return _stir(hash) >> (64 - bits)
 
 
 def _chained(symbols: str, start: int = 0) -> int:
@@ -301,8 +334,10 @@ def _bag(texts: Texts, document, size: int, bits: int, features: int) -> dict[in
         gram = _gram(hash, bits)
         bag[gram] = bag.get(gram, 0) + 1
 
+    wholes: list[int] = []  # the values of the columns before, 0 where there is none
     for value in document:
         if value < 0:
+            wholes.append(0)
             continue
         text = texts.text[texts.offsets[value]:texts.offsets[value + 1]].tobytes().decode("utf-8", "surrogatepass")
         before = 0
@@ -317,8 +352,12 @@ def _bag(texts: Texts, document, size: int, bits: int, features: int) -> dict[in
             if features & WORD_PAIRS and before:
                 add((before * 31 + hashed) & WORD)
             before = hashed
+        wholes.append(_chained(text, 2))
         if features & WHOLE_VALUES:
-            add(_chained(text, 2))
+            add(wholes[-1])
+        for whole in wholes[-2:-2 - MOST_APART:-1] if features & VALUE_PAIRS else ():
+            if whole:
+                add((_stir(whole) + wholes[-1]) & WORD)
     return bag
 
 

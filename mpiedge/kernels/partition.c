@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#define AHEAD 64             /* rows whose codes are fetched ahead of their use: they lie anywhere */
 
 INLINE uint32_t code_at(const void *codes, int itemsize, int64_t row) {
     if (itemsize == 1) return ((const uint8_t *)codes)[row];
@@ -31,7 +32,11 @@ void partition_count(const void *codes, int32_t itemsize, int64_t start, int64_t
     } else if (itemsize == 2) {
         for (int64_t i = start; i < stop; i++) count[((const uint16_t *)codes)[i]]++;
     } else {
-        for (int64_t i = start; i < stop; i++) count[((const uint32_t *)codes)[i]]++;
+        const uint32_t *code = codes;
+        for (int64_t i = start; i < stop; i++) {
+            __builtin_prefetch(count + code[i + AHEAD < stop ? i + AHEAD : i], 1);
+            count[code[i]]++;
+        }
     }
 }
 
@@ -78,6 +83,7 @@ INLINE int64_t single_as(const void *codes, int itemsize, int64_t n, int32_t *co
     }
     starts[clusters] = at;
     for (int64_t i = 0; i < n; i++) {
+        if (itemsize == 4) __builtin_prefetch(count + code_at(codes, itemsize, i + AHEAD < n ? i + AHEAD : i), 1);
         int32_t *to = count + code_at(codes, itemsize, i);
         if (*to >= 0) rows[(*to)++] = (int32_t)i;
     }
@@ -92,16 +98,23 @@ int64_t partition_single(const void *codes, int32_t itemsize, int64_t n, int32_t
     return single_as(codes, 4, n, count, cardinality, rows, starts);
 }
 
+INLINE void fetch(const void *codes, int itemsize, int64_t row) {
+    __builtin_prefetch((const char *)codes + row * itemsize);
+}
+
 /* Where a row goes is decided without a branch, which nobody could foresee: of a cluster of n rows every one gets a place
  * among the next n of rows_out, those that agree with nobody at their end, where the next cluster takes it from them. */
 INLINE int64_t refine_as(const int32_t *rows, const int32_t *starts, int64_t clusters, const void *codes, int itemsize,
                          int32_t *count, int32_t *touched, int32_t *row_codes, int32_t *rows_out, int32_t *starts_out,
                          int64_t *pairs) {
+    const int64_t last = starts[clusters] - 1;
     int64_t out = 0, kept = 0, sum = 0;
     for (int64_t k = 0; k < clusters; k++) {
         const int32_t *row = rows + starts[k];
-        int64_t n = starts[k + 1] - starts[k], different = 0;
+        int64_t n = starts[k + 1] - starts[k], known = last - starts[k], different = 0;
         if (n == 2) {
+            fetch(codes, itemsize, row[AHEAD < known ? AHEAD : 0]);
+            fetch(codes, itemsize, row[AHEAD < known ? AHEAD + 1 : 0]);
             int64_t equal = code_at(codes, itemsize, row[0]) == code_at(codes, itemsize, row[1]);
             starts_out[out] = (int32_t)kept;
             rows_out[kept] = row[0], rows_out[kept + 1] = row[1];
@@ -109,10 +122,14 @@ INLINE int64_t refine_as(const int32_t *rows, const int32_t *starts, int64_t clu
             continue;
         }
         for (int64_t i = 0; i < n; i++) {
+            fetch(codes, itemsize, row[i + AHEAD <= known ? i + AHEAD : i]);
             uint32_t code = code_at(codes, itemsize, row[i]);
             row_codes[i] = (int32_t)code;
-            if (count[code]++ == 0) touched[different++] = (int32_t)code;
+            if (itemsize == 4) __builtin_prefetch(count + code, 1);
+            else if (count[code]++ == 0) touched[different++] = (int32_t)code;
         }
+        for (int64_t i = 0; i < n && itemsize == 4; i++)
+            if (count[row_codes[i]]++ == 0) touched[different++] = row_codes[i];
         if (different < n) {                                   /* else nobody agrees: nothing to place */
             int64_t alone = kept + n;
             for (int64_t t = 0; t < different; t++) {

@@ -21,7 +21,7 @@ SETTINGS = {
     "walk in parts": {"ALL_PAIRS": -1, "BETA": 0.05, "PART_NS": 1e-3, "SLICE_NS": 0.0,
                       "SPLIT_NS": 0.0},
     "exhaust in parts": {"ALL_PAIRS": -1, "BETA": 0.05, "PART_NS": 1e-3, "TASK_PAIRS": 1,
-                         "TASK_SCANS": 0, "MANY_PARTS": 0, "SLICE_NS": 0.0, "SPLIT_NS": 0.0},
+                         "TASK_SCANS": 0, "SLICE_NS": 0.0, "SPLIT_NS": 0.0},
 }
 
 

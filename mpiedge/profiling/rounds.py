@@ -1,6 +1,7 @@
 """One round of a search: the tasks that settle its candidates, how they are cut, and what each of them does."""
 
 import time
+from bisect import bisect_left
 from itertools import pairwise
 
 import numpy as np
@@ -14,19 +15,20 @@ SLICE_NS = 1e7  # thieves are answered between two slices
 SPLIT_NS = 1e7  # of work not begun are worth giving away, when another rank asks for work
 LEVEL_NS = 10.0  # of a row, to split its cluster by one more column
 ROW_PAIRS = 16  # fetching a row for the first time costs as much as so many pairs
-MANY_PARTS = 3  # of a partition, for one rank: it costs less to make it whole
-PART_NS = 1e8  # of work in a part of a node, at least, of which there is one for each rank, as each looks at all codes
+PARTS = 4  # of a node, for each rank, at most: to make one, a rank looks at the codes of all rows
+PART_NS = 5e7  # of work in a part, at least
 WALK, PAIRS = 0, 1
 
 
 class Round:
     """The tasks of one round.
 
-    (WALK, low, high, depth, first, last, 0): the node of the first `depth` columns of candidate `low`, above candidates
-    [low, high); of its clusters those whose code in the first of these columns is in [first, last), or all of them when
-    last is 0. (PAIRS, candidate, depth, first, last, from, to): of the node of the first `depth` columns of the
-    candidate, the clusters with such codes, and of these the pairs whose later member stands at a position in [from,
-    to). So a rank that takes a task makes the part of a partition that it needs, and a task is seven numbers.
+    (WALK, low, high, depth, first, last, 0, 0): the node of the first `depth` columns of candidate `low`, above
+    candidates [low, high); of its clusters those whose code in the first of these columns is in [first, last), or
+    all of them when last is 0. (PAIRS, candidate, depth, first, last, from, to, slices): of the node of the first
+    `depth` columns of the candidate, the clusters with such codes, and of these the pairs whose later member stands
+    at a position in [from, to), which takes so many slices. So a rank that takes a task makes the part of a
+    partition that it needs, and a task is eight numbers.
 
     Nodes of one column that are much work are walked over in such parts. Then what a walk finds holds in its part: a
     column set is closed where it is closed in all of them, and the candidates are checked, for the same reasons as in
@@ -48,7 +50,6 @@ class Round:
         self.end_s = float("inf")
         self.ranks = 1  # that share it
         self._exhausted: list[np.ndarray] = []
-        self._parts_made: dict[tuple, int] = {}
         self._cut: list[tuple] = []  # (low, high, number of parts) of the nodes this rank has cut into parts
         self._dropped: list[int] = []  # first columns of the nodes of which a part was dropped
         self._in_parts: list[tuple] = []  # (first column, first code, closed masks) of the parts it has walked over
@@ -58,13 +59,23 @@ class Round:
         return Walk(table.evidence, table.cardinality, self.candidates, BETA, table.task_pairs, table.keys,
                     table.pair_ns)
 
+    @property
+    def parts(self) -> int:
+        """Of a node of much work, at most."""
+        return PARTS * self.ranks if self.ranks > 1 else 1
+
+    @property
+    def slice_pairs(self) -> int:
+        """Pairs that are compared between two answers to thieves."""
+        return max(1, min(self.table.task_pairs, int(SLICE_NS / PAIR_NS)))
+
     def tasks(self) -> list[tuple]:
         """Local: the tasks to begin with."""
         return self._walks(0, self.candidates.count, 0)
 
     def _walks(self, low: int, high: int, depth: int, codes: tuple = (0, 0)) -> list[tuple]:
         groups = self.candidates.groups(low, high, depth)
-        return [(WALK, first, last, depth + 1, *codes, 0) for first, last in groups]
+        return [(WALK, first, last, depth + 1, *codes, 0, 0) for first, last in groups]
 
     def prefix(self, candidate: int, depth: int) -> tuple[int, ...]:
         """Local: the columns of a node."""
@@ -72,9 +83,9 @@ class Round:
 
     def cost_ns(self, task: tuple) -> float:
         """Local: the estimated work of a task."""
-        kind, low, high, depth, first, last, _ = task
+        kind, low, high, depth, first, last, _, slices = task
         if kind == PAIRS:
-            return self.table.task_pairs * PAIR_NS
+            return slices * self.slice_pairs * PAIR_NS
         column = int(self.candidates.prefix(low, 1)[0])
         rows, pairs = self.table.clustered_rows[column], self.table.pairs[column]
         levels = int(self.candidates.start[low + 1] - self.candidates.start[low]) - depth
@@ -120,9 +131,9 @@ class Round:
 
     def work(self, task: tuple):
         """Local: a generator that does one task and yields None between slices and lists of new tasks."""
-        kind, low, high, depth, first, last, _ = task
+        kind, low, high, depth, first, last, *_ = task
         if kind == PAIRS:
-            yield from self._compare(*task[1:])
+            yield from self._compare(*task[1:7])
         elif self.table.stop.tell() or time.monotonic() >= self.end_s:
             if last:
                 self._dropped.append(self.prefix(low, 1)[0])
@@ -172,8 +183,7 @@ class Round:
             candidate, depth, _, _, node = walk.top()
             walk.leave()
             self._keep(candidate + offset, depth, node, codes)
-            of_clusters = self.table.codes[self.prefix(candidate + offset, 1)[0]][node.rows[node.starts[:-1]]]
-            yield self._pairs(candidate + offset, depth, node.starts, of_clusters)
+            yield self._pairs(candidate + offset, depth, node.starts, self._code_of(candidate + offset, node))
             return
         self._compact()
         asked = yield None
@@ -195,7 +205,7 @@ class Round:
         if not opened:
             return []
         exhaust = pairs * table.pair_ns <= BETA * opened * rows * ROW_NS + 2 * rows * PAIR_NS
-        parts = int(min(self.ranks, self.cost_ns((WALK, low, high, 1, 0, 0, 0)) / PART_NS))
+        parts = int(min(self.parts, self.cost_ns((WALK, low, high, 1, 0, 0, 0, 0)) / PART_NS))
         if (pairs <= table.task_pairs) if exhaust else parts < 2:
             return None
         sizes = partition.count(table.codes[column], table.cardinality[column])
@@ -203,42 +213,57 @@ class Round:
         starts = np.concatenate([[0], np.cumsum(sizes[codes])])
         if exhaust:
             self._exhausted.append(bits.mask_of([column], table.columns)[None])
-            return self._pairs(low, 1, starts, codes)
+            return self._pairs(low, 1, starts, codes.__getitem__)
         edges = np.unique(np.searchsorted(starts, [start for start, _ in even_ranges(int(starts[-1]), parts)]))
         cuts = list(pairwise([*codes[edges[edges < len(codes)]].tolist(), int(codes[-1]) + 1]))
         if len(cuts) < 2:
             return None
         self._cut.append((low, high, len(cuts)))
-        return [(WALK, low, high, 1, first, last, 0) for first, last in cuts]
+        return [(WALK, low, high, 1, first, last, 0, 0) for first, last in cuts]
 
-    def _pairs(self, candidate: int, depth: int, starts: np.ndarray, codes: np.ndarray) -> list[tuple]:
-        """Local: the tasks that compare all pairs of a node; codes: of each cluster in the first column, ascending."""
-        cuts = np.array(cut_pairs(starts, self.table.task_pairs, ROW_PAIRS), np.int64).reshape(-1, 2)
-        low, high = (codes[np.searchsorted(starts, at, side="right") - 1] for at in (cuts[:, 0], cuts[:, 1] - 1))
-        before = starts[np.searchsorted(codes, low)]
-        if len(cuts) >= MANY_PARTS * self.ranks:
-            self._parts_made[self.prefix(candidate, depth)] = MANY_PARTS
-        return [(PAIRS, candidate, depth, *numbers)
-                for numbers in zip(low.tolist(), (high.astype(np.int64) + 1).tolist(),
-                                   (cuts[:, 0] - before).tolist(), (cuts[:, 1] - before).tolist())]
+    def _code_of(self, candidate: int, node: partition.Partition):
+        """Local: a function (cluster) -> its code in the first column; they ascend."""
+        codes = self.table.codes[self.prefix(candidate, 1)[0]]
+        return lambda cluster: codes[node.rows[node.starts[cluster]]]
+
+    def _pairs(self, candidate: int, depth: int, starts: np.ndarray, code_of) -> list[tuple]:
+        """Local: the tasks that compare all pairs of a node; code_of: see `_code_of`."""
+        edges = self._slices(starts, 0, int(starts[-1]))
+        return [self._pairs_task(candidate, depth, starts, code_of, edges[first : last + 1])
+                for first, last in even_ranges(len(edges) - 1, self.parts)]
+
+    def _pairs_task(self, candidate: int, depth: int, starts: np.ndarray, code_of, edges: list[int]) -> tuple:
+        """Local: the task of the slices between such positions of a node, or of some whole clusters of it."""
+        first, last = (np.searchsorted(starts, at, side="right") - 1 for at in (edges[0], edges[-1] - 1))
+        low, high = int(code_of(first)), int(code_of(last)) + 1
+        before = int(starts[bisect_left(range(len(starts) - 1), low, key=code_of)])
+        return PAIRS, candidate, depth, low, high, edges[0] - before, edges[-1] - before, len(edges) - 1
+
+    def _slices(self, starts: np.ndarray, first: int, last: int) -> list[int]:
+        """Local: positions that cut the pairs whose later member stands in [first, last) into slices."""
+        inside = [at for _, at in cut_pairs(starts, self.slice_pairs, ROW_PAIRS) if first < at < last]
+        return [first, *inside, last] if first < last else []
 
     def _compare(self, candidate: int, depth: int, low: int, high: int, first: int, last: int):
-        """Local: a generator: some pairs of some clusters of a node; nothing of it is handed on, as another rank would
-        have to make the clusters anew."""
-        columns = self.prefix(candidate, depth)
-        if self.table.stop.tell():
+        """Local: a generator: some pairs of some clusters of a node, slice by slice; who asks gets half of the rest."""
+        columns, stop = self.prefix(candidate, depth), self.table.stop
+        if stop.tell():
             self.undone.append(bits.mask_of(columns, self.table.columns))
             return
-        made = self._parts_made[columns] = self._parts_made.get(columns, 0) + 1
-        if made > MANY_PARTS or self.ranks == 1:
-            self.table.partition(columns)
         part = self.table.part(columns, low, high)
-        step = max(1, int((last - first) * SLICE_NS / (self.table.task_pairs * PAIR_NS)))
-        while first < last:
-            self.table.evidence.pairs(part, first, min(first + step, last))
+        edges = self._slices(part.starts, first, last)
+        while len(edges) > 1:
+            self.table.evidence.pairs(part, *edges[:2])
             self._compact()
-            first += step
-            yield None
+            edges = edges[1:]
+            asked = yield None
+            if len(edges) > 1 and stop.tell():
+                self.undone.append(bits.mask_of(columns, self.table.columns))
+                return
+            if asked and len(edges) > 2:
+                kept = len(edges) // 2
+                yield [self._pairs_task(candidate, depth, part.starts, self._code_of(candidate, part), edges[kept:])]
+                edges = edges[: kept + 1]
 
     def _compact(self):
         self.table.news.share()

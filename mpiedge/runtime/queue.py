@@ -25,6 +25,7 @@ FIRST_PROBE_S, LONGEST_PROBE_S = 0.001, 0.05  # pause between refused steal requ
 PATIENCE_S = 0.01  # after which another rank is asked, too: the first may be in the midst of a long step
 FASTER = 1.5  # a thief so many times faster gets even the task that its victim was to begin now
 NEWS_S = 1.0
+TRUST_S = 0.3  # of computing, after which what was measured of a speed counts as much as what was known
 FEW_TASKS = 4  # per rank
 STEALING = "MPIEDGE_STEAL"
 
@@ -211,13 +212,17 @@ class Queue:
             self.timings.add(tasks_done=run.finished, tasks_stolen=run.stolen, steal_requests=run.requests)
 
     def _learn(self, finished_cost: np.ndarray, busy_s: np.ndarray) -> None:
-        """Local: new relative speeds, half old and half measured; ranks that computed for under 10 ms keep theirs."""
+        """Local: new relative speeds: the longer a rank has computed, the more of its speed is what was measured.
+
+        In a few milliseconds a host that has little of its processor may be as fast as others."""
         known = (busy_s > 0.01) & (finished_cost > 0)
         if not self.stealing or np.count_nonzero(known) < 2:
             return
-        rates = finished_cost[known] / busy_s[known]
-        rates *= self.speeds[known].mean() / rates.mean()
-        self.speeds[known] = (self.speeds[known] + rates) / 2
+        speeds, busy_s = self.speeds[known], busy_s[known]
+        trust = busy_s / (busy_s + TRUST_S)
+        rates = finished_cost[known] / busy_s
+        rates *= (trust * speeds).sum() / (trust * rates).sum()
+        self.speeds[known] = speeds + trust * (rates - speeds)
 
     # ---- stealing ------------------------------------------------------------------------------------------------
 

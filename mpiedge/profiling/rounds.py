@@ -16,7 +16,7 @@ SPLIT_NS = 1e7  # of work not begun are worth giving away, when another rank ask
 LEVEL_NS = 10.0  # of a row, to split its cluster by one more column
 ROW_PAIRS = 16  # fetching a row for the first time costs as much as so many pairs
 PARTS = 4  # of a node, for each rank, at most: to make one, a rank looks at the codes of all rows
-PART_NS = 5e7  # of work in a part, at least
+PART_NS = 1e8  # of work in a part, at least
 WALK, PAIRS = 0, 1
 
 

@@ -1,5 +1,7 @@
 """Features from typed columns, and what is found out about tables of nodes and edges."""
 
+import csv
+import io
 import json
 
 import numpy as np
@@ -25,7 +27,6 @@ from mpiedge.graph.features import (
 )
 from mpiedge.graph.sparse import stack
 from mpiedge.runtime.wire import pack, unpack
-from mpiedge.store.parts import build_image
 from mpiedge.training import predict
 
 
@@ -132,9 +133,8 @@ def test_intervals_of_extreme_numbers():
 def test_a_model_of_another_version():
     """Features described in another way are refused in one line, not taken for others."""
     encoder = json.dumps({"kinds": {"x": "decimal"}, "blocks": [{"kind": "number", "columns": ["x"], "mean": 0.5}]})
-    image = build_image({"encoder": texts(encoder), "classes": texts("a", "b")})
     with pytest.raises(InputError, match="this version does not know"):
-        predict.load("model.h5", image, "{}")
+        predict.load("model.h5", {"encoder": texts(encoder), "classes": texts("a", "b")}, "{}")
 
 
 def test_chunks_do_not_change_the_features():
@@ -249,3 +249,19 @@ def test_bad_csv_is_one_line(data):
     """Empty, headerless, ragged and wrongly encoded CSVs raise InputError with a remedy."""
     with pytest.raises(InputError):
         cells.read_csv("t.csv", data)
+
+
+@given(st.lists(st.lists(st.sampled_from(["x", "\u00e9\u2028", 'a "b', "1,2", "line\nend", "\r", ""]), min_size=2,
+                         max_size=2)), st.integers(1, 9), st.integers(1, 5))  # fmt: skip
+def test_rows_in_pieces(records, size, cells_at_once):
+    """A CSV file that comes in pieces of any size gives, chunk by chunk, what it gives as a whole."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows([["a", "b"], *([f"{one}.", two] for one, two in records)])
+    data = b"\xef\xbb\xbf" + text.getvalue().encode()
+    whole = cells.read_csv("t.csv", data)[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cells, "CHUNK_CELLS", cells_at_once)
+        chunks = list(cells.read_rows("t.csv", [data[at : at + size] for at in range(0, len(data), size)]))
+    assert all(len(chunk["a"]) <= max(1, cells_at_once // 2) for chunk in chunks)
+    assert all(np.concatenate([chunk[name] for chunk in chunks]).tolist() == whole[name].tolist() for name in "ab")
+    assert len(whole["a"]) == len(records)

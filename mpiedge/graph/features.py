@@ -7,6 +7,7 @@ order), from which `plan_encoder` decides, then `Encoder.encode`.
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -159,6 +160,7 @@ def _float(text: str) -> float:
         return np.nan
 
 
+@lru_cache(maxsize=1 << 14)
 def _days(text: str) -> float:
     try:
         return np.datetime64(text[:19], "s").astype(np.int64) / 86400 if text else np.nan
@@ -240,13 +242,17 @@ class Encoder:
 
     def _tokens(self, block: Block, chunk: dict, start: int):
         place = {token: number for number, token in enumerate(block.vocabulary)}
-        found: set[tuple[int, int]] = set()  # a token counts once per row, in however many columns of the block
+        rows: list[int] = []
+        found: list[int] = []
         for name in block.columns:
-            for row, text in enumerate(as_text(chunk[name])):
-                for token in tokens(text) if block.kind == "words" else [text]:
-                    if token in place:
-                        found.add((row, place[token]))
-        cells = np.array(sorted(found), np.int64).reshape(-1, 2)
+            texts = as_text(chunk[name])
+            for row, group in enumerate(map(tokens, texts) if block.kind == "words" else zip(texts)):
+                known = [place[token] for token in group if token in place]
+                found += known
+                rows += [row] * len(known)
+        # A token counts once per row, in however many columns of the block.
+        cells = np.unique(np.array(rows, np.int64) * block.width + np.array(found, np.int64))
+        cells = np.stack(np.divmod(cells, block.width), axis=1)
         weights = np.array(block.weights, np.float64)[cells[:, 1]] if block.many else np.ones(len(cells))
         return cells[:, 0], start + cells[:, 1], weights
 

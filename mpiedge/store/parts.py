@@ -172,6 +172,10 @@ class GrowingFile:
             cause = error.strerror or str(error)
             raise EnvironmentProblem(self.path, cause, "Free space or choose another --run folder") from error
 
+    def discard(self) -> None:
+        """Gives up what was written."""
+        self.temporary.unlink(missing_ok=True)
+
     def finish(self) -> None:
         """Puts the file in its place."""
         self.add(b"")

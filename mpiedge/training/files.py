@@ -4,6 +4,7 @@ import csv
 import io
 
 MODEL_FILE = "train/model.h5"
+OF_NODES = "node_"  # how the names of its arrays begin that have a row for every node of the training
 PREDICTIONS_FILE = "train/predictions.csv"
 TUNE_FILE = "train/tune.csv"
 TUNE_COLUMNS = ("epochs", "best_epoch", "val_accuracy", "val_loss", "place")

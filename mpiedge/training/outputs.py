@@ -213,6 +213,7 @@ def write_model(stage, source: Source, layout: Layout, trainer: Trainer, owned: 
         image.add("classes", np.array(layout.classes, dtype=object))
         if source.encoder:
             image.add("encoder", np.array([json.dumps(source.encoder.to_message())], dtype=object))
+        if rows:
             image.add("node_id", source.graph.ids)
 
     on_root(stage.world, begin)

@@ -7,6 +7,7 @@ new node is its own only neighbour (or has none, where the model takes the mean 
 """
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,6 @@ from mpiedge.errors import InputError
 from mpiedge.graph.features import Encoder, as_number
 from mpiedge.graph.sparse import SparseRows, from_triplets
 from mpiedge.kernels.sparse_product import product
-from mpiedge.store.parts import read_image
 
 
 @dataclass
@@ -33,9 +33,8 @@ class Predictor:
         return "node_1" in self.arrays
 
 
-def load(subject: str, image: bytes, config: str) -> Predictor:
-    """Local: the predictor in the bytes of a model.h5. Raises InputError for one of another version."""
-    arrays = read_image(image)
+def load(subject: str, arrays: dict[str, np.ndarray], config: str) -> Predictor:
+    """Local: the predictor of the arrays and settings of a model.h5. Raises InputError for one of another version."""
     encoder = arrays.pop("encoder", None)
     try:
         encoder = None if encoder is None else Encoder.from_message(json.loads(encoder[0]))
@@ -55,22 +54,25 @@ def check_for_rows(predictor: Predictor, subject: str) -> None:
                          "Train gcn, sage or mlp to predict new rows")
 
 
-def encode(predictor: Predictor, subject: str, columns: dict[str, np.ndarray]) -> tuple[SparseRows, list[str]]:
-    """Local: features of new rows, and notes on cells that were not understood. Raises InputError."""
+def encode(predictor: Predictor, subject: str, columns: dict[str, np.ndarray], strange: Counter) -> SparseRows:
+    """Local: features of new rows; adds to `strange` how many cells of each column were not understood. Raises
+    InputError."""
     missing = [name for name in predictor.encoder.kinds if name not in columns]
     if missing:
         raise InputError(subject, f"the column{'s' * (len(missing) > 1)} {', '.join(missing)} that the model uses "
                          f"{'are' if len(missing) > 1 else 'is'} missing", "Give the columns of the training table")
-    notes = []
     for block in predictor.encoder.blocks:
         if block.kind == "number":
             name = block.columns[0]
             numbers = as_number(predictor.encoder.kinds[name], columns[name])
-            strange = int((~np.isfinite(numbers) & (columns[name] != "")).sum())
-            if strange:
-                kind = predictor.encoder.kinds[name]
-                notes.append(f"column {name}: {strange:,} cells are no {kind} and count as missing")
-    return predictor.encoder.encode(columns), notes
+            strange[name] += int((~np.isfinite(numbers) & (columns[name] != "")).sum())
+    return predictor.encoder.encode(columns)
+
+
+def notes_on(predictor: Predictor, strange: Counter) -> list[str]:
+    """Local: what there is to say of cells that were not understood."""
+    return [f"column {name}: {count:,} cells are no {predictor.encoder.kinds[name]} and count as missing"
+            for name, count in strange.items() if count]
 
 
 def resolve_edges(predictor: Predictor, ids: list[str], ends: tuple[list[str], list[str]]) -> tuple[np.ndarray, int]:

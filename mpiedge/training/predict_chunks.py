@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from mpiedge.errors import InputError
@@ -26,12 +25,12 @@ def predict_chunks(stage, path: str, output: str | None) -> dict:
     world, own = stage.world, {}
 
     def read() -> str:
-        own["image"], config = serve.read_model(stage.run)
+        arrays, config = serve.read_model(stage.run)
+        own.update(arrays)
         return config
 
     config = on_root(world, read)
-    image = world.bcast({"image": np.frombuffer(own["image"], np.uint8)} if own else None)["image"]
-    predictor = predict.load(path, image.tobytes(), config)
+    predictor = predict.load(path, world.bcast(own or None), config)
     source = stored.open_stored(stage, path)
     check(predictor, path, source.stored.about)
     layout, part = stored.make_layout(stage, source, arguments(predictor))

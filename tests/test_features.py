@@ -253,6 +253,7 @@ def test_bad_csv_is_one_line(data):
 
 @given(st.lists(st.lists(st.sampled_from(["x", "\u00e9\u2028", 'a "b', "1,2", "line\nend", "\r", ""]), min_size=2,
                          max_size=2)), st.integers(1, 9), st.integers(1, 5))  # fmt: skip
+@settings(deadline=None)
 def test_rows_in_pieces(records, size, cells_at_once):
     """A CSV file that comes in pieces of any size gives, chunk by chunk, what it gives as a whole."""
     text = io.StringIO()

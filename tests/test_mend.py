@@ -13,7 +13,9 @@ from mpiedge.commands import clean, profile
 
 def repairs_of(cells: list[str]) -> dict:
     values = sorted(set(cells))
-    return typos.find_repairs(values, np.array([cells.count(value) for value in values]), True)
+    counts = np.array([cells.count(value) for value in values])
+    by_ways = [typos.find_by(way, values, counts, True) for way in range(len(typos.WAYS))]
+    return typos.find_repairs(values, counts, True, by_ways)
 
 
 def test_rare_spellings_go_to_the_common_one():

@@ -164,8 +164,8 @@ def _learn_marks(stage, known: Known, codes, numbers: np.ndarray, plans, open_, 
         (place,) = task
         return look_at_column(known.values[place], np.bincount(codes[place], minlength=len(known.values[place])))
 
-    told = stage.queue.gather(stage.queue.run([(place,) for place in open_], look, name="marks looked for",
-                                              kept="marks"))
+    told = stage.queue.gather(stage.queue.run([(place,) for place in open_], look, cost=_letters(known), learn=False,
+                                              name="marks looked for", kept="marks"))
     found = judge_columns({task[0]: message for task, message in sorted(told, key=lambda pair: pair[0])})
     known.marks.tails = {place: mark for place, mark in found.tails.items() if may(place, "mark")}
     known.marks.doubled = {place for place in found.doubled if may(place, "doubled quote")}
@@ -247,27 +247,41 @@ def _learn_claims(stage, known: Known, codes, plans, able: list[int]) -> Claims 
 
 
 def _learn_typos(stage, known: Known, counts, plans, open_) -> None:
+    is_text = [plan.kind == "text" for plan in plans]
+
     def work(task):
-        (place,) = task
-        return _pack(typos.find_repairs(known.values[place], counts[place], plans[place].kind == "text"))
+        place, way = task
+        return _pack(typos.find_by(way, known.values[place], counts[place], is_text[place]))
 
-    def gather(work, places, kept) -> dict[int, Repairs]:
-        done = stage.queue.gather(stage.queue.run([(place,) for place in places], work, name="values judged",
-                                                    kept=kept))
-        return {task[0]: _unpack(result) for task, result in done if result["wrong"]}
+    def gather(work, tasks, kept) -> dict[tuple[int, ...], Repairs]:
+        done = stage.queue.gather(stage.queue.run(tasks, work, cost=_letters(known), learn=False, name="values judged",
+                                                  kept=kept))
+        return {task: _unpack(result) for task, result in done}
 
-    known.repairs = gather(work, [place for place in open_ if len(known.values[place]) > 2], "values")
+    places, ways = [place for place in open_ if len(known.values[place]) > 2], range(len(typos.WAYS))
+    told = gather(work, [(place, way) for place in places for way in ways], "values")
+    found = {place: typos.find_repairs(known.values[place], counts[place], is_text[place],
+                                       [told[place, way] for way in ways]) for place in places}
+    known.repairs = {place: repairs for place, repairs in found.items() if repairs}
     sign = noise.noise_character([found for _, found in sorted(known.repairs.items())])
     if sign:
         def again(task):
             (place,) = task
             return _pack(noise.with_wildcard(known.values[place], counts[place], sign, known.repairs.get(place, {})))
 
-        for place, found in gather(again, open_, "wildcards").items():
-            known.repairs[place] = {**known.repairs.get(place, {}), **found}
+        for (place,), found in gather(again, [(place,) for place in open_], "wildcards").items():
+            if found:
+                known.repairs[place] = {**known.repairs.get(place, {}), **found}
         for found in known.repairs.values():
             for value in [value for value, (_, rule, _) in found.items() if rule == "pattern" and sign in value]:
                 found[value] = (None, "flag: noise character", 0.6)
+
+
+def _letters(known: Known):
+    """The cost of a task whose first number is a column: the letters of its different values. The longest begin first,
+    on the fastest ranks."""
+    letters = [sum(map(len, values)) for values in known.values]
+    return lambda task: letters[task[0]] + 1
 
 
 def _pack(repairs: Repairs) -> dict:

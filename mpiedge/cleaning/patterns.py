@@ -22,9 +22,13 @@ def broken_patterns(values, counts) -> Repairs:
         if value:
             total += number
             digits += number * any(map(str.isdigit, value))
+    if not total or digits < DIGIT_SHARE * total:
+        return {}
+    for value, number in zip(values, counts.tolist()):
+        if value:
             shapes[shape_of(value)] += number
     usual = {shape for shape, number in shapes.items() if number >= SHAPE_SHARE * total}
-    if not total or digits < DIGIT_SHARE * total or sum(shapes[shape] for shape in usual) < SHAPE_COVER * total:
+    if sum(shapes[shape] for shape in usual) < SHAPE_COVER * total:
         return {}
     rare = RARE_BESIDE_FIXED if sum(shapes[shape] for shape in usual) >= FIXED_COVER * total else RARE_SHAPE
     lengths: dict[str, set[str]] = {}

@@ -1,6 +1,7 @@
 """Missing cells predicted from the other columns of their row, where that is clearly better than the usual value."""
 
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -89,10 +90,10 @@ def learn(stage, tables, plans, surveys, fills) -> None:
             continue   # few or very long rows, a very wide table
         cells = [values[:rows] for values in cells]
         targets = [fill.column for fill in able]
-        first = _round(stage, codes, cells, cells, targets)
+        first = _round(stage, codes, cells, {}, targets)
         if not first:
             continue
-        models = _round(stage, codes, cells, complete(first, cells), targets)
+        models = _round(stage, codes, cells, first, targets)
         for fill in able:
             model = models.get(fill.column)
             if model and (codes[fill.column].is_number or model.confidence >= impute.LEAST_SURE):
@@ -100,12 +101,14 @@ def learn(stage, tables, plans, surveys, fills) -> None:
                 fill.model.first = first
 
 
-def _round(stage, codes: list[Code], cells, inputs, targets: list[int]) -> dict[int, Model]:
-    """Collective: the models of the columns that can be predicted from `inputs`."""
-    read = [code.read(values) for code, values in zip(codes, inputs)]
+def _round(stage, codes: list[Code], cells, first: dict[int, Model], targets: list[int]) -> dict[int, Model]:
+    """Collective: the models of the columns that can be predicted from the cells whose blanks `first` has filled."""
+    @cache
+    def read() -> list:  # by ranks that have something to fit
+        return [code.read(values) for code, values in zip(codes, complete(first, cells))]
 
     def work(task):
-        return fit(codes, read, cells[task[0]], task[0])
+        return fit(codes, read(), cells[task[0]], task[0])
 
     done = stage.queue.gather(stage.queue.run([(target,) for target in targets], work, name="predictions learnt",
                                               kept="predictions"))

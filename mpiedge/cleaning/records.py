@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -41,6 +41,7 @@ class Records:
     dropped: dict[str, str]
     room: Room
     _decoded: np.ndarray | None = None
+    _forms: dict = field(default_factory=dict)  # what `worded` and `measured` have found
 
     @property
     def rows(self) -> int:
@@ -90,14 +91,18 @@ class Records:
 
     def worded(self, column: int) -> bool:
         """Local: whether most distinct values of a column hold a word of three letters: names, not numbers or dates."""
-        values = self._some(column)
-        return 2 * sum(bool(WORD.search(value)) for value in values) >= len(values)
+        return self._mostly(column, WORD.search)
 
     def measured(self, column: int) -> bool:
         """Local: whether most distinct values of a column are numbers with a fraction: sizes or prices, not numbers
         that only name the record."""
-        values = self._some(column)
-        return 2 * sum(bool(FRACTION.fullmatch(value)) for value in values) >= len(values)
+        return self._mostly(column, FRACTION.fullmatch)
+
+    def _mostly(self, column: int, matches) -> bool:
+        if (column, matches) not in self._forms:
+            values = self._some(column)
+            self._forms[column, matches] = 2 * sum(bool(matches(value)) for value in values) >= len(values)
+        return self._forms[column, matches]
 
     def _some(self, column: int) -> list[str]:
         """Local: distinct values of a column, evenly spaced where there are many."""

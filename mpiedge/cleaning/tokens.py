@@ -35,11 +35,9 @@ def misspelt_words(values: list[str], counts: np.ndarray) -> Repairs:
     found: Repairs = {}
     known = set(values)
     for value, number in zip(values, counts.tolist()):
-        new, sure = value, 1.0
-        for word in _WORD.findall(value):
-            if word in wrong:
-                new = re.sub(rf"(?<![^\W\d_]){re.escape(word)}(?![^\W\d_])", wrong[word][0], new)
-                sure = min(sure, wrong[word][2])
+        met = [wrong[word] for word in _WORD.findall(value) if word in wrong]
+        new = _WORD.sub(lambda word: wrong[word[0]][0] if word[0] in wrong else word[0], value) if met else value
+        sure = min((confidence for *_, confidence in met), default=1.0)
         if len(wrong) < FEW and new not in known:
             new = value
         if new == value:

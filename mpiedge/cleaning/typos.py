@@ -12,12 +12,23 @@ MOST_VALUES = 8000
 LEAST_WRONG, TIMES_WRONG, MOST_LOST = 5, 1.5, 0.15
 
 
-def find_repairs(values: list[str], counts: np.ndarray, is_text: bool) -> Repairs:
-    """Local: the wrong values of a column, from its distinct values and how often each occurs ("" = blank)."""
-    found = constant_with_noise(values, counts)
-    if is_text and 1 < len(values) <= MOST_VALUES:
-        for step in (misspelt, misspelt_words, broken_patterns):
-            found = {**step(values, counts), **found}
+WAYS = (constant_with_noise, misspelt, misspelt_words, broken_patterns)
+"""What finds wrong values, each alone; of a value that several find wrong the first counts."""
+
+
+def find_by(way: int, values: list[str], counts: np.ndarray, is_text: bool) -> Repairs:
+    """Local: the wrong values of a column by one of WAYS, from its distinct values and how often each occurs ("" =
+    blank)."""
+    if way and not (is_text and 1 < len(values) <= MOST_VALUES):
+        return {}
+    return WAYS[way](values, counts)
+
+
+def find_repairs(values: list[str], counts: np.ndarray, is_text: bool, by_ways: list[Repairs]) -> Repairs:
+    """Local: the wrong values of a column from what each of WAYS found."""
+    found: Repairs = {}
+    for one in by_ways:
+        found = {**one, **found}
     found = {value: repair for value, repair in found.items() if value and repair[0] != value}
     return {**lost(values, counts, found), **found} if is_text else found
 
@@ -27,10 +38,12 @@ def lost(values: list[str], counts: np.ndarray, found: Repairs) -> Repairs:
     hand. The commonest value stands for them, as sure as it is common."""
     number = dict(zip(values, counts.tolist()))
     wrong = sum(number[value] for value, (right, _, _) in found.items() if right and value)
+    if wrong < LEAST_WRONG:
+        return {}
     empty = [value for value in values if not WORDLESS.sub("", value)]
     blank = sum(number[value] for value in empty)
     total = int(counts.sum())
-    if wrong < LEAST_WRONG or not 0 < blank <= min(TIMES_WRONG * wrong, MOST_LOST * total):
+    if not 0 < blank <= min(TIMES_WRONG * wrong, MOST_LOST * total):
         return {}
     right = {value: count for value, count in number.items() if value not in found and value not in empty}
     top = min(right, key=lambda value: (-right[value], value), default=None)

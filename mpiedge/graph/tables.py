@@ -32,6 +32,11 @@ def is_measure(name: str, kind: str, found: Survey) -> bool:
         kind != "integer" or values > MOST_REPEATED * found.present[name])
 
 
+def is_name(label: str, kind: str, found: Survey) -> bool:
+    """Local: whether a column of text names rows rather than their classes: more than half of its cells differ."""
+    return kind == "text" and found.distinct(label) > max(MOST_CLASSES, found.present[label] / 2)
+
+
 def guess_label(tables: dict[str, tuple[dict[str, str], Survey]]) -> tuple[str, str]:
     """Local: the table and column that look most like a label. tables: name -> (kinds, survey).
 

@@ -127,6 +127,9 @@ def open_tables(stage, args) -> Source:
         if tables.is_measure(label, nodes.kinds[label], found):
             raise InputError(node_name, f"the {found.distinct(label):,} values of {label} are quantities, no classes",
                              "Put them into a few ranges in a column of their own, or name another --label")
+        if tables.is_name(label, nodes.kinds[label], found):
+            raise InputError(node_name, f"the {found.distinct(label):,} values of {label} are names, no classes",
+                             "Name another --label")
         encoder = plan_encoder(candidates, found)
         gone = tables.determined(told, list(encoder.kinds))
         if gone:

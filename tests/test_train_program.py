@@ -563,9 +563,11 @@ def test_tables_that_have_nothing_to_do_with_each_other(world, tmp_path, capsys)
 
 
 def test_a_quantity_is_no_label(world, tmp_path):
-    """Numbers that seldom repeat are named, instead of a class being made of each."""
-    rows = [f"{row % 7},{row * 37 % 1009}.5" for row in range(200)]
-    (tmp_path / "houses.csv").write_text("\n".join(["rooms,price", *rows, ""]))
-    in_process(clean, world, tmp_path / "houses.csv", "--run", tmp_path / "run", "-q")
+    """Numbers that seldom repeat, and names, are refused, instead of a class being made of each."""
+    rows = [f"{row % 7},{row * 37 % 1009}.5,house {row % 180}" for row in range(200)]
+    (tmp_path / "houses.csv").write_text("\n".join(["rooms,price,name", *rows, ""]))
+    in_process(clean, world, tmp_path / "houses.csv", "--run", tmp_path / "run", "-q", "--steps", "structure,types")
     with pytest.raises(InputError, match="200 values of price are quantities"):
         in_process(train, world, "--run", tmp_path / "run", "--label", "price")
+    with pytest.raises(InputError, match="180 values of name are names, no classes"):
+        in_process(train, world, "--run", tmp_path / "run", "--label", "name")

@@ -140,6 +140,19 @@ def test_twins_are_told_from_running_numbers():
     assert check_twins(links, chance, tops, [False] * len(tops)) is None
 
 
+def test_links_that_agree_less_than_chance_are_parts():
+    """A column in which links agree less often than random pairs do says that they are parts of a whole; sources, in
+    which no link agrees, do not."""
+    draw = np.random.default_rng(0)
+    tops = np.array([2, 6])
+    chance = np.stack([draw.choice([0, 2], 5000, p=[0.4, 0.6]), draw.choice(5, 5000)]).astype(np.uint8)
+    for agreeing, suspect in ((0.4, True), (0.6, False), (0.0, False)):
+        links = np.stack([np.where(draw.random(300) < agreeing, 2, 0), np.full(300, 6)]).astype(np.uint8)
+        check = check_twins(links, chance, tops, [False, False])
+        assert (check is not None) == suspect
+        assert check is None or (check.columns == [0] and check.agreeing == 0 and check.ratio is None)
+
+
 def test_near_numbers_are_other_numbers():
     """Whole numbers that are near to each other in most links (the next house) are suspect; names as near are not."""
     draw = np.random.default_rng(0)

@@ -37,13 +37,58 @@ def winners(draw) -> tuple[list[str], list[list[str]]]:
     return ["event", "year", "winner", "country", "time"], rows
 
 
-@pytest.mark.parametrize("table", [campuses, winners])
+def payments(draw) -> tuple[list[str], list[list[str]]]:
+    """What an office paid to whom: a few suppliers, often paid on one day, and an amount with a comma for thousands."""
+    paid_for = [f"{word(draw)} {word(draw)}" for _ in range(30)]
+    suppliers = [[f"{word(draw)} {word(draw)} limited", draw.choice(paid_for), word(draw)] for _ in range(40)]
+    rows = [[f"{place // 7 + 1:02}/01/2011", *suppliers[int(40 * draw.random()**2)], str(51_000_809 + 31 * place),
+             f"{draw.integers(25, 900)},{draw.integers(0, 1000):03}.{draw.integers(0, 100):02}"]
+            for place in range(190)]
+    return ["date", "supplier", "type", "area", "transaction", "amount"], rows
+
+
+def pools(draw) -> tuple[list[str], list[list[str]]]:
+    """Swimming pools of clubs; where a club has two, they mostly are of different kinds."""
+    rows = []
+    for _ in range(250):
+        club = [f"{word(draw)} {word(draw)}", f"{draw.integers(1, 99) * 100} {word(draw)} road",
+                str(40_200 + draw.integers(0, 50))]
+        kinds = ["swimming pool"] if draw.random() < 0.6 else [
+            "swimming pool", "swimming pool" if draw.random() < 0.3 else "wading pool"]
+        rows += [[kind, str(draw.integers(29_000, 99_000)), *club] for kind in kinds]
+    return ["kind", "permit", "club", "address", "zip"], rows
+
+
+@pytest.mark.parametrize("table", [campuses, winners, payments, pools])
 def test_different_things_with_much_in_common_stay(stage, table):
     """Rows that agree in numbers and not in names, or in nothing but one name, are different things; it is asked."""
     names, rows = table(np.random.default_rng(2))
     found = find_duplicates(stage, MemoryTable(names, rows))
     assert len(set(found.cluster_id.tolist())) == len(rows)
     assert found.summary["columns_that_differ_by_record"] and found.questions
+
+
+def families(draw) -> tuple[list[str], list[list[str]]]:
+    """People who live together; some are entered twice."""
+    rows = []
+    for _ in range(150):
+        home = [word(draw), f"{draw.integers(1, 999)} {word(draw)} street", word(draw)]
+        for _ in range(draw.integers(1, 4)):
+            born = f"{draw.integers(1940, 2010)}-{draw.integers(1, 13):02}-{draw.integers(1, 29):02}"
+            person = [word(draw), born, *home]
+            rows += [person, [*person[:2], home[0][:-1], *home[1:]]] if draw.random() < 0.2 else [person]
+    return ["given", "born", "family", "street", "town"], rows
+
+
+def test_matches_beyond_what_tells_twins_apart_are_none(stage, monkeypatch):
+    """Where many more pairs match than agree in the columns that tell twins apart, nothing is merged but asked."""
+    names, rows = families(np.random.default_rng(3))
+    found = find_duplicates(stage, MemoryTable(names, rows))
+    assert found.summary["twin_columns"] == ["given", "born"]
+    assert 20 < len(rows) - len(set(found.cluster_id.tolist())) < 80
+    monkeypatch.setattr("mpiedge.cleaning.duplicates.MOST_UNTOLD", 0.5)
+    found = find_duplicates(stage, MemoryTable(names, rows))
+    assert len(set(found.cluster_id.tolist())) == len(rows) and found.questions
 
 
 def test_other_words_are_told_from_slips():

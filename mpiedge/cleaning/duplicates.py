@@ -30,6 +30,7 @@ ATTEMPTS = 3
 LEAST_MOVED = 0.15  # share of the answers that have to agree more before they move the cut
 ASKED = 8  # pairs shown of each question
 UNSURE = np.arange(1.5, -10.0, -1.0)  # distances from the cut of the pairs shown of those that are unsure
+MOST_UNTOLD = 10  # matches for each link that agrees in what tells twins apart: more are found by something else
 MUTUAL, UNEVEN = 0.8, 1.3  # pairs a neighbour found; the largest share of the pairs over the mean one
 # for the memory plan, measured on tables of 10,000 and 200,000 rows
 REMEMBERED_BYTES = 80  # of a short text in Python, a reference to it and its length
@@ -235,6 +236,8 @@ def _attempt(stage, records, rows, exhaustive: bool, last: bool, reading: Readin
             label, completed, facts = _clusters(stage, candidates, weight, cut, len(rows), scorer)
             gone = links[label[candidates.a[links]] != label[candidates.b[links]]]
             questions.append(_question(f"alike but for {_named(records, check.columns)}", candidates, gone))
+            if (weight > cut).sum() > MOST_UNTOLD * check.equal:
+                return None, replace(check, ratio=None, agreeing=0), questions
             links = _links(candidates, weight, cut, label)
         versions = _versions(records, rows, candidates, weight, cut, label) if reading.versions else None
         if versions is not None:

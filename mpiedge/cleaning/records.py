@@ -18,7 +18,9 @@ CELLS_PER_PASS = 4_000_000  # a larger table is read several times, some columns
 CHUNKS_AT_ONCE = 32
 VALUES_LOOKED_AT = 20_000
 WORD = re.compile(r"[^\W\d_]{3}")
-FRACTION = re.compile(r"[0-9]+\.[0-9]*[1-9][0-9]*")
+MEASURED = re.compile(r"(?:[0-9]{1,3}(?: [0-9]{3})+|[0-9]+)\.[0-9]+")  # a comma between thousands is a blank here
+FRACTION = re.compile(r".*\.[0-9]*[1-9][0-9]*")
+LEAST_FRACTIONS = 0.25  # of the numbers of a measured column: others are whole numbers written with a point
 REMEMBERED = 100_000  # values, of which a smaller table keeps the texts and lengths that comparisons ask for again
 UNWORDED = re.compile(r"[^\w.@]+")
 
@@ -91,18 +93,17 @@ class Records:
 
     def worded(self, column: int) -> bool:
         """Local: whether most distinct values of a column hold a word of three letters: names, not numbers or dates."""
-        return self._mostly(column, WORD.search)
+        return self._remembered(column, _worded)
 
     def measured(self, column: int) -> bool:
         """Local: whether most distinct values of a column are numbers with a fraction: sizes or prices, not numbers
         that only name the record."""
-        return self._mostly(column, FRACTION.fullmatch)
+        return self._remembered(column, _measured)
 
-    def _mostly(self, column: int, matches) -> bool:
-        if (column, matches) not in self._forms:
-            values = self._some(column)
-            self._forms[column, matches] = 2 * sum(bool(matches(value)) for value in values) >= len(values)
-        return self._forms[column, matches]
+    def _remembered(self, column: int, judge) -> bool:
+        if (column, judge) not in self._forms:
+            self._forms[column, judge] = judge(self._some(column))
+        return self._forms[column, judge]
 
     def _some(self, column: int) -> list[str]:
         """Local: distinct values of a column, evenly spaced where there are many."""
@@ -136,6 +137,16 @@ class Rows:
     def __getitem__(self, chosen) -> np.ndarray:
         self.room.relax()
         return self.codes[self.rows[chosen]]
+
+
+def _worded(values: list[str]) -> bool:
+    return 2 * sum(bool(WORD.search(value)) for value in values) >= len(values)
+
+
+def _measured(values: list[str]) -> bool:
+    numbers = [value for value in values if MEASURED.fullmatch(value)]
+    fractions = sum(bool(FRACTION.fullmatch(number)) for number in numbers)
+    return 2 * len(numbers) >= len(values) and fractions >= LEAST_FRACTIONS * len(numbers)
 
 
 def normalise(text: str) -> str:

@@ -7,6 +7,10 @@ column differs by record (a running number, a date of visit) and is better left 
 Names may be alike and yet never the same: branches of a school are called by its name and their towns. So a column of
 names is suspect as well if in most links it has other words on either side, which no slip or abbreviation explains,
 unless there are as many columns of names in which the links agree.
+
+One record entered twice agrees with itself more often than two records do by chance, in any column. Links that agree in
+some column less often than that are parts of a whole (the pools of a club, the lines of an invoice), unless none agrees
+at all, as where every record comes from two sources.
 """
 
 from dataclasses import dataclass
@@ -25,6 +29,7 @@ NEVER = -1000.0
 LIKE_WORD = 0.85  # Jaro-Winkler: such words are one, written twice
 SAMPLE = 400  # links whose names are looked at, evenly spaced
 LEAST_AGREEING = 2  # columns that tell things apart and are alike in most links, when others are left out
+CONTRARY, LEAST_CONTRARY = -4.0, 0.1  # standard deviations from chance; share of the links that agree all the same
 NEAR_NAME = 3  # the level of names that are nearer to each other than 90 % of random pairs
 
 
@@ -63,12 +68,14 @@ def check_twins(links: np.ndarray, chance: np.ndarray, tops: np.ndarray, numbers
     which columns hold whole numbers. Of other cells only the lowest level shows nothing but chance; two whole
     numbers may be near and yet different (the next house), so that all levels below the slips do.
     """
-    names, suspects, equal_rate, alike, called = names or {}, [], {}, [], []
+    names, suspects, equal_rate, alike, called, contrary = names or {}, [], {}, [], [], []
     for column, top in enumerate(tops):
         by_chance, here = chance[column][chance[column] != MISSING], links[column][links[column] != MISSING]
         if not len(by_chance) or not links.shape[1] or len(here) < LEAST_FILLED * links.shape[1]:
             continue
         equal_rate[column] = float(np.mean(by_chance == top))
+        if _less_than_chance(float(np.mean(here == top)), equal_rate[column], len(here)):
+            contrary.append(column)
         levels = range(min(NEAR_NUMBER, top - 1) + 1) if numbers[column] else [0]
         if equal_rate[column] <= CHANCE_EQUAL and any(
                 np.mean(here <= level) > LIMIT * np.mean(by_chance <= level) > 0 for level in levels):
@@ -78,6 +85,8 @@ def check_twins(links: np.ndarray, chance: np.ndarray, tops: np.ndarray, numbers
                 alike.append(column)
             if column in names:
                 called.append(column)
+    if contrary:
+        return TwinCheck(contrary, 0, links.shape[1])
     others = [column for column in called if names[column] > LIMIT
               and np.mean(links[column][links[column] != MISSING] == tops[column]) <= CHANCE_EQUAL]
     if 2 * len(others) > len(called):
@@ -91,6 +100,12 @@ def check_twins(links: np.ndarray, chance: np.ndarray, tops: np.ndarray, numbers
     if check.equal >= LEAST_EQUAL and check.equal >= LEAST_EXCESS * expected:
         _fit(check, links, tops, agree)
     return check
+
+
+def _less_than_chance(share: float, chance: float, links: int) -> bool:
+    """Whether links agree in a column less often than random pairs do, by more than chance explains."""
+    spread = np.sqrt(chance * (1 - chance) / links)
+    return share >= LEAST_CONTRARY and share - chance < CONTRARY * spread
 
 
 def renamed(one: list[str], other: list[str]) -> float:

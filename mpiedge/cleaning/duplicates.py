@@ -333,7 +333,9 @@ def _clusters(stage, candidates, weight, cut, records, scorer):
 
 
 def _check(stage, levels, candidates, weight, cut, label, chance, tops, scorer):
-    """Collective: the twin check on candidates above the cut inside one cluster. Messages: their levels to every rank.
+    """Collective: the twin check on candidates above the cut inside one cluster.
+
+    Messages: their levels, and in which columns names differ, to every rank.
     """
     chosen = _links(candidates, weight, cut, label)
     is_link = np.zeros(len(weight), bool)
@@ -346,6 +348,11 @@ def _check(stage, levels, candidates, weight, cut, label, chance, tops, scorer):
     sample = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), twins.SAMPLE)).astype(np.int64)]
     codes = np.stack([records.codes[rows[candidates.a[sample]]], records.codes[rows[candidates.b[sample]]]])
     filled = (codes >= 0).all(axis=0)
-    names = {column: twins.renamed(*(records.strings(side[filled[:, column], column]) for side in codes))
-             for column in range(records.width) if records.worded(column)}
-    return twins.check_twins(links, chance, tops, numbers, names)
+
+    def work(task):
+        (column,) = task
+        return twins.renamed(*(records.strings(side[filled[:, column], column]) for side in codes))
+
+    tasks = [(column,) for column in range(records.width) if records.worded(column)]
+    done = stage.queue.gather(stage.queue.run(tasks, work, learn=False, name="names compared"))
+    return twins.check_twins(links, chance, tops, numbers, {column: share for (column,), share in done})

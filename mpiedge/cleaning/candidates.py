@@ -6,7 +6,7 @@ numbers, so neither the number of ranks nor the memory changes a pair.
 Small tables follow the plain rule: grams in at least 2 records and in at most a tenth of them. Where that costs more
 than POSTINGS visits per record, the search looks at each record's rarest features only (4-grams, pairs of neighbouring
 words, whole values and pairs of them, until their frequencies add up to BUDGET), and the cosine of the pairs found is
-computed after.
+computed after. Where pairs of values would fill the table of features, they are left out and the budget is larger.
 """
 
 import time
@@ -16,7 +16,17 @@ import numpy as np
 
 from mpiedge.cleaning.gram_rows import GramRows, make_rows
 from mpiedge.kernels import cosine
-from mpiedge.kernels.cosine import GRAMS, UNIT, VALUE_PAIRS, WHOLE_VALUES, WORD_PAIRS, Grams, Index, weigh_grams
+from mpiedge.kernels.cosine import (
+    GRAMS,
+    MOST_APART,
+    UNIT,
+    VALUE_PAIRS,
+    WHOLE_VALUES,
+    WORD_PAIRS,
+    Grams,
+    Index,
+    weigh_grams,
+)
 from mpiedge.runtime import resources
 
 GRAM_SIZE, GRAM_BITS, FEATURE_BITS = 4, 20, 22
@@ -24,14 +34,13 @@ MOST_SHARE, MOST_COUNT = 0.1, 300  # a gram in more than a tenth of the records 
 LONE, LONE_ROWS = (0.3, 1.0), 10.0
 """How much a gram of one record alone counts in its length: in full up to a hundred records, where it mostly is a name
 of its own; the less the more there are, as it mostly is a slip then."""
-VECTORS_FROM = 4  # pairs a record from which it pays to make all gram vectors and keep them
+VECTORS_FROM = 12  # pairs a record from which it pays to make all gram vectors and keep them
 FLOOR = 0.1
 FEATURE_FLOOR = 0.02
 LEAST, MOST, FEWEST = 15, 250, 3
 SMALL_PAIRS, PAIRS = 1_500_000, 2_500_000  # neighbours kept in all
 POSTINGS = 30_000  # mean visits per record above which only the rarest features are searched
-BUDGET = 4_000
-FEATURES = GRAMS | WORD_PAIRS | WHOLE_VALUES | VALUE_PAIRS
+BUDGET, LARGE_BUDGET = 4_000, 12_000  # the second without pairs of values
 INDEX_BLOCK, QUERY_BLOCK, PAIR_BLOCK = 32_768, 512, 16_384
 INDEX_SHARE = 0.75  # of the budget, full with what is there already and the index
 SLICE_S = 0.05
@@ -83,18 +92,20 @@ def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: 
     grams = searched = weighed(GRAM_BITS, GRAMS)
     visits = float((grams.frequency.astype(np.float64) ** 2).sum()) / max(documents, 1)
     bounded = visits > POSTINGS and not exhaustive
+    paired = 2 * documents * records.width * MOST_APART <= 1 << FEATURE_BITS
+    budget = (BUDGET if paired else LARGE_BUDGET) if bounded else 0
     if bounded:
-        searched = weighed(FEATURE_BITS, FEATURES)
+        searched = weighed(FEATURE_BITS, GRAMS | WORD_PAIRS | WHOLE_VALUES | (VALUE_PAIRS if paired else 0))
     most = neighbours_per_record(documents)
     limits = (min(LEAST, most), most, int((FEATURE_FLOOR if bounded else FLOOR) * UNIT))
     resources.return_freed()
-    rows_of_grams = make_rows(stage, texts, values, searched, BUDGET if bounded else 0, records.room)
+    rows_of_grams = make_rows(stage, texts, values, searched, budget, records.room)
     in_use = searched.in_use
     del searched  # the rows know their grams by number
     records.room.give_back()
     found = _search(stage, rows_of_grams, in_use, bounded, limits, sources, records.room)
     summary = {"neighbours": list(limits[:2]), "grams_in_use": in_use,
-               "bounded": f"each record's rarest features up to {BUDGET:,} visits" if bounded else "no"}
+               "bounded": f"each record's rarest features up to {budget:,} visits" if bounded else "no"}
     del rows_of_grams
     a, b, score = _union(stage, found, documents, not bounded, records.room)
     del found

@@ -4,7 +4,7 @@ import random
 
 DAMAGES = ("none", "delimiter missing", "delimiter too many", "stray quote", "foreign delimiter", "broken row",
            "truncated last row", "three damages", "preamble", "footnote", "second table", "nul bytes",
-           "mixed line ends")
+           "mixed line ends", "two quotes opened")
 
 
 def write(rows, delimiter=",") -> list[str]:
@@ -22,8 +22,7 @@ def damaged(rows, damage: str, seed: int) -> bytes:
     lines = write(rows)
     places = list(range(2, len(lines) - 1))
     dice.shuffle(places)
-    kinds = dice.sample(DAMAGES[1:6], 3) if damage == "three damages" else [damage]
-    for kind, place in zip(kinds, places):
+    for kind, place in zip(_kinds(damage, dice), places):
         _damage(lines, rows, place, kind, dice)
     text = "\n".join(lines) + "\n"
     if damage == "nul bytes":
@@ -31,6 +30,11 @@ def damaged(rows, damage: str, seed: int) -> bytes:
     elif damage == "mixed line ends":
         text = "".join(line + dice.choice(("\n", "\r\n")) for line in lines)
     return text.encode()
+
+
+def _kinds(damage: str, dice) -> list[str]:
+    return (dice.sample(DAMAGES[1:6], 3) if damage == "three damages" else ["quote opened"] * 2
+            if damage == "two quotes opened" else [damage])
 
 
 def _damage(lines, rows, place, kind, dice) -> None:
@@ -45,6 +49,8 @@ def _damage(lines, rows, place, kind, dice) -> None:
     elif kind == "stray quote":
         lines[place] = ",".join(write([[cell]])[0] + ('"' if index == cut and '"' not in cell else "")
                                 for index, cell in enumerate(cells))
+    elif kind == "quote opened" and '"' not in cells[cut] and "," not in cells[cut]:
+        lines[place] = ",".join('"' * (index == cut) + write([[cell]])[0] for index, cell in enumerate(cells))
     elif kind == "foreign delimiter":
         lines[place] = write([cells], ";")[0]
     elif kind == "broken row":
@@ -65,12 +71,13 @@ def wanted(rows, damage: str, seed: int) -> list[list[str]]:
     places = list(range(2, len(rows) - 1))
     dice.shuffle(places)
     rows = [list(row) for row in rows]
-    kinds = dice.sample(DAMAGES[1:6], 3) if damage == "three damages" else [damage]
-    for kind, place in zip(kinds, places):
+    for kind, place in zip(_kinds(damage, dice), places):
         width = len(rows[place])
         cut = dice.randrange(width - 1)
         if kind == "stray quote" and '"' not in rows[place][cut]:
             rows[place][cut] += '"'
+        elif kind == "quote opened" and '"' not in rows[place][cut] and "," not in rows[place][cut]:
+            rows[place][cut] = '"' + rows[place][cut]
         elif kind == "truncated last row":
             keep = max(1, width - dice.randrange(1, 3))
             rows[-1][keep:] = [""] * (width - keep)

@@ -16,7 +16,7 @@ def as_numbers(_, cells):
 
 def orders_of(*columns):
     numbers = {place: np.array(column, float) for place, column in enumerate(columns)}
-    return find_orders(numbers, dict.fromkeys(numbers, False))
+    return find_orders(numbers, dict.fromkeys(numbers, False), {place: ["day", str(place)] for place in numbers})
 
 
 def blamed(orders, *columns):
@@ -56,6 +56,23 @@ def test_growth_and_chance_are_no_orders():
     assert not orders_of(draw.normal(0, 1, 2000), draw.normal(1, 1, 2000)).found
 
 
+def test_orders_are_of_one_kind():
+    """Fewer sales than inhabitants are no order, nor least pays that begin to exceed in a part of the table; payments
+    that often equal the claims are one, and so are a low and a high."""
+    draw = np.random.default_rng(6)
+    low = np.round(draw.gamma(2, 1000, 1000))
+    high = low + np.round(draw.gamma(1, 500, 1000))
+    high[[5, 105]] = low[[5, 105]] - 900
+    families, called = {0: False, 1: False}, {0: ["sales"], 1: ["people"]}
+    assert not find_orders({0: low, 1: high}, families, called).found
+    assert find_orders({0: low, 1: high}, families, {0: ["low"], 1: ["high"]}).found
+    later = high.copy()
+    later[900:906] = low[900:906] - 900
+    assert not find_orders({0: low, 1: later}, families, {0: ["low"], 1: ["high"]}).found
+    high[200:500] = low[200:500]
+    assert find_orders({0: low, 1: high}, families, called).found
+
+
 def test_limits():
     """Sentinels, thousandfold numbers and false signs are beyond the limits; heavy tails and bell curves have none."""
     draw = np.random.default_rng(4)
@@ -66,6 +83,8 @@ def test_limits():
     stock = draw.integers(0, 300, 1000).astype(float)
     stock[[5, 8]] *= -1
     stock[[5, 8]] -= 90
+    codes = np.concatenate([draw.integers(30001, 30150, 1000), [32000] * 20, [32002] * 16, [32003] * 14]).astype(float)
+    assert find_limits(0, codes, True, 0) is None
     assert find_limits(0, stock, True, 0).judge(stock) == [5, 8]
     for sound in (warm, draw.pareto(1, 3000), draw.standard_cauchy(3000), draw.lognormal(0, 2, 3000),
                   np.arange(1900, 2010, .5), draw.poisson(.3, 3000).astype(float)):

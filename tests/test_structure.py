@@ -122,6 +122,38 @@ def test_stray_quote_that_swallows_three_lines():
     assert rows.cells[2][1] == '"' + body[2][1]
 
 
+def test_two_stray_quotes_far_apart():
+    """Quotes of two rows glue neither the rows between them nor, where all rows hold quoted cells, the sample."""
+    body = [[row[0], f"{row[1]}, Dr.", *row[2:]] for row in people()]
+    lines = [f'{row[0]},"{row[1]}",{",".join(row[2:])}' for row in body]
+    for place in (20, 41):
+        lines[place] = ",".join([body[place][0], f'"{body[place][1]}"', f'"{body[place][2]}', *body[place][3:]])
+        body[place][2] = f'"{body[place][2]}'
+    text = "\n".join(lines) + "\n"
+    found = structure_of((",".join(NAMES) + "\n" + text).encode())
+    assert found.names == list(NAMES) and found.dialect.quotechar == '"'
+    assert read_rows(text, "", 1, found).cells == body
+
+
+def test_quote_that_doubles_the_closing_one():
+    """A quote too many behind a quoted cell leaves its row, and the next one with a quoted cell, as they are."""
+    body = people()
+    lines = [f'{row[0]},{row[1]},"{row[2]}",{",".join(row[3:])}' for row in body]
+    body[3][2], body[4][2] = "New York, N.Y.", "Paris, Texas"
+    for place, more in ((3, '"'), (4, "")):
+        lines[place] = f'{body[place][0]},{body[place][1]},"{body[place][2]}"{more},{",".join(body[place][3:])}'
+    rows = read_rows("\n".join(lines) + "\n", "", 1, structure_of(written(people()).encode()))
+    assert [row[0] for row in rows.cells] == [row[0] for row in body] and rows.cells[3][2] == 'New York, N.Y."'
+
+
+def test_early_years_as_names():
+    """Years before 1900 name columns too, if they rise."""
+    rows = [[f"land {row}", *(f"{dice.random():.4f}" for _ in range(4))] for dice in [random.Random(3)]
+            for row in range(30)]
+    found = structure_of(written(rows, header=("name", "1850", "1870", "1900", "1950")).encode())
+    assert found.names == ["name", "1850", "1870", "1900", "1950"]
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\x00\ufeff"), max_size=8),
                          min_size=3, max_size=3), min_size=1, max_size=20), st.integers(0, 3))

@@ -7,6 +7,7 @@ import numpy as np
 from mpiedge.cleaning.defaults import find_defaults
 from mpiedge.cleaning.leaks import find_leaks
 from mpiedge.cleaning.marks import judge_columns, look_at_column
+from mpiedge.cleaning.patterns import broken_patterns
 from mpiedge.cleaning.sequences import find_sequence
 
 
@@ -68,6 +69,15 @@ def test_marks_and_doubled_quotes():
     assert marks.clean(0, "name3***")[0] == "name3" and marks.clean(0, "O''Neil")[0] == "O'Neil"
     assert marks.clean(1, "***")[1].startswith("flag") and marks.clean(1, "town1") is None
     assert not judge_columns({0: look_at_column(sorted(stars), np.ones(100, int))}).tails
+
+
+def test_numbers_keep_their_signs():
+    """A code whose digits changed places with its sign is put right, a decimal among whole numbers only flagged."""
+    codes = [f"{number}-{7 * number % 9000 + 1000}" for number in range(100, 200)] + ["1501-050"]
+    assert broken_patterns(codes, np.ones(101, int))["1501-050"][0] == "150-1050"
+    heights = [str(number) for number in range(40, 90)] + ["6,8", "5.75"]
+    found = broken_patterns(heights, np.array([6] * 50 + [1, 1]))
+    assert {value: right for value, (right, _, _) in found.items()} == {"6,8": None, "5.75": None}
 
 
 def test_default_value():

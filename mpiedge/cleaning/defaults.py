@@ -48,6 +48,7 @@ def find_defaults(codes: list[np.ndarray], values: list[list[str]], open_: list[
         counts[0] = 0
         first, second = (int(place) for place in np.argsort(-counts, kind="stable")[:2])
         if (np.count_nonzero(counts) < LEAST_VALUES or counts[first] < TIMES * counts[second]
+                or not values[column][first].strip("0.,+-%")   # zero is what it says
                 or counts[first] > MOST_ROWS * len(codes[column])):
             continue
         inside = codes[column] == first

@@ -15,6 +15,8 @@ MOST_OUTSIDE, LEAST_ROWS, LEAST_DISTINCT = 0.05, 50, 10
 MOST_NEGATIVE = 0.03
 LEAST_REPEATED, TIMES_REPEATED, LEAST_GAP = 5, 5, 0.25
 """Rows of a value that stands for nothing; how much oftener it is than others; its distance over the column's range."""
+MOST_REPEATED = 4
+"""Rows of each value beyond a limit, on average: errors are scattered."""
 CONFIDENCE, POINT = 0.75, 0.85
 LEAST_SAME = 0.8
 """Share of the numbers with as many decimals, from which on one without a point has lost it."""
@@ -73,7 +75,15 @@ def find_limits(column: int, numbers: np.ndarray, ratios: bool, decimals: int) -
     if least == -np.inf and _has_false_signs(kept):
         least = 0.0
     found = Limits(column, float(least), float(greatest), decimals)
+    if not (_are_errors(values[values < least]) and _are_errors(values[values > greatest])):
+        return None
     return found if np.isfinite(least) or np.isfinite(greatest) else None
+
+
+def _are_errors(outside: np.ndarray) -> bool:
+    """Whether values beyond a limit are scattered, but for one that may stand for nothing; else they are a kind."""
+    times = np.sort(np.unique(outside, return_counts=True)[1])[:-1]
+    return MOST_REPEATED * len(times) >= times.sum()
 
 
 def _without_repeated(values: np.ndarray, first: int, last: int) -> tuple[int, int]:

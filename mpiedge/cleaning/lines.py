@@ -62,6 +62,9 @@ def tokens_by_role(line: str, delimiter: str, quote: str, most: int = -1) -> tup
     tokens, start, stray, size = [], 0, False, len(line)
     while True:
         stop = _closing(line, start, delimiter, quote) if line.startswith(quote, start) else -1
+        if stop == -1 and line.startswith(quote, start):
+            stop = _closing(line, start, delimiter, quote, doubled=True)
+            stray = True
         if stop < 0:
             stray = stray or line.startswith(quote, start)
             stop = line.find(delimiter, start)
@@ -73,15 +76,18 @@ def tokens_by_role(line: str, delimiter: str, quote: str, most: int = -1) -> tup
         start = stop + len(delimiter)
 
 
-def _closing(line: str, start: int, delimiter: str, quote: str) -> int:
-    """The place after the closing quote of the cell that opens at `start`; -1 when none is plausible."""
+def _closing(line: str, start: int, delimiter: str, quote: str, doubled: bool = False) -> int:
+    """The place after the closing quote of the cell that opens at `start`; -1 when none is plausible.
+
+    doubled: an even run before a delimiter closes as well, with one quote too many.
+    """
     place, size = start + 1, len(line)
     while (place := line.find(quote, place)) >= 0:
         run = place
         while run < size and line[run] == quote:
             run += 1
         at_end = run == size or line.startswith(delimiter, run)
-        if at_end and (run - place) % 2:
+        if at_end and ((run - place) % 2 or (doubled and place > start + 1)):
             return run
         opens = place > start + 1 and line.startswith(delimiter, place - len(delimiter)) and not at_end
         if opens and (run - place) % 2:
@@ -135,6 +141,14 @@ def read_line(line: str, dialect: Dialect) -> tuple[list[str], bool]:
         return next(csv_reader(line, dialect), []), False
     tokens, stray = tokens_by_role(line, dialect.delimiter, dialect.quotechar)
     return [unquoted(token, dialect.quotechar) for token in tokens], stray
+
+
+def rows_by_themselves(lines: list[str], dialect: Dialect, width: int, together: int) -> bool:
+    """Whether a stray quote glued these lines to a record of `together` cells: all but one are whole rows, and if the
+    record looks like a row, two of them at least."""
+    whole = sum(not has_too_many(line, dialect, width) and len(read_line(line.rstrip("\r\n"), dialect)[0]) == width
+                for line in lines)
+    return whole >= (2 if together == width else 1) and whole >= len(lines) - 1
 
 
 def lines_of(text: str) -> list[str]:

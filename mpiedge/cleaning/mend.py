@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from mpiedge.cleaning import dependencies, noise, typos
+from mpiedge.cleaning.cells import form_of
 from mpiedge.cleaning.changes import csv_lines
 from mpiedge.cleaning.claims import Claims, find_claims
 from mpiedge.cleaning.defaults import find_defaults
@@ -204,9 +205,9 @@ def _names_things(column: str) -> bool:
 
 
 def _is_dated(values: list[str]) -> bool:
-    """Whether most values begin with a day, whatever follows."""
+    """Whether most values are times of day or begin with a day, whatever follows."""
     some = [value for value in values[:1000] if value]
-    return sum(bool(DAY.match(value)) for value in some) > 0.8 * len(some)
+    return sum(bool(DAY.match(value) or form_of(value) == "time") for value in some) > 0.8 * len(some)
 
 
 def _sample(stage, table, known: Known, given: list[dict]) -> tuple[list[np.ndarray], np.ndarray]:

@@ -2,7 +2,8 @@
 
 That one column is above another one in nearly all rows may be chance (heights and weights) or growth (last year, this
 year). An order is meant where the differences end at zero: as many rows as are just above it, as few are just below,
-while the rows that break it are scattered; and where rows of another pairing would break it often.
+while the rows that break it are scattered; and where rows of another pairing would break it often. Numbers must besides
+be of one kind: called alike, or equal in more rows than they are apart by any other difference.
 """
 
 from collections import Counter
@@ -13,6 +14,11 @@ import numpy as np
 MOST_BROKEN, LEAST_ROWS = 0.05, 50
 EDGE_TIMES, LEAST_EDGE = 20, 3
 LEAST_PAIRED, PAIRED_TIMES = 0.05, 5
+LEAST_DISTINCT, MOST_ADJACENT = 10, 0.5
+"""Different values of a column; share of the rows that break an order which follow upon one another."""
+ENDS = frozenset(("min", "max", "minimum", "maximum", "low", "high", "lower", "upper", "least", "most", "from", "to",
+                  "begin", "start", "end", "first", "last", "smallest", "largest"))
+"""Words for the ends of something: columns called by them are of one kind."""
 MOST_PAIRS = 1000
 SPARSE_TIMES = 4
 MOST_COVERED, LEAST_USUAL = 0.1, 0.9
@@ -78,17 +84,19 @@ class Orders:
         return {place for place in near if near[place] * SPARSE_TIMES <= max(near.values())} or {low, high}
 
 
-def find_orders(numbers: dict[int, np.ndarray], families: dict[int, bool], may=lambda low, high: True) -> Orders:
+def find_orders(numbers: dict[int, np.ndarray], families: dict[int, bool], names: dict[int, list[str]],
+                may=lambda low, high: True) -> Orders:
     """Local: the orders between columns of one family (days or not) from their sampled values, nan = none.
 
-    may: (low, high) -> whether such an order is looked for.
+    names: the words that each column is called by. may: (low, high) -> whether such an order is looked for.
     """
     orders = Orders()
     pairs = [(low, high) for low in numbers for high in numbers if low != high and families[low] == families[high]]
     if len(pairs) > MOST_PAIRS:
         pairs = [(low, high) for low, high in pairs if abs(low - high) == 1]
     for low, high in pairs:
-        order = _order(low, high, numbers[low], numbers[high]) if may(low, high) else None
+        alike = families[low] or _called_alike(names[low], names[high])
+        order = _order(low, high, numbers[low], numbers[high], alike) if may(low, high) else None
         if order:
             orders.found.append(order)
     for place in sorted({place for order in orders.found for place in (order.low, order.high)}):
@@ -98,18 +106,35 @@ def find_orders(numbers: dict[int, np.ndarray], families: dict[int, bool], may=l
     return orders
 
 
-def _order(low: int, high: int, left: np.ndarray, right: np.ndarray) -> Order | None:
+def _called_alike(one: list[str], other: list[str]) -> bool:
+    """Whether two columns share a word of their names, or both are called an end of something."""
+    shared = {word for word in set(one) & set(other) if word.isalpha() and len(word) > 1}
+    return bool(shared) or bool(ENDS & set(one) and ENDS & set(other))
+
+
+def _order(low: int, high: int, left: np.ndarray, right: np.ndarray, alike: bool) -> Order | None:
     both = ~np.isnan(left) & ~np.isnan(right)
     left, right = left[both], right[both]
     gap = right - left
     wrong = int((gap < 0).sum())
     if len(gap) < LEAST_ROWS or not 0 < wrong <= MOST_BROKEN * len(gap) or not ends_at_zero(gap):
         return None
+    if min(len(np.unique(left)), len(np.unique(right))) < LEAST_DISTINCT or not (alike or _often_equal(gap)):
+        return None
+    places = np.flatnonzero(gap < 0)
+    if (np.diff(places) == 1).sum() > max(LEAST_EDGE, MOST_ADJACENT * wrong):
+        return None   # a part of the table in which it does not hold
     ordered = np.sort(right)
     paired = float(np.searchsorted(ordered, left).mean()) / len(ordered)   # left > right, if rows were paired anyhow
     if paired < max(LEAST_PAIRED, PAIRED_TIMES * wrong / len(gap)):
         return None
     return Order(low, high, _few_gaps(left, right, gap))
+
+
+def _often_equal(gap: np.ndarray) -> bool:
+    """Whether no difference is as frequent as none."""
+    times = np.unique(gap[gap != 0], return_counts=True)[1]
+    return int((gap == 0).sum()) > max(LEAST_EDGE, int(times.max(initial=0)))
 
 
 def ends_at_zero(gap: np.ndarray) -> bool:

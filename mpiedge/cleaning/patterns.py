@@ -6,6 +6,7 @@ from collections import Counter
 from rapidfuzz import process
 from rapidfuzz.distance import OSA, Levenshtein
 
+from mpiedge.cleaning.cells import NUMBERS, form_of
 from mpiedge.cleaning.spelling import Repairs
 
 SHAPE_SHARE, SHAPE_COVER, DIGIT_SHARE = 0.05, 0.7, 0.8
@@ -51,7 +52,9 @@ def broken_patterns(values, counts) -> Repairs:
                 if not sign.isdigit() and not _divides_number(value, at)}
         ways |= {value[:at] + value[at + 1] + value[at] + value[at + 2:] for at in range(len(value) - 1)}
         fitting = {way for way in ways if shape_of(way) in usual}
-        if len(near) == 1:
+        if not value.isdigit() and form_of(value) in NUMBERS:   # without its sign it would be another number
+            found[value] = (None, "flag: pattern", 0.7)
+        elif len(near) == 1:
             found[value] = (near[0][0], "pattern", 0.95)
         elif len(fitting) == 1:
             found[value] = (fitting.pop(), "pattern", 0.9)

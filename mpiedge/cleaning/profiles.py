@@ -17,16 +17,17 @@ _RUN = re.compile(r"(.)\1+")
 
 
 def coarse_form(cell: str) -> str:
-    """The form of a cell in few classes: empty, number, date, text by length."""
+    """The form of a cell in few classes: empty, number, date, text by length and whether it holds digits."""
     form = form_of(cell)
     if form in ("empty", "null"):
         return "empty"
     if form in ("integer", "leading_zero"):
-        return f"integer{min(len(cell.strip()), 12)}"
+        return f"{form}{min(len(cell.strip()), 12)}"
     if form in HARD:
         return form.split("_")[0]
     length = len(cell)
-    return f"text{'a' if length < 4 else 'b' if length < 16 else 'c' if length < 48 else 'd'}"
+    digits = "9" if _DIGIT.search(cell) else ""
+    return f"text{digits}{'a' if length < 4 else 'b' if length < 16 else 'c' if length < 48 else 'd'}"
 
 
 @lru_cache(maxsize=LARGEST_MEMO)

@@ -12,6 +12,7 @@ from mpiedge.cleaning.lines import (
     looks_glued,
     most_cells,
     read_line,
+    rows_by_themselves,
 )
 from mpiedge.cleaning.repair import best_fit, may_be_foreign
 from mpiedge.cleaning.structure import Structure
@@ -147,7 +148,7 @@ def _read_slowly(rows: Rows, lines: list[str], line: int, stand_in: str, first_l
                 return after
             continue
         glued = lines[start:after]
-        alone = after - start > 1 and width > 1 and _rows_by_themselves(glued, dialect, width)
+        alone = after - start > 1 and width > 1 and rows_by_themselves(glued, dialect, width, len(record))
         whole = "".join(glued).rstrip("\r\n")
         pieces = [piece.rstrip("\r\n") for piece in glued] if alone else [whole]
         for place, piece in enumerate(pieces):
@@ -185,13 +186,6 @@ def _records(lines: list[str], line: int, structure: Structure):
         except csv.Error:   # an escape at the very end
             record = []
         yield record, start, at
-
-
-def _rows_by_themselves(lines: list[str], dialect, width: int) -> bool:
-    """Whether a stray quote glued these lines: two or more, and all but one, are whole rows."""
-    whole = sum(not has_too_many(line, dialect, width) and len(read_line(line.rstrip("\r\n"), dialect)[0]) == width
-                for line in lines)
-    return whole >= 2 and whole >= len(lines) - 1
 
 
 def _hold(rows: Rows, held, line, structure: Structure):

@@ -154,7 +154,7 @@ def _split(token: str, quote: str, left: Profile, right: Profile):
         places = range(1, len(token))
     else:
         places = sorted({*[match.start() for match in _BORDER.finditer(token)][:200], *_known_cuts(token, left, right)})
-    border = {match.start() for match in _BORDER.finditer(token)}
+    border = {match.start() for match in _BORDER.finditer(token)} | set(_known_cuts(token, left, right))
     best = (math.inf, ("", ""))
     for place in places:
         parts = [token[:place], token[place:]]

@@ -11,6 +11,7 @@ from mpiedge.cleaning.cells import read_date, read_number
 from mpiedge.cleaning.limits import CONFIDENCE, POINT, Limits, decimals_of, find_limits
 from mpiedge.cleaning.misplaced import Misplaced, find_misplaced
 from mpiedge.cleaning.orders import Orders, find_orders
+from mpiedge.cleaning.types import words_of
 
 MOST_ROWS = 20_000
 """Sampled rows from which orders and limits are learnt."""
@@ -71,6 +72,7 @@ def find_rowwise(cells: list[list[str]], plans, open_: list[int], may) -> Rowwis
                      if plans[place].kind in ("integer", "decimal", "date")}
     numbers = {place: found.read(place, cells[place][:MOST_ROWS]) for place in found.readers}
     found.orders = find_orders(numbers, {place: plans[place].kind == "date" for place in numbers},
+                               {place: words_of(plans[place].name) for place in numbers},
                                lambda low, high: may(low, "order", high))
     limits = [find_limits(place, column, plans[place].kind != "date", decimals_of(
         cells[place][:MOST_ROWS]) if plans[place].mark == "." else 0) for place, column in numbers.items()

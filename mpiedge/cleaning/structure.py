@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from mpiedge.cleaning.cells import HARD, form_of
-from mpiedge.cleaning.lines import LONG_LINE, MOST_CELLS, lines_of, read_line
+from mpiedge.cleaning.lines import LONG_LINE, MOST_CELLS, lines_of, read_line, rows_by_themselves
 from mpiedge.cleaning.profiles import Profile
 from mpiedge.store.ranges import BYTE_ORDER_MARKS, Dialect, csv_reader, decode
 
@@ -108,7 +108,6 @@ def find_structure(head: bytes, encoding: str, whole: bool) -> Structure:
     text = decode(b"".join(_without_giants(lines)), encoding)
     dialect = find_dialect(text, encoding)
     records, spans = read_sample(text, dialect)
-    _part_header(text, dialect, records, spans)
     if len(records) > 20 and sum(map(len, lines)) + start < len(head):
         records.pop()   # may go on after the sample
     width = _usual_width(records)
@@ -212,29 +211,38 @@ def _type_score(cell: str, dialect: Dialect) -> float:
 
 
 def read_sample(text: str, dialect: Dialect) -> tuple[list[list[str]], list[tuple[int, int]]]:
-    """The records of a text that are not blank, and the lines (from 0: first, last + 1) of each."""
+    """The records of a text that are not blank, and the lines (from 0: first, last + 1) of each.
+
+    Where a quote that opens nothing glued rows together, they are records by themselves.
+    """
     lines = lines_of(text)
-    reader = csv_reader(lines, dialect)
-    records, spans, before = [], [], 0
-    for record in reader:
-        if record and any(cell.strip() for cell in record):
-            records.append(record)
-            spans.append((before, reader.line_num))
-        before = reader.line_num
+    records, spans, start, width = [], [], 0, 0
+    while start < len(lines):
+        reader, before = csv_reader(lines[start:], dialect), 0
+        for record in reader:
+            first, last, before = start + before, start + reader.line_num, reader.line_num
+            if last - first > 1:
+                width = width or _width_of_lines(lines, dialect)
+                if width > 1 and rows_by_themselves(lines[first:last], dialect, width, len(record)):
+                    record, last = read_line(lines[first].rstrip("\r\n"), dialect)[0], first + 1
+            if any(cell.strip() for cell in record):
+                records.append(record)
+                spans.append((first, last))
+            if last < start + before:
+                break
+        start = last
     return records, spans
 
 
-def _part_header(text: str, dialect: Dialect, records, spans) -> None:
-    """Where a stray quote in the header glued it to rows: the header line by itself, and what follows it, in place."""
-    if not spans or spans[0][1] - spans[0][0] < 2:
-        return
-    lines = lines_of(text)
-    first = spans[0][0]
-    cells, stray = read_line(lines[first].rstrip("\r\n"), dialect)
-    rest, rest_spans = read_sample("".join(lines[first + 1:]), dialect)
-    if stray and len(cells) > 2 and rest and _usual_width(rest) == len(cells):
-        records[:] = [cells, *rest]
-        spans[:] = [(first, first + 1), *((start + first + 1, stop + first + 1) for start, stop in rest_spans)]
+def _width_of_lines(lines: list[str], dialect: Dialect) -> int:
+    """The usual width of the records that are one line long, else of the lines by themselves."""
+    reader, before, found = csv_reader(lines, dialect), 0, []
+    for record in reader:
+        if reader.line_num - before == 1 and record:
+            found.append(record)
+        before = reader.line_num
+    return _usual_width(found if len(found) > 1 else [
+        read_line(line.rstrip("\r\n"), dialect)[0] for line in lines])
 
 
 # -- preamble and header ---------------------------------------------------------------------------------------------
@@ -292,9 +300,11 @@ def is_header(cells: list[str], rows: list[list[str]], width: int) -> bool:
 
 
 def _is_year_header(cells: list[str], rows: list[list[str]]) -> bool:
-    """Years as names of columns: 1900..2100 in the header, other numbers below."""
+    """Years as names of columns: 1900..2100 in the header, or earlier ones that rise; other numbers below."""
     numbers = [cell.strip() for cell in cells if form_of(cell) == "integer"]
-    years = all(len(number) == 4 and "1900" <= number <= "2100" for number in numbers)
+    years = all(len(number) == 4 for number in numbers) and (
+        all("1900" <= number <= "2100" for number in numbers)
+        or (all("1000" <= number <= "2100" for number in numbers) and numbers == sorted(set(numbers))))
     below = [cell.strip() for row in rows for cell in row if form_of(cell) == "integer"]
     return years and len(numbers) > 1 and sum(len(number) == 4 for number in below) < 0.5 * max(1, len(below))
 

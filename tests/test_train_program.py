@@ -530,6 +530,25 @@ def test_one_table_is_learned_without_a_graph(world, tables, tmp_path, capsys):
         in_process(train, world, "--run", run, "--label", "area", "--model", "gcn", "--fresh")
 
 
+def test_new_rows_are_read_as_clean_read_the_table(world, tmp_path, capsys):
+    """Decimal commas, days before months, yes and no, and null words of the raw file give what the training gave."""
+    draw, run, raw = random.Random(3), tmp_path / "a run", tmp_path / "sales.csv"
+    rows = [f"{row};{draw.randrange(9999) / 100:.2f};{row % 28 + 1:02d}.{draw.randrange(1, 13):02d}.2021;"
+            f"{'yes' if draw.random() < 0.5 else 'no'};{'NULL' if row % 9 == 0 else draw.choice(('red', 'blue'))};"
+            f"{draw.choice(('cheap', 'dear'))}".replace(".", ",", 1) for row in range(90)]
+    raw.write_text("\n".join(["id;price;day;paid;colour;kind", *rows, ""]))
+    in_process(clean, world, raw, "--run", run, "--steps", "structure,types,formats")
+    assert f"next    mpiedge-profile --run '{run}'" in capsys.readouterr().out
+    in_process(train, world, "--run", run, "--label", "kind", "--epochs", 5, "-q")
+    in_process(predict, world, raw, "--run", run)
+    assert "count as missing" not in capsys.readouterr().err
+    assert (run / "predict/predictions.csv").read_text() == (run / "train/predictions.csv").read_text()
+    raw.write_text("id;price;day;paid;colour\n1;dear;31.02.2021;yes;red\n")
+    in_process(predict, world, raw, "--run", run)
+    told = capsys.readouterr().err
+    assert "column price: 1 cells are no decimal" in told and "column day: 1 cells are no date" in told
+
+
 def test_tables_that_have_nothing_to_do_with_each_other(world, tmp_path, capsys):
     """Beside a table whose rows no other names a model without a graph is trained, unless edges were asked for; where
     nobody has looked for inclusions between several tables, nothing is guessed."""

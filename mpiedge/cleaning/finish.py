@@ -9,6 +9,7 @@ from mpiedge.cleaning.changes import CHANGES, CLUSTERS, PAIRS, REJECTS, csv_line
 from mpiedge.cleaning.formats import typed_array
 from mpiedge.cleaning.impute import Fill
 from mpiedge.cleaning.reading import Source
+from mpiedge.cleaning.rereading import notation
 from mpiedge.cleaning.resolve import Resolution
 from mpiedge.cleaning.survey import COLUMNS_PER_SLICE, Survey
 from mpiedge.cleaning.survivors import Merged
@@ -28,7 +29,7 @@ def store_columns(plans: list[ColumnPlan], fills: list[Fill]) -> list[Column]:
     filled = {fill.column for fill in fills if not fill.least and (fill.value or fill.model)}
     columns = []
     for index, plan in enumerate(plans):
-        extra = {"key": True} if plan.key else {}
+        extra = {"notation": notation(plan)} | ({"key": True} if plan.key else {})
         if plan.unreadable or (plan.missing and index not in filled):
             extra["missing"] = True
         columns.append(Column(plan.name, plan.kind, extra))

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from shlex import quote
 
 from mpiedge.cleaning.duration import estimate_s
 from mpiedge.runtime.resources import format_size
@@ -89,7 +90,7 @@ def results(stage, sources, surveys, plans, references, resolutions, outcome) ->
               f"peak memory {peak / 1e6:.0f} MB per rank{planned}")
     stage.say(f"files   {stage.run}/clean/: " + ", ".join(f"{source.name}.csv" for source in sources)
               + ", what was changed in *.changes.csv")
-    stage.say(f"next    mpiedge-profile --run {stage.run}")
+    stage.say(f"next    mpiedge-profile --run {quote(str(stage.run))}")
 
 
 def _table(stage, source, found, plans, resolution, tally, rows_out: int) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from shlex import join, quote
 
 from mpiedge import cli
 
@@ -60,7 +61,7 @@ def run(args, world):
         if world.is_root and not args.quiet:
             print(f"demo    {folder} ({args.graph}, {about['nodes']:,} nodes, {about['edges']:,} edges drawn, "
                   f"{about['columns']} features, {len(about['classes'])} classes, seed {args.seed})")
-            print(f"next    mpiedge-train --graph {folder}")
+            print(f"next    mpiedge-train --graph {quote(folder)}")
         return
     args.out = args.out or DEFAULT_FOLDER
     from mpiedge.demo.generate import write_demo
@@ -72,7 +73,7 @@ def run(args, world):
     if world.is_root and not args.quiet:
         print(f"demo    {args.out} ({summary['rows']:,} papers of {summary['entities']:,} entities, "
               f"{summary['citations']:,} citations, {summary['damaged_cells']:,} damaged cells, seed {args.seed})")
-        print(f"next    mpiedge-clean {args.out}/papers.csv {args.out}/cites.csv")  # fmt: skip
+        print("next    mpiedge-clean " + join(f"{args.out}/{name}.csv" for name in ("papers", "cites")))
 
 
 def main(argv=None):

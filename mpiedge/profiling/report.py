@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import time
+from shlex import join, quote
 
 import numpy as np
 
@@ -200,8 +201,8 @@ def tell(stage, tables: list[EncodedTable], found: Found, began_s: float) -> Non
     wall_s, peak_mb = time.perf_counter() - began_s, stage.peak_bytes() / 1e6
     stage.say(f"done    {wall_s:.2f} s | peak memory {peak_mb:.0f} MB per rank | {stage.run}/{stage.name}")
     if found.verdicts is None and not found.partial:
-        program = f"mpiedge-clean {' '.join(stage.args.tables)}" if stage.args.tables else "mpiedge-train"
-        stage.say(f"next    {program} --run {stage.run}")
+        program = f"mpiedge-clean {join(stage.args.tables)}" if stage.args.tables else "mpiedge-train"
+        stage.say(f"next    {program} --run {quote(str(stage.run))}")
 
 
 def tell_shared(stage) -> None:

@@ -8,6 +8,7 @@ import os
 import time
 from datetime import datetime
 from pathlib import Path
+from shlex import quote
 
 from mpiedge.errors import EnvironmentProblem, InputError, StoreError
 from mpiedge.runtime import heartbeat
@@ -105,7 +106,7 @@ def drop_temporaries(folder: Path, stage: str) -> None:
 
 def rerun(stage: str, folder: Path) -> str:
     """The command that makes a stage of a run complete, as the remedy of an error."""
-    return f"Run mpiedge-{stage} {'TABLE.csv... ' if stage == 'clean' else ''}--run {folder}"
+    return f"Run mpiedge-{stage} {'TABLE.csv... ' if stage == 'clean' else ''}--run {quote(str(folder))}"
 
 
 def read_manifest(folder: Path, stage: str) -> dict:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mpiedge.cleaning.rereading import reread
 from mpiedge.errors import InputError
 from mpiedge.graph.features import Encoder, as_number
 from mpiedge.graph.sparse import SparseRows, from_triplets
@@ -55,15 +56,19 @@ def check_for_rows(predictor: Predictor, subject: str) -> None:
 
 
 def encode(predictor: Predictor, subject: str, columns: dict[str, np.ndarray], strange: Counter) -> SparseRows:
-    """Local: features of new rows; adds to `strange` how many cells of each column were not understood. Raises
-    InputError."""
+    """Local: features of new rows; adds to `strange` how many cells of each column were not understood. Columns that
+    have a notation, as those of clean tables, become what the training saw of them. Raises InputError."""
     missing = [name for name in predictor.encoder.kinds if name not in columns]
     if missing:
         raise InputError(subject, f"the column{'s' * (len(missing) > 1)} {', '.join(missing)} that the model uses "
                          f"{'are' if len(missing) > 1 else 'is'} missing", "Give the columns of the training table")
+    notations = predictor.config.get("notations", {})
+    for name in [name for name in notations if name in columns]:
+        columns[name], unknown = reread(notations[name], columns[name])
+        strange[name] += unknown * (name in predictor.encoder.kinds)
     for block in predictor.encoder.blocks:
-        if block.kind == "number":
-            name = block.columns[0]
+        name = block.columns[0]
+        if block.kind == "number" and name not in notations:
             numbers = as_number(predictor.encoder.kinds[name], columns[name])
             strange[name] += int((~np.isfinite(numbers) & (columns[name] != "")).sum())
     return predictor.encoder.encode(columns)

@@ -9,7 +9,9 @@ import numpy as np
 
 from mpiedge.errors import InputError, StoreError, UsageError
 from mpiedge.graph import cells
+from mpiedge.graph.features import as_text
 from mpiedge.store.parts import DAMAGE, GrowingFile, from_stored, one_line, plain_dataset
+from mpiedge.store.run import rerun
 from mpiedge.training import predict
 from mpiedge.training.files import MODEL_FILE, NEW_PREDICTIONS_FILE, OF_NODES, predictions_csv
 from mpiedge.training.predict_graph import predict_graph
@@ -24,7 +26,7 @@ def measure(run: Path, files: dict) -> dict:
     try:
         model = (run / MODEL_FILE).stat().st_size
     except OSError:
-        raise StoreError(run / MODEL_FILE, "the model is missing", f"Run mpiedge-train --run {run}") from None
+        raise StoreError(run / MODEL_FILE, "the model is missing", rerun("train", run)) from None
     if "edges" in files:
         return {"model": 8 * model, "rows": 12 * sum(file.size for file in files.values())}
     rows = sum(file.size for file in files.values())
@@ -54,7 +56,7 @@ def predict_files(stage, files: dict, output: str | None) -> dict:
                 edges = _edges(stage, predictor, files["edges"], ids, key in columns, notes)
             met += len(edges)
             answers.add(ids, predict.predict(predictor, features, edges),
-                        columns[label].tolist() if label in columns else [])
+                        as_text(columns[label]) if label in columns else [])
     found = answers.found(predictor.config["model"], met)
     return {**found, "notes": predict.notes_on(predictor, strange) + notes}
 
@@ -129,7 +131,7 @@ def read_model(run: Path, with_nodes: bool = False) -> tuple[dict[str, np.ndarra
             return {name: _read(file, name, with_nodes) for name in file}, str(file.attrs["config"])
     except DAMAGE as error:
         raise StoreError(path, f"the model cannot be read ({one_line(error)})",
-                         f"Run mpiedge-train --run {run}") from None
+                         rerun("train", run)) from None
 
 
 def _read(file, name: str, with_nodes: bool) -> np.ndarray:

@@ -25,9 +25,9 @@ class Source:
     """Where the graph came from; the same on every rank but for `graph`, which rank 0 alone has.
 
     inputs: checksums; notes: what was guessed; encoder: how tables become features, None for graph files; schema: the
-    names of the label and key columns of tables; stored, owner: a graph in chunks and, until it is cut, the owner of
-    each of its nodes, both on every rank; chunks: its sorted edges, until they are cut into blocks; features: those of
-    tables, spread over the ranks, until the graph is cut.
+    label and key columns of tables, and how clean read them; stored, owner: a graph in chunks and, until it is cut, the
+    owner of each of its nodes, both on every rank; chunks: its sorted edges, until they are cut into blocks; features:
+    those of tables, spread over the ranks, until the graph is cut.
     """
 
     name: str

@@ -45,6 +45,8 @@ class StoredRows:
     def __init__(self, stage, table):
         self.stage, self.name = stage, table.name
         self.kinds = {column.name: column.kind for column in table.columns}
+        self.notations = {column.name: column.extra["notation"] for column in table.columns
+                          if "notation" in column.extra}
         self.table = table
 
     @property
@@ -78,7 +80,7 @@ class CsvRows:
 
     def __init__(self, stage, path: str, file):
         """Collective: reads the file and finds the columns' kinds. Raises InputError on every rank."""
-        self.stage, self.name = stage, os.path.basename(path)
+        self.stage, self.name, self.notations = stage, os.path.basename(path), {}
         self._own: list[dict] = []
 
         def read() -> dict:
@@ -161,7 +163,8 @@ def open_tables(stage, args) -> Source:
     if uses_graph(args.model) and not connected:
         args.model = "mlp"
         stage.say(f"model   mlp, as no other table joins rows of {node_name}")
-    source.schema, source.notes = {"label": label, "key": key}, source.notes + notes
+    notations = {name: said for name, said in nodes.notations.items() if name in (label, *source.encoder.kinds)}
+    source.schema, source.notes = {"label": label, "key": key, "notations": notations}, source.notes + notes
     ids = _read_ids(nodes, key) if key else [np.array([str(row) for row in range(source.features.rows)], dtype=object)]
 
     def assemble() -> None:

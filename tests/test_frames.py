@@ -44,6 +44,10 @@ def test_missing_values_and_errors():
     assert profiling.discover_fds(PAPERS, time_limit_s=0.0).attrs["partial"] is True
     with pytest.raises(InputError, match="not a pandas DataFrame"):
         profiling.discover_fds([[1, 2]])
+    with pytest.raises(InputError, match="not a pandas DataFrame"):
+        profiling.discover_inds([[1, 2]])
+    levels = pandas.MultiIndex.from_tuples([("a", 1), ("a", 2)])
+    assert profiling.profile(pandas.DataFrame([[1, 2]], columns=levels)).columns.index.equals(levels)
     with pytest.raises(InputError, match="error"):
         profiling.discover_fds(PAPERS, error=1)
 

@@ -26,7 +26,8 @@ def test_hostfiles_of_both_forms(tmp_path):
         assert hosts.read_hostfile(str(tmp_path / f"{number}")) == [hosts.Host("a", 2), hosts.Host("b", 1)]
 
 
-@pytest.mark.parametrize("line", ["-oProxyCommand=evil slots=1", "a;reboot", "a b", "$(x):2", "a slots=0", ""])
+@pytest.mark.parametrize("line", ["-oProxyCommand=evil slots=1", "a;reboot", "a b", "$(x):2", "a slots=0",
+                                  "a slots=two", "a slots=-1", ""])
 def test_names_that_are_no_hosts_are_refused(tmp_path, line):
     """A hostfile cannot bring options or shell words into a command line; a file without a host is refused too."""
     (tmp_path / "hosts").write_text(line + "\n")
@@ -166,6 +167,9 @@ def test_chains(tmp_path):
     (tmp_path / "chain.toml").write_text(text)
     words = ["clean", "a.csv", "--", "mpiedge-profile"]
     assert chain.read_chain(words) == chain.read_chain([str(tmp_path / "chain.toml")])
+    (tmp_path / "text.toml").write_text('[[stage]]\nname = "clean"\narguments = "a.csv"\n')
+    with pytest.raises(InputError, match="arguments are no list"):
+        chain.read_chain([str(tmp_path / "text.toml")])
     for wrong in ([], ["clen"], ["clean", "--run", "x"], ["profile", "--dry-run"]):
         with pytest.raises(UsageError):
             chain.read_chain(wrong)

@@ -72,7 +72,7 @@ def discover_inds(frames: pandas.DataFrame | dict[str, pandas.DataFrame], *, max
     coverage: also where only this share of the distinct values on the left occurs on the right. Missing values are left
     out. `.attrs["complete"]` is the number of columns up to which all are there.
     """
-    single = isinstance(frames, pandas.DataFrame)
+    single = not isinstance(frames, dict)
     tables = [_encode(frame, name, False) for name, frame in ({"frame": frames} if single else frames).items()]
     return _inds(tables, single, max_columns, coverage)
 
@@ -82,7 +82,8 @@ def profile(frame: pandas.DataFrame, *, error: float = 0.0, max_lhs: int | None 
     table = _encode(frame, "frame", False)
     described = describe_columns(OneRank(), [column.values for column in table.columns],
                                  [table.rows] * len(table.columns), table.kinds)
-    columns = pandas.DataFrame(described, index=pandas.Index(table.names, name="column"))
+    columns = pandas.DataFrame(described, index=frame.columns.rename("column") if frame.columns.nlevels == 1 else
+                               frame.columns)
     keys = _uccs(table, max_lhs, None)
     return Profile(_fds(table, error, max_lhs, None), keys, _inds([table], True, 1, 1.0), columns)
 

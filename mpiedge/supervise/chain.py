@@ -73,9 +73,12 @@ def read_toml(path: str) -> list[tuple[str, list[str]]]:
     """Local: (stage, arguments) of a TOML file with `[[stage]]` entries: `name` and `arguments`. Raises InputError."""
     try:
         content = tomllib.loads(Path(path).read_text("utf-8"))
+        if not all(isinstance(entry.get("arguments", []), list) for entry in content["stage"]):
+            raise TypeError("arguments are no list")
         return [(entry["name"], [str(word) for word in entry.get("arguments", [])]) for entry in content["stage"]]
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
-        cause = f"cannot be read as a chain of stages ({' '.join(str(error).split())})"
+        why = getattr(error, "strerror", None) or " ".join(str(error).split())
+        cause = f"cannot be read as a chain of stages ({why})"
         raise InputError(path, cause, 'Write [[stage]] with name = "clean" and arguments = ["papers.csv"]') from error
 
 

@@ -11,6 +11,7 @@ from mpiedge.errors import InputError
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 LINE = re.compile(r"(\S+?)(?::(\d+))?((?:\s+\S+\s*=\s*\S+)*)")
 SLOTS = re.compile(r"\bslots\s*=\s*(\d+)")
+ODD_SLOTS = re.compile(r"(?<!\S)slots\s*=\s*(?!\d+(\s|$))")
 LOCAL = ("localhost", "127.0.0.1")
 
 
@@ -44,7 +45,7 @@ def read_hostfile(path: str) -> list[Host]:
         if not line:
             continue
         match = LINE.fullmatch(line)
-        if not match or not NAME.fullmatch(match[1]):
+        if not match or not NAME.fullmatch(match[1]) or ODD_SLOTS.search(match[3]):
             raise InputError(path, f"line {number} is no host: {line[:60]!r}", "Write `name slots=4` or `name:4`")
         given = match[2] or (SLOTS.search(match[3]) or [None, None])[1]
         slots[match[1]] = slots.get(match[1], 0) + (int(given) if given else 1)

@@ -25,7 +25,7 @@ from mpiedge.graph.build import adjacency
 from mpiedge.training import onnx_export, predict_chunks
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.predict_graph import normalised
-from mpiedge.training.tables import _choose_label
+from mpiedge.training.tables import _choose_label, _some
 
 SUMMARY = {"model", "split", "seed", "ranks", "epochs", "best_epoch", "train_accuracy", "val_accuracy", "test_accuracy",
            "macro_f1", "wall_s", "cpu_s", "bytes_sent", "peak_rss_mb"}  # fmt: skip
@@ -579,6 +579,12 @@ def test_tables_that_have_nothing_to_do_with_each_other(world, tmp_path, capsys)
         inclusions.write_text(damaged) if damaged else inclusions.unlink()
         with pytest.raises(StoreError, match=r"inds\.jsonl: cannot be read .* Run mpiedge-profile --run"):
             in_process(train, world, *words)
+
+
+def test_a_line_about_a_wide_table_is_short():
+    """Of many columns the first ones are named, and how many more there are."""
+    assert _some(["a", "b"]) == "a, b"
+    assert _some([f"c{place}" for place in range(200)]).endswith(", c19 and 180 more")
 
 
 def test_a_quantity_is_no_label(world, tmp_path):

@@ -30,6 +30,7 @@ CHUNK_BYTES, SPREAD_COPIES, ROW_BYTES = 40e6, 6, 160
 """Memory to read clean tables: of a rank for the chunk at hand and surveys; of all together a multiple of the bytes of
 their parts, for features; of rank 0 for every row, an edge or a node (38 MB, 4.1 times, 115 bytes were measured)."""
 
+SHOWN = 20  # columns in a line for people
 BATCH = 2
 """Chunks of a table for each rank in a step of what rank 0 puts together."""
 
@@ -147,7 +148,7 @@ def open_tables(stage, args) -> Source:
     source.features = SpreadRows(stage.world, features, nodes.chunks, source.encoder.columns)
     edges = _read_edges(stage, args, known, node_name, keys) if uses_graph(args.model) else None
     guessed = "" if args.label else " (guessed; --label names another)"
-    source.notes = [f"nodes {node_name}, label {label}{guessed}, features {', '.join(source.encoder.describe())}"]
+    source.notes = [f"nodes {node_name}, label {label}{guessed}, features {_some(source.encoder.describe())}"]
     parts, pairs = nodes.gather(seen), [np.zeros((0, 2), np.int64)]
 
     def join() -> list:
@@ -241,7 +242,7 @@ def _choose_label(stage, args, known: dict) -> tuple[str, str, Survey | None]:
     if not possible:
         raise _everywhere(UsageError(f"--edges {args.edges}", "no table is left for the nodes", "Clean both together"))
     if not candidates:
-        columns = ", ".join(column for name in possible for column in known[name].kinds)
+        columns = _some([column for name in possible for column in known[name].kinds])
         raise _everywhere(UsageError(f"--label {args.label}", "no table has this column", f"Columns are {columns}"))
     if args.label and len(candidates) > 1:
         raise _everywhere(UsageError(f"--label {args.label}", f"several tables have it: {', '.join(candidates)}",
@@ -354,6 +355,12 @@ def _join_edges(edges: tuple, keys: dict[str, np.ndarray], subject: str, needed:
     if lost:
         note += f", {lost:,} of {len(ends[0]):,} name unknown nodes and are left out"
     return chosen, pairs, [note]
+
+
+def _some(phrases: list[str]) -> str:
+    """Local: the phrases in one line for people, of a wide table the first ones."""
+    more = f" and {len(phrases) - SHOWN:,} more" if len(phrases) > SHOWN else ""
+    return ", ".join(phrases[:SHOWN]) + more
 
 
 def _everywhere(error):

@@ -81,6 +81,18 @@ def test_keys_labels_and_free_text_are_left_alone():
     assert new == columns and not changes
 
 
+def test_numbers_of_things_have_no_middle():
+    """Numbers of cards, some of them twice and some misspelt, get no median; prices, rounder or of any length, do."""
+    dice = random.Random(6)
+    cards = [str(dice.randint(10**7, 10**8 - 1)) for _ in range(200)]
+    cards += [card if place % 5 else card[:3] + card[4:] for place, card in enumerate(cards[:80])]
+    prices = [str(dice.randint(95, 900) * 10**4) for _ in range(280)]
+    people = [str(100 * int(dice.lognormvariate(10, 1) / 100)) for _ in range(280)]
+    columns = [["", *column[1:]] for column in (cards, prices, people)]
+    new, _ = filled(["card", "price", "people"], columns)
+    assert [column[0] == "" for column in new] == [True, False, False]
+
+
 def test_chance_agreement_is_no_rule():
     """Two unrelated columns are no determinant of each other, nor is a constant's neighbour."""
     dice = random.Random(5)

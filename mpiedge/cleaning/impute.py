@@ -23,6 +23,8 @@ MOST_PAIRS, NEAR_PAIRS = 20_000, 1_000_000
 """Pairs of columns compared by their cells, and by their blanks: in wide tables, each with those near it."""
 LARGEST_LOOKUP = 50_000
 CODE_DIGITS = 6
+SAME_DIGITS, ROUNDED = 0.8, 0.2
+"""Shares of cells of as many digits, at least, and that end in 0, at most, in numbers of things."""
 TOGETHER, SURPRISE = 0.9, 7.0
 """Share of the blanks that another column shares, and minus the logarithm of the odds that chance does that."""
 NEARLY_UNIQUE = 0.9
@@ -195,10 +197,25 @@ def has_middle(plan: ColumnPlan, summary) -> bool:
     return plan.distinct <= NEARLY_UNIQUE * summary.filled
 
 
+def _are_numbers_of_things(sample: list[str]) -> bool:
+    """Whether nearly all cells are long numbers of as many digits, mostly different, and no rounder than by chance.
+
+    So are numbers of cards and accounts of which some are misspelt, but hardly prices and populations."""
+    cells = [cell for cell in sample if cell]
+    lengths = Counter(len(cell) for cell in cells if cell.isdecimal())
+    if not lengths or len(set(cells)) < MOST_DISTINCT * len(cells):
+        return False
+    (digits, usual), = lengths.most_common(1)
+    rounded = sum(cell.endswith("0") for cell in cells)
+    return digits > CODE_DIGITS and usual >= SAME_DIGITS * len(cells) and rounded <= ROUNDED * len(cells)
+
+
 def _add_usual_value(fill: Fill, plan: ColumnPlan, survey: Survey, sample: list[str]) -> None:
     summary = survey.columns[fill.column]
     if plan.kind in ("integer", "decimal"):
-        if not has_middle(plan, summary):
+        if _are_numbers_of_things(sample):
+            fill.predict = False
+        if not fill.predict or not has_middle(plan, summary):
             return
         read = dict(zip(sample, formats.canonical(plan, sample)))
         numbers = sorted((cell for cell in sample if read[cell]), key=lambda cell: (float(read[cell]), cell))

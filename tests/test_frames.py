@@ -48,8 +48,13 @@ def test_missing_values_and_errors():
         profiling.discover_inds([[1, 2]])
     levels = pandas.MultiIndex.from_tuples([("a", 1), ("a", 2)])
     assert profiling.profile(pandas.DataFrame([[1, 2]], columns=levels)).columns.index.equals(levels)
-    with pytest.raises(InputError, match="error"):
-        profiling.discover_fds(PAPERS, error=1)
+    for name, call in (("error", lambda: profiling.discover_fds(PAPERS, error=1)),
+                       ("max_lhs", lambda: profiling.discover_fds(PAPERS, max_lhs=1.5)),
+                       ("max_size", lambda: profiling.discover_uccs(PAPERS, max_size=-1)),
+                       ("max_columns", lambda: profiling.discover_inds(PAPERS, max_columns=0)),
+                       ("coverage", lambda: profiling.discover_inds(PAPERS, coverage=2.0))):
+        with pytest.raises(InputError, match=name):
+            call()
 
 
 def test_inclusions_of_frames():

@@ -91,6 +91,7 @@ def profile(frame: pandas.DataFrame, *, error: float = 0.0, max_lhs: int | None 
 def _fds(table: EncodedTable, error, max_lhs, time_limit_s) -> pandas.DataFrame:
     if not 0 <= error < 1:
         raise InputError("error", f"cannot be {error}", "Give a share of the rows from 0 to below 1")
+    _require_count("max_lhs", max_lhs)
     if approximate.most_removals(error, table.rows):
         found = approximate.discover_approximate(table.codes, error, max_lhs=max_lhs, deadline=time_limit_s)
         g3 = found.g3
@@ -105,6 +106,7 @@ def _fds(table: EncodedTable, error, max_lhs, time_limit_s) -> pandas.DataFrame:
 
 
 def _uccs(table: EncodedTable, max_size, time_limit_s) -> pandas.DataFrame:
+    _require_count("max_size", max_size)
     found = uccs.discover_uccs(table.codes, max_size=max_size, deadline=time_limit_s)
     result = pandas.DataFrame({"columns": _named(np.asarray(found)[sorted_sets(found)], table)})
     result.attrs["partial"] = found.partial
@@ -112,6 +114,9 @@ def _uccs(table: EncodedTable, max_size, time_limit_s) -> pandas.DataFrame:
 
 
 def _inds(tables: list[EncodedTable], single: bool, largest: int, coverage: float) -> pandas.DataFrame:
+    _require_count("max_columns", largest, 1)
+    if not 0 < coverage <= 1:
+        raise InputError("coverage", f"cannot be {coverage}", "Give a share of the values above 0, at most 1")
     names = [name if single else (table.name, name) for table in tables for name in table.names]
     sides = [nary.Side(index, column.codes, column.values) for index, table in enumerate(tables)
              for column in table.columns]
@@ -125,6 +130,12 @@ def _inds(tables: list[EncodedTable], single: bool, largest: int, coverage: floa
         "coverage": np.array([share for _, share in every], float)})
     result.attrs["complete"] = complete
     return result
+
+
+def _require_count(name: str, value: int | None, least: int = 0) -> None:
+    """Local: raises InputError for what is no number of columns."""
+    if value is not None and (not isinstance(value, int | np.integer) or value < least):
+        raise InputError(name, f"cannot be {value!r}", f"Give a whole number of columns, at least {least}")
 
 
 def _named(sets: np.ndarray, table: EncodedTable) -> np.ndarray:

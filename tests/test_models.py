@@ -17,7 +17,7 @@ from mpiedge.kernels.cross_entropy import cross_entropy, cross_entropy_plain
 from mpiedge.kernels.sparse_product import Dropout, product, product_back
 from mpiedge.models.build import build_model
 from mpiedge.training.inputs import PartInputs
-from mpiedge.training.metrics import accuracy, confusion, macro_f1, roc_auc
+from mpiedge.training.metrics import accuracy, accuracy_between, confusion, macro_f1, roc_auc
 from mpiedge.training.optimiser import SCHEDULES, Adam, flatten
 from mpiedge.training.select import METHODS, hardness, select
 
@@ -225,6 +225,8 @@ def test_quality_figures():
     """Accuracy and macro F1 by hand; a class that neither occurs nor is predicted does not count."""
     counts = confusion(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), 3)
     assert accuracy(counts) == 0.75 and macro_f1(counts) == pytest.approx((2 / 3 + 4 / 5) / 2)
+    assert accuracy_between(0.5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+    assert accuracy_between(1.0, 20) == pytest.approx((0.8389, 1.0), abs=1e-4)
     assert accuracy(np.zeros((2, 2), np.int64)) is None and macro_f1(np.zeros((2, 2), np.int64)) is None
 
 

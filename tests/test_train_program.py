@@ -539,7 +539,8 @@ def test_new_rows_are_read_as_clean_read_the_table(world, tmp_path, capsys):
     raw.write_text("\n".join(["id;price;day;paid;colour;kind", *rows, ""]))
     in_process(clean, world, raw, "--run", run, "--steps", "structure,types,formats")
     assert f"next    mpiedge-profile --run '{run}'" in capsys.readouterr().out
-    in_process(train, world, "--run", run, "--label", "kind", "--epochs", 5, "-q")
+    in_process(train, world, "--run", run, "--label", "kind", "--epochs", 5)
+    assert "note    few test rows (" in capsys.readouterr().out
     in_process(predict, world, raw, "--run", run)
     assert "count as missing" not in capsys.readouterr().err
     assert (run / "predict/predictions.csv").read_text() == (run / "train/predictions.csv").read_text()

@@ -14,6 +14,14 @@ def accuracy(counts: np.ndarray) -> float | None:
     return float(np.trace(counts) / counts.sum()) if counts.sum() else None
 
 
+def accuracy_between(share: float, rows: int) -> tuple[float, float]:
+    """The accuracies that are likely (95 %) where a share of so many rows was right: the interval of Wilson 1927."""
+    square = 1.96**2
+    middle = (share + square / (2 * rows)) / (1 + square / rows)
+    half = (square * (share * (1 - share) / rows + square / (4 * rows**2))) ** 0.5 / (1 + square / rows)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
 def roc_auc(positive: np.ndarray, scores: np.ndarray) -> float | None:
     """Area under the receiver operating characteristic: the chance that a positive outscores a negative, ties half.
 

@@ -28,6 +28,7 @@ from mpiedge.training.plan import MODEL_WINDOW, Layout
 from mpiedge.training.sources import Source
 
 WINDOW = 1 << 18  # nodes whose predictions are written at a time
+UNSURE = 0.2  # so wide a range of likely accuracies is told
 ROLES = {"train": TRAIN, "val": VALIDATION, "test": TEST}
 
 
@@ -244,4 +245,9 @@ def tell(stage, found: dict) -> None:
         figures.append(f"ROC AUC {found['test_roc_auc']:.3f}")
     stage.say(f"done    {found['epochs']} epochs in {found['train_wall_s']:.1f} s, best {found['best_epoch']} | "
               + "".join(f"{figure} | " for figure in figures) + f"peak {found['peak_rss_mb']:.0f} MB per rank")
+    if found["test_accuracy"] is not None:
+        low, high = metrics.accuracy_between(found["test_accuracy"], found["test_nodes"])
+        if high - low > UNSURE:
+            stage.say(f"note    few test rows ({found['test_nodes']}): the accuracy on new ones is likely between "
+                      f"{low:.2f} and {high:.2f}")
     stage.say(f"files   {stage.run / PREDICTIONS_FILE}, {stage.run / MODEL_FILE}")

@@ -60,10 +60,16 @@ def test_slips_that_are_none():
     ([(f"name{chr(97 + k % 25)}", f"family{chr(97 + k % 24)}") for k in range(400)], True),
     ([(f"name{chr(97 + k % 25)}", f"kind{chr(97 + k % 4)}") for k in range(400)], False),
     ([(f"name{chr(97 + k % 26)}{chr(97 + k // 26)}", "kind") for k in range(400)], True),
+    ([(f"{7654321 + 7919 * k}", f"0{1234567 + 31 * k}", ("Berg", "Carr")[k % 2]) for k in range(400)], True),
+    ([(f"{7654321 + 7919 * k}", f"{1234567 + 31 * (k % 40)}", ("Berg", "Carr")[k % 2]) for k in range(400)], False),
+    ([(f"{7654321 + 7919 * k}", f"0{1234567 + 31 * k}", f"{k % 2}") for k in range(400)], False),
 ])
 def test_what_tells_things_apart(values, apart):
-    """One column of many words, or two in which rows seldom agree; a few categories do not."""
-    summaries = [ColumnSummary(), ColumnSummary()]
+    """One column of many words, two in which rows seldom agree, or words beside two of long numbers; a few categories
+    do not."""
+    summaries = [ColumnSummary() for _ in values[0]]
     for summary, cells in zip(summaries, zip(*(values * 3 if len(values) < 3 else values))):
         summary.add(cells)
-    assert tell_things_apart([ColumnPlan("a"), ColumnPlan("b")], summaries) is apart
+    plans = [ColumnPlan(name, kind="integer" if summary.forms["integer"] else "text")
+             for name, summary in zip("abc", summaries)]
+    assert tell_things_apart(plans, summaries) is apart

@@ -17,6 +17,8 @@ LEAST_TOLD = 0.35
 """Share of the rows in which a column that tells things apart is filled, and of its cells that are different."""
 SHORTEST_TOLD = 4
 """Characters of such a cell on average: shorter ones are codes."""
+LONG_NUMBER, MOSTLY = 7, 0.5
+"""Digits of numbers of things, and the share of rows that have one, whole, of their own."""
 MOST_ALIKE = 0.05
 """Share of random pairs of rows that may agree in each of two columns which tell things apart together only."""
 LEAST_ROWS = 50
@@ -56,13 +58,22 @@ class Resolution:
 
 def tell_things_apart(plans: list[ColumnPlan], summaries: list[ColumnSummary]) -> bool:
     """Whether the columns could tell two things apart: one of words, mostly filled and different from row to row, or
-    two in which rows seldom agree (given and family names)."""
+    two in which rows seldom agree (given and family names), or one beside two of numbers of things (of cards and
+    telephones)."""
     words = [summary for plan, summary in zip(plans, summaries)
              if plan.kind == "text" and not plan.key and summary.worded >= 0.5 * summary.filled
              and summary.characters >= SHORTEST_TOLD * summary.filled and summary.longest <= LONGEST_COMPARED
              and summary.filled >= LEAST_TOLD * summary.rows and summary.filled > 0]
     return (any(summary.distinct >= LEAST_TOLD * summary.filled for summary in words)
-            or sum(_alike(summary) <= MOST_ALIKE for summary in words) >= 2)
+            or sum(_alike(summary) <= MOST_ALIKE for summary in words) >= 2
+            or (len(words) > 0 and sum(map(_are_numbers_of_things, summaries)) >= 2))
+
+
+def _are_numbers_of_things(summary: ColumnSummary) -> bool:
+    """Whether a column is of long whole numbers, mostly filled and different from row to row."""
+    whole = summary.forms["integer"] + summary.forms["leading_zero"]
+    return (0 < MOSTLY * summary.rows <= summary.filled and whole >= MOSTLY * summary.filled
+            and summary.characters >= LONG_NUMBER * summary.filled and summary.distinct >= MOSTLY * summary.filled)
 
 
 def _alike(summary: ColumnSummary) -> float:

@@ -53,6 +53,9 @@ def test_slips_that_are_none():
     assert not houses.slips and houses.are(records.codes[1], records.codes[40])
     assert not houses.are(records.codes[0], records.codes[40])
     assert find_versions(records, np.arange(0, 40, 2), np.arange(0, 40, 2)) is None
+    rows = [[f"{name}{letter} street {number}"] for k, letter in enumerate("abcdefghijklmnopqrst")
+            for name, number in (("main", 200 + k), ("mian", 205 + k))]
+    assert find_versions(records_of(*rows), np.arange(0, 40, 2), np.arange(1, 40, 2)) is None  # mistyped altogether
 
 
 @pytest.mark.parametrize("values, apart", [

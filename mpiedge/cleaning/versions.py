@@ -62,6 +62,11 @@ class Versions:
             different |= apart
         return numbers_only and different
 
+    def differ_in_numbers_alone(self, a: int, b: int) -> bool:
+        """Local: whether two values (codes) have all words without digits in common, and each a number of its own."""
+        mine, others = self.words(a) - self.words(b), self.words(b) - self.words(a)
+        return bool(mine and others) and all(map(_has_digit, mine | others))
+
     def _apart(self, codes: list[str], others: list[str]) -> bool:
         """Whether some code has no partner on the other side from which it differs by a slip."""
         return any(not any(self.slips and _slip(code, other) for other in theirs)
@@ -77,8 +82,8 @@ class Versions:
 def find_versions(records, left: np.ndarray, right: np.ndarray) -> Versions | None:
     """Local: looks at a sample of the links (record numbers); None where numbers do not tell things apart.
 
-    In a single column, where no column of numbers can be looked at alone (`twins`), slips that are more frequent than
-    numbers that agree are none: they are house numbers, say.
+    In a single column, where no column of numbers can be looked at alone (`twins`), slips are none where links that
+    differ in nothing but such numbers are more frequent than links whose numbers agree: they are house numbers, say.
     """
     if len(left) < LEAST_LINKS:
         return None
@@ -86,8 +91,11 @@ def find_versions(records, left: np.ndarray, right: np.ndarray) -> Versions | No
     lenient, strict = Versions(records), Versions(records, slips=False)
     seen, any_number = (sum(versions.are(records.codes[left[link]], records.codes[right[link]])
                             for link in sample.tolist()) for versions in (lenient, strict))
-    if records.width == 1 and any_number - seen > len(sample) - any_number:
-        return strict
+    if records.width == 1:
+        alone = sum(strict.differ_in_numbers_alone(records.codes[left[link], 0], records.codes[right[link], 0])
+                    for link in sample.tolist())
+        if alone > len(sample) - any_number:
+            return strict
     return lenient if seen >= LEAST_SHARE * len(sample) else None
 
 

@@ -1,6 +1,8 @@
 """Discovery of dependencies: exact, complete and minimal against the definition and published counts."""
 
+import contextlib
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from mpiedge.kernels import hitting as hitting_kernel
 from mpiedge.kernels import partition
 from mpiedge.kernels.evidence import PlainEvidence
-from mpiedge.kernels.walk import PlainWalk
+from mpiedge.kernels.walk import Candidates, PlainWalk
 from mpiedge.profiling import buckets, evidence, fds, needs, rounds, whole
 from mpiedge.profiling.fds import discover_fds
 from mpiedge.profiling.uccs import discover_uccs
@@ -35,6 +37,39 @@ def test_dependencies_match_their_definition(setting, plain):
         assert set(found) == dependencies_by_definition(table, rows)
 
     check()
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_who_asks_gets_what_is_left_undone(monkeypatch, depth, ranks):
+    """All pairs of a node are compared once, also where another rank asks after every slice and gets half of what is
+    left."""
+    table = whole.WholeTable([np.arange(300) % values for values in (12, 7, 5)])
+    table.task_pairs = 5
+    everything = np.array([[7]], np.uint64)
+    round_ = rounds.Round(table, Candidates(everything, everything, table.by_rank, 3))
+    round_.ranks = ranks
+    node, compared = table.partition(round_.prefix(0, depth)), []
+
+    def note(part, first, last):
+        for start, stop in pairwise(part.starts.tolist()):
+            compared.extend((part.rows[i], part.rows[j]) for j in range(max(first, start), min(last, stop))
+                            for i in range(start, j))
+
+    monkeypatch.setattr(table.evidence, "pairs", note)
+    waiting = round_._pairs(0, depth, node.starts, round_._code_of(0, node))
+    first_tasks = done = len(waiting)
+    while waiting:
+        steps = round_.work(waiting.pop())
+        with contextlib.suppress(StopIteration):
+            children = next(steps)
+            while True:
+                waiting += children or []
+                done += len(children or [])
+                children = steps.send(True)
+    assert done > first_tasks == min(round_.parts, len(round_._slices(node.starts, 0, len(node.rows))) - 1)
+    assert sorted(compared) == sorted((node.rows[i], node.rows[j]) for start, stop in pairwise(node.starts.tolist())
+                                      for j in range(start, stop) for i in range(start, j))
 
 
 def use_plain(patch):

@@ -184,6 +184,7 @@ def plan_fills(plans: list[ColumnPlan], survey: Survey, sample: list[list[str]],
             continue
         fill = Fill(target, [(determinant, counts.lookup(pair))
                              for pair, (determinant, column) in enumerate(counts.pairs) if column == target])
+        fill.predict = plans[target].kind not in ("integer", "decimal") or not _are_numbers_of_things(sample[target])
         _add_usual_value(fill, plans[target], survey, sample[target])
         fills.append(fill)
     return fills
@@ -213,8 +214,6 @@ def _are_numbers_of_things(sample: list[str]) -> bool:
 def _add_usual_value(fill: Fill, plan: ColumnPlan, survey: Survey, sample: list[str]) -> None:
     summary = survey.columns[fill.column]
     if plan.kind in ("integer", "decimal"):
-        if _are_numbers_of_things(sample):
-            fill.predict = False
         if not fill.predict or not has_middle(plan, summary):
             return
         read = dict(zip(sample, formats.canonical(plan, sample)))

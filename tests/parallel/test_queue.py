@@ -208,6 +208,17 @@ def test_slow_rank(world):
         assert queue.speeds[-1] < queue.speeds[0]
 
 
+def test_long_measurements_count_more():
+    """What was measured in milliseconds hardly moves a speed, what was measured in seconds does."""
+    queue = Queue.__new__(Queue)
+    queue.stealing, ratios = True, []
+    for seconds in (0.02, 0.3, 6.0):
+        queue.speeds = np.ones(2)
+        queue._learn(np.array([4.0, 1.0]), np.full(2, seconds))
+        ratios.append(queue.speeds[0] / queue.speeds[1])
+    assert 1 < ratios[0] < 1.2 < ratios[1] < 3 < ratios[2] < 4
+
+
 def test_the_first_share_follows_the_speeds(world):
     """After a run the slow rank is known: without any stealing, the next run is already balanced."""
     queue = Queue(world, Mail(world))

@@ -18,9 +18,9 @@ SETTINGS = {
     "always compact": {"ALL_PAIRS": -1, "BETA": 0.3, "EXPAND_NS": 0.0, "TASK_PAIRS": 1, "TASK_SCANS": 0,
                        "COMPACT": 1},
     "expand, never exhaust": {"ALL_PAIRS": -1, "BETA": -1e9, "EXPAND_NS": 0.0},
-    "walk in parts": {"ALL_PAIRS": -1, "BETA": 0.05, "PART_NS": 1e-3, "SLICE_NS": 0.0,
+    "walk in parts": {"ALL_PAIRS": -1, "BETA": 0.05, "PART_NS": 1e-3, "PART_ROWS": 1, "SLICE_NS": 0.0,
                       "SPLIT_NS": 0.0},
-    "exhaust in parts": {"ALL_PAIRS": -1, "BETA": 0.05, "PART_NS": 1e-3, "TASK_PAIRS": 1,
+    "exhaust in parts": {"ALL_PAIRS": -1, "BETA": 0.05, "PART_NS": 1e-3, "PART_ROWS": 1, "TASK_PAIRS": 1,
                          "TASK_SCANS": 0, "SLICE_NS": 0.0, "SPLIT_NS": 0.0},
 }
 

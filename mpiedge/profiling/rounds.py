@@ -17,6 +17,8 @@ LEVEL_NS = 10.0  # of a row, to split its cluster by one more column
 ROW_PAIRS = 16  # fetching a row for the first time costs as much as so many pairs
 PARTS = 4  # of a node, for each rank, at most: to make one, a rank looks at the codes of all rows
 PART_NS = 1e8  # of work in a part, at least
+PART_ROWS = 1 << 19  # are walked over in the cache of the processor,
+MOST_PARTS = 16  # but to look at all codes for each part costs more, where there are more
 WALK, PAIRS = 0, 1
 
 
@@ -62,7 +64,8 @@ class Round:
     @property
     def parts(self) -> int:
         """Of a node of much work, at most."""
-        return PARTS * self.ranks if self.ranks > 1 else 1
+        shared = PARTS * self.ranks if self.ranks > 1 else 1
+        return max(shared, min(MOST_PARTS, self.table.kept_rows // PART_ROWS))
 
     @property
     def slice_pairs(self) -> int:
@@ -103,13 +106,15 @@ class Round:
         return closed, self.candidates.left[checked], safe, self.undone
 
     def found_in_parts(self, world) -> tuple:
-        """Collective: closed sets, checked sets and their safe columns, of the nodes walked over in parts."""
+        """Collective, or Local without a world: closed sets, checked sets and their safe columns, of the nodes walked
+        over in parts."""
         nothing = np.empty((0, self.table.words), np.uint64)
-        messages = world.allgather({
+        own = {
             "cut": np.array(self._cut, np.int64).reshape(-1, 3), "dropped": np.array(self._dropped, np.int64),
             "parts": np.array([(column, code, len(masks)) for column, code, masks in self._in_parts],
                               np.int64).reshape(-1, 3),
-            "closed": np.concatenate([nothing, *(masks for *_, masks in self._in_parts)])})
+            "closed": np.concatenate([nothing, *(masks for *_, masks in self._in_parts)])}
+        messages = [own] if world is None else world.allgather(own)
         closed_in: dict[int, dict] = {}
         dropped = {column for message in messages for column in message["dropped"].tolist()}
         for message in messages:

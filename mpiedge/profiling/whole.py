@@ -210,8 +210,8 @@ class WholeTable(TableEvidence):
         self.news.begin(shared)
         _, shared = share(self.world, self.queue, tasks, round_.work, round_.cost_ns, name="walk")
         self._merge(shared, *round_.found())
-        if shared and not self.stop.reached:
-            self.exchange(None, *round_.found_in_parts(self.world))
+        if not self.stop.reached:
+            self.exchange(None, *round_.found_in_parts(self.world if shared else None))
         self._round_s = 2 * self._round_s if self._known() == before else ROUND_S
         self._ended_s = time.monotonic()
 

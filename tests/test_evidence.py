@@ -149,11 +149,12 @@ def test_partitions_hold_the_rows_that_agree(seed, rows, limits):
     assert clusters_of(at_once) == expected and at_once.pairs == node.pairs
 
 
-@given(seed=st.integers(0, 2**32), rows=st.integers(1, 300), values=st.integers(1, 60), parts=st.integers(1, 5))
-@settings(max_examples=40, deadline=None)
-def test_shares_of_a_partition_are_the_whole(seed, rows, values, parts):
+@given(seed=st.integers(0, 2**32), rows=st.integers(1, 300), values=st.sampled_from([1, 2, 60, 256]),
+       kind=st.sampled_from(["u1", "u2", "u4"]), parts=st.integers(1, 5))
+@settings(max_examples=60, deadline=None)
+def test_shares_of_a_partition_are_the_whole(seed, rows, values, kind, parts):
     """The clusters that several ranks take of a partition, put together again, are that partition."""
-    codes = np.random.default_rng(seed).integers(0, values, rows).astype(np.uint8)
+    codes = np.random.default_rng(seed).integers(0, values, rows).astype(kind)
     node = partition.single(codes, values)
     joined = partition.join([partition.part(codes, *one) for one in even_ranges(values, parts)])
     assert np.array_equal(joined.rows, node.rows) and np.array_equal(joined.starts, node.starts)

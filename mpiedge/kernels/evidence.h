@@ -2,12 +2,13 @@
 #ifndef MPIEDGE_EVIDENCE_H
 #define MPIEDGE_EVIDENCE_H
 
+#include "processor.h"
+
 #include <stdint.h>
 
 #define CACHE_BITS 14        /* of the direct-mapped cache of keys */
 #define WAITING 16           /* keys that are looked up together */
 #define MAX_WORDS 64         /* 64-bit words of a set of columns, at most */
-#define INLINE static inline __attribute__((always_inline))
 
 typedef struct evidence {
     int64_t rows;

@@ -1,17 +1,11 @@
 /* Minimal hitting sets of difference sets: what is minimal for which right-hand side, and their enumeration. */
+#include "processor.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MOST_CUTS 8          /* levels at which a search can be cut */
-#define INLINE static inline __attribute__((always_inline))
-
-/* On x86-64 Linux the loader picks the version for the processor at hand (popcnt, AVX2). */
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__)
-#define PER_PROCESSOR __attribute__((target_clones("avx2", "popcnt", "default")))
-#else
-#define PER_PROCESSOR
-#endif
 
 /* ---- minimal difference sets ----
  *

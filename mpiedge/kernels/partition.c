@@ -4,6 +4,7 @@
 #include "evidence.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define AHEAD 64             /* rows whose codes are fetched ahead of their use: they lie anywhere */
 
@@ -53,27 +54,54 @@ int64_t partition_renumber(uint32_t *codes, int64_t n, uint64_t *present, uint32
     return distinct;
 }
 
+/* Bit j is set where row i + j of 64 has one of `count` codes from `first` on. Bytes of 0 and 1, so that compilers compare
+ * many codes at once, are put together by eight: the product has byte k of them at bit 56 + k, and no carry gets there. */
+INLINE uint64_t wanted_of(const void *codes, int itemsize, int64_t i, uint32_t first, uint32_t count) {
+    uint8_t wanted[64];
+    uint64_t bits = 0;
+    if (itemsize == 1)
+        for (int j = 0; j < 64; j++) wanted[j] = (uint8_t)(code_at(codes, 1, i + j) - first) <= (uint8_t)(count - 1);
+    else if (itemsize == 2)
+        for (int j = 0; j < 64; j++) wanted[j] = (uint16_t)(code_at(codes, 2, i + j) - first) <= (uint16_t)(count - 1);
+    else
+        for (int j = 0; j < 64; j++) wanted[j] = code_at(codes, 4, i + j) - first < count;
+    for (int k = 0; k < 8; k++) {
+        uint64_t eight;
+        memcpy(&eight, wanted + 8 * k, 8);
+        bits |= (eight * 0x0102040810204080u) >> 56 << 8 * k;
+    }
+    return bits;
+}
+
 INLINE int64_t select_as(const void *codes, int itemsize, int64_t n, uint32_t first, uint32_t count, int32_t *rows,
-                         uint32_t *found) {
+                         void *found) {
     int64_t kept = 0;
-    for (int64_t i = 0; i < n; i++) {                          /* without a branch: what is not wanted is overwritten */
-        uint32_t code = code_at(codes, itemsize, i) - first;
-        rows[kept] = (int32_t)i, found[kept] = code;
-        kept += code < count;
+    for (int64_t start = 0; start < n; start += 64) {
+        uint64_t wanted = 0;
+        if (start + 64 <= n) wanted = wanted_of(codes, itemsize, start, first, count);
+        else for (int64_t i = start; i < n; i++) wanted |= (uint64_t)(code_at(codes, itemsize, i) - first < count) << (i - start);
+        for (; wanted; wanted &= wanted - 1, kept++) {
+            int64_t row = start + __builtin_ctzll(wanted);
+            uint32_t code = code_at(codes, itemsize, row) - first;
+            rows[kept] = (int32_t)row;
+            if (itemsize == 1) ((uint8_t *)found)[kept] = (uint8_t)code;
+            else if (itemsize == 2) ((uint16_t *)found)[kept] = (uint16_t)code;
+            else ((uint32_t *)found)[kept] = code;
+        }
     }
     return kept;
 }
 
-/* The rows with one of `count` codes from `first` on, and their codes less `first`; room for one more is needed. */
-int64_t partition_select(const void *codes, int32_t itemsize, int64_t n, uint32_t first, uint32_t count, int32_t *rows,
-                         uint32_t *found) {
+/* The rows with one of `count` codes (at least one) from `first` on, and their codes less `first`, as wide as `codes`. */
+PER_PROCESSOR int64_t partition_select(const void *codes, int32_t itemsize, int64_t n, uint32_t first, uint32_t count,
+                                       int32_t *rows, void *found) {
     if (itemsize == 1) return select_as(codes, 1, n, first, count, rows, found);
     if (itemsize == 2) return select_as(codes, 2, n, first, count, rows, found);
     return select_as(codes, 4, n, first, count, rows, found);
 }
 
-INLINE int64_t single_as(const void *codes, int itemsize, int64_t n, int32_t *count, int64_t cardinality, int32_t *rows,
-                         int32_t *starts) {
+INLINE int64_t single_as(const void *codes, int itemsize, int64_t n, int32_t *count, int64_t cardinality,
+                         const int32_t *given, int32_t *rows, int32_t *starts) {
     int64_t clusters = 0;
     int32_t at = 0;
     for (int64_t c = 0; c < cardinality; c++) {
@@ -85,17 +113,18 @@ INLINE int64_t single_as(const void *codes, int itemsize, int64_t n, int32_t *co
     for (int64_t i = 0; i < n; i++) {
         if (itemsize == 4) __builtin_prefetch(count + code_at(codes, itemsize, i + AHEAD < n ? i + AHEAD : i), 1);
         int32_t *to = count + code_at(codes, itemsize, i);
-        if (*to >= 0) rows[(*to)++] = (int32_t)i;
+        if (*to >= 0) rows[(*to)++] = given ? given[i] : (int32_t)i;
     }
     return clusters;
 }
 
-/* The partition of one column from its counts (which it overwrites), clusters by code, rows ascending. */
+/* The partition of one column from its counts (which it overwrites), clusters by code, rows in the order of `codes`: 0, 1,
+ * 2, ... or as given. */
 int64_t partition_single(const void *codes, int32_t itemsize, int64_t n, int32_t *count, int64_t cardinality,
-                         int32_t *rows, int32_t *starts) {
-    if (itemsize == 1) return single_as(codes, 1, n, count, cardinality, rows, starts);
-    if (itemsize == 2) return single_as(codes, 2, n, count, cardinality, rows, starts);
-    return single_as(codes, 4, n, count, cardinality, rows, starts);
+                         const int32_t *given, int32_t *rows, int32_t *starts) {
+    if (itemsize == 1) return single_as(codes, 1, n, count, cardinality, given, rows, starts);
+    if (itemsize == 2) return single_as(codes, 2, n, count, cardinality, given, rows, starts);
+    return single_as(codes, 4, n, count, cardinality, given, rows, starts);
 }
 
 INLINE void fetch(const void *codes, int itemsize, int64_t row) {

@@ -33,7 +33,7 @@ def _declare(library):
     library.partition_select.restype = size
     library.partition_select.argtypes = [address, narrow, size, ctypes.c_uint32, ctypes.c_uint32, address, address]
     library.partition_single.restype = size
-    library.partition_single.argtypes = [address, narrow, size, address, size, address, address]
+    library.partition_single.argtypes = [address, narrow, size, address, size] + [address] * 3
     library.partition_refine.restype = size
     library.partition_refine.argtypes = [address, address, size, address, narrow] + [address] * 6
     return library
@@ -105,34 +105,36 @@ def renumber(codes: np.ndarray, cardinality: int) -> tuple[np.ndarray, int]:
     return codes, distinct
 
 
-def single(codes: np.ndarray, cardinality: int) -> Partition:
-    """Local: the partition of one column; clusters by code, rows ascending."""
+def single(codes: np.ndarray, cardinality: int, given: np.ndarray | None = None) -> Partition:
+    """Local: the partition of one column; clusters by code, rows ascending; given: the rows (int32) that have the
+    codes, where these are not 0, 1, 2, ..."""
     counts = count(codes, cardinality)
     sizes = counts[counts > 1].astype(np.int64)
     pairs = int((sizes * (sizes - 1) // 2).sum())
     if _library is None:
         keep = counts[codes] > 1
-        rows = np.flatnonzero(keep)
-        rows = rows[np.argsort(codes[keep], kind="stable")].astype(np.int32)
+        rows = (np.flatnonzero(keep) if given is None else given[keep]).astype(np.int32)
+        rows = rows[np.argsort(codes[keep], kind="stable")]
         return Partition(rows, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32), pairs)
     rows, starts = np.empty(int(sizes.sum()), np.int32), np.empty(len(sizes) + 1, np.int32)
     _library.partition_single(codes.ctypes.data, codes.itemsize, len(codes), counts.ctypes.data, cardinality,
-                              rows.ctypes.data, starts.ctypes.data)
+                              given if given is None else given.ctypes.data, rows.ctypes.data, starts.ctypes.data)
     return Partition(rows, starts, pairs)
 
 
 def part(codes: np.ndarray, first: int, last: int) -> Partition:
     """Local: those clusters of `single` whose codes are in [first, last), in the time of a look at all codes."""
+    if last <= first:
+        return Partition(np.empty(0, np.int32), np.zeros(1, np.int32), 0)
     if _library is None:
         rows = np.flatnonzero((codes >= first) & (codes < last)).astype(np.int32)
-        found = codes[rows].astype(np.uint32) - np.uint32(first)
+        found = codes[rows].astype(np.int64) - first
     else:
-        rows, found = np.empty(len(codes) + 1, np.int32), np.empty(len(codes) + 1, np.uint32)
+        rows, found = np.empty(len(codes), np.int32), np.empty(len(codes), codes.dtype)
         kept = _library.partition_select(codes.ctypes.data, codes.itemsize, len(codes), first, last - first,
                                          rows.ctypes.data, found.ctypes.data)
         rows, found = rows[:kept], found[:kept]
-    inside = single(found, last - first)
-    return Partition(rows[inside.rows], inside.starts, inside.pairs)
+    return single(found, last - first, rows)
 
 
 def clusters(partition: Partition, first: int, last: int) -> Partition:

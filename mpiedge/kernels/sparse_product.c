@@ -4,6 +4,8 @@
  * the partition changes it, no mask is ever stored, and forward and backward agree by construction. Backward multiplies
  * with the transpose of the same rows: no second matrix is kept.
  */
+#include "processor.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,15 +14,6 @@
 
 #define AHEAD 32 /* entries between asking for a dense row and using it */
 #define LINE_BYTES 64 /* that come from memory together */
-
-#define INLINE static inline __attribute__((always_inline))
-
-/* On x86-64 Linux the loader picks the version for the processor at hand; without fused sums, so both give the same. */
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__)
-#define PER_PROCESSOR __attribute__((target_clones("avx2", "default")))
-#else
-#define PER_PROCESSOR
-#endif
 
 /* A bijective 32-bit mixer of low bias (Wellons 2018, "lowbias32"). */
 INLINE uint32_t mix(uint32_t x) {

@@ -14,9 +14,10 @@ EXPAND_NS = 2e7  # nodes with more work below them are cut into their children
 SLICE_NS = 1e7  # thieves are answered between two slices
 SPLIT_NS = 1e7  # of work not begun are worth giving away, when another rank asks for work
 LEVEL_NS = 10.0  # of a row, to split its cluster by one more column
+SCAN_NS = 1.0  # of a row, to see whether it belongs to a part
 ROW_PAIRS = 16  # fetching a row for the first time costs as much as so many pairs
 PARTS = 4  # of a node, for each rank, at most: to make one, a rank looks at the codes of all rows
-PART_NS = 1e8  # of work in a part, at least
+PART_NS = 3e7  # of work in a part, at least
 PART_ROWS = 1 << 19  # are walked over in the cache of the processor,
 MOST_PARTS = 16  # but to look at all codes for each part costs more, where there are more
 WALK, PAIRS = 0, 1
@@ -94,8 +95,9 @@ class Round:
         levels = int(self.candidates.start[low + 1] - self.candidates.start[low]) - depth
         walk_ns = min((pairs + rows * ROW_PAIRS) * PAIR_NS, rows * (ROW_NS * (high - low) / depth + LEVEL_NS * levels))
         make_ns = self.table.kept_rows * LEVEL_NS + rows * LEVEL_NS * (depth - 1)
-        share = (last - first) / self.table.cardinality[column] if last else 1.0
-        return share * (walk_ns + make_ns)
+        if not last:
+            return walk_ns + make_ns
+        return (last - first) / self.table.cardinality[column] * (walk_ns + make_ns) + self.table.kept_rows * SCAN_NS
 
     # ---- what was found ----
 
@@ -211,7 +213,7 @@ class Round:
             return []
         exhaust = pairs * table.pair_ns <= BETA * opened * rows * ROW_NS + 2 * rows * PAIR_NS
         parts = int(min(self.parts, self.cost_ns((WALK, low, high, 1, 0, 0, 0, 0)) / PART_NS))
-        if (pairs <= table.task_pairs) if exhaust else parts < 2:
+        if parts < 2 and not (exhaust and pairs > table.task_pairs):
             return None
         sizes = partition.count(table.codes[column], table.cardinality[column])
         codes = np.flatnonzero(sizes > 1)

@@ -84,18 +84,20 @@ def misspelt(values: list[str], counts: np.ndarray) -> Repairs:
 
 def _near(rare: list[str], frequent: list[str], number: dict[str, int]) -> dict[str, list[tuple[int, str]]]:
     """Rare value -> (distance, common value), the nearest and commonest first."""
-    found = {}
+    often, size = (np.array(list(map(of, frequent))) for of in (number.get, len))
+    once = np.where(size >= LONG, TIMES_LONG, TIMES)
+    found = defaultdict(list)
     for start in range(0, len(rare), TILE):
-        tile = process.cdist(rare[start:start + TILE], frequent, scorer=OSA.distance, score_cutoff=2, dtype=np.uint8)
-        for place, row in enumerate(tile):
-            value = rare[start + place]
-            near = [(int(row[at]), frequent[at]) for at in np.flatnonzero((row <= 2) & (row > 0))]
-            near = [(distance, other) for distance, other in near
-                    if number[other] >= number[value] * _times(distance, other) and (
-                        distance == 1 or min(len(value), len(other)) >= FAR_FROM)]
-            if near:
-                found[value] = sorted(near, key=lambda pair: (pair[0], -number[pair[1]], pair[1]))
-    return found
+        some = rare[start:start + TILE]
+        tile = process.cdist(some, frequent, scorer=OSA.distance, score_cutoff=2, dtype=np.uint8)
+        rows, places = np.nonzero((tile <= 2) & (tile > 0))
+        distance = tile[rows, places]
+        mine, mine_size = (np.array(list(map(of, some)))[rows] for of in (number.get, len))
+        close = (often[places] >= mine * np.where(distance == 2, TIMES_FAR, once[places])) & (
+            (distance == 1) | (np.minimum(mine_size, size[places]) >= FAR_FROM))
+        for row, place, edits in zip(rows[close].tolist(), places[close].tolist(), distance[close].tolist()):
+            found[some[row]].append((edits, frequent[place]))
+    return {value: sorted(near, key=lambda pair: (pair[0], -number[pair[1]], pair[1])) for value, near in found.items()}
 
 
 def _slips(pairs, frequent: list[str]):
@@ -127,10 +129,6 @@ def _of_other_words(pairs, number: dict[str, int]):
     return found
 
 
-def _times(distance: int, other: str) -> int:
-    return TIMES_FAR if distance == 2 else TIMES_LONG if len(other) >= LONG else TIMES
-
-
 def _scattered(pairs, number):
     """Pairs without the values that are too frequent to be one slip of many."""
     slips = defaultdict(int)
@@ -157,15 +155,21 @@ def _without_systems(pairs):
 
 
 def _kinds_between(right: list[str], alphabet: set[str]) -> Counter:
-    """Kind of edit -> how many of these values have another one that far away."""
+    """Kind of edit -> how many of these values have another one that far away; but for edits of digits.
+
+    So values are compared with those of the same digits only: of a column of numbered things with none at all.
+    """
     kinds: Counter = Counter()
-    for start in range(0, len(right), TILE):
-        tile = process.cdist(right[start:start + TILE], right, scorer=OSA.distance, score_cutoff=2, dtype=np.uint8)
-        for place, row in enumerate(tile):
-            one = right[start + place]
-            mine = {_kind(one, right[at], alphabet) for at in np.flatnonzero((row <= 2) & (row > 0)).tolist()
-                    if row[at] == 1 or min(len(one), len(right[at])) >= FAR_FROM}
-            kinds.update(mine)
+    alike = defaultdict(list)
+    for value in right:
+        alike["".join(filter(str.isdigit, value))].append(value)
+    for group in alike.values():
+        for start in range(0, len(group) if len(group) > 1 else 0, TILE):
+            tile = process.cdist(group[start:start + TILE], group, scorer=OSA.distance, score_cutoff=2, dtype=np.uint8)
+            for one, row in zip(group[start:start + TILE], tile):
+                near = [(int(row[at]), group[at]) for at in np.flatnonzero((row <= 2) & (row > 0)).tolist()]
+                kinds.update({_kind(one, other, alphabet) for distance, other in near
+                              if distance == 1 or min(len(one), len(other)) >= FAR_FROM})
     return kinds
 
 

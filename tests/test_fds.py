@@ -39,6 +39,31 @@ def test_dependencies_match_their_definition(setting, plain):
     check()
 
 
+@pytest.mark.parametrize("exhaust", [False, True])
+@pytest.mark.parametrize("values", [3, 40, 900])
+def test_nodes_are_cut_into_all_their_clusters(monkeypatch, exhaust, values):
+    """The tasks that a round begins with hold every cluster of a long node once, or every position of it."""
+    skewed = np.minimum(np.random.default_rng(1).geometric(2 / values, 2000), values - 1)
+    table = whole.WholeTable([skewed, np.arange(2000) // 2])
+    everything = np.array([[1]], np.uint64)
+    round_ = rounds.Round(table, Candidates(everything, everything << np.uint64(1), table.by_rank, 2))
+    round_.ranks = 3
+    monkeypatch.setattr(rounds, "PART_NS", 1e-3)
+    monkeypatch.setattr(rounds, "BETA", 1e9 if exhaust else -1e9)
+    tasks, node = round_.tasks(), table.partition((0,))
+    found = []
+    for kind, _, _, depth, first, last, *_ in tasks:
+        if kind == rounds.WALK:
+            assert depth == 1
+            found.append(table.part((0,), first, last).rows)
+    for kind, _, depth, first, last, start, stop, _ in tasks:
+        if kind == rounds.PAIRS:
+            assert depth == 1
+            found.append(table.part((0,), first, last).rows[start:stop])
+    assert len(found) > 1 and np.array_equal(np.concatenate(found), node.rows)
+    assert {task[0] for task in tasks} == {rounds.PAIRS if exhaust else rounds.WALK}
+
+
 @pytest.mark.parametrize("depth", [1, 2])
 @pytest.mark.parametrize("ranks", [1, 3])
 def test_who_asks_gets_what_is_left_undone(monkeypatch, depth, ranks):

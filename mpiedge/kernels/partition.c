@@ -41,6 +41,23 @@ void partition_count(const void *codes, int32_t itemsize, int64_t start, int64_t
     }
 }
 
+/* Of each block of codes: pairs of rows that agree, and rows that agree with another; block b of n holds the codes
+ * [b * cardinality / n, (b + 1) * cardinality / n). Returns how often the most frequent code occurs. */
+PER_PROCESSOR int32_t partition_agreement(const int32_t *count, int64_t cardinality, int64_t blocks, int64_t *out) {
+    int32_t largest = 0;
+    for (int64_t b = 0; b < blocks; b++) {
+        int64_t stop = (b + 1) * cardinality / blocks, pairs = 0, rows = 0;
+        for (int64_t c = b * cardinality / blocks; c < stop; c++) {
+            int64_t size = count[c];
+            pairs += size * (size - 1) / 2;
+            rows += size > 1 ? size : 0;
+            largest = count[c] > largest ? count[c] : largest;
+        }
+        out[2 * b] = pairs, out[2 * b + 1] = rows;
+    }
+    return largest;
+}
+
 /* Number the codes anew without gaps, in their order; returns how many there are. present: zeros, a bit per code;
  * before: as many numbers as `present` has words. */
 int64_t partition_renumber(uint32_t *codes, int64_t n, uint64_t *present, uint32_t *before, int64_t words) {

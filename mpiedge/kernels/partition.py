@@ -1,14 +1,15 @@
 """Stripped partitions: the clusters of at least two rows that agree on a set of columns; with the plain versions."""
 
 import ctypes
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from mpiedge.kernels import native
 
-SLICE = 1 << 18
-"""Counts of values looked at together."""
+BLOCKS = 128
+"""Of the codes of a column, in whose counts a node is cut into parts of about one size."""
 
 
 class Partition(NamedTuple):
@@ -28,6 +29,8 @@ def _declare(library):
     address, size, narrow = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
     library.partition_count.restype = None
     library.partition_count.argtypes = [address, narrow, size, size, address, size]
+    library.partition_agreement.restype = narrow
+    library.partition_agreement.argtypes = [address, size, size, address]
     library.partition_renumber.restype = size
     library.partition_renumber.argtypes = [address, size, address, address, size]
     library.partition_select.restype = size
@@ -80,16 +83,29 @@ def count(codes: np.ndarray, cardinality: int, counts: np.ndarray | None = None)
     return counts
 
 
-def agreement(codes: np.ndarray, cardinality: int) -> tuple[int, int, int]:
-    """Local: pairs of rows that agree, rows that agree with another, and rows with the most frequent code."""
-    counts = count(codes, cardinality)
-    pairs, rows, largest = 0, 0, min(1, len(codes))
-    for start in range(0, len(counts), SLICE):
-        sizes = counts[start : start + SLICE]
-        sizes = sizes[sizes > 1].astype(np.int64)
-        pairs, rows = pairs + int((sizes * (sizes - 1)).sum()) // 2, rows + int(sizes.sum())
-        largest = max(largest, int(sizes.max(initial=largest)))
-    return pairs, rows, largest
+class Agreement(NamedTuple):
+    """Of one column: rows with the most frequent code, and by_block, int64 (BLOCKS, 2): pairs of rows that agree, and
+    rows that agree with another, for each block of codes (see `block_edges`)."""
+
+    largest: int
+    by_block: np.ndarray
+
+
+def agreement(codes: np.ndarray, cardinality: int) -> Agreement:
+    """Local: how many rows agree in a column."""
+    counts, by_block = count(codes, cardinality), np.empty((BLOCKS, 2), np.int64)
+    if _library is None:
+        for block, (first, last) in zip(by_block, pairwise(block_edges(cardinality))):
+            sizes = counts[first:last].astype(np.int64)
+            block[:] = (sizes * (sizes - 1)).sum() // 2, sizes[sizes > 1].sum()
+        return Agreement(int(counts.max(initial=0)), by_block)
+    largest = _library.partition_agreement(counts.ctypes.data, cardinality, BLOCKS, by_block.ctypes.data)
+    return Agreement(largest, by_block)
+
+
+def block_edges(cardinality: int) -> list[int]:
+    """Local: block b holds the codes from number b of these to number b + 1 of these."""
+    return [block * cardinality // BLOCKS for block in range(BLOCKS + 1)]
 
 
 def renumber(codes: np.ndarray, cardinality: int) -> tuple[np.ndarray, int]:

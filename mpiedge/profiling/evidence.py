@@ -52,10 +52,10 @@ class TableEvidence:
     codes: one array of dictionary codes per column (any integer dtype, not negative), identical on every rank; making
     one is Collective. Attributes: rows and columns of the input; constant: columns with one value; active: the others;
     codes, cardinality, pairs (that agree), clustered_rows (whose value is not unique), largest (rows with the most
-    frequent value): dicts by active column; by_rank: active columns by ascending number of agreeing pairs; sets, use:
-    the minimal difference sets and the right-hand sides each is minimal for; closed: column sets of which every
-    agreeing pair is in evidence; checked_left, checked_safe: column sets X and the columns A for which X -> A
-    holds unless evidence refutes it.
+    frequent value), blocks (pairs and clustered rows by block of codes): dicts by active column; by_rank: active
+    columns by ascending number of agreeing pairs; sets, use: the minimal difference sets and the right-hand sides each
+    is minimal for; closed: column sets of which every agreeing pair is in evidence; checked_left, checked_safe: column
+    sets X and the columns A for which X -> A holds unless evidence refutes it.
     """
 
     def __init__(self, codes: list[np.ndarray], world=None, queue=None, narrow=partition.narrow):
@@ -80,7 +80,8 @@ class TableEvidence:
     def _measure(self):
         """Collective: count the values of each column; long tables are shared out by columns."""
         def work(task):
-            return np.array(partition.agreement(self.codes[task[0]], self.cardinality[task[0]]), np.int64)
+            agreed = partition.agreement(self.codes[task[0]], self.cardinality[task[0]])
+            return np.concatenate([[agreed.largest], agreed.by_block.ravel()])
 
         def cost(task):
             return float(self.codes[task[0]].itemsize)  # more counts are found in a slower cache
@@ -90,9 +91,11 @@ class TableEvidence:
             results = self.queue.gather(self.queue.run(tasks, work, cost=cost, name="count"))
         else:
             results = alone(tasks, work)
-        found = np.array([[column, *counted] for (column,), counted in results], np.int64).reshape(-1, 4)
-        self.pairs, self.clustered_rows, self.largest = (dict(zip(found[:, 0].tolist(), found[:, k].tolist()))
-                                                         for k in (1, 2, 3))
+        counted = {column: values for (column,), values in results}
+        self.largest = {column: int(counted[column][0]) for column in self.active}
+        self.blocks = {column: counted[column][1:].reshape(-1, 2) for column in self.active}
+        self.pairs, self.clustered_rows = ({column: int(blocks[:, k].sum()) for column, blocks in self.blocks.items()}
+                                           for k in (0, 1))
         self.by_rank = np.array(sorted(self.active, key=lambda column: (self.pairs[column], column)), np.int64)
 
     def make_evidence(self, codes: dict, cardinality: dict, place=None) -> Evidence:

@@ -89,8 +89,8 @@ def _measure(codes: list[np.ndarray], used: list[int], world) -> tuple[list[int]
     found = np.zeros((3, len(codes)), np.int64)
     for column in used[first::step]:
         cardinality = int(codes[column].max()) + 1 if rows else 1
-        pairs, _, largest = partition.agreement(partition.unsigned(codes[column], cardinality), cardinality)
-        found[:, column] = cardinality, pairs, largest
+        agreed = partition.agreement(partition.unsigned(codes[column], cardinality), cardinality)
+        found[:, column] = cardinality, agreed.by_block[:, 0].sum(), agreed.largest
     if world is not None:
         found = world.sum(found)
     for column in set(range(len(codes))) - set(used):

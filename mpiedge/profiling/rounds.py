@@ -53,7 +53,7 @@ class Round:
         self.end_s = float("inf")
         self.ranks = 1  # that share it
         self._exhausted: list[np.ndarray] = []
-        self._cut: list[tuple] = []  # (low, high, number of parts) of the nodes this rank has cut into parts
+        self._cuts: list[tuple] = []  # (low, high, number of parts) of the nodes that are walked over in parts
         self._dropped: list[int] = []  # first columns of the nodes of which a part was dropped
         self._in_parts: list[tuple] = []  # (first column, first code, closed masks) of the parts it has walked over
 
@@ -73,9 +73,13 @@ class Round:
         """Pairs that are compared between two answers to thieves."""
         return max(1, min(self.table.task_pairs, int(SLICE_NS / PAIR_NS)))
 
-    def tasks(self) -> list[tuple]:
-        """Local: the tasks to begin with."""
+    def walks(self) -> list[tuple]:
+        """Local: a task for each node of one column."""
         return self._walks(0, self.candidates.count, 0)
+
+    def tasks(self) -> list[tuple]:
+        """Local: the tasks to begin with, the same on every rank: `walks`, those that are much work cut."""
+        return [task for walk in self.walks() for task in self._cut(walk)]
 
     def _walks(self, low: int, high: int, depth: int, codes: tuple = (0, 0)) -> list[tuple]:
         groups = self.candidates.groups(low, high, depth)
@@ -112,7 +116,7 @@ class Round:
         over in parts."""
         nothing = np.empty((0, self.table.words), np.uint64)
         own = {
-            "cut": np.array(self._cut, np.int64).reshape(-1, 3), "dropped": np.array(self._dropped, np.int64),
+            "dropped": np.array(self._dropped, np.int64),
             "parts": np.array([(column, code, len(masks)) for column, code, masks in self._in_parts],
                               np.int64).reshape(-1, 3),
             "closed": np.concatenate([nothing, *(masks for *_, masks in self._in_parts)])}
@@ -124,7 +128,7 @@ class Round:
             for (column, code, count), end in zip(message["parts"].tolist(), ends.tolist()):
                 closed_in.setdefault(column, {}).setdefault(code, []).append(message["closed"][end - count : end])
         closed, left, safe = [nothing], [nothing], [nothing]
-        for low, high, parts in np.concatenate([message["cut"] for message in messages]).tolist():
+        for low, high, parts in self._cuts:
             if self.prefix(low, 1)[0] in dropped:
                 continue
             left.append(self.candidates.left[low:high])
@@ -146,8 +150,6 @@ class Round:
                 self._dropped.append(self.prefix(low, 1)[0])
         elif last:
             yield from self._walk_part(low, high, depth, (first, last))
-        elif depth == 1 and (tasks := self._cut_node(low, high)) is not None:
-            yield tasks
         else:
             yield from self._walk_whole(low, high, depth)
 
@@ -203,30 +205,33 @@ class Round:
         if not codes[1]:
             self.table.keep(self.prefix(candidate, depth), node)
 
-    def _cut_node(self, low: int, high: int) -> list[tuple] | None:
-        """Local: the tasks for a node of one column that is much work, so that no rank makes its whole partition: all
-        its pairs, where the walk would exhaust them, too, or walks over its parts. None: walk over it as a whole."""
-        table, (column,) = self.table, self.prefix(low, 1)
-        pairs, rows = table.pairs[column], table.clustered_rows[column]
-        opened = self.walk.open(low, high)
-        if not opened:
-            return []
-        exhaust = pairs * table.pair_ns <= BETA * opened * rows * ROW_NS + 2 * rows * PAIR_NS
-        parts = int(min(self.parts, self.cost_ns((WALK, low, high, 1, 0, 0, 0, 0)) / PART_NS))
+    def _cut(self, walk: tuple) -> list[tuple]:
+        """Local: the tasks for a node of one column. One that is much work is cut, so that no rank makes its whole
+        partition: into pairs, all of them, where a walk would exhaust them, too, or into walks over its parts."""
+        table, low, high = self.table, *walk[1:3]
+        (column,) = self.prefix(low, 1)
+        pairs, rows, blocks = table.pairs[column], table.clustered_rows[column], table.blocks[column]
+        exhaust = pairs * table.pair_ns <= BETA * (high - low) * rows * ROW_NS + 2 * rows * PAIR_NS
+        parts = int(min(self.parts, self.cost_ns(walk) / PART_NS))
         if parts < 2 and not (exhaust and pairs > table.task_pairs):
-            return None
-        sizes = partition.count(table.codes[column], table.cardinality[column])
-        codes = np.flatnonzero(sizes > 1)
-        starts = np.concatenate([[0], np.cumsum(sizes[codes])])
+            return [walk]
+        work = np.concatenate([[0], np.cumsum(blocks @ ([1, ROW_PAIRS] if exhaust else [0, 1]))])
+        before = np.concatenate([[0], np.cumsum(blocks[:, 1])])  # positions in its whole partition
+        at = np.unique(np.interp(np.linspace(0, work[-1], max(1, parts) + 1), work, before).astype(np.int64))
+        codes = partition.block_edges(table.cardinality[column])
+        tasks = []
         if exhaust:
             self._exhausted.append(bits.mask_of([column], table.columns)[None])
-            return self._pairs(low, 1, starts, codes.__getitem__)
-        edges = np.unique(np.searchsorted(starts, [start for start, _ in even_ranges(int(starts[-1]), parts)]))
-        cuts = list(pairwise([*codes[edges[edges < len(codes)]].tolist(), int(codes[-1]) + 1]))
-        if len(cuts) < 2:
-            return None
-        self._cut.append((low, high, len(cuts)))
-        return [(WALK, low, high, 1, first, last, 0, 0) for first, last in cuts]
+            for first, last in pairwise(at.tolist()):
+                block, end = np.searchsorted(before, first, "right") - 1, np.searchsorted(before, last)
+                slices = -(-int(work[end] - work[block]) // self.slice_pairs)
+                tasks.append((PAIRS, low, 1, codes[block], codes[end], first - int(before[block]),
+                              last - int(before[block]), slices))
+            return tasks
+        edges = np.unique(np.searchsorted(before, at))
+        tasks = [(WALK, low, high, 1, codes[first], codes[last], 0, 0) for first, last in pairwise(edges.tolist())]
+        self._cuts.append((low, high, len(tasks)))
+        return tasks
 
     def _code_of(self, candidate: int, node: partition.Partition):
         """Local: a function (cluster) -> its code in the first column; they ascend."""

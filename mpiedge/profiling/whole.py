@@ -197,8 +197,7 @@ class WholeTable(TableEvidence):
         walks that had not begun are left to the next. A round that has settled nothing lets the next take twice as
         long, so the search ends."""
         round_ = Round(self, Candidates(left, right, self.by_rank, self.columns))
-        tasks = round_.tasks()
-        work_ns = sum(map(round_.cost_ns, tasks))
+        work_ns = sum(map(round_.cost_ns, round_.walks()))
         if self.all_pairs * self.pair_ns <= BETA * work_ns:
             self.compare_all()
             return
@@ -208,7 +207,10 @@ class WholeTable(TableEvidence):
             round_.ranks = self.ranks
             round_.end_s = began_s + max(self._round_s, ENUMERATIONS * (began_s - self._ended_s))
         self.news.begin(shared)
-        _, shared = share(self.world, self.queue, tasks, round_.work, round_.cost_ns, name="walk")
+        if shared:
+            self.queue.run(round_.tasks(), round_.work, cost=round_.cost_ns, learn=False, name="walk")
+        else:
+            evidence.alone(round_.tasks(), round_.work)
         self._merge(shared, *round_.found())
         if not self.stop.reached:
             self.exchange(None, *round_.found_in_parts(self.world if shared else None))

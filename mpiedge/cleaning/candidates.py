@@ -6,7 +6,8 @@ numbers, so neither the number of ranks nor the memory changes a pair.
 Small tables follow the plain rule: grams in at least 2 records and in at most a tenth of them. Where that costs more
 than POSTINGS visits per record, the search looks at each record's rarest features only (4-grams, pairs of neighbouring
 words, whole values and pairs of them, until their frequencies add up to BUDGET), and the cosine of the pairs found is
-computed after. Where pairs of values would fill the table of features, they are left out and the budget is larger.
+computed after: those stay that have half of what the best pair of one of their records has. Where pairs of values
+would fill the table of features, they are left out and the budget is larger.
 """
 
 import time
@@ -40,7 +41,7 @@ FEATURE_FLOOR = 0.02
 LEAST, MOST, FEWEST = 15, 250, 3
 SMALL_PAIRS, PAIRS = 1_500_000, 2_500_000  # neighbours kept in all
 POSTINGS = 30_000  # mean visits per record above which only the rarest features are searched
-BUDGET, LARGE_BUDGET = 4_000, 12_000  # the second without pairs of values
+BUDGET, LARGE_BUDGET = 2_500, 12_000  # the second without pairs of values
 INDEX_BLOCK, QUERY_BLOCK, PAIR_BLOCK = 32_768, 512, 16_384
 INDEX_SHARE = 0.75  # of the budget, full with what is there already and the index
 SLICE_S = 0.05
@@ -113,7 +114,8 @@ def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: 
         score = _row_cosines(stage, make_rows(stage, texts, values, grams, 0, records.room), a, b, grams)
     elif bounded:
         score = pair_cosines(stage, texts, values, a, b, grams)
-    a, b, score = _in_tiles(a, b, score, FLOOR * UNIT if bounded else -1, documents, records.room)
+    kept = _near_best(a, b, score, documents) if bounded else np.ones(len(a), bool)
+    a, b, score = _in_tiles(a, b, score, kept, documents, records.room)
     return Candidates(a, b, score, grams, {"candidates": len(a), **summary})
 
 
@@ -230,15 +232,23 @@ def _union(stage, found: list[dict], documents: int, with_scores: bool, room):
     return tuple(file.array() for file in union.values())
 
 
-def _in_tiles(a, b, score, least: float, documents: int, room):
-    """Pairs (a ascending) with more than the least score, ordered by tiles of TILE x TILE records: what is compared in
-    a while lies in few pages of memory."""
+def _near_best(a, b, score, documents: int) -> np.ndarray:
+    """Which pairs have half the score of the best pair of either record, and more than FLOOR."""
+    best = np.zeros(documents, np.int32)
+    np.maximum.at(best, a, score)
+    np.maximum.at(best, b, score)
+    return (score > FLOOR * UNIT) & (score >= np.minimum(best[a], best[b]) // 2)
+
+
+def _in_tiles(a, b, score, kept: np.ndarray, documents: int, room):
+    """The pairs kept (a ascending), ordered by tiles of TILE x TILE records: what is compared in a while lies in few
+    pages of memory."""
     ordered = [room.file(np.int32) for _ in range(3)]
     bounds = np.searchsorted(a, np.arange(0, documents + TILE, TILE))
     for column in range(len(bounds) - 1):
         for row in range(column + 1):  # b is above a
             chosen = bounds[row] + np.flatnonzero((b[bounds[row]:bounds[row + 1]] // TILE == column)
-                                                  & (score[bounds[row]:bounds[row + 1]] > least))
+                                                  & kept[bounds[row]:bounds[row + 1]])
             for file, part in zip(ordered, (a, b, score)):
                 file.write(part[chosen])
     return tuple(file.array() for file in ordered)

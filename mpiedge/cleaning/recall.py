@@ -9,7 +9,7 @@ from mpiedge.kernels.cosine import UNIT, Index
 SAMPLE = 1000
 NEAREST = 20  # of each record looked at
 FLOOR = 0.3
-BLOCK, SLICE = 4096, 512
+BLOCK, SLICE, QUERIES = 4096, 512, 128
 
 
 def estimate_recall(stage, records, rows: np.ndarray, candidates, scorer, cut: float) -> dict:
@@ -41,37 +41,41 @@ def estimate_recall(stage, records, rows: np.ndarray, candidates, scorer, cut: f
 
 
 def near_pairs(stage, texts, values, grams, sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Collective: the nearest documents of each one in the sample, as pairs a < b (int32), each once, sorted."""
-    rows = cosine.vectors(texts, values[sample], grams)
-    index = Index([rows], grams.in_use, len(sample), 0, len(sample), len(rows[1]))
+    """Collective: the nearest documents of each one in the sample, as pairs a < b (int32), each once, sorted.
+
+    Messages: those of each block of documents, to every rank.
+    """
+    indptr, sample_grams, sample_weights = cosine.vectors(texts, values[sample], grams)
 
     def work(task):
+        (first,) = task
+        stop = min(first + BLOCK, len(values))
         parts = []
-        for start in range(task[0], min(task[0] + BLOCK, len(values)), SLICE):
-            queries = np.arange(start, min(start + SLICE, len(values)))
-            place = np.minimum(np.searchsorted(sample, queries), len(sample) - 1)
-            counts, found, scores = index.search(cosine.vectors(texts, values[queries], grams),
-                                                 np.where(sample[place] == queries, place, -1), len(sample),
-                                                 len(sample), int(FLOOR * UNIT))
-            parts.append(_nearest(found, np.repeat(queries, counts), scores))
+        for start in range(first, stop, SLICE):
+            parts.append(cosine.vectors(texts, values[start:min(start + SLICE, stop)], grams))
             yield
-        return dict(zip(("record", "other", "score"), _nearest(*(np.concatenate(part) for part in zip(*parts)))))
+        bounds, *rest = zip(*parts)
+        lengths = np.concatenate([np.diff(part) for part in bounds])
+        rows = (np.append(0, np.cumsum(lengths)), *map(np.concatenate, rest))
+        index = Index([rows], grams.in_use, stop - first, first, stop - first, len(rows[1]))
+        found = []
+        for start in range(0, len(sample), QUERIES):
+            bounds = indptr[start:start + QUERIES + 1]
+            here = slice(bounds[0], bounds[-1])
+            counts, other, score = index.search((bounds - bounds[0], sample_grams[here], sample_weights[here]),
+                                                sample[start:start + QUERIES], NEAREST, NEAREST, int(FLOOR * UNIT))
+            found.append((np.repeat(np.arange(start, start + len(counts)), counts), other, score))
+            yield
+        return dict(zip(("record", "other", "score"), (np.concatenate(part) for part in zip(*found))))
 
     done = stage.queue.run([(start,) for start in range(0, len(values), BLOCK)], work, name="nearest of a sample")
     found = [message for _, message in stage.queue.gather(done)]
     if not found:
         return np.zeros(0, np.int32), np.zeros(0, np.int32)
-    record, other, _ = _nearest(*(np.concatenate([part[key] for part in found])
-                                  for key in ("record", "other", "score")))
-    low, high = np.minimum(sample[record], other), np.maximum(sample[record], other)
-    key = np.unique(low * len(values) + high)
-    return (key // len(values)).astype(np.int32), (key % len(values)).astype(np.int32)
-
-
-def _nearest(record, other, score):
-    """Local: of each record the NEAREST with the highest scores, ties by number."""
+    record, other, score = (np.concatenate([part[key] for part in found]) for key in ("record", "other", "score"))
     order = np.lexsort((other, -score, record))
-    record, other, score = record[order], other[order], score[order]
-    start = np.searchsorted(record, record, side="left")
-    kept = np.arange(len(record)) - start < NEAREST
-    return record[kept], other[kept], score[kept]
+    record, other = record[order], other[order]
+    nearest = np.arange(len(record)) - np.searchsorted(record, record) < NEAREST
+    record, other = sample[record[nearest]], other[nearest]
+    key = np.unique(np.minimum(record, other) * len(values) + np.maximum(record, other))
+    return (key // len(values)).astype(np.int32), (key % len(values)).astype(np.int32)

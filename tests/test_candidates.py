@@ -63,6 +63,7 @@ def test_kernel_is_the_plain_version(values, width, random, features, budget):
             whole, dense = cosine.vectors(texts, documents, grams), np.zeros(grams.in_use, np.uint16)
             assert cosine.dots(whole, a, b, dense).tolist() == cosines.tolist()
             assert not dense.any()
+            assert cosine.pairs_among(texts, documents, a, b, grams).tolist() == cosines.tolist()
             answers.append((frequency.tolist(), entries, cosines.tolist(), [part.tolist() for part in found]))
     assert answers[0] == answers[1]
 

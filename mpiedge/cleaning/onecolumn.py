@@ -13,9 +13,8 @@ from rapidfuzz.distance import JaroWinkler
 from mpiedge.cleaning.candidates import PAIR_BLOCK, find_candidates
 from mpiedge.cleaning.clusters import cluster
 from mpiedge.cleaning.recall import estimate_recall
-from mpiedge.cleaning.scoring import Judged, gather_pairs
+from mpiedge.cleaning.scoring import Judged, gather_pairs, record_cosines
 from mpiedge.cleaning.versions import find_versions
-from mpiedge.kernels import cosine
 from mpiedge.kernels.cosine import UNIT
 from mpiedge.kernels.coverage import Words, coverage
 
@@ -110,13 +109,7 @@ class WordScorer(Judged):
 
     def __call__(self, a, b):
         """Local, a generator that yields None every few milliseconds: the weights of pairs of positions."""
-        parts = [np.zeros(0, np.float32)]
-        for start in range(0, len(a), 1024):
-            left, right = a[start:start + 1024], b[start:start + 1024]
-            parts.append(self.weigh(left, right, cosine.pairs(self.texts, self.values[left], self.values[right],
-                                                              self.grams)))
-            yield
-        weight = np.concatenate(parts)
+        weight = self.weigh(a, b, (yield from record_cosines(self.texts, self.values, a, b, self.grams)))
         self.judge(weight, a, b)
         return weight
 

@@ -20,6 +20,7 @@ from mpiedge.runtime.once import once
 
 GATHERED = 1 << 18  # level vectors that one rank fits for all
 TASKS, LEAST_TASK = 32, 2048  # tasks of pairs of any records; pairs of one at least
+FEW = 2048  # documents whose vectors are held at once
 FETCHED_BYTES = 16 << 20  # of the records fetched at once, if all are of mean length
 
 
@@ -82,13 +83,19 @@ class Scorer(Judged):
         records = yield from self.comparison.records.some(rows)
         left, right = place[:len(a)], place[len(a):]
         levels = yield from self.comparison.of(records).all_levels(left, right)
-        parts = []
-        for start in range(0, len(a), 1024):
-            chosen = slice(start, start + 1024)
-            parts.append(cosine.pairs(records.texts, records.codes[left[chosen]], records.codes[right[chosen]],
-                                      self.grams))
-            yield
-        return levels, np.concatenate(parts)
+        return levels, (yield from record_cosines(records.texts, records.codes, left, right, self.grams))
+
+
+def record_cosines(texts, values, left, right, grams):
+    """Local, a generator that yields None every few milliseconds: cosines (int32) of the documents values[left[p]] and
+    values[right[p]]. Where the pairs are of few documents, as inside a component, each one's vector is made once."""
+    step = len(left) if len(np.unique(np.append(left, right))) <= FEW else FEW // 2
+    parts = [np.zeros(0, np.int32)]
+    for start in range(0, len(left), max(step, 1)):
+        chosen = slice(start, start + step)
+        parts.append(cosine.pairs_among(texts, values, left[chosen], right[chosen], grams))
+        yield
+    return np.concatenate(parts)
 
 
 def explain(stage, scorer: Scorer, a, b) -> np.ndarray:

@@ -174,6 +174,14 @@ def dots(rows, a: np.ndarray, b: np.ndarray, dense: np.ndarray) -> np.ndarray:
     return cosines
 
 
+def pairs_among(texts: Texts, values, left: np.ndarray, right: np.ndarray, grams: Grams) -> np.ndarray:
+    """Local: cosines (int32, UNIT = 1) of documents values[left[p]] and values[right[p]], as `pairs` finds them; the
+    vector of each document is made once, and all of them are held."""
+    used, place = np.unique(np.append(left, right), return_inverse=True)
+    rows = vectors(texts, values[used], grams)
+    return dots(rows, place[:len(left)], place[len(left):], np.zeros(grams.in_use, np.uint16))
+
+
 def dots_plain(rows, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Local: `dots` in plain Python."""
     indptr, row_grams, row_weights = rows

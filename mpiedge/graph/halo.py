@@ -1,21 +1,20 @@
-"""The exchange of boundary rows between neighbouring parts, forward (to the halo) and back (from the halo)."""
+"""The exchange of boundary rows between neighbouring parts: every rank gets the rows of its halo from their owners."""
 
 import numpy as np
 
 from mpiedge.graph.part import Part
 from mpiedge.runtime.rows import form
 
-TAG_FORWARD, TAG_BACK = 41, 42
+TAG = 41
 
 
 class HaloExchange:
-    """Sends rows of owned nodes to the ranks that hold a halo copy, and sums of the copies back to their owners.
+    """Sends rows of owned nodes to the ranks that hold a halo copy.
 
-    The plan (which rows, to whom) is fixed by the part; buffers are made once per width. Forward is the linear map E
-    from owned rows to halo rows; back is its transpose, so a gradient that passes through `finish_back` is exact.
-    Between start and finish the rows travel while the caller computes; calling `progress` now and then moves them on
-    where MPI does nothing by itself. Rows may travel in fewer bytes (see runtime/rows.py), which is exact in the mean
-    only; what is random in that depends on `place`, on the rank and on how many exchanges there were since it was set.
+    The plan (which rows, to whom) is fixed by the part; buffers are made once per width. Between start and finish the
+    rows travel while the caller computes; calling `progress` now and then moves them on where MPI does nothing by
+    itself. Rows may travel in fewer bytes (see runtime/rows.py), which is exact in the mean only; what is random in
+    that depends on `place`, on the rank and on how many exchanges there were since it was set.
     """
 
     def __init__(self, world, part: Part, name: str = "fp32"):
@@ -28,38 +27,25 @@ class HaloExchange:
         self.buffers: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.requests: list = []
         self.wires: list[np.ndarray] = []  # encoded rows under way: what comes in, then what goes out
-        self.ends: list[tuple] = []  # where decoded rows belong
 
     def begin(self, *place: int) -> None:
         """Local: a new pass; `place`: whole numbers, such as the seed and the epoch."""
         self.place, self.turn = place, 0
 
-    def start_forward(self, owned_rows: np.ndarray) -> None:
+    def start(self, owned_rows: np.ndarray) -> None:
         """Collective: sends off the owned rows (n x width, of the features' dtype) that others need.
 
         Messages: one per neighbouring rank.
         """
         outgoing, halo_rows = self._buffers(owned_rows.shape[1])
         np.take(owned_rows, self.send_rows, axis=0, out=outgoing)
-        self._start(outgoing, self.out, halo_rows, self.into, TAG_FORWARD)
+        self._start(outgoing, halo_rows)
 
-    def finish_forward(self, width: int) -> np.ndarray:
-        """Collective: the halo rows, in a buffer that the next forward of this width overwrites."""
+    def finish(self, width: int) -> np.ndarray:
+        """Collective: the halo rows, in a buffer that the next exchange of this width overwrites."""
         halo_rows = self._buffers(width)[1]
         self._finish(halo_rows)
         return halo_rows
-
-    def start_back(self, halo_rows: np.ndarray) -> None:
-        """Collective: sends every halo row home. `halo_rows` must stay as it is until `finish_back`."""
-        incoming, _ = self._buffers(halo_rows.shape[1])
-        self._start(halo_rows, self.into, incoming, self.out, TAG_BACK)
-
-    def finish_back(self, owned_rows: np.ndarray) -> None:
-        """Collective: adds what came home to the owned rows, in rank order."""
-        incoming, _ = self._buffers(owned_rows.shape[1])
-        self._finish(incoming)
-        for _, start, stop in self.out:  # rows of one destination are distinct, so a plain indexed sum is right
-            owned_rows[self.send_rows[start:stop]] += incoming[start:stop]
 
     def progress(self) -> None:
         """Local: lets MPI move the rows on."""
@@ -72,29 +58,29 @@ class HaloExchange:
                                    np.empty((self.halo, width), self.dtype))
         return self.buffers[width]
 
-    def _start(self, sent, out, received, into, tag) -> None:
+    def _start(self, outgoing: np.ndarray, halo_rows: np.ndarray) -> None:
         self.turn += 1
         if self.idle:
             return
-        leaving = [sent[start:stop] for _, start, stop in out]
-        coming = [received[start:stop] for _, start, stop in into]
+        leaving = [outgoing[start:stop] for _, start, stop in self.out]
+        coming = [halo_rows[start:stop] for _, start, stop in self.into]
         if not self.form.exact:
             place = *self.place, self.turn, self.world.rank
-            leaving = [self.form.encode(rows, *place, rank) for rows, (rank, _, _) in zip(leaving, out)]
+            leaving = [self.form.encode(rows, *place, rank) for rows, (rank, _, _) in zip(leaving, self.out)]
             coming = [np.empty(self.form.size(*rows.shape), np.uint8) for rows in coming]
-            self.wires, self.ends = [*coming, *leaving], into
+            self.wires = [*coming, *leaving]
         comm = self.world.comm
-        self.requests = [comm.Irecv(rows, rank, tag) for rows, (rank, _, _) in zip(coming, into)]
-        self.requests += [comm.Isend(rows, rank, tag) for rows, (rank, _, _) in zip(leaving, out)]
+        self.requests = [comm.Irecv(rows, rank, TAG) for rows, (rank, _, _) in zip(coming, self.into)]
+        self.requests += [comm.Isend(rows, rank, TAG) for rows, (rank, _, _) in zip(leaving, self.out)]
         self.world.bytes_sent += sum(rows.nbytes for rows in leaving)
         self.world.bytes_recv += sum(rows.nbytes for rows in coming)
 
-    def _finish(self, received: np.ndarray) -> None:
+    def _finish(self, halo_rows: np.ndarray) -> None:
         if self.requests:
             self.world.wait(*self.requests)
-        for data, (_, start, stop) in zip(self.wires, self.ends):
-            self.form.decode(data, received[start:stop])
-        self.requests, self.wires, self.ends = [], [], []
+        for data, (_, start, stop) in zip(self.wires, self.into):
+            self.form.decode(data, halo_rows[start:stop])
+        self.requests, self.wires = [], []
 
 
 def _segments(counts: np.ndarray) -> list[tuple[int, int, int]]:

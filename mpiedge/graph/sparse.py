@@ -49,6 +49,12 @@ class SparseRows:
         indptr, positions = gather_positions(self.indptr, rows)
         return SparseRows(indptr, self.indices[positions], self.data[positions], self.columns)
 
+    def head(self, rows: int) -> "SparseRows":
+        """The first rows, in arrays of their own."""
+        last = self.indptr[rows]
+        arrays = self.indptr[: rows + 1], self.indices[:last], self.data[:last]
+        return SparseRows(*(array.copy() for array in arrays), self.columns)
+
     def row_of_entry(self) -> np.ndarray:
         """The row number of every stored entry, int64."""
         return np.repeat(np.arange(self.rows, dtype=np.int64), np.diff(self.indptr))

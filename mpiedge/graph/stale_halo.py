@@ -24,25 +24,25 @@ class StaleExchange(HaloExchange):
         self.counts: dict[tuple[int, int], list[int]] = {}  # by tag and neighbour: messages sent, received
         self.leaving: list[tuple] = []
 
-    def _start(self, sent, out, received, into, tag) -> None:
+    def _start(self, outgoing: np.ndarray, halo_rows: np.ndarray) -> None:
         self.turn += 1
-        self.tag, self.into_now = TAG + 2 * self.turn + bool(self.place), into
+        self.tag = TAG + 2 * self.turn + bool(self.place)
         self.leaving = [entry for entry in self.leaving if not self.world.test(entry[0])]
-        for rank, start, stop in out:
-            rows = sent[start:stop].copy()
+        for rank, start, stop in self.out:
+            rows = outgoing[start:stop].copy()
             self.leaving.append((self.world.comm.Isend(rows, rank, self.tag), rows))
             self._counts(self.tag, rank)[0] += 1
             self.world.bytes_sent += rows.nbytes
 
-    def _finish(self, received: np.ndarray) -> None:
+    def _finish(self, halo_rows: np.ndarray) -> None:
         new = self.tag not in self.known
-        known = self.known.setdefault(self.tag, np.zeros_like(received))
-        for rank, start, stop in self.into_now:
+        known = self.known.setdefault(self.tag, np.zeros_like(halo_rows))
+        for rank, start, stop in self.into:
             if new:
                 self._expect(self.tag, rank, known[start:stop])
                 self.world.wait(self.expected[self.tag, rank][0])
             self._take(self.tag, rank, known[start:stop])
-        received[:] = known
+        halo_rows[:] = known
 
     def _take(self, tag: int, rank: int, rows: np.ndarray) -> None:
         """Local: the newest rows of a neighbour that have arrived, if any."""

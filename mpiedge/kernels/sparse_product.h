@@ -115,7 +115,7 @@ PER_PROCESSOR void NAMED(mpiedge_relu_dropout)(int64_t rows, int64_t width, cons
 /* The gradient of the above (count numbers) from that of its outcome: in place, by the outcome. */
 PER_PROCESSOR void NAMED(mpiedge_relu_dropout_back)(int64_t count, const REAL *restrict outcome, REAL *restrict gradient, REAL scale) {
     for (int64_t k = 0; k < count; k++) {
-        REAL scaled = gradient[k] * scale;
-        gradient[k] = outcome[k] != 0 ? scaled : 0;
+        REAL factor = outcome[k] != 0 ? scale : 0; /* no branch here, either */
+        gradient[k] *= factor;
     }
 }

@@ -1,12 +1,15 @@
 """What a model sees of one part of a graph: sparse products, sums over neighbours, dropout; all differentiable.
 
-Two facts make the distributed gradient exact. (1) Halo copies of the features, which never change, are held here: they
-were fetched once, so the first layer needs no exchange. Every rank computes the projected rows of its halo itself, and
-its gradient for the weights covers those rows too; the sum over the ranks (the gradient allreduce) is then the gradient
-of the one-rank product, because the one-rank gradient is a sum over (row, neighbour) pairs and each pair belongs to
-exactly one rank, the row's owner. (2) Later layers exchange rows by a linear map, and backward applies its transpose
-(see graph/halo.py).
+Two facts make the distributed gradient exact. (1) The graph has no directions, so the transpose of the sum over
+neighbours is that sum: backward, too, every rank gets the rows of its halo from their owners and adds up. (2) Where
+ranks are on several hosts, halo copies of the features, which never change, are held here: they were fetched once, so
+the first layer needs no exchange. Every rank computes the projected rows of its halo itself, and its gradient for the
+weights covers those rows too; the sum over the ranks (the gradient allreduce) is then the gradient of the one-rank
+product, because the one-rank gradient is a sum over (row, neighbour) pairs and each pair belongs to exactly one rank,
+the row's owner. On one host to exchange rows costs less than to project them twice.
 """
+
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,6 +17,7 @@ import torch
 from mpiedge.graph.blocks import Blocks, split_blocks
 from mpiedge.graph.halo import HaloExchange
 from mpiedge.graph.part import Part
+from mpiedge.graph.shared_halo import SharedExchange, shares_rows
 from mpiedge.kernels.sparse_product import Dropout, product, product_back, relu_dropout, relu_dropout_back
 from mpiedge.runtime.rows import form
 
@@ -29,18 +33,25 @@ class PartInputs:
     """
 
     def __init__(self, world, part: Part, phase, norm: str | None, scaled: bool = False,
-                 halo: str = "fp32"):
-        """Local: phase(name, kind) is a context manager that times; norm: see `split_blocks`, None without a graph;
-        scaled: the features are multiplied with `shift` already: they come from inputs made earlier;
-        halo: the form of the rows that travel (see runtime/rows.py)."""
+                 halo: str = "fp32", waits: bool = True):
+        """Collective: phase(name, kind) is a context manager that times; norm: see `split_blocks`, None without a
+        graph; scaled: the features are multiplied with `shift` already: they come from inputs made earlier;
+        halo: the form of the rows that travel (see runtime/rows.py); waits: ranks wait for each other's rows.
+
+        Messages: see graph/shared_halo.py.
+        """
         self.part, self.phase = part, phase
-        self.exchange = HaloExchange(world, part, halo)
+        self.shared = norm is not None and shares_rows(world, halo, waits)
+        self.exchange = SharedExchange(world, part) if self.shared else HaloExchange(world, part, halo)
         self.blocks: Blocks | None = None
         if norm is not None:
-            self.blocks = split_blocks(part, norm)
-            if not scaled:
-                part.features.data *= np.repeat(self.blocks.shift, np.diff(part.features.indptr))  # once, not each pass
-            self.shift = torch.from_numpy(self.blocks.shift[: part.owned]).reshape(-1, 1)
+            self.blocks = blocks = split_blocks(part, norm)
+            if self.shared:
+                part.features = part.features.head(part.owned)
+                blocks.far.indices = self.exchange.places[blocks.far.indices]
+            if not scaled:  # once, not in each pass
+                part.features.data *= np.repeat(blocks.shift[: part.features.rows], np.diff(part.features.indptr))
+            self.shift = torch.from_numpy(blocks.shift[: part.owned]).reshape(-1, 1)
         self.place, self.probability, self.layer = (), 0.0, 0
 
     def begin(self, probability: float = 0.0, *place: int) -> "PartInputs":
@@ -58,9 +69,9 @@ class PartInputs:
         return Dropout.of(self.probability, names, *self.place, self.layer) if self.probability > 0 else None
 
     def project(self, weight: torch.Tensor, drops: bool = True) -> torch.Tensor:
-        """Local: features, dropped ones where it `drops`, times weight, for the owned rows and the halo; ready for
+        """Local: features, dropped ones where it `drops`, times weight, of all rows that have any here; ready for
         `gather_first`."""
-        dropout = self._dropout(self.part.nodes)
+        dropout = self._dropout(self.part.nodes[: self.part.features.rows])
         return Project.apply(weight, self, dropout if drops else None)
 
     def own(self, projected: torch.Tensor) -> torch.Tensor:
@@ -72,8 +83,8 @@ class PartInputs:
         return activate(rows, self._dropout(self.part.nodes[: self.part.owned]))
 
     def gather_first(self, projected: torch.Tensor) -> torch.Tensor:
-        """Local: the normalised adjacency applied to what `project` gave: owned and halo rows are all here."""
-        return _GatherFirst.apply(projected, self)
+        """Collective: the normalised adjacency applied to what `project` gave, which `shift` is in already."""
+        return (_Gather if self.shared else _GatherFirst).apply(projected, self)
 
     def gather(self, rows: torch.Tensor) -> torch.Tensor:
         """Collective: the normalised adjacency applied to owned rows, whose halo copies are exchanged."""
@@ -90,9 +101,21 @@ class PartInputs:
             self.exchange.progress()
         return out
 
-    def far(self, halo_rows: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """Local: adds the sums over halo copies."""
-        return product(self.blocks.far, halo_rows, out, targets=self.blocks.boundary)
+    def far(self, halo_rows: np.ndarray, out: np.ndarray, weighted: bool = True) -> np.ndarray:
+        """Local: adds the sums over halo copies; weighted: times `scale`."""
+        far = self.blocks.far
+        if not weighted:
+            far = replace(far, data=None)
+        return product(far, halo_rows, out, targets=self.blocks.boundary)
+
+    def sums(self, rows: np.ndarray, weighted: bool) -> np.ndarray:
+        """Collective: sums over neighbours: near ones are added up while the rows of far ones travel."""
+        with self.phase("exchange", "communicate"):
+            self.exchange.start(rows)
+        out = self.near(rows, self.blocks.scale if weighted else None)
+        with self.phase("exchange", "communicate"):
+            halo_rows = self.exchange.finish(rows.shape[1])
+        return self.far(halo_rows, out, weighted)
 
 
 class Project(torch.autograd.Function):
@@ -147,27 +170,15 @@ class _GatherFirst(torch.autograd.Function):
 
 
 class _Gather(torch.autograd.Function):
-    """Sums over neighbours: near ones are added up while the rows of far ones travel; backward likewise."""
+    """Sums over the neighbours of the owned rows, of which some are elsewhere, and the transpose of that."""
 
     @staticmethod
     def forward(ctx, rows, inputs):
-        ctx.inputs, rows, exchange = inputs, rows.detach().numpy(), inputs.exchange
-        with inputs.phase("exchange", "communicate"):
-            exchange.start_forward(rows)
-        out = inputs.near(rows, inputs.blocks.scale)
-        with inputs.phase("exchange", "communicate"):
-            halo_rows = exchange.finish_forward(rows.shape[1])
-        return torch.from_numpy(inputs.far(halo_rows, out))
+        ctx.inputs = inputs
+        return torch.from_numpy(inputs.sums(rows.detach().numpy(), weighted=True))
 
     @staticmethod
     def backward(ctx, gradient):
-        inputs, gradient, exchange = ctx.inputs, gradient.numpy(), ctx.inputs.exchange
-        blocks = inputs.blocks
-        halo_rows = np.zeros((exchange.halo, gradient.shape[1]), gradient.dtype)
-        product_back(blocks.far, gradient, halo_rows, blocks.boundary)
-        with inputs.phase("exchange", "communicate"):
-            exchange.start_back(halo_rows)
-        home = inputs.near(gradient * blocks.scale[:, None])
-        with inputs.phase("exchange", "communicate"):
-            exchange.finish_back(home)
-        return torch.from_numpy(home), None
+        inputs = ctx.inputs
+        scaled = gradient.numpy() * inputs.blocks.scale[:, None]
+        return torch.from_numpy(inputs.sums(scaled, weighted=False)), None

@@ -10,6 +10,7 @@ from mpiedge.graph import part as parts
 from mpiedge.graph import partition
 from mpiedge.graph.build import Adjacency, Graph, adjacency
 from mpiedge.graph.part import Part
+from mpiedge.graph.shared_halo import shares_rows
 from mpiedge.kernels import native
 from mpiedge.models.build import MODELS, uses_graph
 from mpiedge.runtime import resources
@@ -272,7 +273,9 @@ def tell(stage, source: Source, layout: Layout, only: bool) -> None:
               f"{counts['test']:,} test)")
     if stage.world.size > 1 and uses_graph(layout.settings.model) and not layout.tile:
         halo = layout.rank_rows[:, 1].sum() / layout.nodes
-        share, sent = layout.cut_edges / max(layout.edges, 1), bytes_per_epoch(layout, stage.args.halo)
+        share = layout.cut_edges / max(layout.edges, 1)
+        shared = shares_rows(stage.world, stage.args.halo, not stage.args.staleness)
+        sent = bytes_per_epoch(layout, None if shared else stage.args.halo)
         stage.say(f"parts   {layout.method}: {layout.cut_edges:,} cut edges ({share:.1%}), "
                   f"{halo:.2f} halo copies per node, {sent / 1e6:.2f} MB per epoch and rank")
     planned = memory(layout, stage.world.rank)
@@ -290,8 +293,11 @@ def tell(stage, source: Source, layout: Layout, only: bool) -> None:
         stage.plan(**planned)
 
 
-def bytes_per_epoch(layout: Layout, halo: str) -> float:
-    """Local: mean bytes a rank sends per epoch: three exchanges of halo rows in their form, the gradient as it is."""
+def bytes_per_epoch(layout: Layout, halo: str | None) -> float:
+    """Local: mean bytes a rank sends per epoch: three exchanges of halo rows in their form (None: they lie in shared
+    memory), the gradient as it is."""
+    if halo is None:
+        return layout.real * weights(layout)
     rows = form("fp32" if halo == "auto" else halo)  # what it chooses is not known yet
     copies = int(layout.rank_rows[:, 1].mean()) if MODELS[layout.settings.model].norm else 0
     exchanged = 3 * sum(rows.size(copies, width) for width in widths(layout)[1:])

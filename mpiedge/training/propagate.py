@@ -99,9 +99,9 @@ def project(features: SparseRows, columns: int, seed: int) -> SparseRows:
 def _step(blocks: Blocks, exchange: HaloExchange, rows: np.ndarray) -> np.ndarray:
     """Collective: A times rows."""
     rows = rows * blocks.shift[: len(rows), None]
-    exchange.start_forward(rows)
+    exchange.start(rows)
     out = product(blocks.near, rows, scale=blocks.scale)
-    return product(blocks.far, exchange.finish_forward(rows.shape[1]), out, targets=blocks.boundary)
+    return product(blocks.far, exchange.finish(rows.shape[1]), out, targets=blocks.boundary)
 
 
 def _entries(rows: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -93,13 +93,13 @@ def train(stage, part: Part | Grid, layout: Layout, source: dict, earlier: State
                         settings.seed, settings.dtype)
     compress, stage.args.halo = settle(stage, layout, model, part, began_s)
     kind, inputs = Trainer, part
+    bound = stage.args.staleness if stage.world.size > 1 and not layout.tile else 0
     if layout.tile:
         kind = StreamedTrainer
     else:
-        inputs = PartInputs(stage.world, part, stage.phase, model.norm, halo=stage.args.halo)
+        inputs = PartInputs(stage.world, part, stage.phase, model.norm, halo=stage.args.halo, waits=not bound)
     reduce = reducer(stage.world, compress, shapes_of(model))
     made_of = (stage.world, inputs, model, settings, reduce, stage.phase)
-    bound = stage.args.staleness if stage.world.size > 1 and not layout.tile else 0
     if layout.tile and stage.args.staleness:
         stage.say("stale   a graph on disk is trained by all ranks at the same pace: --staleness is not heeded")
     trainer = StaleTrainer(*made_of, bound, stage, began_s) if bound else kind(*made_of)

@@ -45,7 +45,7 @@ def _make(kind: str, rows: int, scratch: Path) -> Path:
         measure.run([measure.PROGRAMS / "python", measure.PROJECT / "benchmarks/tables.py", "lineitem", "--rows", rows,
                      table])
         return table
-    measure.run([measure.PROGRAMS / "mpiedge-demo", "--rows", rows, "--out", scratch / "demo", "-q"])
+    measure.run([measure.PROGRAMS / "mpiedge-demo", "--rows", rows, "--out", scratch / "demo", "-q"], 3600)
     return scratch / "demo/papers.csv"
 
 

@@ -191,6 +191,24 @@ def test_values_run_together_are_cut_where_one_is_known():
     assert align(["17.0", "2022" + end], ",", '"', profiles, False)[0][1] == ["17.0", "2022", end]
 
 
+def test_numbers_run_together_are_cut_where_both_have_their_digits():
+    """Of all cuts the one counts that leaves a decimal with as many digits as its column has."""
+    profiles = [Profile() for _ in range(3)]
+    for row in range(40):
+        for profile, cell in zip(profiles, (f"{row % 9}.{10 + row}", str(row % 13), f"1.{row}")):
+            profile.add(cell)
+    assert align(["8.3312", "1.5"], ",", '"', profiles, False)[0][1] == ["8.33", "12", "1.5"]
+
+
+def test_quoted_cells_run_together_are_cut_within_their_quotes():
+    """The quotes around two cells without a delimiter between belong to neither."""
+    profiles = [Profile() for _ in range(3)]
+    for row in range(40):
+        for profile, cell in zip(profiles, (str(10 + row), ("Lyon, FR", "Bari, IT")[row % 2], f"{row}.5")):
+            profile.add(cell)
+    assert align(['"33Lyon, FR"', "4.5"], ",", '"', profiles, False)[0][1] == ["33", "Lyon, FR", "4.5"]
+
+
 def test_sound_rows_are_never_repaired():
     """Sound rows with quotes, delimiters and doubled quotes in cells stay as the csv module reads them."""
     cells = [[str(1000 + row), 'A "nice" man', 'x, y ""', "1950-01-11", '5"'] for row in range(9)]

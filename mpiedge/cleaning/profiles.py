@@ -17,12 +17,16 @@ _RUN = re.compile(r"(.)\1+")
 
 
 def coarse_form(cell: str) -> str:
-    """The form of a cell in few classes: empty, number, date, text by length and whether it holds digits."""
+    """The form of a cell in few classes: empty, number by its digits, date, text by length and whether it holds digits.
+    """
     form = form_of(cell)
     if form in ("empty", "null"):
         return "empty"
     if form in ("integer", "leading_zero"):
         return f"{form}{min(len(cell.strip()), 12)}"
+    if form.startswith("point"):
+        whole, _, fraction = cell.strip().lstrip("+-").partition(".")
+        return f"point{min(len(whole), 12)}.{min(len(fraction), 12)}"
     if form in HARD:
         return form.split("_")[0]
     length = len(cell)

@@ -149,12 +149,18 @@ def _may_be_two(token: str, left: Profile, right: Profile) -> bool:
 
 
 def _split(token: str, quote: str, left: Profile, right: Profile):
-    """(cost, (left cell, right cell)) of the cheapest cut through a token."""
+    """(cost, (left cell, right cell)) of the cheapest cut through a token; within its quotes if it is quoted."""
+    inner = unquoted(token, quote)
+    ways = [_cheapest_cut(inner, "", left, right)] if inner != token and not stray_quotes(token, quote) else []
+    return min([*ways, _cheapest_cut(token, quote, left, right)])
+
+
+def _cheapest_cut(token: str, quote: str, left: Profile, right: Profile):
+    border = {match.start() for match in _BORDER.finditer(token)} | set(_known_cuts(token, left, right))
     if len(token) <= LONGEST_SPLIT_ANYWHERE:
         places = range(1, len(token))
     else:
         places = sorted({*[match.start() for match in _BORDER.finditer(token)][:200], *_known_cuts(token, left, right)})
-    border = {match.start() for match in _BORDER.finditer(token)} | set(_known_cuts(token, left, right))
     best = (math.inf, ("", ""))
     for place in places:
         parts = [token[:place], token[place:]]

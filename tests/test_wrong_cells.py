@@ -6,6 +6,7 @@ import numpy as np
 
 from mpiedge.cleaning.defaults import find_defaults
 from mpiedge.cleaning.leaks import find_leaks
+from mpiedge.cleaning.lookalikes import lookalikes
 from mpiedge.cleaning.marks import judge_columns, look_at_column
 from mpiedge.cleaning.patterns import broken_patterns
 from mpiedge.cleaning.sequences import find_sequence
@@ -78,6 +79,20 @@ def test_numbers_keep_their_signs():
     heights = [str(number) for number in range(40, 90)] + ["6,8", "5.75"]
     found = broken_patterns(heights, np.array([6] * 50 + [1, 1]))
     assert {value: right for value, (right, _, _) in found.items()} == {"6,8": None, "5.75": None}
+
+
+def test_characters_that_look_like_others():
+    """Letters of another alphabet and letters for digits are put right; a litre and what has no such look stay."""
+    towns = ["London", "Roma", "L\u043end\u043en", "5 k\u03a9", "\u041c\u043e\u0441\u043a\u0432\u0430", "\u03b2-test"]
+    found = lookalikes(towns, np.array([40, 60, 1, 1, 1, 1]))
+    assert {value: right for value, (right, _, _) in found.items()} == {"L\u043end\u043en": "London"}
+    russian = ["\u041c\u043e\u0441\u043a\u0432\u0430", "M\u043e\u0441\u043a\u0432\u0430"]
+    assert lookalikes(russian, np.array([90, 1]))[russian[1]][0] == russian[0]
+    numbers = [str(number) for number in range(100, 300)]
+    found = lookalikes([*numbers, "2O5", "l07", "25l", "O12", "25A", "X1"], np.ones(206, int))
+    assert {value: right for value, (right, _, _) in found.items()} == {"2O5": "205", "l07": "107", "25l": None}
+    codes = [f"A{number}B" for number in range(10, 99)]
+    assert lookalikes([*codes, "A1OB", "O12B"], np.ones(91, int))["A1OB"][0] == "A10B"
 
 
 def test_default_value():

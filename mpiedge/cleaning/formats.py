@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from mpiedge.cleaning import dates, units
-from mpiedge.cleaning.cells import DATES, NUMBERS, SEPARATORS, form_of, read_date, read_number
+from mpiedge.cleaning.cells import DATES, NUMBERS, NUMERIC_DATES, SEPARATORS, form_of, read_date, read_number
 from mpiedge.cleaning.types import ColumnPlan
 from mpiedge.kernels import forms
 from mpiedge.kernels.columns import Columns
@@ -48,7 +48,7 @@ def rewrite(plan: ColumnPlan, cell: str) -> tuple[str, str, float] | None:
     elif plan.date_style:
         new = _date(plan, text)
         if new != text:
-            return new, "date format", SURE
+            return new, "date format", LIKELY if form_of(text) == plan.date_style else SURE
     return (text, "blanks", SURE) if plan.trim and text != cell else None
 
 
@@ -70,6 +70,8 @@ def _number(plan: ColumnPlan, text: str) -> str:
 
 def _date(plan: ColumnPlan, text: str) -> str:
     form = form_of(text)
+    if form == plan.date_style and form in NUMERIC_DATES:
+        return _in_order(text, plan.day_first)
     if form == plan.date_style or (form in dates.NAMED and form == dates.form_of_style(plan.date_style)):
         return text
     found = read_date(text, plan.day_first)
@@ -84,6 +86,13 @@ def _date(plan: ColumnPlan, text: str) -> str:
         return f"{day.year:04d}{sign}{day.month:02d}{sign}{day.day:02d}{rest}"
     first, second = (day.day, day.month) if plan.day_first else (day.month, day.day)
     return f"{first:02d}{sign}{second:02d}{sign}{day.year:04d}{rest}"
+
+
+def _in_order(text: str, day_first: bool) -> str:
+    """A day whose month would be above 12 with its first two numbers exchanged."""
+    first, sign, second, rest = re.match(r"(\d+)(\D)(\d+)(.*)", text).groups()
+    day, month = (first, second) if day_first else (second, first)
+    return f"{second}{sign}{first}{rest}" if int(month) > 12 >= int(day) else text
 
 
 def typed_array(plan: ColumnPlan, column: Column, columns: Columns, place: int) -> np.ndarray:

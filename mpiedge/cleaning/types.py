@@ -357,7 +357,7 @@ def _decide_date(plan: ColumnPlan, summary: ColumnSummary, values: Counter) -> N
         plan.day_first = first > second
     plan.kind = "date"
     usual = min(families, key=lambda form: (-families[form], form))
-    if len(families) > 1:
+    if len(families) > 1 or (numeric and min(first, second)):   # some days with their month first, or the reverse
         plan.date_style = usual if usual.startswith(("ymd", "dmy")) else "ymd_dash"
         if usual in NAMED and 2 * families[usual] >= families.total():
             plan.date_style = usual_style(values, usual, bool(plan.day_first)) or "ymd_dash"

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from mpiedge.cleaning.lookalikes import lookalikes
 from mpiedge.cleaning.noise import WORDLESS, constant_with_noise
 from mpiedge.cleaning.patterns import broken_patterns
 from mpiedge.cleaning.spelling import Repairs, misspelt
@@ -12,14 +13,16 @@ MOST_VALUES = 8000
 LEAST_WRONG, TIMES_WRONG, MOST_LOST = 5, 1.5, 0.15
 
 
-WAYS = (constant_with_noise, misspelt, misspelt_words, broken_patterns)
+WAYS = (constant_with_noise, lookalikes, misspelt, misspelt_words, broken_patterns)
 """What finds wrong values, each alone; of a value that several find wrong the first counts."""
+ANY_COLUMN = (constant_with_noise, lookalikes)
+"""Those that judge columns of numbers, too, and of any number of values."""
 
 
 def find_by(way: int, values: list[str], counts: np.ndarray, is_text: bool) -> Repairs:
     """Local: the wrong values of a column by one of WAYS, from its distinct values and how often each occurs ("" =
     blank)."""
-    if way and not (is_text and 1 < len(values) <= MOST_VALUES):
+    if WAYS[way] not in ANY_COLUMN and not (is_text and 1 < len(values) <= MOST_VALUES):
         return {}
     return WAYS[way](values, counts)
 

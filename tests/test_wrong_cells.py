@@ -10,6 +10,7 @@ from mpiedge.cleaning.lookalikes import lookalikes
 from mpiedge.cleaning.marks import judge_columns, look_at_column
 from mpiedge.cleaning.patterns import broken_patterns
 from mpiedge.cleaning.sequences import find_sequence
+from mpiedge.cleaning.spreadsheet import spoilt_by_spreadsheet
 
 
 def judged(cells, day_first=None):
@@ -93,6 +94,17 @@ def test_characters_that_look_like_others():
     assert {value: right for value, (right, _, _) in found.items()} == {"2O5": "205", "l07": "107", "25l": None}
     codes = [f"A{number}B" for number in range(10, 99)]
     assert lookalikes([*codes, "A1OB", "O12B"], np.ones(91, int))["A1OB"][0] == "A10B"
+
+
+def test_what_a_spreadsheet_spoils():
+    """Days among ranges become ranges again where that is clear, rounded numbers are flagged; days among days stay."""
+    ages = ["0-4", "9-May", "14-Oct", "15-19", "20-24", "25-34", "May-09", "Jun-70", "4-Jan"]
+    found = spoilt_by_spreadsheet(ages, np.array([30, 30, 30, 30, 30, 30, 1, 1, 1]))
+    assert {value: right for value, (right, _, _) in found.items()} == {
+        "9-May": "5-9", "14-Oct": "10-14", "May-09": None, "Jun-70": "6-70", "4-Jan": "1-4"}
+    codes = [str(70000000000 + number) for number in range(90)]
+    assert spoilt_by_spreadsheet([*codes, "7.00E+10"], np.ones(91, int))["7.00E+10"][0] is None
+    assert not spoilt_by_spreadsheet(["9-May", "14-Oct", "5-9"], np.array([9, 9, 1]))
 
 
 def test_default_value():

@@ -258,45 +258,32 @@ def _row_cosines(stage, rows: GramRows, a, b, grams: Grams) -> np.ndarray:
     """Collective: cosine (int32) of each pair of `rows`, on every rank. Messages: 4 bytes a pair to every rank."""
     dense, whole = np.zeros(grams.in_use, np.uint16), (rows.indptr, rows.grams, rows.weights)
 
-    def work(task):
-        (start,) = task
-        parts = []
-        for piece in range(start, min(start + PAIR_BLOCK, len(a)), 4096):
-            chosen = slice(piece, min(piece + 4096, start + PAIR_BLOCK, len(a)))
-            rows.room.relax()
-            parts.append(cosine.dots(whole, a[chosen], b[chosen], dense))
-            yield
-        return {"cosine": np.concatenate(parts)}
+    def measure(chosen: slice):
+        rows.room.relax()
+        return cosine.dots(whole, a[chosen], b[chosen], dense)
 
-    tasks = [(start,) for start in range(0, len(a), PAIR_BLOCK)]
-    results = stage.queue.gather(stage.queue.run(tasks, work, name="cosines", kept="cosines"))
-    return np.concatenate([np.zeros(0, np.int32), *(message["cosine"] for _, message in results)])
+    return _in_pieces(stage, len(a), PAIR_BLOCK, 4096, measure, "cosines", np.int32)
 
 
 def pair_cosines(stage, texts, values, a, b, grams: Grams) -> np.ndarray:
     """Collective: cosine (int32) of each pair, on every rank. Messages: 8 bytes a document and 4 bytes a pair to every
     rank."""
-    def measure(task):
-        (start,) = task
-        parts = []
-        for piece in range(start, min(start + 4096, len(values)), 1024):
-            parts.append(cosine.scales(texts, values[piece:min(piece + 1024, len(values))], grams))
-            yield
-        return {"scale": np.concatenate(parts)}
+    scales = _in_pieces(stage, len(values), 4096, 1024, lambda chosen: cosine.scales(texts, values[chosen], grams),
+                        "lengths", np.float64)
+    return _in_pieces(stage, len(a), PAIR_BLOCK, 2048, lambda chosen: cosine.pairs(
+        texts, values[a[chosen]], values[b[chosen]], grams, scales[b[chosen]]), "cosines", np.int32)
 
-    tasks = [(start,) for start in range(0, len(values), 4096)]
-    results = stage.queue.gather(stage.queue.run(tasks, measure, name="lengths", kept="lengths"))
-    scales = np.concatenate([np.zeros(0), *(message["scale"] for _, message in results)])
 
+def _in_pieces(stage, count: int, block: int, piece: int, measure, name: str, dtype) -> np.ndarray:
+    """Collective: what `measure` says of the slices of 0..count, on every rank; a task is a block of pieces."""
     def work(task):
-        (start,) = task
+        (first,) = task
+        stop = min(first + block, count)
         parts = []
-        for piece in range(start, min(start + PAIR_BLOCK, len(a)), 2048):
-            chosen = slice(piece, min(piece + 2048, start + PAIR_BLOCK, len(a)))
-            parts.append(cosine.pairs(texts, values[a[chosen]], values[b[chosen]], grams, scales[b[chosen]]))
+        for start in range(first, stop, piece):
+            parts.append(measure(slice(start, min(start + piece, stop))))
             yield
-        return {"cosine": np.concatenate(parts)}
+        return {"part": np.concatenate(parts)}
 
-    tasks = [(start,) for start in range(0, len(a), PAIR_BLOCK)]
-    results = stage.queue.gather(stage.queue.run(tasks, work, name="cosines", kept="cosines"))
-    return np.concatenate([np.zeros(0, np.int32), *(message["cosine"] for _, message in results)])
+    done = stage.queue.run([(start,) for start in range(0, count, block)], work, name=name, kept=name)
+    return np.concatenate([np.zeros(0, dtype), *(message["part"] for _, message in stage.queue.gather(done))])

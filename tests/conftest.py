@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 from launching import PROJECT, launch_environment
+from training_files import write_planetoid, write_tables
 
 NOTICE = re.compile(r"^(?:-{60,}|={60,})\n.*?^(?:-{60,}|={60,})\n?", re.DOTALL | re.MULTILINE)
 
 
-LONG_FILES = ("test_parallel.py", "test_memory.py", "test_train_program.py", "test_browser.py", "test_clean_program.py")
+LONG_FILES = ("test_parallel.py", "test_memory.py", "test_train_program.py", "test_train_tables.py", "test_browser.py",
+              "test_clean_program.py")  # fmt: skip
 """They begin first: else one of two workers does them while the other has nothing left."""
 
 
@@ -120,3 +122,15 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data: {folder} does not exist")
     return folder
+
+
+@pytest.fixture(scope="session")
+def planetoid(tmp_path_factory):
+    """A small Planetoid folder."""
+    return write_planetoid(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory):
+    """papers.csv and cites.csv: areas follow the words and the citations; a third of the areas is missing."""
+    return write_tables(tmp_path_factory.mktemp("tables"))

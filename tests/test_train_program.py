@@ -1,6 +1,5 @@
 """mpiedge-train and mpiedge-predict as whole programs: files, resume, both ways to reach data, and clear errors."""
 
-import csv
 import json
 import os
 import random
@@ -17,65 +16,18 @@ import psutil
 import pytest
 from graphs import planetoid_files
 from launching import launch_environment
+from training_files import curve, in_process, rows_of
 
-from mpiedge.commands import clean, demo, predict, profile, train
+from mpiedge.commands import demo, predict, train
 from mpiedge.errors import InputError, MemoryPlanError, Stopped, StoreError, UsageError
 from mpiedge.graph import readers
 from mpiedge.graph.build import adjacency
 from mpiedge.training import onnx_export, predict_chunks
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.predict_graph import normalised
-from mpiedge.training.tables import _choose_label, _some
 
 SUMMARY = {"model", "split", "seed", "ranks", "epochs", "best_epoch", "train_accuracy", "val_accuracy", "test_accuracy",
            "macro_f1", "wall_s", "cpu_s", "bytes_sent", "peak_rss_mb"}  # fmt: skip
-
-
-def in_process(program, world, *words):
-    """Runs a program inside this process; its named errors come through."""
-    program.run(program.build_parser().parse_args([str(word) for word in words]), world)
-
-
-def rows_of(path):
-    """A CSV file as a list of dicts."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def curve(run):
-    """The epochs of a run without times and bytes."""
-    return [tuple(row.values())[:5] for row in rows_of(run / "metrics.csv")]
-
-
-@pytest.fixture(scope="module")
-def planetoid(tmp_path_factory):
-    """A small Planetoid folder."""
-    folder = tmp_path_factory.mktemp("toy")
-    for name, data in planetoid_files(nodes=60, columns=12, train=9, test=20)[0].items():
-        (folder / name).write_bytes(data)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory):
-    """papers.csv and cites.csv: areas follow the words and the citations; a third of the areas is missing."""
-    folder, random = tmp_path_factory.mktemp("tables"), np.random.default_rng(1)
-    areas = ["Logic", "Optics", "Soil"]
-    words = [["proof", "axiom", "lemma"], ["lens", "laser", "prism"], ["clay", "humus", "sand"]]
-    area = random.integers(0, 3, 150)
-    with open(folder / "papers.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "title", "year", "area"])
-        for row, code in enumerate(area):
-            title = " ".join([random.choice(words[code]), random.choice(np.concatenate(words)), f"part{row % 30}"])
-            writer.writerow([f"P{row:04d}", title, 1990 + row % 25, areas[code] if row % 3 else ""])
-    with open(folder / "cites.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["citing", "cited"])
-        for row, code in enumerate(area):
-            alike = random.choice(np.flatnonzero(area == code), 3)
-            writer.writerows([f"P{row:04d}", f"P{other:04d}"] for other in alike)
-    return folder
 
 
 def test_files_and_equal_results_on_more_ranks(mpirun, planetoid, tmp_path):
@@ -155,81 +107,6 @@ def test_resume_of_a_complete_training_and_fresh(world, planetoid, tmp_path, cap
     (tmp_path / "checkpoints/train.h5").write_bytes(b"\x89HDF\r\n\x1a\n cut")
     with pytest.raises(InputError, match="damaged"):
         in_process(train, world, *line, "--hidden", 7, "--resume")
-
-
-def test_csv_tables_and_predict(world, tables, tmp_path, capsys):
-    """Nodes and edges from CSV files; all models learn; predict encodes new rows and joins them by their edges."""
-    line = ["--nodes", tables / "papers.csv", "--edges", tables / "cites.csv", "--epochs", 100]
-    in_process(train, world, *line, "--run", tmp_path / "gcn")
-    said = capsys.readouterr().out
-    assert "label area (guessed" in said and "(citing, cited -> id)" in said
-    in_process(train, world, *line, "--label", "area", "--model", "mlp", "--run", tmp_path / "mlp")
-    in_process(train, world, *line, "--label", "area", "--model", "sage", "--layers", 3, "--run", tmp_path / "sage")
-    summary = json.loads((tmp_path / "gcn/train/summary.json").read_text())
-    assert summary["test_accuracy"] >= 0.85 and summary["train_nodes"] == 60 and summary["nodes"] == 150
-    assert {row["id"] for row in rows_of(tmp_path / "gcn/train/predictions.csv")} >= {"P0000", "P0149"}
-
-    (tmp_path / "new.csv").write_text("id,year,title,area\nN1,2001,odd words,Soil\nN2,x,the laser lens,Optics\n")
-    (tmp_path / "edges.csv").write_text("a,b\nN1,P0001\nP0001,N1\nN1,N2\nN1,nobody\n")
-    capsys.readouterr()
-    for name in ("gcn", "mlp", "sage"):
-        in_process(predict, world, "--run", tmp_path / name, tmp_path / "new.csv")
-        answers = {row["id"]: row for row in rows_of(tmp_path / name / "predict/predictions.csv")}
-        assert answers["N2"]["predicted"] == "Optics" and 0 <= float(answers["N1"]["probability"]) <= 1
-        shown = capsys.readouterr()
-        assert "N2  Optics" in shown.out and "column year: 1 cells are no integer" in shown.err
-    in_process(predict, world, "--run", tmp_path / "gcn", tmp_path / "new.csv", "--edges", tmp_path / "edges.csv",
-               "-o", tmp_path / "out.csv")  # fmt: skip
-    assert [row["id"] for row in rows_of(tmp_path / "out.csv")] == ["N1", "N2"]
-    assert "1 edges name unknown nodes" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("model", "layers"), [("gcn", 2), ("gcn", 3), ("sage", 2)])
-def test_predict_joined_equals_training_graph(world, tables, tmp_path, model, layers):
-    """An isolated stored node and a new row with the same cells and no edges get the same probability."""
-    text = (tables / "papers.csv").read_text() + "P9999,laser prism part3,1999,\n"
-    (tmp_path / "papers.csv").write_text(text)
-    in_process(train, world, "--nodes", tmp_path / "papers.csv", "--edges", tables / "cites.csv", "--label", "area",
-               "--epochs", 30, "--run", tmp_path / "run", "--model", model, "--layers", layers)  # fmt: skip
-    (tmp_path / "new.csv").write_text("id,title,year\nN1,laser prism part3,1999\n")
-    in_process(predict, world, "--run", tmp_path / "run", tmp_path / "new.csv")
-    stored = rows_of(tmp_path / "run/train/predictions.csv")[-1]
-    new = rows_of(tmp_path / "run/predict/predictions.csv")[0]
-    assert stored["id"] == "P9999" and stored["predicted"] == new["predicted"]
-    assert float(stored["probability"]) == pytest.approx(float(new["probability"]), abs=2e-4)
-
-
-def test_clean_tables_shared_and_served(mpirun, tables, tmp_path):
-    """After clean and profile a bare label is enough; ranks that cannot see the folder give the same predictions."""
-    run = tmp_path / "run"
-    for words in (["mpiedge-clean", tables / "papers.csv", tables / "cites.csv", "--steps", "structure,types,formats"],
-                  ["mpiedge-profile", "--ind"]):  # fmt: skip
-        done = mpirun(0, *words, "--run", run)
-        assert done.returncode == 0, done.stderr
-    texts = []
-    for access in ("shared", "served"):
-        done = mpirun(2, "mpiedge-train", "--run", run, "--label", "area", "--epochs", 20, "--dropout", 0,
-                      env={"MPIEDGE_ACCESS": access})  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        assert "edges cites (citing, cited -> id)" in done.stdout
-        texts.append((run / "train/predictions.csv").read_text())
-    assert texts[0] == texts[1] and texts[0].count("\n") == 151
-
-
-def test_determined_features_are_dropped_on_demand(world, tmp_path, capsys):
-    """A region told by the town goes when profile has found that; without profile the flag is refused."""
-    rows = [f"{row},t{row % 7},r{row % 7 // 3},{row * row % 11},{'ab'[row % 7 > 3]}" for row in range(70)]
-    (tmp_path / "people.csv").write_text("\n".join(["id,town,region,age,label", *rows]) + "\n")
-    run = ["--run", tmp_path / "run"]
-    line = [*run, "--label", "label", "--model", "mlp", "--epochs", 2, "--drop-determined"]
-    in_process(clean, world, tmp_path / "people.csv", "--steps", "structure,types", *run)
-    with pytest.raises(UsageError, match="there are no dependencies of people"):
-        in_process(train, world, *line)
-    in_process(profile, world, "--fd", *run)
-    capsys.readouterr()
-    in_process(train, world, *line)
-    said = capsys.readouterr().out
-    assert "dropped region (told by town)" in said and "region" not in said.split("features", 1)[1].splitlines()[0]
 
 
 def test_error_on_one_rank_is_one_line(mpirun, tmp_path):
@@ -325,48 +202,6 @@ def test_dry_run_changes_nothing(world, planetoid, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "60 nodes" in said and "memory" in said and "epoch" not in said
     assert (tmp_path / "train/manifest.json").read_bytes() == before
-
-
-@pytest.mark.parametrize(("words", "error", "text"), [
-    (["--label", "nope"], UsageError, "no table has this column"),
-    (["--split", "70/20/20"], UsageError, "add up to 100"),
-    (["--split", "planetoid"], UsageError, "no such split"),
-    (["--split", "column:nope"], UsageError, "has no such column"),
-    (["--split", "column:year"], InputError, "no training nodes"),
-    (["--memory", "1MB"], MemoryPlanError, "would need"),
-])  # fmt: skip
-def test_flags_that_do_not_fit_the_tables(world, tables, tmp_path, words, error, text):
-    """Wrong columns, splits and budgets raise the right named error."""
-    line = ["--nodes", tables / "papers.csv", "--edges", tables / "cites.csv", "--run", tmp_path, *words]
-    with pytest.raises(error, match=text):
-        in_process(train, world, *line)
-
-
-def test_the_only_table_cannot_be_the_edges():
-    """Who names the only table as that of the edges is told so."""
-    args = Namespace(nodes=None, edges="one", label=None)
-    with pytest.raises(UsageError, match="--edges one: no table is left for the nodes"):
-        _choose_label(None, args, {"one": None})
-
-
-@pytest.mark.parametrize(("papers", "cites", "text"), [
-    ("", "a,b\n", "empty"),
-    ("id,area\n", "a,b\n1,2\n", "no rows"),
-    ("id,t,area\n1,x y,\n2,z w,\n", "a,b\n1,2\n", "label"),
-    ("id,t,area\n1,x,a\n2,x,b\n3,y,a\n4,y,b\n", "a\n1\n", "two columns"),
-    ("id,t,area\n1,x,a\n2,x,b\n3,y,a\n4,y,b\n", "a,b\nq,r\n", "name no rows"),
-    ("id,area\n1,a\n2,b\n3,a\n", "a,b\n1,2\n", "no column can serve"),
-    ("t,area\nx,a\nx,b\ny,a\ny,b\n", "a,b\n1,2\n", "names its rows"),
-    ("id,t,area\n1,x,a\n2,x,a\n3,y,a\n4,y,\n", "a,b\n1,2\n", "all labels are a"),
-    ("id,t,area\n1,x,a\n2,x,b\n3,y,c\n4,y,\n", "a,b\n1,2\n", "no two nodes"),
-])  # fmt: skip
-def test_tables_nothing_can_be_learned_from(world, tmp_path, papers, cites, text):
-    """Empty, unlabelled, featureless and unconnected tables end in one line that names the cause."""
-    (tmp_path / "p.csv").write_text(papers)
-    (tmp_path / "c.csv").write_text(cites)
-    with pytest.raises((InputError, UsageError), match=text):
-        in_process(train, world, "--nodes", tmp_path / "p.csv", "--edges", tmp_path / "c.csv", "--label", "area",
-                   "--run", tmp_path / "run")  # fmt: skip
 
 
 @pytest.mark.parametrize("words", [
@@ -518,82 +353,3 @@ def test_tuning_takes_the_best_setting_on_any_ranks(world, mpirun, planetoid, tm
         in_process(train, world, *words, "--model", "sgc", "--run", tmp_path / "bad")
 
 
-def test_one_table_is_learned_without_a_graph(world, tables, tmp_path, capsys):
-    """Where no other table could join its rows, a network without a graph learns them; a graph that is asked for is
-    missed."""
-    run = tmp_path / "run"
-    in_process(clean, world, tables / "papers.csv", "--run", run, "--keep-duplicates", "-q")
-    in_process(train, world, "--run", run, "--label", "area", "--epochs", 10)
-    assert "model   mlp, as no other table joins rows of papers" in capsys.readouterr().out
-    assert json.loads((run / "train/manifest.json").read_text())["config"]["model"] == "mlp"
-    with pytest.raises(InputError, match="train --model mlp"):
-        in_process(train, world, "--run", run, "--label", "area", "--model", "gcn", "--fresh")
-
-
-def test_new_rows_are_read_as_clean_read_the_table(world, tmp_path, capsys):
-    """Decimal commas, days before months, yes and no, and null words of the raw file give what the training gave."""
-    draw, run, raw = random.Random(3), tmp_path / "a run", tmp_path / "sales.csv"
-    rows = [f"{row};{draw.randrange(9999) / 100:.2f};{row % 28 + 1:02d}.{draw.randrange(1, 13):02d}.2021;"
-            f"{'yes' if draw.random() < 0.5 else 'no'};{'NULL' if row % 9 == 0 else draw.choice(('red', 'blue'))};"
-            f"{draw.choice(('cheap', 'dear'))}".replace(".", ",", 1) for row in range(90)]
-    raw.write_text("\n".join(["id;price;day;paid;colour;kind", *rows, ""]))
-    in_process(clean, world, raw, "--run", run, "--steps", "structure,types,formats")
-    assert f"next    mpiedge-profile --run '{run}'" in capsys.readouterr().out
-    in_process(train, world, "--run", run, "--label", "kind", "--epochs", 5)
-    assert "note    few test rows (" in capsys.readouterr().out
-    in_process(predict, world, raw, "--run", run)
-    assert "count as missing" not in capsys.readouterr().err
-    assert (run / "predict/predictions.csv").read_text() == (run / "train/predictions.csv").read_text()
-    raw.write_text("id;price;day;paid;colour\n1;dear;31.02.2021;yes;red\n")
-    in_process(predict, world, raw, "--run", run)
-    told = capsys.readouterr().err
-    assert "column price: 1 cells are no decimal" in told and "column day: 1 cells are no date" in told
-
-
-def test_tables_that_have_nothing_to_do_with_each_other(world, tmp_path, capsys):
-    """Beside a table whose rows no other names a model without a graph is trained, unless edges were asked for; where
-    nobody has looked for inclusions between several tables, nothing is guessed."""
-    run = tmp_path / "run"
-    for name, rows in (("beasts", [f"b{row},{'fur' if row % 2 else 'wing'},{'cat' if row % 2 else 'owl'}"
-                                   for row in range(60)]), ("bolts", [f"{row},{row % 9}" for row in range(40)])):
-        header = "name,has,kind" if name == "beasts" else "size,head"
-        (tmp_path / f"{name}.csv").write_text("\n".join([header, *rows, ""]))
-        (tmp_path / f"more_{name}.csv").write_text("\n".join([header, *rows, ""]))
-    words = ["--run", run, "--label", "kind", "--nodes", "beasts", "--epochs", 3, "--fresh"]
-    in_process(clean, world, tmp_path / "beasts.csv", tmp_path / "bolts.csv", "--run", run, "-q")
-    in_process(train, world, *words)
-    assert "model   mlp, as no other table joins rows of beasts" in capsys.readouterr().out
-    with pytest.raises(UsageError, match="the model is mlp, which sees no graph"):
-        in_process(predict, world, tmp_path / "beasts.csv", "--run", run, "--edges", tmp_path / "bolts.csv")
-    for asked in (["--edges", "bolts"], ["--model", "gcn"]):
-        with pytest.raises(InputError, match="name no rows of the node table"):
-            in_process(train, world, *words, *asked)
-    in_process(clean, world, tmp_path / "beasts.csv", tmp_path / "bolts.csv", tmp_path / "more_bolts.csv", "--run", run,
-               "-q")
-    with pytest.raises(InputError, match="Run mpiedge-profile first"):
-        in_process(train, world, *words)
-    in_process(profile, world, "--run", run, "-q")
-    in_process(train, world, *words)
-    assert json.loads((run / "train/manifest.json").read_text())["config"]["model"] == "mlp"
-    inclusions = run / "profile/inds.jsonl"
-    for damaged in ("nonsense", '{"lhs": [1], "rhs": ["a.b"]}', '{"lhs": ["a.b"]}', None):
-        inclusions.write_text(damaged) if damaged else inclusions.unlink()
-        with pytest.raises(StoreError, match=r"inds\.jsonl: cannot be read .* Run mpiedge-profile --run"):
-            in_process(train, world, *words)
-
-
-def test_a_line_about_a_wide_table_is_short():
-    """Of many columns the first ones are named, and how many more there are."""
-    assert _some(["a", "b"]) == "a, b"
-    assert _some([f"c{place}" for place in range(200)]).endswith(", c19 and 180 more")
-
-
-def test_a_quantity_is_no_label(world, tmp_path):
-    """Numbers that seldom repeat, and names, are refused, instead of a class being made of each."""
-    rows = [f"{row % 7},{row * 37 % 1009}.5,house {row % 180}" for row in range(200)]
-    (tmp_path / "houses.csv").write_text("\n".join(["rooms,price,name", *rows, ""]))
-    in_process(clean, world, tmp_path / "houses.csv", "--run", tmp_path / "run", "-q", "--steps", "structure,types")
-    with pytest.raises(InputError, match="200 values of price are quantities"):
-        in_process(train, world, "--run", tmp_path / "run", "--label", "price")
-    with pytest.raises(InputError, match="180 values of name are names, no classes"):
-        in_process(train, world, "--run", tmp_path / "run", "--label", "name")

@@ -3,6 +3,7 @@
 import argparse
 import csv
 import json
+import shlex
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -49,7 +50,7 @@ def recovered_fds(run: Path, demo: Path) -> tuple[int, int, list[str]]:
         lines = (run / "profile/fds.jsonl").read_text(encoding="utf-8").splitlines()
         planted = json.loads((demo / "truth/fds.json").read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(error.filename, error.strerror, f"Run mpiedge-profile --run {run}") from error
+        raise InputError(error.filename, error.strerror, f"Run mpiedge-profile --run {shlex.quote(str(run))}") from error
     found = [json.loads(line) for line in lines]
     left_sides = defaultdict(list)
     for fd in found:
@@ -68,7 +69,7 @@ def training(run: Path) -> dict:
     try:
         return json.loads((run / "train/summary.json").read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(error.filename, error.strerror, f"Run mpiedge-train --run {run}") from error
+        raise InputError(error.filename, error.strerror, f"Run mpiedge-train --run {shlex.quote(str(run))}") from error
 
 
 def stage_costs(run: Path) -> dict[str, tuple[float, float]]:

@@ -20,6 +20,16 @@ class Leak:
     domain: frozenset[str]
     confidence: float
 
+    def to_message(self) -> list:
+        """Local: what travels between ranks."""
+        return [self.of, self.into, sorted(self.domain), self.confidence]
+
+    @classmethod
+    def from_message(cls, message: list) -> "Leak":
+        """Local: the inverse of `to_message`."""
+        of, into, domain, confidence = message
+        return cls(of, into, frozenset(domain), confidence)
+
     def judge(self, cells: list[str], blanks: list[str]) -> list[tuple[int, str, str]]:
         """Local: [(row, what stays, what goes into the other column)]."""
         found = []

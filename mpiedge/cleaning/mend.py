@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -17,9 +18,9 @@ from mpiedge.cleaning.changes import csv_lines
 from mpiedge.cleaning.claims import Claims, find_claims
 from mpiedge.cleaning.defaults import find_defaults
 from mpiedge.cleaning.known import Known, judge_chunk
-from mpiedge.cleaning.leaks import find_leaks
+from mpiedge.cleaning.leaks import Leak, find_leaks
 from mpiedge.cleaning.marks import judge_columns, look_at_column
-from mpiedge.cleaning.rowwise import find_rowwise
+from mpiedge.cleaning.rowwise import Rowwise, find_rowwise
 from mpiedge.cleaning.sequences import Sequence, find_sequence
 from mpiedge.cleaning.spelling import Repairs
 from mpiedge.cleaning.types import ID_NAMES, ColumnPlan, words_of
@@ -130,14 +131,11 @@ def learn(stage, table, plans: list[ColumnPlan], given: list[dict], said: dict |
                 entry["after"] or None, entry["rule"], float(entry["confidence"]))
         codes = [_mended(known, place, column) for place, column in enumerate(codes)]
     if "rules" in steps:
-        cells = [[known.values[place][code] for code in codes[place].tolist()] for place in range(len(known.names))]
         pairs = None if said is None else {(entry["column"], entry["by"], entry.get("with", entry.get("at_most")))
                                            for entry in said.get("mend", [])}
-        known.rowwise = find_rowwise(cells, plans, open_, lambda place, by, other=None: pairs is None or (
-            known.names[place], by, None if other is None else known.names[other]) in pairs)
-        del cells
         able = [place for place in open_ if wanted is None or (known.names[place], "sources") in wanted]
-        known.claims = _learn_claims(stage, known, codes, plans, able)
+        _learn_rows(stage, known, codes, plans, open_, able, lambda place, by, other=None: pairs is None or (
+            known.names[place], by, None if other is None else known.names[other]) in pairs)
         counts = [np.bincount(column, minlength=len(values)) for column, values in zip(codes, known.values)]
         measured = {place for place, plan in enumerate(plans) if plan.kind in ("decimal", "integer", "date")
                     or _is_dated(known.values[place])}
@@ -170,27 +168,28 @@ def _learn_marks(stage, known: Known, codes, numbers: np.ndarray, plans, open_, 
     found = judge_columns({task[0]: message for task, message in sorted(told, key=lambda pair: pair[0])})
     known.marks.tails = {place: mark for place, mark in found.tails.items() if may(place, "mark")}
     known.marks.doubled = {place for place in found.doubled if may(place, "doubled quote")}
-    cells = [[known.values[place][code] for code in codes[place].tolist()] for place in columns]
     known.marks.markup = {place for place in found.markup if may(place, "markup")}
     known.marks.templates = {place: form for place, form in found.templates.items() if may(place, "usual form") and
                              plans[place].kind == "text"}
-    known.leaks = [leak for leak in find_leaks(cells, [place for place in open_ if plans[place].kind == "text"])
-                   if may(leak.of, "run together")]
+    cells = cache(lambda: _cells(known, codes))   # by ranks that have something to look for
+    leaks = len(known.names)
 
     def work(task):
         (place,) = task
-        found = find_sequence(cells[place], numbers, plans[place].day_first)
+        if place == leaks:
+            return [leak.to_message() for leak in find_leaks(cells(), [at for at in open_ if plans[at].kind == "text"])]
+        found = find_sequence(cells()[place], numbers, plans[place].day_first)
         return found and found.to_message()
 
     able = [place for place in columns if may(place, "sequence")]
-    done = stage.queue.gather(stage.queue.run([(place,) for place in able], work, name="sequences looked for",
-                                              kept="sequences"))
-    known.sequences = {task[0]: Sequence(**message) for task, message in sorted(done, key=lambda pair: pair[0])
-                       if message}
+    done = dict(stage.queue.gather(stage.queue.run([(place,) for place in [*able, leaks]], work,
+                                                   name="sequences looked for", kept="sequences")))
+    known.leaks = [leak for leak in map(Leak.from_message, done.pop((leaks,))) if may(leak.of, "run together")]
+    known.sequences = {place: Sequence(**message) for (place,), message in sorted(done.items()) if message}
     if known.says_nothing:
         return codes
-    judge_chunk(replace(known, rules={}, repairs={}), cells, numbers, 0.0)
-    for place, column in enumerate(cells):
+    judge_chunk(replace(known, rules={}, repairs={}), cells(), numbers, 0.0)
+    for place, column in enumerate(cells()):
         if place in known.marks.columns or place in known.sequences or any(
                 place in (leak.of, leak.into) for leak in known.leaks):
             codes[place] = known.encode(place, column)
@@ -236,15 +235,27 @@ def _sample(stage, table, known: Known, given: list[dict]) -> tuple[list[np.ndar
     return codes, np.concatenate([np.zeros(0, np.int64), *(part["numbers"] for part in parts)])
 
 
-def _learn_claims(stage, known: Known, codes, plans, able: list[int]) -> Claims | None:
-    """Collective: what the sources of a table agree on; one rank finds it, as logarithms may differ between hosts."""
-    def work(_):
+def _learn_rows(stage, known: Known, codes, plans, open_, sourced: list[int], may) -> None:
+    """Collective: what the sources of a table agree on, and what the cells of a row say of each other.
+
+    One rank finds each: what few others wait for takes longest on the slowest, and logarithms may differ between hosts.
+    """
+    def work(task):
+        if task[0]:
+            return find_rowwise(_cells(known, codes), plans, open_, may).to_message()
         names = [place for place, plan in enumerate(plans) if plan.kind == "text" and not plan.key]
-        found = find_claims(codes[: len(known.names)], known.values, able, names)
+        found = find_claims(codes[: len(known.names)], known.values, sourced, names)
         return {"found": found.to_message() if found else None}
 
-    (_, message), = stage.queue.gather(stage.queue.run([(0,)], work, name="sources compared", kept="sources"))
-    return Claims.from_message(message["found"]) if message["found"] else None
+    (_, claims), (_, rowwise) = stage.queue.gather(stage.queue.run([(0,), (1,)], work, name="rows compared",
+                                                                   kept="rows"))
+    known.claims = Claims.from_message(claims["found"]) if claims["found"] else None
+    known.rowwise = Rowwise.from_message(rowwise, plans)
+
+
+def _cells(known: Known, codes) -> list[list[str]]:
+    """The sampled cells of every column."""
+    return [[known.values[place][code] for code in codes[place].tolist()] for place in range(len(known.names))]
 
 
 def _learn_typos(stage, known: Known, counts, plans, open_) -> None:

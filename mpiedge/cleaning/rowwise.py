@@ -10,7 +10,7 @@ import numpy as np
 from mpiedge.cleaning.cells import read_date, read_number
 from mpiedge.cleaning.limits import CONFIDENCE, POINT, Limits, decimals_of, find_limits
 from mpiedge.cleaning.misplaced import Misplaced, find_misplaced
-from mpiedge.cleaning.orders import Orders, find_orders
+from mpiedge.cleaning.orders import Order, Orders, find_orders
 from mpiedge.cleaning.types import words_of
 
 MOST_ROWS = 20_000
@@ -28,6 +28,26 @@ class Rowwise:
 
     def __bool__(self) -> bool:
         return bool(self.misplaced or self.orders.found or self.limits)
+
+    def to_message(self) -> dict:
+        """Local: what travels between ranks."""
+        return {"misplaced": [[pair.one, pair.other, sorted(pair.of_one), sorted(pair.of_other), pair.alone]
+                              for pair in self.misplaced],
+                "orders": [[order.low, order.high, sorted(order.gaps)] for order in self.orders.found],
+                "scale": [[place, *of] for place, of in self.orders.scale.items()],
+                "limits": [[limits.column, limits.least, limits.greatest, limits.decimals] for limits in self.limits]}
+
+    @classmethod
+    def from_message(cls, message: dict, plans) -> "Rowwise":
+        """Local: the inverse of `to_message`, for a table with such columns."""
+        places = {low for low, _, _ in message["orders"]} | {high for _, high, _ in message["orders"]} | {
+            place for place, *_ in message["limits"]}
+        return cls([Misplaced(one, other, frozenset(of_one), frozenset(of_other), tuple(alone))
+                    for one, other, of_one, of_other, alone in message["misplaced"]],
+                   Orders([Order(low, high, frozenset(gaps)) for low, high, gaps in message["orders"]],
+                          {place: (values, width) for place, values, width in message["scale"]}),
+                   [Limits(*limits) for limits in message["limits"]],
+                   {place: _reader(plans[place]) for place in places})
 
     def read(self, place: int, cells: list[str]) -> np.ndarray:
         """Local: the numbers of a column's cells, days as ordinals; nan for all else."""
@@ -68,7 +88,7 @@ def find_rowwise(cells: list[list[str]], plans, open_: list[int], may) -> Rowwis
     found = Rowwise()
     text = [place for place in open_ if plans[place].kind == "text"]
     found.misplaced = [pair for pair in find_misplaced(cells, text) if may(pair.one, "wrong column", pair.other)]
-    found.readers = {place: (plans[place].kind, plans[place].mark, plans[place].day_first) for place in open_
+    found.readers = {place: _reader(plans[place]) for place in open_
                      if plans[place].kind in ("integer", "decimal", "date")}
     numbers = {place: found.read(place, cells[place][:MOST_ROWS]) for place in found.readers}
     found.orders = find_orders(numbers, {place: plans[place].kind == "date" for place in numbers},
@@ -79,6 +99,10 @@ def find_rowwise(cells: list[list[str]], plans, open_: list[int], may) -> Rowwis
               if may(place, "range")]
     found.limits = [limit for limit in limits if limit]
     return found
+
+
+def _reader(plan) -> tuple[str, str, bool | None]:
+    return plan.kind, plan.mark, plan.day_first
 
 
 def _read(cell: str, kind: str, mark: str, day_first: bool | None) -> float:

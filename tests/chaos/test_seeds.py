@@ -1,11 +1,15 @@
-"""A few seeds of the chaos driver; by hand: python tests/chaos/driver.py --seeds 50."""
+"""A few seeds of the chaos drivers; by hand: python tests/chaos/driver.py --seeds 50, tests/chaos/mutations.py."""
 
 import hashlib
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from driver import FAULTS, Bench, try_case
 from journal import Journal
+from launching import launch_environment
 
 from mpiedge.store.ledger import INDEX, PREFIX
 from mpiedge.store.run import write_json
@@ -50,3 +54,11 @@ def test_the_journal_sees_what_it_is_for(tmp_path):
     journal.stop()
     assert journal.problems() == ["0123456789abcdef-two-1.records: 2 tasks were in flight on one rank",
                                   "call (2,): committed 2 times", "call (2,): 2 results"]
+
+
+def test_damaged_files(tmp_path):
+    """HDF5 that was cut, altered, emptied or replaced is made again, or refused in one line by what reads it."""
+    words = [sys.executable, Path(__file__).with_name("mutations.py"), "--first", "1", "--count", "3", "--rows", "100",
+             "--readers", "profile,go-on,chunks", "--out", tmp_path / "cases.csv"]
+    done = subprocess.run(words, env=launch_environment(), capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr + (tmp_path / "cases.csv").read_text()

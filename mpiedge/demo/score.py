@@ -50,7 +50,8 @@ def recovered_fds(run: Path, demo: Path) -> tuple[int, int, list[str]]:
         lines = (run / "profile/fds.jsonl").read_text(encoding="utf-8").splitlines()
         planted = json.loads((demo / "truth/fds.json").read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(error.filename, error.strerror, f"Run mpiedge-profile --run {shlex.quote(str(run))}") from error
+        remedy = f"Run mpiedge-profile --run {shlex.quote(str(run))}"
+        raise InputError(error.filename, error.strerror, remedy) from error
     found = [json.loads(line) for line in lines]
     left_sides = defaultdict(list)
     for fd in found:

@@ -25,7 +25,7 @@ def test_units(cells, odd, after):
 @pytest.mark.parametrize("cells", [
     {"1 day": 9, "2 days": 9, "3 days": 9}, {"12a": 9, "13b": 9, "14": 40}, {"100 m": 20, "3 kg": 20},
     {"10 Main St": 30, "12": 9}, {"5": 30, "9000 km": 5}, {"1987 Jan": 9, "1987 Feb": 9, "1988 Mar": 9},
-    {"1/86": 9, "2/86": 9, "2/87": 9}])
+    {"1/86": 9, "2/86": 9, "2/87": 9}, {"40": 290, "38A": 9, "39B": 9, "40C": 9}])
 def test_other_units_stay(cells):
     """Days the number asks for, house numbers, lengths beside masses, months, numbers of another size."""
     assert units.decide(Counter(cells), sum(cells.values())) is None

@@ -1,8 +1,10 @@
 """Wrong cells beyond spelling: sequences, cells run together, marks, default values; sound columns stay."""
 
 import random
+from collections import Counter
 
 import numpy as np
+import pytest
 
 from mpiedge.cleaning.defaults import find_defaults
 from mpiedge.cleaning.leaks import find_leaks
@@ -96,6 +98,20 @@ def test_characters_that_look_like_others():
     assert lookalikes([*codes, "A1OB", "O12B"], np.ones(91, int))["A1OB"][0] == "A10B"
 
 
+@pytest.mark.parametrize(("usual", "rare"), [
+    ([f"{number}{letter}" for number in range(10, 40) for letter in "ABCD"], ["100", "110"]),       # houses, seats
+    ([f"{name}{digit}" for name in ("TNF", "BCL", "ITI") for digit in range(1, 10)] * 5, ["IL10"]),  # genes
+    ([f"{name}{number}" for name in ("BA", "NO", "LO") for number in range(100, 140)], ["N0123"]),   # flights
+    ([f"{letter}{number}" for letter in "ABEHK" for number in range(100, 130)], ["BO12", "BX12", "BK77"]),
+    (["C2H6", "C3H8", "C4H9"] * 30, ["COH6"]),
+    (["\u041c\u043e\u0441\u043a\u0432\u0430", "\u041e\u043c\u0441\u043a"] * 90,
+     ["SMS\u043a\u0430", "MCK\u043e\u0432", "I\u0422", "XXI\u0432\u0435\u043a"])])
+def test_what_only_seems_to_look_alike(usual, rare):
+    """Numbers among numbers with letters, codes of a shape of their own and Latin names with an ending stay."""
+    counts = Counter([*usual, *rare])
+    assert not lookalikes(list(counts), np.array(list(counts.values())))
+
+
 def test_what_a_spreadsheet_spoils():
     """Days among ranges become ranges again where that is clear, rounded numbers are flagged; days among days stay."""
     ages = ["0-4", "9-May", "14-Oct", "15-19", "20-24", "25-34", "May-09", "Jun-70", "4-Jan"]
@@ -104,7 +120,8 @@ def test_what_a_spreadsheet_spoils():
         "9-May": "5-9", "14-Oct": "10-14", "May-09": None, "Jun-70": "6-70", "4-Jan": "1-4"}
     codes = [str(70000000000 + number) for number in range(90)]
     assert spoilt_by_spreadsheet([*codes, "7.00E+10"], np.ones(91, int))["7.00E+10"][0] is None
-    assert not spoilt_by_spreadsheet(["9-May", "14-Oct", "5-9"], np.array([9, 9, 1]))
+    for ranges in (1, 12):
+        assert not spoilt_by_spreadsheet(["9-May", "14-Oct", "5-9"], np.array([9, 9, ranges]))
 
 
 def test_default_value():

@@ -20,7 +20,7 @@ _DAY = re.compile(rf"(\d{{1,2}})-({_SHORT})|({_SHORT})-(\d{{2}})", re.IGNORECASE
 def spoilt_by_spreadsheet(values: list[str], counts: np.ndarray) -> Repairs:
     """Local: values that are days among ranges or rounded among long numbers, given how often each value occurs."""
     number = {value: count for value, count in zip(values, counts.tolist()) if value}
-    ranges = long = 0
+    ranges = long = spoilt = 0
     days, rounded = [], []
     for value, count in number.items():
         if _is_range(value):
@@ -31,9 +31,10 @@ def spoilt_by_spreadsheet(values: list[str], counts: np.ndarray) -> Repairs:
             long += count * (len(value) >= LONG)
         elif _DAY.fullmatch(value):
             days.append(value)
+            spoilt += count
     total = sum(number.values())
     found: Repairs = {}
-    if days and ranges >= LEAST_RANGES * total:
+    if days and ranges >= max(spoilt, LEAST_RANGES * total):
         found = {value: _as_range(value) for value in days}
     if rounded and long >= LEAST_LONG * total:
         found |= {value: (None, "flag: digits lost", 0.75) for value in rounded}

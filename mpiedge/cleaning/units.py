@@ -26,6 +26,7 @@ _SIZES = {"mg": ("mass", 1), "g": ("mass", 1000), "kg": ("mass", 1_000_000), "mm
           "l": ("volume", 1000), "s": ("time", 1), "min": ("time", 60), "h": ("time", 3600)}
 _LETTERS = frozenset("gmlhsCFVW")
 """Units of one letter; other letters behind a number are part of a code."""
+_CODE = re.compile(r"\d+ ?[A-Za-z]")
 
 
 def parse(cell: str) -> tuple[str, str] | None:
@@ -59,7 +60,7 @@ def decide(values: Counter, filled: int) -> tuple[str, list[str], bool] | None:
     if (len(often) < 2 or total < max(LEAST_NUMBERS, LEAST_SHARE * filled)
             or sum(affixes[affix] for affix in often) < COVER * total):
         return None
-    if _told_by_number(often, affixes, numbers):
+    if _told_by_number(often, affixes, numbers) or _letters_of_codes(values, affixes):
         return None
     usual, number = max(((affix, affixes[affix]) for affix in affixes if affix != HOURS),
                         key=lambda item: (item[1], item[0]))
@@ -128,6 +129,13 @@ def _told_by_number(often: list[str], affixes: Counter, numbers: dict[str, list[
         return False
     alone = all(set(numbers[one]).isdisjoint(numbers[other]) for one in often for other in often if one < other)
     return alone and sum(affixes[affix] for affix in often) >= LEAST_SEEN * sum(len(numbers[affix]) for affix in often)
+
+
+def _letters_of_codes(values: Counter, affixes: Counter) -> bool:
+    """Whether the letters behind numbers are no units more often than such: houses 12A, 12B and 12C."""
+    codes = sum(number for value, number in values.items()
+                if _CODE.fullmatch(value.strip()) and parse(value.strip()) is None)
+    return codes > sum(number for affix, number in affixes.items() if affix.strip("# ") in _LETTERS)
 
 
 def _sized(affixes: list[str]) -> bool:

@@ -12,7 +12,7 @@ from mpiedge.cleaning.coding import Code
 LEAST_ROWS = 60
 LEAST_COVERED = 0.8
 PENALTIES = (1.0, 10.0, 100.0)
-LANDMARKS = 100
+LANDMARKS = 200
 FOLDS = 5
 CLEARLY = 0.9
 """Share of the usual value's error below which a prediction is used."""
@@ -39,7 +39,7 @@ def fit(codes: list[Code], read: list[np.ndarray], cells: list[str], target: int
 
     landmarks = encoded(known[:LANDMARKS])   # the sample is in no order that could matter
     varied = sum(float(codes[place].encode(read[place][known]).var(axis=0).sum()) for place in others)
-    spread = 2 * max(varied, 1e-9)   # the mean square of the distance of two rows
+    spread = max(varied, 1e-9)   # half of the mean square of the distance of two rows
     folds = [known[number::FOLDS] for number in range(FOLDS)]
     parts = [_sums(with_nearness(encoded(rows), landmarks, spread), answers(rows)) for rows in folds]
     width = landmarks.shape[1]

@@ -155,10 +155,12 @@ def test_new_rows_are_read_as_clean_read_the_table(world, tmp_path, capsys):
     in_process(predict, world, raw, "--run", run)
     assert "count as missing" not in capsys.readouterr().err
     assert (run / "predict/predictions.csv").read_text() == (run / "train/predictions.csv").read_text()
-    raw.write_text("id;price;day;paid;colour\n1;dear;31.02.2021;yes;red\n")
+    raw.write_text("id;price;day;paid;colour\n1;dear;31.02.2021;yes;green\n")
     in_process(predict, world, raw, "--run", run)
     told = capsys.readouterr().err
     assert "column price: 1 cells are no decimal" in told and "column day: 1 cells are no date" in told
+    assert "column colour: 1 of 1 cells hold values that the training did not know" in told
+    assert "column paid" not in told
 
 
 def test_tables_that_have_nothing_to_do_with_each_other(world, tmp_path, capsys):

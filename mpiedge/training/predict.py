@@ -8,15 +8,18 @@ new node is its own only neighbour (or has none, where the model takes the mean 
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from mpiedge.cleaning.rereading import reread
 from mpiedge.errors import InputError
-from mpiedge.graph.features import Encoder, as_number
+from mpiedge.graph.features import Encoder, as_number, as_text
 from mpiedge.graph.sparse import SparseRows, from_triplets
 from mpiedge.kernels.sparse_product import product
+
+MOST_UNSEEN = 0.9
+"""Share of the cells of a column of values, above which it is told that the training did not know them."""
 
 
 @dataclass
@@ -55,9 +58,27 @@ def check_for_rows(predictor: Predictor, subject: str) -> None:
                          "Train gcn, sage or mlp to predict new rows")
 
 
-def encode(predictor: Predictor, subject: str, columns: dict[str, np.ndarray], strange: Counter) -> SparseRows:
-    """Local: features of new rows; adds to `strange` how many cells of each column were not understood. Columns that
-    have a notation, as those of clean tables, become what the training saw of them. Raises InputError."""
+@dataclass
+class Doubts:
+    """How many cells of each column of new rows are not what the column holds (strange); and of columns of values, how
+    many cells there are (filled), and how many of them the training did not know (unseen)."""
+
+    strange: Counter = field(default_factory=Counter)
+    filled: Counter = field(default_factory=Counter)
+    unseen: Counter = field(default_factory=Counter)
+
+    def notes(self, kinds: dict[str, str]) -> list[str]:
+        """What there is to say of them; kinds: of the columns."""
+        found = [f"column {name}: {count:,} cells are no {kinds[name]} and count as missing"
+                 for name, count in self.strange.items() if count]
+        return found + [f"column {name}: {count:,} of {self.filled[name]:,} cells hold values that the training did "
+                        "not know and count as missing"
+                        for name, count in self.unseen.items() if count > MOST_UNSEEN * self.filled[name]]
+
+
+def encode(predictor: Predictor, subject: str, columns: dict[str, np.ndarray], doubts: Doubts) -> SparseRows:
+    """Local: features of new rows; adds to `doubts`. Columns that have a notation, as those of clean tables, become
+    what the training saw of them. Raises InputError."""
     missing = [name for name in predictor.encoder.kinds if name not in columns]
     if missing:
         raise InputError(subject, f"the column{'s' * (len(missing) > 1)} {', '.join(missing)} that the model uses "
@@ -65,19 +86,19 @@ def encode(predictor: Predictor, subject: str, columns: dict[str, np.ndarray], s
     notations = predictor.config.get("notations", {})
     for name in [name for name in notations if name in columns]:
         columns[name], unknown = reread(notations[name], columns[name])
-        strange[name] += unknown * (name in predictor.encoder.kinds)
+        doubts.strange[name] += unknown * (name in predictor.encoder.kinds)
     for block in predictor.encoder.blocks:
         name = block.columns[0]
         if block.kind == "number" and name not in notations:
             numbers = as_number(predictor.encoder.kinds[name], columns[name])
-            strange[name] += int((~np.isfinite(numbers) & (columns[name] != "")).sum())
+            doubts.strange[name] += int((~np.isfinite(numbers) & (columns[name] != "")).sum())
+        if block.kind == "values":
+            known = set(block.vocabulary)
+            for name in block.columns:
+                cells = [text for text in as_text(columns[name]) if text]
+                doubts.filled[name] += len(cells)
+                doubts.unseen[name] += sum(text not in known for text in cells)
     return predictor.encoder.encode(columns)
-
-
-def notes_on(predictor: Predictor, strange: Counter) -> list[str]:
-    """Local: what there is to say of cells that were not understood."""
-    return [f"column {name}: {count:,} cells are no {predictor.encoder.kinds[name]} and count as missing"
-            for name, count in strange.items() if count]
 
 
 def resolve_edges(predictor: Predictor, ids: list[str], ends: tuple[list[str], list[str]]) -> tuple[np.ndarray, int]:

@@ -1,7 +1,6 @@
 """Predictions for files: reads model and rows, writes the table of predictions, and says what came out."""
 
 import contextlib
-from collections import Counter
 from pathlib import Path
 
 import h5py
@@ -43,13 +42,13 @@ def predict_files(stage, files: dict, output: str | None) -> dict:
     predictor = _load(stage.run, with_nodes=joined)
     predict.check_for_rows(predictor, str(stage.run / MODEL_FILE))
     key, label = predictor.config.get("key"), predictor.config.get("label")
-    answers, strange, notes, met = Answers(stage.run, output, predictor.classes), Counter(), [], 0
+    answers, doubts, notes, met = Answers(stage.run, output, predictor.classes), predict.Doubts(), [], 0
     with answers:
         for columns in _chunks(stage, files["table"], whole=joined):
             rows = len(next(iter(columns.values())))
             if not rows:
                 raise InputError(path, "the table has no rows", "Give a CSV with rows")
-            features = predict.encode(predictor, path, columns, strange)
+            features = predict.encode(predictor, path, columns, doubts)
             ids = columns[key].tolist() if key in columns else [str(answers.rows + row) for row in range(rows)]
             edges = np.zeros((0, 2), np.int64)
             if joined:
@@ -58,7 +57,7 @@ def predict_files(stage, files: dict, output: str | None) -> dict:
             answers.add(ids, predict.predict(predictor, features, edges),
                         as_text(columns[label]) if label in columns else [])
     found = answers.found(predictor.config["model"], met)
-    return {**found, "notes": predict.notes_on(predictor, strange) + notes}
+    return {**found, "notes": doubts.notes(predictor.encoder.kinds) + notes}
 
 
 def predict_whole(stage, source, output: str | None) -> dict:

@@ -55,6 +55,7 @@ def test_store_form():
     assert formats.canonical(plan, new) == ["1.5", "2.25"]
     plan, new = cleaned(["Y", "N", ""])
     assert formats.canonical(plan, new) == ["true", "false", ""]
+    assert formats.canonical(plan, ["yes", "nothing", "Trial", "FALSE"]) == ["true", "", "", "false"]
     plan, new = cleaned(["1", "2"] * 60 + ["x"])
     assert plan.kind == "integer" and new[-1] == "x" and formats.canonical(plan, new)[-1] == "" and plan.unreadable == 1
 

@@ -5,7 +5,17 @@ import re
 import numpy as np
 
 from mpiedge.cleaning import dates, units
-from mpiedge.cleaning.cells import DATES, NUMBERS, NUMERIC_DATES, SEPARATORS, form_of, read_date, read_number
+from mpiedge.cleaning.cells import (
+    DATES,
+    FALSE_WORDS,
+    NUMBERS,
+    NUMERIC_DATES,
+    SEPARATORS,
+    TRUE_WORDS,
+    form_of,
+    read_date,
+    read_number,
+)
 from mpiedge.cleaning.types import ColumnPlan
 from mpiedge.kernels import forms
 from mpiedge.kernels.columns import Columns
@@ -126,7 +136,8 @@ def _canonical(plan: ColumnPlan, text: str) -> str:
         found = read_date(text, plan.day_first) if form_of(text) in DATES else None
         return found[0].isoformat() + found[1] if found else ""
     if plan.kind == "boolean":
-        return "true" if text[0] in "tTyY" else "false" if text[0] in "fFnN" else ""
+        word = text.lower()
+        return "true" if word in TRUE_WORDS else "false" if word in FALSE_WORDS else ""
     form = form_of(text)
     if form not in NUMBERS and form != "leading_zero":
         return ""

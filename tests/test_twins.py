@@ -86,7 +86,7 @@ def test_matches_beyond_what_tells_twins_apart_are_none(stage, monkeypatch):
     found = find_duplicates(stage, MemoryTable(names, rows))
     assert found.summary["twin_columns"] == ["given", "born"]
     assert 20 < len(rows) - len(set(found.cluster_id.tolist())) < 80
-    monkeypatch.setattr("mpiedge.cleaning.duplicates.MOST_UNTOLD", 0.5)
+    monkeypatch.setattr("mpiedge.cleaning.attempt.MOST_UNTOLD", 0.5)
     found = find_duplicates(stage, MemoryTable(names, rows))
     assert len(set(found.cluster_id.tolist())) == len(rows) and found.questions
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from mpiedge import __version__
 from mpiedge.errors import MemoryPlanError, MpiedgeError, StoreError
-from mpiedge.runtime import heartbeat, resources
+from mpiedge.runtime import heartbeat, leftovers, resources
 from mpiedge.runtime.launcher import mpi_library
 from mpiedge.runtime.mail import Mail
 from mpiedge.runtime.progress import progress
@@ -63,6 +63,8 @@ class Stage:
         self.run, self.how_chosen = Path(chosen[0]), chosen[1]
         on_root(world, lambda: create_run(self.run))
         fence.enter(self.run, heartbeat.job())
+        if world.node_rank == 0:
+            leftovers.sweep()
         self.timings = Timings(world, run_id=self.run.absolute().resolve().name, stage=name,
                                trace=Trace() if args.trace else None)
         self.mail = Mail(world)

@@ -64,6 +64,18 @@ def test_nodes_are_cut_into_all_their_clusters(monkeypatch, exhaust, values):
     assert {task[0] for task in tasks} == {rounds.PAIRS if exhaust else rounds.WALK}
 
 
+def test_a_node_of_one_code_is_not_cut(monkeypatch):
+    """Where one code holds all rows that agree there are no parts: its walk stays whole and can be expanded."""
+    codes = np.concatenate([np.zeros(1500, np.int64), np.arange(1, 501)])
+    table = whole.WholeTable([codes, np.arange(2000) // 2])
+    everything = np.array([[1]], np.uint64)
+    round_ = rounds.Round(table, Candidates(everything, everything << np.uint64(1), table.by_rank, 2))
+    round_.ranks = 3
+    monkeypatch.setattr(rounds, "PART_NS", 1e-3)
+    monkeypatch.setattr(rounds, "BETA", -1e9)
+    assert round_.tasks() == round_.walks()
+
+
 @pytest.mark.parametrize("depth", [1, 2])
 @pytest.mark.parametrize("ranks", [1, 3])
 def test_who_asks_gets_what_is_left_undone(monkeypatch, depth, ranks):

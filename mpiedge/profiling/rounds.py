@@ -229,6 +229,8 @@ class Round:
                               last - int(before[block]), slices))
             return tasks
         edges = np.unique(np.searchsorted(before, at))
+        if len(edges) < 3:  # nearly all rows have one code: a walk over the whole can leave its children to others
+            return [walk]
         tasks = [(WALK, low, high, 1, codes[first], codes[last], 0, 0) for first, last in pairwise(edges.tolist())]
         self._cuts.append((low, high, len(tasks)))
         return tasks

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -104,7 +105,8 @@ def test_rows_add_up(odd):
 
 @pytest.mark.parametrize("make, cause", [
     (lambda path: None, "no such file"), (lambda path: path.write_bytes(b""), "the file is empty"),
-    (lambda path: path.mkdir(), "is a folder"), (lambda path: path.write_bytes(b"\n \n"), "no text"),
+    (lambda path: path.mkdir(), "is a folder"), (os.mkfifo, "is a pipe"),
+    (lambda path: path.write_bytes(b"\n \n"), "no text"),
     (lambda path: path.write_bytes(bytes(range(1, 32)) * 99), "no text file"),
     (lambda path: path.write_bytes(gzip.compress(bytes(range(256)) * 99)[:-40]), "cannot be unpacked")])
 def test_files_that_cannot_be_cleaned(tmp_path, capfd, make, cause):

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import json
 import os
+import stat
 import time
 from datetime import datetime
 from pathlib import Path
@@ -168,11 +169,16 @@ def record_start(folder: Path, stage: str, about: dict) -> None:
 
 
 def open_input(path: str) -> tuple[int, bytes]:
-    """Size in bytes and first bytes of a user's file; InputError when it is missing, a folder, unreadable or empty."""
+    """Size in bytes and first bytes of a user's file.
+
+    InputError when it is missing, a folder, a pipe or a device, unreadable or empty.
+    """
     source = Path(path)
     if source.is_dir():
         raise InputError(path, "is a folder", "Give a CSV file")
     try:
+        if not stat.S_ISREG(os.stat(source).st_mode):   # to open a pipe is to wait for a writer
+            raise InputError(path, "is a pipe or a device, which can be read only once", "Write it to a file first")
         with open(source, "rb") as file:
             head = file.read(4)
             size = file.seek(0, os.SEEK_END)

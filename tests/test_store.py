@@ -1,9 +1,11 @@
 """Parts, the joint file and the manifest: what is written comes back, and what is damaged is refused."""
 
 import errno
+import io
 import json
 import os
 import time
+import zlib
 from pathlib import Path
 
 import h5py
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 import mpiedge.store.run as run_module
 from mpiedge.errors import EnvironmentProblem, InputError, StoreError
+from mpiedge.kernels import deflate
 from mpiedge.store.joint import forget_joint, write_joint
 from mpiedge.store.layout import TIMINGS, WIDEST_FIXED_TEXT, dataset_name, part_file, table_name
 from mpiedge.store.parts import build_image, describe, read_image, write_atomic
@@ -59,6 +62,44 @@ def test_a_part_comes_back_as_it_was(texts, numbers):
     arrays = read_image(image)
     assert arrays["text"].tolist() == texts
     assert arrays["number"].tolist() == numbers
+
+
+@given(st.binary(max_size=60), st.integers(0, 60_000), st.integers(1, 256), st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_what_the_kernel_packs_zlib_reads(begin, many, letters, seed):
+    """Bytes of few and of many kinds, none of them included, come back from zlib as they were."""
+    draw = np.random.default_rng(seed)
+    data = np.frombuffer(begin + draw.integers(0, letters, many, np.uint8).tobytes() + 3 * begin, np.uint8)
+    packed = deflate.compress(data) if deflate.able else zlib.compress(data)
+    assert zlib.decompress(packed) == data.tobytes() and len(packed) <= 1.02 * len(data) + 400
+
+
+def test_codes_of_rare_letters_are_cut():
+    """Counts that double from letter to letter ask for codes of more than 15 bits, which there are not."""
+    counts = [1, 1]
+    while len(counts) < 22:
+        counts.append(counts[-1] + counts[-2])
+    data = np.random.default_rng(1).permutation(np.repeat(np.arange(22, dtype=np.uint8), counts))
+    assert zlib.decompress(deflate.compress(data) if deflate.able else zlib.compress(data)) == data.tobytes()
+
+
+def test_hdf5_reads_chunks_that_the_kernel_packed():
+    """Chunks that are not full, of numbers and of days, of two dimensions and of none; altered bytes are noticed."""
+    draw = np.random.default_rng(2)
+    arrays = {"whole": draw.integers(0, 99, 200_001), "odd": draw.random(70_001), "two": draw.random((30_001, 3)),
+              "days": np.array([b"2020-01-%02d" % (row % 28 + 1) for row in range(60_001)]), "one": np.array(7),
+              "none": np.zeros(0), "words": np.array([b"x" * (row % 30) for row in range(60_001)])}
+    image = build_image(arrays)
+    with h5py.File(io.BytesIO(image)) as file:
+        for name, values in arrays.items():
+            found = file[name][()] if values.ndim == 0 else file[name][:].astype(values.dtype)
+            np.testing.assert_array_equal(found, values)
+        assert file["days"].shuffle and not file["words"].shuffle
+        place = file["odd"].id.get_chunk_info(0).byte_offset + 1000
+    altered = bytearray(image)
+    altered[place] ^= 1
+    with h5py.File(io.BytesIO(bytes(altered))) as file, pytest.raises(OSError):
+        file["odd"][:]
 
 
 def test_equal_chunks_give_equal_bytes():

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from mpiedge.errors import EnvironmentProblem, StoreError
+from mpiedge.kernels import deflate
 from mpiedge.store import fence
 from mpiedge.store.layout import HDF5_CHUNK_BYTES, WIDEST_FIXED_TEXT, dataset_name
 
@@ -68,8 +69,8 @@ def build_image(arrays: dict[str, np.ndarray], attributes: dict | None = None, c
     """The bytes of an HDF5 file with one one-dimensional (or any-dimensional) dataset per array.
 
     Chunks of at most 512 KiB, gzip-1 + fletcher32 (variable-length text: unfiltered, HDF5 cannot). Whole numbers are
-    shuffled, as they share their high bytes; text, and decimals of few digits, become larger and slower by that.
-    `compress` False leaves all of that out, for parts that are soon read and dropped.
+    shuffled, as they share their high bytes, and text of one length, as days; other text, and decimals of few digits,
+    become larger and slower by that. `compress` False leaves all of that out, for parts that are soon read and dropped.
     """
     with h5py.File("part", "w", driver="core", backing_store=False, libver=LIBRARY_VERSIONS) as file:
         for name, values in arrays.items():
@@ -82,26 +83,51 @@ def build_image(arrays: dict[str, np.ndarray], attributes: dict | None = None, c
 
 
 def _add_dataset(file, name: bytes, values: np.ndarray, compress: bool) -> None:
-    dataset = _new_dataset(file, name, values.dtype, values.shape, compress)
-    if values.size:
-        dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(values))
+    values = np.ascontiguousarray(values)
+    shuffle = values.dtype.kind in "iu" or (values.dtype.kind == "S" and _fills(values))
+    dataset, rows = _new_dataset(file, name, values.dtype, values.shape, compress, shuffle)
+    if rows and deflate.able:
+        for first in range(0, len(values), rows):
+            place = (first, *[0] * (values.ndim - 1))
+            dataset.write_direct_chunk(place, _filtered(values[first : first + rows], rows, shuffle))
+    elif values.size:
+        dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, values)
 
 
-def _new_dataset(file, name: bytes, dtype: np.dtype, shape: tuple[int, ...], compress: bool):
-    """Low-level calls: `create_dataset` takes as long as the compression of a few thousand cells."""
+def _fills(values: np.ndarray) -> bool:
+    """Whether nearly all texts of fixed width reach to the last byte."""
+    last = values.reshape(-1).view(np.uint8)[values.itemsize - 1 :: values.itemsize]
+    return np.count_nonzero(last) > 0.9 * len(last)
+
+
+def _filtered(values: np.ndarray, rows: int, shuffle: bool) -> bytes:
+    """What the filters of a dataset make of a chunk of `rows` rows; those that are missing are 0."""
+    data = values.reshape(-1).view(np.uint8)
+    if len(values) < rows:
+        data = np.concatenate([data, np.zeros((rows - len(values)) * (len(data) // len(values)), np.uint8)])
+    if shuffle:
+        data = np.ascontiguousarray(data.reshape(-1, values.itemsize).T).reshape(-1)
+    packed = deflate.compress(data)
+    return packed + deflate.fletcher32(packed).to_bytes(4, "little")
+
+
+def _new_dataset(file, name: bytes, dtype: np.dtype, shape: tuple[int, ...], compress: bool, shuffle: bool):
+    """(dataset, rows of its chunks: 0 where it is not filtered). Low-level calls: `create_dataset` takes as long as the
+    compression of a few thousand cells."""
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_obj_track_times(False)
+    rows = 0
     if compress and shape and all(shape) and dtype.kind != "O":
         row_bytes = max(1, dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64)))
         rows = max(1, min(shape[0], HDF5_CHUNK_BYTES // row_bytes))
         properties.set_chunk((rows, *shape[1:]))
-        if dtype.kind in "iu":
+        if shuffle:
             properties.set_shuffle()
         properties.set_deflate(1)
         properties.set_fletcher32()
     kind = h5py.h5t.py_create(dtype, logical=True)
     space = h5py.h5s.create_simple(shape) if shape else h5py.h5s.create(h5py.h5s.SCALAR)
-    return h5py.h5d.create(file, name, kind, space, properties)
+    return h5py.h5d.create(file, name, kind, space, properties), rows
 
 
 def sealed(image: bytes) -> bytes:
@@ -247,7 +273,8 @@ class GrowingImage:
         key = dataset_name(name)
         with self._kept_whole():
             if key not in self._file:
-                _new_dataset(self._file.id, key.encode(), values.dtype, (rows, *values.shape[1:]), True)
+                shape = rows, *values.shape[1:]
+                _new_dataset(self._file.id, key.encode(), values.dtype, shape, True, values.dtype.kind in "iu")
             self._file[key][first : first + len(values)] = values
 
     def finish(self) -> None:

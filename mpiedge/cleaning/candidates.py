@@ -47,6 +47,7 @@ INDEX_SHARE = 0.75  # of the budget, full with what is there already and the ind
 SLICE_S = 0.05
 SEGMENT, SEGMENTS, ROUND_PAIRS = 2048, 64, 1 << 20
 TILE = 1 << 17
+MOST_SUMMED = (1 << 16) - 1
 
 
 @dataclass
@@ -61,18 +62,34 @@ class Candidates:
     summary: dict = field(default_factory=dict)
 
 
-def count_grams(stage, texts, values: np.ndarray, size: int, bits: int, features: int) -> np.ndarray:
-    """Collective: number of documents (rows of `values`) that hold each gram, int32 (2^bits,). Messages: one sum."""
-    frequency = np.zeros(1 << bits, np.int32)
+def count_grams(stage, texts, tables: list, size: int, bits: int, features: int) -> np.ndarray:
+    """Collective: for each table of values the number of documents (its rows) that hold each gram, int32
+    (tables, 2^bits). Messages: as of `sum_counts`."""
+    frequency = np.zeros((len(tables), 1 << bits), np.int32)
 
     def work(task):
-        (start,) = task
+        number, start = task
+        values = tables[number]
         for piece in range(start, min(start + 4096, len(values)), 1024):
-            cosine.count(texts, values[piece:piece + 1024], size, bits, features, frequency)
+            cosine.count(texts, values[piece:piece + 1024], size, bits, features, frequency[number])
             yield
 
-    stage.queue.run([(start,) for start in range(0, len(values), 4096)], work, name="counting grams")
-    return stage.world.sum(frequency)
+    tasks = [(number, start) for number, values in enumerate(tables) for start in range(0, len(values), 4096)]
+    stage.queue.run(tasks, work, name="counting grams")
+    return sum_counts(stage.world, frequency.reshape(-1)).reshape(frequency.shape)
+
+
+def sum_counts(world, counts: np.ndarray) -> np.ndarray:
+    """Collective: the sum of int32 counts (n,) over the ranks. Messages: a sum of two bytes a count; to every rank by
+    how much the few larger ones exceed what the ranks can add up in these."""
+    if world.size == 1:
+        return counts
+    most = MOST_SUMMED // world.size
+    large = np.flatnonzero(counts > most)
+    total = world.sum(np.minimum(counts, most).astype(np.uint16)).astype(np.int32)
+    for message in world.allgather({"place": large.astype(np.int32), "excess": counts[large] - np.int32(most)}):
+        total[message["place"]] += message["excess"]
+    return total
 
 
 def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: bool = False) -> Candidates:
@@ -86,7 +103,7 @@ def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: 
     most_frequent = documents if exhaustive else max(MOST_SHARE * documents, MOST_COUNT)
 
     def weighed(bits, features):
-        frequency = count_grams(stage, texts, values, GRAM_SIZE, bits, features)
+        (frequency,) = count_grams(stage, texts, [values], GRAM_SIZE, bits, features)
         lone = float(np.clip(LONE_ROWS / np.sqrt(max(documents, 1)), *LONE)) if features == GRAMS else 0.0
         return weigh_grams(frequency, documents, GRAM_SIZE, bits, features, 2, most_frequent, lone)
 

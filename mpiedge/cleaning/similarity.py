@@ -23,6 +23,7 @@ QUANTILES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 MISSING = 255
 UNKNOWN = 254
 MEMO = 1 << 20  # squares of columns with few values are remembered
+COUNTED = 16  # columns whose grams are counted at once
 SLICE = 4096
 REMEMBERED_BYTES = 4 << 20  # of the texts of a column, up to which the grams of its values are kept
 
@@ -60,13 +61,15 @@ class Comparison:
     Short texts with words shortened or left out are alike too."""
 
     def __init__(self, stage, records):
-        """Collective: counts the grams of each column's distinct values. Messages: one sum per column."""
+        """Collective: counts the grams of each column's distinct values. Messages: sums of counts, of some columns at a
+        time."""
         self.records = records
         self.grams, self.scales, self._memo, self._rows = [], [], {}, {}
-        for column in range(records.width):
-            values = np.arange(*records.spans[column], dtype=np.int32)[:, None]
+        for first in range(0, records.width, COUNTED):
+            values = [np.arange(*span, dtype=np.int32)[:, None] for span in records.spans[first:first + COUNTED]]
             frequency = count_grams(stage, records.texts, values, GRAM_SIZE, GRAM_BITS, GRAMS)
-            self.grams.append(weigh_grams(frequency, len(values), GRAM_SIZE, GRAM_BITS, GRAMS))
+            self.grams += [weigh_grams(found, len(distinct), GRAM_SIZE, GRAM_BITS, GRAMS)
+                           for found, distinct in zip(frequency, values)]
 
     def of(self, records) -> "Comparison":
         """Local: the same comparison of a part of the records (`Records.some`)."""

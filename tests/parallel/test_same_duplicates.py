@@ -3,11 +3,13 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tables import MemoryStage, MemoryTable, OneRank, pair_f1, people
 
+from mpiedge.cleaning.candidates import MOST_SUMMED, sum_counts
 from mpiedge.cleaning.duplicates import find_duplicates
 
 FIELDS = ("cluster_id", "row_a", "row_b", "probability")
@@ -17,6 +19,13 @@ def search(stage, names, rows, chunk, **options):
     found = find_duplicates(stage, MemoryTable(names, rows, chunk), **options)
     reasons = None if found.reasons is None else found.reasons.tobytes()
     return found, (*(getattr(found, field).tobytes() for field in FIELDS), reasons, found.summary)
+
+
+def test_counts_add_up_beyond_two_bytes(world):
+    """Sums that exceed what two bytes hold are exact, whoever counted most."""
+    most = MOST_SUMMED // world.size
+    mine = np.array([0, world.rank, most, most + 1, MOST_SUMMED, 100_000, 70_000 * world.is_root], np.int32)
+    assert sum_counts(world, mine).tolist() == world.sum(mine).tolist()
 
 
 @pytest.mark.parametrize("kind", ["people", "linkage", "one column", "equal rows", "three rows", "one row", "no row"])

@@ -11,8 +11,11 @@
  *
  * A set d with A in d is of no use for the right-hand side A when another set k with A in k lies inside d; it is enough
  * to look at those k that are minimal for A (induction over the size). Sets come in ascending size, no duplicates. The
- * minimal ones are listed for each A; a set found inside d covers all its columns, so few lists are gone through, and
- * it moves towards the front of its list, as the next sets are much like d. */
+ * minimal ones are listed for each A. A set found inside d covers all its columns, so few lists are gone through; it
+ * moves towards the front of its list and is among those tried first, as the next sets are much like d. */
+
+#define RECENT 64            /* sets that were found last: nearly all that lies inside the next set is among them */
+#define BLOCK 32             /* sets of a list that are compared at once */
 
 typedef struct {
     uint64_t *sets;
@@ -31,21 +34,44 @@ static int list_add(list *l, const uint64_t *set, int W) {
     return 1;
 }
 
+/* All ones where `set` has a member outside d, else 0. */
+INLINE uint64_t outside(const uint64_t *set, const uint64_t *d, int W) {
+    uint64_t any = 0;
+    for (int w = 0; w < W; w++) any |= set[w] & ~d[w];
+    return any ? ~0ULL : 0;
+}
+
 /* The number of the first set of the list that lies inside d, or how many there are. */
 INLINE int64_t find_inside(const list *l, const uint64_t *d, int W) {
     int64_t at = 0;
-    for (; at < l->count; at++) {
-        uint64_t outside = 0;
-        for (int w = 0; w < W; w++) outside |= l->sets[at * W + w] & ~d[w];
-        if (!outside) break;
+    for (; at + BLOCK <= l->count; at += BLOCK) {
+        uint64_t none = ~0ULL;
+        for (int i = 0; i < BLOCK; i++) none &= outside(l->sets + (at + i) * W, d, W);
+        if (!none) break;
     }
+    while (at < l->count && outside(l->sets + at * W, d, W)) at++;
     return at;
 }
 
+/* Sets that were found inside others, in a ring. */
+typedef struct {
+    uint64_t *sets;
+    int next;
+} recent;
+
+/* Takes out of `open` the members of all recent sets that lie inside d. */
+INLINE void drop_recent(const recent *r, const uint64_t *d, uint64_t *open, int W) {
+    for (int i = 0; i < RECENT; i++) {
+        uint64_t keep = outside(r->sets + i * W, d, W);
+        for (int w = 0; w < W; w++) open[w] &= ~r->sets[i * W + w] | keep;
+    }
+}
+
 /* Puts into `use` the columns for which d is minimal; returns whether there are any. */
-INLINE int minimal_for(list *lists, const uint64_t *d, uint64_t *use, int W) {
+INLINE int minimal_for(list *lists, recent *r, const uint64_t *d, uint64_t *use, int W) {
     uint64_t open[64], any = 0;
     for (int w = 0; w < W; w++) open[w] = d[w], use[w] = 0;
+    drop_recent(r, d, open, W);
     for (int w = 0; w < W; w++)
         while (open[w]) {
             uint64_t bit = open[w] & -open[w];
@@ -55,11 +81,12 @@ INLINE int minimal_for(list *lists, const uint64_t *d, uint64_t *use, int W) {
                 use[w] |= bit, open[w] &= ~bit, any = 1;
                 continue;
             }
-            uint64_t *found = l->sets + at * W, *ahead = l->sets + at / 2 * W;
+            uint64_t *found = l->sets + at * W, *ahead = l->sets + at / 2 * W, *kept = r->sets + r->next * W;
+            r->next = (r->next + 1) % RECENT;
             for (int x = 0; x < W; x++) {
                 uint64_t set = found[x];
                 open[x] &= ~set;
-                found[x] = ahead[x], ahead[x] = set;
+                found[x] = ahead[x], ahead[x] = kept[x] = set;
             }
         }
     return any != 0;
@@ -72,10 +99,11 @@ static int list_by_use(list *lists, const uint64_t *set, const uint64_t *use, in
     return 1;
 }
 
-INLINE int64_t minimise_as(const uint64_t *sets, int W, int64_t n, uint64_t *kept, uint64_t *use, list *lists) {
+INLINE int64_t minimise_as(const uint64_t *sets, int W, int64_t n, uint64_t *kept, uint64_t *use, list *lists,
+                           recent *r) {
     int64_t count = 0;
     for (int64_t i = 0; i < n; i++) {
-        if (!minimal_for(lists, sets + i * W, use + count * W, W)) continue;
+        if (!minimal_for(lists, r, sets + i * W, use + count * W, W)) continue;
         memcpy(kept + count * W, sets + i * W, (size_t)W * 8);
         if (!list_by_use(lists, kept + count * W, use + count * W, W)) return -1;
         count++;
@@ -86,12 +114,16 @@ INLINE int64_t minimise_as(const uint64_t *sets, int W, int64_t n, uint64_t *kep
 /* kept and use: room for n sets; returns how many are kept, -1 without memory. */
 PER_PROCESSOR int64_t hitting_minimise(const uint64_t *sets, int32_t words, int64_t n, uint64_t *kept, uint64_t *use) {
     list *lists = calloc((size_t)words * 64, sizeof(list));
+    recent r = {calloc((size_t)words * RECENT, 8), 0};         /* empty sets, which take nothing out */
     int64_t count = -1;
-    if (!lists) return -1;
-    if (words == 1) count = minimise_as(sets, 1, n, kept, use, lists);
-    else count = minimise_as(sets, words, n, kept, use, lists);
-    for (int32_t c = 0; c < words * 64; c++) free(lists[c].sets);
-    free(lists);
+    if (lists && r.sets) {
+        if (words == 1) count = minimise_as(sets, 1, n, kept, use, lists, &r);
+        else if (words == 2) count = minimise_as(sets, 2, n, kept, use, lists, &r);
+        else if (words == 4) count = minimise_as(sets, 4, n, kept, use, lists, &r);
+        else count = minimise_as(sets, words, n, kept, use, lists, &r);
+        for (int32_t c = 0; c < words * 64; c++) free(lists[c].sets);
+    }
+    free(lists), free(r.sets);
     return count;
 }
 

@@ -74,6 +74,8 @@ class TableEvidence:
         self.duplicates = self.sampled = False
         empty = np.empty((0, self.words), np.uint64)
         self.sets, self.use, self.closed, self.checked_left, self.checked_safe = empty, empty, empty, empty, empty
+        if self.constant:  # {} -> A holds
+            self._add_checked(bits.mask_of([], self.columns)[None], bits.mask_of(self.constant, self.columns)[None])
         self._settled, self._common = 0, empty  # evidence merged into `sets`; `sets` as all ranks know them
         self._measure()
 
@@ -128,7 +130,7 @@ class TableEvidence:
         """Local: take over what an earlier search of the same table found."""
         state.require(self.rows, self._cardinalities())
         self.sampled, self.closed = state.sampled, state.closed
-        self.checked_left, self.checked_safe = state.checked_left, state.checked_safe
+        self._add_checked(state.checked_left, state.checked_safe)
         self.evidence.add(state.sets)
         self.settle()
         self._common = self.sets
@@ -195,8 +197,11 @@ class TableEvidence:
         if len(closed):
             self.closed = minimal_sets(np.concatenate([self.closed, closed]))
         if len(left):
-            self.checked_left, self.checked_safe = group_or(np.concatenate([self.checked_left, left]),
-                                                            np.concatenate([self.checked_safe, safe]))
+            self._add_checked(left, safe)
+
+    def _add_checked(self, left: np.ndarray, safe: np.ndarray):
+        self.checked_left, self.checked_safe = group_or(np.concatenate([self.checked_left, left]),
+                                                        np.concatenate([self.checked_safe, safe]))
 
 
 def minimal_sets(masks: np.ndarray) -> np.ndarray:

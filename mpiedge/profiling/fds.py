@@ -23,7 +23,6 @@ it. The enumeration may be cut short as well: what it has emitted are minimal hi
 """
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 
@@ -91,16 +90,14 @@ def discover_fds(codes: list[np.ndarray], *, world=None, queue=None, max_lhs: in
     stop, room = Stop(deadline, world, queue), room or Room()
     sent = world.bytes_sent if world is not None else 0
     table = open_table(codes, budget_bytes, world, queue, stop, limited=max_lhs is not None)
-    enumerator = Enumerator(max_lhs, stop, room=room)
-    empty = np.empty((0, table.words), np.uint64), np.empty(0, np.int32)
-    (left, right), rounds = search(table, lambda: enumerator.run(table.sets, table.use, table.active, world, queue),
-                                   empty, progress, state)
+    enumerator, rights = Enumerator(max_lhs, stop, room=room), list(range(table.columns))
+    constant = np.zeros((len(table.constant), table.words), np.uint64), np.array(table.constant, np.int32)
+    (left, right), rounds = search(table, lambda: enumerator.run(table.sets, table.use, rights, world, queue), constant,
+                                   progress, state)
     if stop.reached:
-        left, right = Enumerator(max_lhs, brief=True, room=room).run(table.sets, table.use, table.active)
+        left, right = Enumerator(max_lhs, brief=True, room=room).run(table.sets, table.use, rights)
         keep = certain(table, left, right)
         left, right = left[keep], right[keep]
-    if table.constant:
-        left, right = with_constants(left, right, table.constant, room)
     work = {"rounds": rounds, "evidence": table.evidence.count, "closed": len(table.closed),
             "bytes_sent": world.bytes_sent - sent if world is not None else 0}
     return Dependencies(left, right, table.columns, table.rows, table.sets, table.use, table.constant,
@@ -174,19 +171,6 @@ def _uncertain(table: TableEvidence, left: np.ndarray, right: np.ndarray | None)
     todo = values[:, 0] & ~values[:, 1]
     keep = bits.nonempty(todo)
     return left[keep], todo[keep]
-
-
-def with_constants(left: np.ndarray, right: np.ndarray, constant: list[int], room: Room):
-    """Local: the dependencies with those of constant columns, {} -> A, in their places."""
-    count = len(right) + len(constant)
-    every = room.empty((count, left.shape[1]), np.uint64), room.empty(count, np.int32)
-    edges = [0, *np.searchsorted(right, constant).tolist(), len(right)]
-    for number, (begin, end) in enumerate(pairwise(edges)):
-        place = slice(begin + number, end + number)
-        every[0][place], every[1][place] = left[begin:end], right[begin:end]
-        if number < len(constant):
-            every[0][end + number], every[1][end + number] = 0, constant[number]
-    return every
 
 
 def certain(table: TableEvidence, left: np.ndarray, right: np.ndarray) -> np.ndarray:

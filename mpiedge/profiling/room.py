@@ -1,6 +1,7 @@
 """Where long lists of results lie: in memory as long as they take little of it, then in files that are mapped."""
 
 import weakref
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -83,25 +84,24 @@ class Pile:
             before += len(array)
         return found
 
-    def whole(self) -> np.ndarray:
-        """Local: all sets, in the order they came."""
-        parts = self.parts(0, self.count)
-        return parts[0] if len(parts) == 1 else np.concatenate(
-            [np.empty((0, self.words), np.uint64), *parts], out=self.room.empty((self.count, self.words), np.uint64))
-
 
 def gather_sets(world, piles: list[Pile], words: int, room: Room) -> list[tuple[np.ndarray, int]]:
     """Collective (Local when world is None): pile by pile the column sets (k, words) of all ranks, and in how many lots
-    they came; lot after lot, in some order.
+    they came; lot after lot, in some order. They are views of one array.
 
     Messages: how many sets each rank has (all-gather), then the sets, at most PASS_BYTES of all ranks at a time.
     """
-    if world is None:
-        return [(pile.whole(), pile.lots) for pile in piles]
-    counts = np.array([[pile.count, pile.lots] for pile in piles], np.int64).reshape(-1, 2)
-    counts = np.array([message["counts"] for message in world.allgather({"counts": counts})], np.int64)
+    own_counts = np.array([[pile.count, pile.lots] for pile in piles], np.int64).reshape(-1, 2)
+    messages = [own_counts] if world is None or world.size == 1 else world.allgather(own_counts)
+    counts = np.array(messages, np.int64)
     lots, counts = counts[:, :, 1].sum(axis=0), counts[:, :, 0]
-    every = [room.empty((count, words), np.uint64) for count in counts.sum(axis=0).tolist()]
+    edges = np.concatenate([[0], counts.sum(axis=0).cumsum()]).tolist()
+    whole = room.empty((edges[-1], words), np.uint64)
+    every = [whole[begin:end] for begin, end in pairwise(edges)]
+    if len(messages) == 1:
+        for sets, pile in zip(every, piles):
+            np.concatenate([sets[:0], *pile.parts(0, pile.count)], out=sets)
+        return list(zip(every, lots.tolist()))
     filled, ends = [0] * len(piles), counts.cumsum(axis=1)
     starts, share = ends - counts, max(1, PASS_BYTES // (8 * words * len(counts)))
     for begin in range(0, int(ends.max(initial=0)), share):
@@ -109,9 +109,7 @@ def gather_sets(world, piles: list[Pile], words: int, room: Room) -> list[tuple[
         lows, highs = (np.clip(at, starts, ends) for at in (begin, begin + share))
         own = ((edge[world.rank] - starts[world.rank]).tolist() for edge in (lows, highs))
         parts = [part for pile, low, high in zip(piles, *own) for part in pile.parts(low, high)]
-        message = {"sets": np.concatenate([np.empty((0, words), np.uint64), *parts])}
-        for rank, received in enumerate(world.allgather(message)):
-            sets = np.asarray(received["sets"], np.uint64).reshape(-1, words)
+        for rank, sets in enumerate(world.allgather(np.concatenate([whole[:0], *parts]))):
             for index, (low, high) in enumerate(zip((lows[rank] - begin).tolist(), (highs[rank] - begin).tolist())):
                 if high > low:
                     every[index][filled[index] : filled[index] + high - low] = sets[low:high]
@@ -120,8 +118,15 @@ def gather_sets(world, piles: list[Pile], words: int, room: Room) -> list[tuple[
 
 
 def joined(parts: list[np.ndarray], words: int, room: Room) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Local: column sets one after another as one array, and the parts, of which `parts` lets go, as views of it."""
+    """Local: column sets one after another as one array, and the parts, of which `parts` lets go, as views of it.
+
+    Nothing is copied where that is what they are already."""
     ends = np.cumsum([len(part) for part in parts], dtype=np.int64).tolist()
+    base = parts[0].base if parts else None
+    if isinstance(base, np.ndarray) and base.shape == (ends[-1], words) and all(
+            part.base is base and (not len(part) or part.ctypes.data == base[end - len(part) :].ctypes.data)
+            for part, end in zip(parts, ends)):
+        return base, list(parts)
     whole = room.empty((ends[-1] if ends else 0, words), np.uint64)
     views = []
     for index, (begin, end) in enumerate(zip([0, *ends], ends)):

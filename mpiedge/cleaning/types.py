@@ -29,7 +29,8 @@ SKETCH = 512
 _NULL_TEXT = "".join(f"{word}\x00" for word in sorted(NULL_WORDS)).encode()
 READABLE_NULLS = ("nan", "-nan")
 """Null words that every reader of numbers knows: they stay as they are."""
-WORD = re.compile(r"[^\W\d_]{3}")
+WORD = re.compile(r"(?<![^\W\d_])(?<![0-9])[^\W\d_]{3,}(?![^\W\d_])(?![0-9])")
+"""A word: letters that touch no digit; those of 0xbfa2 or 3fdce are of a code."""
 WIDEST_INTEGER = 18                 # digits that always fit int64
 NUMBER_SHARE, DATE_SHARE = 0.98, 0.95
 LEADING_ZERO_SHARE = 0.001
@@ -50,7 +51,7 @@ def mix(values: np.ndarray) -> np.ndarray:
 class ColumnSummary:
     """What the cells of a column look like, counted so that summaries of parts merge in any order to the same whole.
 
-    forms: notation -> cells; worded: cells with a word of three letters or more; nulls: null word as written -> cells;
+    forms: notation -> cells; worded: cells with a word (WORD); nulls: null word as written -> cells;
     values: value -> cells, None beyond MOST_VALUES; the sketch holds the SKETCH smallest mixed hashes of the values
     (distinct values: Bar-Yossef et al. 2002).
     """

@@ -183,15 +183,23 @@ void mpiedge_cell_forms(const uint8_t *text, const uint32_t *starts, int64_t row
         else if (month(start, size))
             form = ODD;
         int64_t characters = length, run = 0;
-        int worded = 0, wide = 0, kelvin = 0;
+        int word = 0, letters = 0, figure = 0, wide = 0, kelvin = 0;
+        int alone = 1; /* neither a digit nor a letter beyond ASCII stands before the run of letters */
         if (form == TEXT || form == ODD)
             for (int64_t at = 0; at < length; at++) {
-                run = letter(cell[at]) ? run + 1 : 0;
-                worded |= run == 3;
+                if (letter(cell[at])) {
+                    letters |= ++run == 3;
+                } else {
+                    int ends = !digit(cell[at]) && !(cell[at] & 0x80);
+                    word |= run >= 3 && alone && ends;
+                    alone = ends, run = 0;
+                }
+                figure |= digit(cell[at]);
                 wide |= cell[at] & 0x80;
                 characters -= (cell[at] & 0xc0) == 0x80;
                 kelvin |= cell[at] == 0xe2;
             }
+        int worded = word || (run >= 3 && alone) || (letters && !figure);
         if ((wide && !worded && form == TEXT) || (kelvin && size <= 39))
             form = ODD;
         forms[row] = (uint8_t)form;

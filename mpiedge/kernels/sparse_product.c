@@ -14,6 +14,12 @@
 
 #define AHEAD 32 /* entries between asking for a dense row and using it */
 #define LINE_BYTES 64 /* that come from memory together */
+#define SHORT 16 /* numbers of a dense row that fit the registers */
+#ifdef __GNUC__
+#define IS_CONSTANT(value) __builtin_constant_p(value)
+#else
+#define IS_CONSTANT(value) 0
+#endif
 
 /* A bijective 32-bit mixer of low bias (Wellons 2018, "lowbias32"). */
 INLINE uint32_t mix(uint32_t x) {

@@ -29,9 +29,16 @@ INLINE void NAMED(fetch)(const REAL *row, int64_t width) {
 #endif
 }
 
+/* Of a short constant width all sums come before the first store: else gcc, to which target and source may be the same
+ * once this is put into its callers, adds up number by number. */
 INLINE void NAMED(add)(REAL *restrict target, const REAL *restrict source, const REAL *values, int64_t k, int64_t width) {
-    REAL value = values ? values[k] : 1;
-    for (int64_t j = 0; j < width; j++) target[j] += value * source[j];
+    REAL value = values ? values[k] : 1, sums[SHORT];
+    if (IS_CONSTANT(width) && width <= SHORT) {
+        for (int64_t j = 0; j < width; j++) sums[j] = target[j] + value * source[j];
+        for (int64_t j = 0; j < width; j++) target[j] = sums[j];
+    } else {
+        for (int64_t j = 0; j < width; j++) target[j] += value * source[j];
+    }
 }
 
 /* target += the sum of values[k] times row columns[k] of `dense`. known: entries that may be looked at ahead. Two loops, as

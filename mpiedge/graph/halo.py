@@ -38,7 +38,7 @@ class HaloExchange:
         Messages: one per neighbouring rank.
         """
         outgoing, halo_rows = self._buffers(owned_rows.shape[1])
-        np.take(owned_rows, self.send_rows, axis=0, out=outgoing)
+        np.take(owned_rows, self.send_rows, axis=0, out=outgoing, mode="clip")  # "raise" would copy them twice
         self._start(outgoing, halo_rows)
 
     def finish(self, width: int) -> np.ndarray:

@@ -45,7 +45,7 @@ class SharedExchange(HaloExchange):
         if width not in self.sets:
             self.sets[width] = list(shared_array(self.world, (2, self.total, width), self.dtype))
         self.sets[width].reverse()
-        np.take(owned_rows, self.send_rows, axis=0, out=self.sets[width][0][self.own])
+        np.take(owned_rows, self.send_rows, axis=0, out=self.sets[width][0][self.own], mode="clip")  # see HaloExchange
         comm = self.world.comm
         self.requests = [comm.Irecv(NOTHING, rank, TAG) for rank, _, _ in self.into]
         self.requests += [comm.Isend(NOTHING, rank, TAG) for rank, _, _ in self.out]

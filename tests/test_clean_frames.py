@@ -22,6 +22,14 @@ def test_a_frame_is_cleaned():
     assert found.summary["tables"]["frame"]["rows_rejected"] == 1 and len(found.clusters) == 39
 
 
+def test_truth_comes_back_as_truth():
+    """Columns of yes and no, written in any way, are booleans; blanks of them are missing."""
+    frame = pandas.DataFrame({"paid": [True, False, True] * 20, "sent": ["yes", "no", None] * 20, "n": range(60)})
+    found = cleaning.clean(frame, steps="structure,types").frame
+    assert found["paid"].dtype == found["sent"].dtype == "boolean"
+    assert found["paid"].tolist() == frame["paid"].tolist() and found["sent"][:3].tolist() == [True, False, pandas.NA]
+
+
 def test_what_is_refused():
     """Frames that are no tables, and options the program does not know, are named errors."""
     for frame in (pandas.DataFrame(), pandas.DataFrame({"a": []}), pandas.DataFrame([[1, 2]], columns=["a", "a"])):

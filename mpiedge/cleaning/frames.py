@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas
 
+from mpiedge.cleaning.cells import FALSE_WORDS, TRUE_WORDS
 from mpiedge.errors import InputError, MpiedgeError
 
 
@@ -88,6 +89,16 @@ def _typed(cells: pandas.Series, kind: str) -> pandas.Series:
             return numbers.astype("Int64" if kind == "integer" else "float64")
         if kind == "date":
             return pandas.to_datetime(cells, format="ISO8601")
+        if kind == "boolean":
+            return cells.map(_truth, na_action="ignore").astype("boolean")
     except (ValueError, TypeError):
         pass
     return cells
+
+
+def _truth(cell: str) -> bool:
+    """Whether a cell says yes. ValueError where it says neither yes nor no."""
+    word = cell.strip().lower()
+    if word not in TRUE_WORDS | FALSE_WORDS:
+        raise ValueError(cell)
+    return word in TRUE_WORDS

@@ -208,15 +208,25 @@ class Stage:
         """
         self.say(f"memory  about {self.require(**bytes_by_item)}, judged by the size of the input")
 
-    def require(self, **bytes_by_item: float) -> str:
-        """Collective: the memory plan of the rank with the least to spare, as text; MemoryPlanError on every rank when
-        what a rank would hold exceeds its budget."""
+    def _tightest(self, **bytes_by_item: float) -> tuple[float, dict[str, float]]:
+        """Collective: budget and bytes by item, the programs among them, of the rank with the least to spare."""
         items = {"programs": float(resources.current_rss_bytes(self.world.node_size)), **bytes_by_item}
         sizes = np.array([self.own_budget_bytes, *items.values()], np.float64)
         gathered = [message["bytes"] for message in self.world.allgather({"bytes": sizes})]
         budget, *worst = max(gathered, key=lambda row: row[1:].sum() - row[0])
-        self.planned_bytes = float(sum(worst))
-        parts = ", ".join(f"{name} {size / MEGABYTE:.0f}" for name, size in zip(items, worst))
+        return budget, dict(zip(items, worst))
+
+    def fits(self, **bytes_by_item: float) -> bool:
+        """Collective: whether no rank would hold more than its budget."""
+        budget, worst = self._tightest(**bytes_by_item)
+        return sum(worst.values()) <= budget
+
+    def require(self, **bytes_by_item: float) -> str:
+        """Collective: the memory plan of the rank with the least to spare, as text; MemoryPlanError on every rank when
+        what a rank would hold exceeds its budget."""
+        budget, worst = self._tightest(**bytes_by_item)
+        self.planned_bytes = float(sum(worst.values()))
+        parts = ", ".join(f"{name} {size / MEGABYTE:.0f}" for name, size in worst.items())
         line = f"{self.planned_bytes / MEGABYTE:.0f} MB of {budget / MEGABYTE:.0f} MB per rank ({parts})"
         if self.planned_bytes > budget:
             error = MemoryPlanError("memory", f"the work would need {line}",

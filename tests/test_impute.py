@@ -8,6 +8,7 @@ from mpiedge.cleaning import coding, impute, predict, ridge
 from mpiedge.cleaning.impute import Fill, PairCounts
 from mpiedge.cleaning.survey import Survey
 from mpiedge.cleaning.types import ColumnPlan, ColumnSummary, decide, is_key
+from mpiedge.commands import clean
 
 
 class OneRank:
@@ -165,3 +166,21 @@ def test_a_value_not_sure_enough_is_only_flagged():
     changes = impute.apply(fills, columns, ["left", "right"])
     assert columns == [["", "a"], ["b", "b"]]
     assert changes == [(0, 0, "flag: missing: mode", "", 0.5), (0, 1, "missing: mode", "b", 0.7)]
+
+
+def test_the_usual_value_where_memory_is_tiny(tmp_path, capfd, monkeypatch):
+    """Where predictions would not fit into memory, blanks get the usual value, and that is said."""
+    dice = random.Random(5)
+    sizes = [dice.gauss(50, 5) for _ in range(200)]
+    lines = [f"{size:.2f},{'' if row % 10 == 3 else f'{2 * size + dice.gauss(0, 1):.0f}'}"
+             for row, size in enumerate(sizes)]
+    (tmp_path / "t.csv").write_text("\n".join(["size,weight", *lines, ""]))
+
+    def rules(run: str) -> set[str]:
+        assert clean.main([str(tmp_path / "t.csv"), "--run", str(tmp_path / run), "--keep-duplicates"]) == 0
+        listed = (tmp_path / run / "clean/t.changes.csv").read_text().splitlines()[1:]
+        return {line.split(",")[2] for line in listed}
+
+    assert rules("enough") == {"missing: predicted"}
+    monkeypatch.setattr(predict, "estimate_bytes", lambda *_: 1e15)
+    assert rules("tiny") == {"missing: median"} and "too little to learn predictions" in capfd.readouterr().out

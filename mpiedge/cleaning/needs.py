@@ -15,8 +15,17 @@ EQUAL_ROWS_BYTES = 60
 """Of each row, where equal ones only are looked for."""
 
 
-def estimate(stage, sources, steps, surveys=None) -> dict[str, float]:
-    """Local: bytes by what they are for. surveys: of the tables; without them the least that is to be expected."""
+def foresee(stage, sources, steps, surveys=None) -> tuple[dict[str, float], bool]:
+    """Collective: (bytes by what they are for, whether blanks are predicted: not where that does not fit)."""
+    whole = estimate(stage, sources, steps, surveys)
+    if "impute" not in steps or stage.fits(**whole):
+        return whole, True
+    return estimate(stage, sources, steps, surveys, predicted=False), False
+
+
+def estimate(stage, sources, steps, surveys=None, predicted: bool = True) -> dict[str, float]:
+    """Local: bytes by what they are for. surveys: of the tables; without them the least that is to be expected.
+    predicted: whether blanks are, where another column does not decide them."""
     in_work = max((_in_work(item, source.structure.width) for source in sources for item in source.ranges),
                   default=BYTES_PER_BLOCK_BYTE * BLOCK_BYTES)
     items = {"rows_in_work": in_work}
@@ -31,7 +40,7 @@ def estimate(stage, sources, steps, surveys=None) -> dict[str, float]:
             distinct = [column.distinct for column in surveys[place].columns] if surveys else []
             needs.append(mend.estimate_bytes(rows, columns, row_bytes, distinct, in_work))
         if "impute" in steps:
-            needs.append(max(predict.estimate_bytes(rows, columns, row_bytes), in_work))
+            needs.append(max(predict.estimate_bytes(rows, columns, row_bytes) if predicted else 0.0, in_work))
         if "duplicates" in steps:
             text_bytes = max(1.0, row_bytes - columns)   # without delimiters
             needs.append(duplicates.estimate_bytes(rows, columns, text_bytes, stage.budget_bytes, stage.world.size)

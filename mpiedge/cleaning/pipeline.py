@@ -79,10 +79,11 @@ def put_right(stage, sources, surveys, plans, args, given_plan):
     return tables, fills, tallies
 
 
-def learn_fills(stage, tables, plans, surveys, fills) -> None:
-    """Collective: models of the blank cells are learnt from the mended tables; fills that lead to nothing are dropped.
-    """
-    predict.learn(stage, tables, plans, surveys, fills)
+def learn_fills(stage, tables, plans, surveys, fills, predicted: bool) -> None:
+    """Collective: models of the blank cells are learnt from the mended tables, if they are `predicted`; fills that lead
+    to nothing are dropped."""
+    if predicted:
+        predict.learn(stage, tables, plans, surveys, fills)
     for columns, mine in zip(plans, fills):
         for fill in mine:
             if fill.model:

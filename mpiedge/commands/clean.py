@@ -15,9 +15,9 @@ letters), stray marks, markup, cells run together or in the wrong column, sequen
 several sources of one thing agree on, and rules between columns that hold nearly everywhere; what is less sure is
 flagged, and so are broken orders (begin <= end) and numbers far out of range.
 Duplicates become one row. Blanks are filled where another column decides the value, else predicted from the other
-columns where that is clearly better on masked cells, else with the usual value; columns that are blank only where
-another one is stay blank. Tables are cleaned together: when rows are merged, references to them in the other tables
-follow. Keys are never changed. Without tables, the demo data is cleaned.
+columns where that is clearly better on masked cells and memory suffices, else with the usual value; columns that are
+blank only where another one is stay blank. Tables are cleaned together: when rows are merged, references to them in the
+other tables follow. Keys are never changed. Without tables, the demo data is cleaned.
 
 Written to RUN/clean, for each table: TABLE.csv (clean), TABLE.changes.csv (every changed cell), TABLE.rejects.csv,
 TABLE.clusters.csv and TABLE.pairs.csv (duplicates); besides plan.toml (what was decided; --plan does it
@@ -91,12 +91,14 @@ def run(args, world):
             sources = reading.open_sources(stage, paths)
         report.inputs(stage, sources)
         if not args.dry_run:
-            stage.foresee(**needs.estimate(stage, sources, args.steps))
+            stage.foresee(**needs.foresee(stage, sources, args.steps)[0])
             stage.go_on([*paths, args.plan, args.rules, args.labels])
         with stage.phase("survey"):
             surveys, plans = pipeline.look(stage, sources, args, plan)
         resources.return_freed()   # what the first look leaves behind would count twice
-        budget = needs.estimate(stage, sources, args.steps, surveys)
+        budget, predicted = needs.foresee(stage, sources, args.steps, surveys)
+        if not predicted:
+            stage.say("memory  too little to learn predictions of blanks: the usual value is filled in")
         if args.dry_run:
             report.memory(stage, budget)
             report.duration(stage, sources, surveys, args.steps)
@@ -107,7 +109,7 @@ def run(args, world):
             tables, fills, tallies = pipeline.put_right(stage, sources, surveys, plans, args, plan)
         with stage.phase("cells"):
             known = pipeline.mend_cells(stage, tables, plans, tallies, args, plan)
-            pipeline.learn_fills(stage, tables, plans, surveys, fills)
+            pipeline.learn_fills(stage, tables, plans, surveys, fills, predicted)
         with stage.phase("duplicates"):
             references, resolutions = pipeline.merge_rows(stage, tables, plans, surveys, args,
                                                            review.load_answers(stage, args.labels, sources, surveys))

@@ -39,6 +39,7 @@ setup(
         "torch>=2.4,<2.13.1",
         "rapidfuzz>=3.9,<4",
         "charset-normalizer>=3.3,<4",
+        "deflate>=0.8,<1",
         "psutil>=5.9,<8",
         "tqdm>=4.66,<5",
         "tomli_w>=1.0,<2",

@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 
 from mpiedge.errors import EnvironmentProblem, StoreError
-from mpiedge.kernels import deflate
 from mpiedge.store import fence
+from mpiedge.store.filters import filtered
 from mpiedge.store.layout import HDF5_CHUNK_BYTES, WIDEST_FIXED_TEXT, dataset_name
 
 LIBRARY_VERSIONS = ("earliest", "v110")
@@ -86,10 +86,10 @@ def _add_dataset(file, name: bytes, values: np.ndarray, compress: bool) -> None:
     values = np.ascontiguousarray(values)
     shuffle = values.dtype.kind in "iu" or (values.dtype.kind == "S" and _fills(values))
     dataset, rows = _new_dataset(file, name, values.dtype, values.shape, compress, shuffle)
-    if rows and deflate.able:
+    if rows:
         for first in range(0, len(values), rows):
             place = (first, *[0] * (values.ndim - 1))
-            dataset.write_direct_chunk(place, _filtered(values[first : first + rows], rows, shuffle))
+            dataset.write_direct_chunk(place, filtered(values[first : first + rows], rows, shuffle))
     elif values.size:
         dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, values)
 
@@ -98,17 +98,6 @@ def _fills(values: np.ndarray) -> bool:
     """Whether nearly all texts of fixed width reach to the last byte."""
     last = values.reshape(-1).view(np.uint8)[values.itemsize - 1 :: values.itemsize]
     return np.count_nonzero(last) > 0.9 * len(last)
-
-
-def _filtered(values: np.ndarray, rows: int, shuffle: bool) -> bytes:
-    """What the filters of a dataset make of a chunk of `rows` rows; those that are missing are 0."""
-    data = values.reshape(-1).view(np.uint8)
-    if len(values) < rows:
-        data = np.concatenate([data, np.zeros((rows - len(values)) * (len(data) // len(values)), np.uint8)])
-    if shuffle:
-        data = np.ascontiguousarray(data.reshape(-1, values.itemsize).T).reshape(-1)
-    packed = deflate.compress(data)
-    return packed + deflate.fletcher32(packed).to_bytes(4, "little")
 
 
 def _new_dataset(file, name: bytes, dtype: np.dtype, shape: tuple[int, ...], compress: bool, shuffle: bool):

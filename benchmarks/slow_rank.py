@@ -10,12 +10,15 @@ The ideal is the time of four equal ranks times their speeds added up, over thos
 import argparse
 import statistics
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.quotas import groups
-from mpiedge.report.figures import stage_figures
-from mpiedge.report.read import read_run
+sys.path[0] = str(Path(__file__).resolve().parent.parent)  # here is a queue.py, which would hide the library's
+
+from benchmarks.quotas import groups  # noqa: E402
+from mpiedge.report.figures import stage_figures  # noqa: E402
+from mpiedge.report.read import read_run  # noqa: E402
 
 SHARE, SLOWER = 0.4, (1, 2, 4, 10)
 STAGES = ("clean", "profile")

@@ -68,6 +68,7 @@ def test_slips_that_are_none():
     ([(f"{7654321 + 7919 * k}", f"0{1234567 + 31 * k}", f"{k % 2}") for k in range(400)], False),
     ([(f"0xbf{7919 * k:06x}", f"0xbf{7907 * k:06x}") for k in range(400)], False),
     ([(f"0xbf{7919 * k:06x}", f"M\u00fcll{chr(97 + k % 26)}{chr(97 + k // 26)}r 12") for k in range(400)], True),
+    ([(f"0xbf{7919 * k:06x}", f"\u5317\u4eac{chr(0x4e00 + k)}\u8def12\u53f7{k}\u5ba4") for k in range(400)], True),
 ])
 def test_what_tells_things_apart(values, apart):
     """One column of many words, two in which rows seldom agree, or words beside two of long numbers; a few categories

@@ -29,8 +29,10 @@ SKETCH = 512
 _NULL_TEXT = "".join(f"{word}\x00" for word in sorted(NULL_WORDS)).encode()
 READABLE_NULLS = ("nan", "-nan")
 """Null words that every reader of numbers knows: they stay as they are."""
-WORD = re.compile(r"(?<![^\W\d_])(?<![0-9])[^\W\d_]{3,}(?![^\W\d_])(?![0-9])")
-"""A word: letters that touch no digit; those of 0xbfa2 or 3fdce are of a code."""
+WORD = re.compile(r"(?<![^\W\d_])(?:(?<![0-9])[^\W\d_]{3,}(?![^\W\d_])(?![0-9])"
+                  r"|(?=[^\W\d_]{3})[A-Za-z]*[^\W\d_A-Za-z])")
+"""A word: letters that touch no digit, as those of codes do (0xbfa2, 3fdce), or letters that are not all ASCII: Chinese
+addresses have digits among them."""
 WIDEST_INTEGER = 18                 # digits that always fit int64
 NUMBER_SHARE, DATE_SHARE = 0.98, 0.95
 LEADING_ZERO_SHARE = 0.001

@@ -5,7 +5,7 @@ import numpy as np
 
 from mpiedge.kernels.fletcher import fletcher32
 
-LEVEL = 1  # as fast as a search for repeats can be: half the time of level 2 and 4 % more bytes
+LEVEL = 1  # two thirds of the time of level 2 for 5 % more bytes
 
 
 def filtered(values: np.ndarray, rows: int, shuffle: bool) -> bytes:

@@ -67,8 +67,11 @@ def test_mode_and_median():
     new, changes = filled(["color", "size"], [color, size])
     assert new[0][7] == "red" and {rule for _, _, rule, _, _ in changes} == {"missing: mode", "missing: median"}
     assert new[1][-1] == sorted(size[:-1], key=float)[49]
-    unique = [*(str(7 * row + row % 5 / 10) for row in range(99)), ""]
-    assert filled(["color", "weight"], [["red"] * 100, unique])[0][1] == unique
+    unique = [*(str(7 * row) for row in range(99)), ""]
+    floats = [*(f"{7 * row}.0" for row in range(99)), ""]
+    assert filled(["color", "weight", "float"], [["red"] * 100, unique, floats])[0][1:] == [unique, floats]
+    measured = [*(repr(dice.gauss(0, 1e-8)) for _ in range(99)), ""]
+    assert filled(["color", "current"], [color, measured])[0][1][-1] == sorted(measured[:-1], key=float)[49]
 
 
 def test_keys_labels_and_free_text_are_left_alone():
@@ -128,6 +131,16 @@ def test_prediction_from_other_columns():
     guess = predict.Model(codes, 1, **found[1]).predict(columns, [0])
     assert abs(float(guess[0]) - float(weight[0])) < 4 and len(guess[0].split(".")[1]) == 1
     assert predict.Model(codes, 3, **found[3]).predict(columns, [0]) == [size[0]]
+
+
+def test_predicted_numbers_are_as_long_as_others():
+    """They have the decimals of nearly all others, but none that tell nothing; tiny ones are no zeros."""
+    def decimals(cells: list[str]) -> int:
+        return coding.make_code(ColumnPlan("size", kind="decimal"), cells).decimals
+
+    assert decimals([*(f"{row}.25" for row in range(99)), "8.500001"]) == 2
+    assert decimals([repr(row / 7) for row in range(1, 99)]) == 6
+    assert decimals([repr(row * 1e-8 / 7) for row in range(1, 99)]) == 14
 
 
 def test_a_wide_table_is_predicted_in_little_room():

@@ -40,6 +40,8 @@ _FORMS = {
 _PATTERN = re.compile("|".join(f"(?P<{name}>{form})" for name, form in _FORMS.items()).replace(r"\1", r"(?P=sign)")
                       .replace("([-/.])", "(?P<sign>[-/.])"), re.IGNORECASE | re.ASCII)
 NUMBERS = tuple(name for name in _FORMS if name.split("_")[0] in ("integer", "point", "comma", "grouped", "exponent"))
+FRACTIONS = ("point", "point_three", "comma", "comma_three", "exponent")
+"""Numbers that may be no whole ones, if three digits behind a mark are none of a thousand."""
 DATES = tuple(name for name in _FORMS if name.startswith(("ymd", "dmy", "month")))
 NUMERIC_DATES = tuple(name for name in DATES if name.startswith("dmy"))
 HARD = frozenset((*NUMBERS, *DATES, "leading_zero", "short_year", "time"))

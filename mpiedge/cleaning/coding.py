@@ -1,7 +1,9 @@
 """Cells as numbers for predictions: a value and a step for each of a few quantiles, or a place for each common word."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import numpy as np
 
@@ -12,6 +14,8 @@ MOST_WORDS, LEAST_OFTEN = 40, 5
 STEPS, ROWS_PER_STEP = 8, 100
 FURTHEST = 4.0
 """Numbers further from the mean count as so many standard deviations."""
+USUAL, DIGITS = 0.95, 6
+"""Share of the numbers that have so few decimals as predicted ones; digits that tell numbers apart."""
 MOST_WIDTH = 400
 """Numbers that a row becomes."""
 NUMBERS = ("integer", "decimal")
@@ -92,9 +96,14 @@ def make_code(plan: ColumnPlan, cells: list[str]) -> Code:
         code.steps = np.unique(np.quantile(values, np.arange(1, steps) / steps, method="lower")) if steps > 1 else (
             np.empty(0))
         code.steps = code.steps[code.steps < code.high]
-        shown = [text.partition(".")[2].rstrip("0") for text in formats.canonical(plan, cells) if text]
-        code.decimals = 0 if plan.kind == "integer" else min(6, max(map(len, shown)))
+        code.decimals = 0 if plan.kind == "integer" else _decimals(formats.canonical(plan, cells), scale)
     return code
+
+
+def _decimals(numbers: list[str], scale: float) -> int:
+    """How many decimals nearly all numbers do with ("" = none), but none below a millionth of their spread."""
+    shown = sorted(max(0, -int(Decimal(text).normalize().as_tuple().exponent)) for text in numbers if text)
+    return min(shown[int(USUAL * (len(shown) - 1))], max(0, DIGITS - math.floor(math.log10(scale))))
 
 
 def make_room(codes: list[Code]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mpiedge.cleaning import formats
+from mpiedge.cleaning.cells import FRACTIONS
 from mpiedge.cleaning.survey import Survey
 from mpiedge.cleaning.types import CODE_NAMES, ID_NAMES, ColumnPlan, words_of
 
@@ -28,7 +29,7 @@ SAME_DIGITS, ROUNDED = 0.8, 0.2
 TOGETHER, SURPRISE = 0.9, 7.0
 """Share of the blanks that another column shares, and minus the logarithm of the odds that chance does that."""
 NEARLY_UNIQUE = 0.9
-"""Share of different values from which on numbers have no usual one."""
+"""Share of different values from which on whole numbers name things."""
 
 
 @dataclass
@@ -191,9 +192,11 @@ def plan_fills(plans: list[ColumnPlan], survey: Survey, sample: list[list[str]],
 
 
 def has_middle(plan: ColumnPlan, summary) -> bool:
-    """Whether the numbers of a column measure something: no dates and numbers of documents, not nearly all different.
-    """
-    if plan.kind == "integer" and summary.narrowest_integer == summary.widest_integer >= CODE_DIGITS:
+    """Whether the numbers of a column measure something, as fractions do: no dates and numbers of documents, no whole
+    numbers that are nearly all different."""
+    if plan.kind == "decimal" and any(summary.forms[form] for form in FRACTIONS):
+        return True
+    if summary.narrowest_integer == summary.widest_integer >= CODE_DIGITS:
         return False   # 19461224 or 6532949
     return plan.distinct <= NEARLY_UNIQUE * summary.filled
 

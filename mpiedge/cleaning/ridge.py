@@ -74,7 +74,8 @@ def _chosen(code: Code, ways, measured: np.ndarray, landmarks: np.ndarray, sprea
         weights, offset = weights / 2, (offset + straight.solution[1]) / 2
         weights[:len(straight.solution[0])] += straight.solution[0] / 2
     return {"weights": weights, "offset": offset, "landmarks": landmarks, "spread": spread,
-            "confidence": round(hits, 3), "error": round(error, 6), "usual_error": round(usual, 6)}
+            "confidence": round(hits, 3), "error": float(f"{error:.6g}"),
+            "usual_error": float(f"{usual:.6g}")}
 
 
 class _Ridge:
@@ -145,7 +146,7 @@ def _errors(code: Code, scores: np.ndarray, wanted: np.ndarray) -> tuple[float, 
         hits = int((scores.argmax(axis=1) == wanted.argmax(axis=1)).sum())
         return float(len(wanted) - hits), float(hits)
     guesses = np.round(np.clip(scores, code.low, code.high), code.decimals)
-    return float(((guesses - wanted) ** 2).sum()), float((np.abs(guesses - wanted) < 1e-9).sum())
+    return float(((guesses - wanted) ** 2).sum()), float((np.abs(guesses - wanted) < 1e-9 * code.scale).sum())
 
 
 def _usual_error(code: Code, wanted: np.ndarray) -> float:

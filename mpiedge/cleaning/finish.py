@@ -13,8 +13,9 @@ from mpiedge.cleaning.rereading import notation
 from mpiedge.cleaning.resolve import Resolution
 from mpiedge.cleaning.survey import COLUMNS_PER_SLICE, Survey
 from mpiedge.cleaning.survivors import Merged
+from mpiedge.cleaning.tally import Tally
 from mpiedge.cleaning.types import ColumnPlan
-from mpiedge.cleaning.working import Tally, UnwrittenTable, changes_file, rejects_file
+from mpiedge.cleaning.working import UnwrittenTable, changes_file, rejects_file
 from mpiedge.kernels.columns import Columns, number_lines
 from mpiedge.store.tables import Column
 

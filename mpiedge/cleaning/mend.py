@@ -23,8 +23,9 @@ from mpiedge.cleaning.marks import judge_columns, look_at_column
 from mpiedge.cleaning.rowwise import Rowwise, find_rowwise
 from mpiedge.cleaning.sequences import Sequence, find_sequence
 from mpiedge.cleaning.spelling import Repairs
+from mpiedge.cleaning.tally import Tally
 from mpiedge.cleaning.types import ID_NAMES, ColumnPlan, words_of
-from mpiedge.cleaning.working import Tally, WorkingTable, changes_file, mended_name, sample_rows, sampled_column
+from mpiedge.cleaning.working import WorkingTable, changes_file, mended_name, sample_rows, sampled_column
 from mpiedge.errors import InputError
 
 SAMPLE_BYTES = 8_000_000

@@ -10,6 +10,7 @@ from mpiedge.cleaning.finish import write_clean
 from mpiedge.cleaning.references import find_references
 from mpiedge.cleaning.resolve import Resolution, resolve
 from mpiedge.cleaning.survey import Survey, survey
+from mpiedge.cleaning.tally import Tally
 from mpiedge.cleaning.types import ColumnPlan, decide, is_key
 from mpiedge.errors import UsageError
 from mpiedge.runtime.root import on_root
@@ -62,7 +63,7 @@ def put_right(stage, sources, surveys, plans, args, given_plan):
         for found in surveys:
             found.sample.clear()
         tables = [working.UnwrittenTable(stage, *rest) for rest in zip(sources, surveys, plans)]
-        return tables, [[] for _ in sources], [working.Tally() for _ in sources]
+        return tables, [[] for _ in sources], [Tally() for _ in sources]
     samples = [impute.canonical_sample(*pair) for pair in zip(plans, surveys)]
     wanted = "impute" in args.steps
     said = [given_plan.get("tables", {}).get(source.name) for source in sources]

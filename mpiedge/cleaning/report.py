@@ -114,7 +114,7 @@ def _table(stage, source, found, plans, resolution, tally, rows_out: int) -> Non
     for rule, entries in sorted(by_rule.items(), key=lambda item: (sum(number for number, _ in item[1]), item[0])):
         total = -sum(number for number, _ in entries)
         column = min(entries)[1]
-        examples = "; ".join(f"{_short(before)} -> {_short(after)}" if column else _short(before)
+        examples = "; ".join(f"{_short(before)} -> {_short(after)}" if column and before != after else _short(before)
                              for _, before, after in tally.examples[column, rule])
         where = column if len(entries) == 1 else f"{column} and {len(entries) - 1} more"
         stage.say(f"        {total:>9,} {rule:28} {where}: {examples}".replace(" : ", ": "))

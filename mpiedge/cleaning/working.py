@@ -1,8 +1,5 @@
 """The working tables: every kept row as text, its formats put right, in parts that later steps read one by one."""
 
-from collections import Counter
-from dataclasses import dataclass, field
-
 import numpy as np
 
 from mpiedge.cleaning import formats
@@ -10,53 +7,10 @@ from mpiedge.cleaning.changes import csv_lines
 from mpiedge.cleaning.impute import PairCounts
 from mpiedge.cleaning.reading import Source
 from mpiedge.cleaning.survey import Survey
+from mpiedge.cleaning.tally import Tally
 from mpiedge.cleaning.types import ColumnPlan, mix
 from mpiedge.kernels.columns import Columns, gather
 from mpiedge.store.tables import Column
-
-EXAMPLES = 2
-
-
-@dataclass
-class Tally:
-    """Changes counted by (column, rule), with the first examples of each; merges to the same whole in any order."""
-
-    counts: Counter = field(default_factory=Counter)
-    examples: dict[tuple[str, str], list[tuple[int, str, str]]] = field(default_factory=dict)
-
-    def add(self, row: int, column: str, rule: str, before: str, after: str) -> None:
-        """Local: count one change."""
-        self.counts[column, rule] += 1
-        known = self.examples.setdefault((column, rule), [])
-        if len(known) < EXAMPLES or row < known[-1][0]:
-            known.append((row, before, after))
-            known.sort()
-            del known[EXAMPLES:]
-
-    def merge(self, world) -> None:
-        """Collective: afterwards every rank has the counts of all."""
-        message = self.to_message()
-        self.counts, self.examples = Counter(), {}
-        for other in world.allgather(message):
-            self.absorb(other)
-
-    def to_message(self) -> list:
-        """All there is, for `absorb`."""
-        return [[*key, number, self.examples[key]] for key, number in self.counts.items()]
-
-    def absorb(self, message: list) -> None:
-        """Local: counts in what another tally says."""
-        for column, rule, number, examples in message:
-            self.counts[column, rule] += number
-            known = self.examples.get((column, rule), [])
-            self.examples[column, rule] = sorted(known + [tuple(entry) for entry in examples])[:EXAMPLES]
-
-    def by_rule(self) -> dict[str, int]:
-        """Rule -> changes, all columns together, sorted by rule."""
-        totals: Counter[str] = Counter()
-        for (_, rule), number in self.counts.items():
-            totals[rule] += number
-        return dict(sorted(totals.items()))
 
 
 class WorkingTable:

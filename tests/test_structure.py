@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpiedge.cleaning.changes import csv_lines
+from mpiedge.cleaning.encodings import find_encoding
+from mpiedge.cleaning.header import unique_names
 from mpiedge.cleaning.profiles import Profile
 from mpiedge.cleaning.ragged import read_rows
 from mpiedge.cleaning.repair import align
-from mpiedge.cleaning.structure import find_encoding, find_structure, unique_names
+from mpiedge.cleaning.structure import find_structure
 from mpiedge.store.ranges import decode
 
 NAMES = ("id", "name", "city", "born", "height")

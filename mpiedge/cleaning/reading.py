@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, replace
 
+from mpiedge.cleaning.encodings import find_encoding
 from mpiedge.cleaning.ragged import Rows, read_rows
-from mpiedge.cleaning.structure import SAMPLE_BYTES, Structure, find_encoding, find_structure
+from mpiedge.cleaning.structure import SAMPLE_BYTES, Structure, find_structure
 from mpiedge.cleaning.tail import find_tail
 from mpiedge.errors import InputError
 from mpiedge.store.access import InputFile

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from mpiedge.cleaning.cells import form_of
-from mpiedge.cleaning.structure import Structure, read_sample
+from mpiedge.cleaning.sample import read_sample
+from mpiedge.cleaning.structure import Structure
 
 FAR_OFF = 2.2
 """Nats per column, above a usual row, from which a record at the end is no row."""

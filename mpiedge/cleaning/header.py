@@ -1,0 +1,60 @@
+"""Whether a record names the columns, and what it calls them."""
+
+from collections import Counter
+
+from mpiedge.cleaning.cells import HARD, form_of
+
+
+def is_header(cells: list[str], rows: list[list[str]], width: int) -> bool:
+    """Whether a record names the columns: it breaks their types, or its cells do not come back below it."""
+    if any(form_of(cell) in HARD for cell in cells):
+        counted = [cell.strip() for cell in cells] in ([str(i) for i in range(k, k + len(cells))] for k in (0, 1))
+        whole = all(form_of(cell) in ("integer", "text", "empty") for cell in cells)
+        return (counted and len(cells) > 2) or (whole and _is_year_header(cells, rows))
+    columns = [[row[index] for row in rows if len(row) == width] for index in range(min(width, len(cells)))]
+    typed = [sum(form_of(cell) in HARD for cell in column) > 0.5 * len(column) for column in columns if column]
+    if any(typed):
+        return True
+    texts = [cell.strip() for cell in cells]
+    if not rows:
+        return True
+    repeated = sum(column.count(text) > 0 for text, column in zip(texts, columns) if text)
+    return repeated == 0 and len(set(texts) - {""}) >= 0.5 * len(texts)
+
+
+def _is_year_header(cells: list[str], rows: list[list[str]]) -> bool:
+    """Years as names of columns: 1900..2100 in the header, or earlier ones that rise; other numbers below."""
+    numbers = [cell.strip() for cell in cells if form_of(cell) == "integer"]
+    years = all(len(number) == 4 for number in numbers) and (
+        all("1900" <= number <= "2100" for number in numbers)
+        or (all("1000" <= number <= "2100" for number in numbers) and numbers == sorted(set(numbers))))
+    below = [cell.strip() for row in rows for cell in row if form_of(cell) == "integer"]
+    return years and len(numbers) > 1 and sum(len(number) == 4 for number in below) < 0.5 * max(1, len(below))
+
+
+def unique_names(cells: list[str], width: int) -> tuple[list[str], list[str]]:
+    """One name per column, each once; and notes on names that were empty or came twice."""
+    names: list[str] = []
+    notes, taken, numbers = [], set(), Counter()
+    for index in range(width):
+        given = " ".join(cells[index].split()) if index < len(cells) else ""
+        name = base = given or f"column_{index + 1}"
+        number = numbers[base] or 1
+        while name in taken:
+            number += 1
+            name = f"{base}_{number}"
+        numbers[base] = number
+        taken.add(name)
+        if cells and name != given:
+            notes.append(f"column {index + 1} is called {name} (header: {given!r})")
+        names.append(name)
+    return names, notes
+
+
+def is_naming(cells: list[str]) -> bool:
+    texts = [cell.strip() for cell in cells]
+    return all(texts) and len(set(texts)) == len(texts) and all(form_of(cell) == "text" for cell in texts)
+
+
+def is_wide(cells: list[str], width: int) -> bool:
+    return width > 1 and width < len(cells) <= width + 2 and is_naming(cells)

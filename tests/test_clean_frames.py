@@ -30,6 +30,15 @@ def test_truth_comes_back_as_truth():
     assert found["paid"].tolist() == frame["paid"].tolist() and found["sent"][:3].tolist() == [True, False, pandas.NA]
 
 
+def test_columns_may_be_called_as_cells_are():
+    """Names that look like numbers or like cells below them, and names that are numbers, are names."""
+    frame = pandas.DataFrame({"land": list("abcd") * 20, "2019": range(80), 7: [7, 8] * 40})
+    found = cleaning.clean(frame, keep_duplicates=True)
+    assert list(found.frame.columns) == ["land", "2019", 7] and len(found.frame) == 80
+    again = cleaning.clean(frame, plan=found.plan)
+    assert len(again.frame) == 80 and again.plan == found.plan
+
+
 def test_what_is_refused():
     """Frames that are no tables, and options the program does not know, are named errors."""
     for frame in (pandas.DataFrame(), pandas.DataFrame({"a": []}), pandas.DataFrame([[1, 2]], columns=["a", "a"])):
@@ -37,3 +46,5 @@ def test_what_is_refused():
             cleaning.clean(frame)
     with pytest.raises(MpiedgeError, match="no step wash"):
         cleaning.clean(pandas.DataFrame({"a": [1]}), steps="wash")
+    with pytest.raises(MpiedgeError, match="is no plan"):
+        cleaning.clean(pandas.DataFrame({"a": [1]}), plan="steps = [")

@@ -165,11 +165,14 @@ def test_plan_read_back(shops, tmp_path, capfd):
     rows, changes = cleaned(shops, tmp_path / "less", "--plan", str(edited))
     assert rows[9][3] == "baker" and ("7", "city") not in [(change[0], change[1]) for change in changes]
     for damaged in ("steps = [", 'steps = ["wash"]\n[tables.shops]', '[[tables.shops.columns]]\nname = "town"',
-                    '[[tables.shops.columns]]\nname = "city"\ntrim = 3', "tables = 3"):
+                    '[[tables.shops.columns]]\nname = "city"\ntrim = 3', "tables = 3",
+                    '[tables.shops]\ndelimiter = ";;"', '[tables.shops]\nencoding = "none"'):
         edited.write_text(damaged)
         with pytest.raises(SystemExit) as end:
             clean.main([str(shops), "--run", str(tmp_path / "bad"), "--plan", str(edited)])
         assert end.value.code == 3 and capfd.readouterr().err.count("\n") == 1, damaged
+    edited.write_text('[tables.shops]\ndelimiter = ","\nheader = true\n')   # all but how it is written decided anew
+    assert cleaned(shops, tmp_path / "read", "--plan", str(edited)) == first
 
 
 def test_undo(shops, tmp_path):

@@ -229,3 +229,12 @@ def test_footnotes_and_a_further_table():
     more = find_tail(body + "\ncode,meaning\nx,good\ny,fair\n", found, 1)
     assert (more.lines, more.more) == (61, 61) and not more.footnotes
     assert find_tail(body, found, 1).lines == 60
+
+
+def test_what_is_told_of_a_file_is_not_found_anew():
+    """A delimiter, a header and lines above it that a plan names; what it does not name is found."""
+    data = b"made 2020\n2019;12,5;a\n2020;11,0;b\n2021;10,2;c\n"
+    told = find_structure(data, "utf-8", True, {"delimiter": ",", "header": True, "preamble_lines": 1})
+    assert told.dialect.delimiter == "," and told.names == ["2019;12", "5;a"]
+    assert told.preamble == [(1, "made 2020")] and data[told.dialect.data_start:].startswith(b"2020;11")
+    assert find_structure(data, "utf-8", True, {"quote": ""}).names == ["column_1", "column_2", "column_3"]

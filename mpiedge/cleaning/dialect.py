@@ -13,24 +13,28 @@ PRIORS = dict(zip(DELIMITERS, (1.0, 1.0, 1.0, 1.0, 0.9, 0.9, 1.0, 0.45, 0.6)))
 TYPE_SCORES = {"empty": 0.5, "text": 0.3, "null": 1.0}
 
 
-def find_dialect(text: str, encoding: str) -> Dialect:
+def find_dialect(text: str, encoding: str, told: dict) -> Dialect:
     """Delimiter, quote and escape of a text: the pair whose rows have one width, many cells and cells of clear type.
 
     Score: pattern x type x (.15 + share of the usual width) x prior, after van den Burg, Nazabal & Sutton 2019.
+    told: the delimiter, quote and escape that are known already ("" = none).
     """
     quotes = ['"'] if '"' in text else []
     if text.count("'") > 3 and _quotes_whole_cells(text, "'") > max(3, _quotes_whole_cells(text, '"')):
         quotes.append("'")
+    quotes = [told["quote"]] if "quote" in told else [*quotes, ""] if quotes else ['"']
+    delimiters = [told["delimiter"]] if "delimiter" in told else [sign for sign in PRIORS if sign in text]
     candidates = []
-    for order, delimiter in enumerate(sign for sign in PRIORS if sign in text):
-        for quote in [*quotes, ""] if quotes else ['"']:
-            escape = _escape(text, quote, delimiter)
+    for order, delimiter in enumerate(delimiters):
+        for quote in quotes:
+            escape = told["escape"] or None if "escape" in told else _escape(text, quote, delimiter)
             space = delimiter != " " and text.count(f"{delimiter} {quote}") > text.count(delimiter + quote)
             dialect = Dialect(delimiter, quote, escape, encoding, skip_initial_space=bool(quote) and space)
-            score = _score(text, dialect) * PRIORS[delimiter] * (1.0 if quote else 0.95)
+            score = _score(text, dialect) * PRIORS.get(delimiter, 1.0) * (1.0 if quote else 0.95)
             candidates.append((score, -order, dialect))
     best = max(candidates, key=lambda entry: entry[:2], default=(0.0, 0, None))
-    return best[2] if best[0] > 0 else Dialect(",", '"', None, encoding)
+    return best[2] if best[0] > 0 else Dialect(told.get("delimiter", ","), told.get("quote", '"'),
+                                               told.get("escape") or None, encoding)
 
 
 def _quotes_whole_cells(text: str, quote: str) -> int:

@@ -35,7 +35,7 @@ def _legacy_encoding(head: bytes) -> str:
 
     best = from_bytes(head[:32768], cp_exclusion=["utf_7"]).best()
     found = best.encoding if best else "cp1252"
-    if not _keeps_ascii(found):
+    if not keeps_ascii(found):
         return "cp1252"
     # Western text is cp1252 far more often than its many near relatives, which differ in a few signs.
     central = found == "cp1250" and best.language in CENTRAL_EUROPE
@@ -44,7 +44,8 @@ def _legacy_encoding(head: bytes) -> str:
     return codecs.lookup(found).name
 
 
-def _keeps_ascii(encoding: str) -> bool:
+def keeps_ascii(encoding: str) -> bool:
+    """Whether there is such an encoding, and ASCII characters are single bytes in it that stand for themselves."""
     try:
         return bytes(range(32, 127)).decode(encoding) == bytes(range(32, 127)).decode("ascii")
     except (LookupError, UnicodeDecodeError):

@@ -11,9 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas
+import tomli_w
 
 from mpiedge.cleaning.cells import FALSE_WORDS, TRUE_WORDS
+from mpiedge.cleaning.rules import load_toml
 from mpiedge.errors import InputError, MpiedgeError
+
+WRITING = {"encoding": "utf-8", "delimiter": ",", "quote": '"', "escape": "", "header": True, "preamble_lines": 0}
+"""How a frame is written for the program, whatever its columns are called."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +55,24 @@ def clean(frame: pandas.DataFrame, *, id: str | None = None, steps: str | None =
         flags = [*(["--id", id] if id is not None else []), *(["--steps", steps] if steps else []),
                  *(["--keep-duplicates"] if keep_duplicates else []),
                  *(["--min-confidence", str(min_confidence)] if min_confidence is not None else [])]
-        if plan is not None:
-            Path(folder, "plan.toml").write_text(plan, encoding="utf-8")
-            flags += ["--plan", str(Path(folder, "plan.toml"))]
+        Path(folder, "plan.toml").write_text(_with_writing(plan or ""), encoding="utf-8")
+        flags += ["--plan", str(Path(folder, "plan.toml"))]
         command = [sys.executable, "-m", "mpiedge.commands.clean", str(table), "--run", str(run), "-q", *flags]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise MpiedgeError("clean", (done.stderr.strip().splitlines() or ["the program ended"])[-1].rstrip("."))
         return _read(frame, names, run / "clean")
+
+
+def _with_writing(plan: str) -> str:
+    """A plan that says how the frame's file is written, too; one that is no TOML as it is, so that the program says so.
+    """
+    try:
+        said = load_toml(plan)
+        said.setdefault("tables", {}).setdefault("frame", {}).update(WRITING)
+    except (ValueError, AttributeError):
+        return plan
+    return tomli_w.dumps(said)
 
 
 def _read(frame: pandas.DataFrame, names: list[str], folder: Path) -> Cleaned:

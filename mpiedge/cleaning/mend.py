@@ -4,9 +4,7 @@ What is learnt of a column is a map of wrong values (`typos`), and of pairs of c
 (`dependencies`). A cell whose right value is not sure enough stays as it is and is listed as a flag.
 """
 
-import json
 import re
-import sys
 from dataclasses import replace
 from functools import cache
 
@@ -26,7 +24,6 @@ from mpiedge.cleaning.spelling import Repairs
 from mpiedge.cleaning.tally import Tally
 from mpiedge.cleaning.types import ID_NAMES, ColumnPlan, words_of
 from mpiedge.cleaning.working import WorkingTable, changes_file, mended_name, sample_rows, sampled_column
-from mpiedge.errors import InputError
 
 SAMPLE_BYTES = 8_000_000
 """Text of the rows that are learnt from: all of a small table, else those with the smallest hashes."""
@@ -368,29 +365,3 @@ def _learn_rules(stage, known: Known, codes, counts, open_, measured: set[int], 
 def _holds(known: Known, lhs: int, rhs: int) -> bool:
     """Whether a joined column holds the rhs itself."""
     return lhs >= len(known.names) and rhs in known.joined[lhs - len(known.names)]
-
-
-def read_rules(path: str) -> list[dict]:
-    """Local: the rules of a file: fds.jsonl as mpiedge-profile writes it, or TOML with [[rule]] lhs and rhs.
-
-    Raises InputError for a file that cannot be read or holds something else.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        found = ([json.loads(line) for line in text.splitlines() if line.strip()] if path.endswith(".jsonl")
-                 else load_toml(text).get("rule", []))
-        return [{**rule, "lhs": [rule["lhs"]] if isinstance(rule["lhs"], str) else list(rule["lhs"]),
-                 "rhs": str(rule["rhs"])} for rule in found]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(path, f"holds no rules ({str(error)[:80]})",
-                         "Give fds.jsonl of mpiedge-profile, or TOML with [[rule]] lhs = [...] rhs = ...") from error
-
-
-def load_toml(text: str) -> dict:
-    """Local: a TOML text as a dictionary."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    return tomllib.loads(text)

@@ -9,6 +9,7 @@ from mpiedge.cleaning import impute, mend, predict, replay, working
 from mpiedge.cleaning.finish import write_clean
 from mpiedge.cleaning.references import find_references
 from mpiedge.cleaning.resolve import Resolution, resolve
+from mpiedge.cleaning.rules import read_rules
 from mpiedge.cleaning.survey import Survey, survey
 from mpiedge.cleaning.tally import Tally
 from mpiedge.cleaning.types import ColumnPlan, decide, is_key
@@ -97,7 +98,7 @@ def mend_cells(stage, tables, plans, tallies, args, given_plan) -> list:
 
     Returns what was learnt of each table.
     """
-    given = on_root(stage.world, lambda: {"rules": mend.read_rules(args.rules) if args.rules else []})["rules"]
+    given = on_root(stage.world, lambda: {"rules": read_rules(args.rules) if args.rules else []})["rules"]
     said = [given_plan.get("tables", {}).get(table.title) for table in tables]
     more, known = mend.mend(stage, tables, plans, args.steps, given, args.min_confidence, said)
     for tally, found in zip(tallies, more):

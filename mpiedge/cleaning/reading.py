@@ -41,39 +41,45 @@ class Source:
         return read_rows(text, stand_in, record_range.first_line, self.structure)
 
 
-def open_sources(stage, paths: list[str]) -> list[Source]:
-    """Collective: the tables of each file."""
+def open_sources(stage, paths: list[str], told: dict[str, dict]) -> list[Source]:
+    """Collective: the tables of each file. told: what a plan says of how tables are written, by their names."""
     taken: set[str] = set()
-    return [source for path in paths for source in open_file(stage, path, taken)]
+    return [source for path in paths for source in open_file(stage, path, taken, told)]
 
 
-def open_file(stage, path: str, taken: set[str]) -> list[Source]:
+def open_file(stage, path: str, taken: set[str], told: dict[str, dict]) -> list[Source]:
     """Collective: finds the structure of a file and cuts it into ranges of whole records; one Source for each table.
 
     Raises InputError on every rank for a file that is missing, empty, a folder, unreadable or no text.
     """
     file = stage.access.input(path)
     head = read_head(stage, file, SAMPLE_BYTES)
-    encoding = find_encoding(head)
+    encoding = told.get(_free_name(path, taken), {}).get("encoding") or find_encoding(head)
     if encoding.startswith(("utf-16", "utf-32")):
         file = as_utf8(stage, file, encoding)
         head = read_head(stage, file, SAMPLE_BYTES)
     _refuse_binary(path, head)
     sources, start = [], 0
     while 0 <= start < file.size and len(sources) < MOST_TABLES:
-        source, start = _open_table(stage, file, encoding, start)
-        name = base = table_name(path)
-        number = 1
-        while name in taken:
-            number += 1
-            name = f"{base}_{number}"
+        name = _free_name(path, taken)
+        source, start = _open_table(stage, file, encoding, start, told.get(name, {}))
         taken.add(name)
         source.name, source.path = name, path
         sources.append(source)
     return sources
 
 
-def _open_table(stage, file: InputFile, encoding: str, start: int) -> tuple[Source, int]:
+def _free_name(path: str, taken: set[str]) -> str:
+    """Local: the name of the next table of a file."""
+    name = base = table_name(path)
+    number = 1
+    while name in taken:
+        number += 1
+        name = f"{base}_{number}"
+    return name
+
+
+def _open_table(stage, file: InputFile, encoding: str, start: int, told: dict) -> tuple[Source, int]:
     """Collective: the table that begins at a byte of the file, and where a further one begins (-1: none does)."""
     size = SAMPLE_BYTES
     head = read_head(stage, file, size, start)
@@ -81,7 +87,7 @@ def _open_table(stage, file: InputFile, encoding: str, start: int) -> tuple[Sour
         size *= 4
         head = read_head(stage, file, size, start)
     structure = find_structure(head, "utf-8" if encoding.startswith("utf") else encoding,
-                               whole=len(head) >= file.size - start)
+                               len(head) >= file.size - start, told)
     structure.dialect = replace(structure.dialect, data_start=structure.dialect.data_start + start)
     if start:
         above = len(read_head(stage, file, start).splitlines())

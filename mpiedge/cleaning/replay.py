@@ -1,8 +1,9 @@
-"""A plan.toml read back: what it says of columns, rules and blanks is done instead of what would be decided anew."""
+"""A plan.toml read back: what it says of a file, columns, rules and blanks is done instead of deciding that anew."""
 
 from dataclasses import asdict, replace
 
-from mpiedge.cleaning.mend import load_toml
+from mpiedge.cleaning.encodings import keeps_ascii
+from mpiedge.cleaning.rules import load_toml
 from mpiedge.cleaning.types import ColumnPlan
 from mpiedge.errors import InputError
 from mpiedge.runtime.root import on_root
@@ -10,12 +11,18 @@ from mpiedge.runtime.root import on_root
 FACTS = ("name", "missing", "unreadable", "distinct")
 """Of a column what is counted, not decided."""
 KINDS = ("text", "integer", "decimal", "date", "boolean")
+WRITTEN = {"encoding": str, "delimiter": str, "quote": str, "escape": str, "header": bool, "preamble_lines": int}
+"""How a table is written."""
 SHAPES = {"columns": ("name",), "fill": ("column", "look_up_by", "predict", "value"), "rule": ("lhs", "rhs"),
           "mend": ("column", "by"), "repair": ("column", "before", "after", "rule", "confidence")}
 
 
 def read_plan(world, path: str | None, steps: tuple[str, ...]) -> dict:
-    """Collective: the plan of a file, {} without one. Raises InputError for what is no plan; steps: those there are."""
+    """Collective: the plan of a file, {} without one. Raises InputError for what is no plan; steps: those there are.
+
+    tables: what it says of their columns; written: how they are written. A table of whose columns it says nothing is
+    only read as it says.
+    """
     return on_root(world, lambda: _read(path, steps)) if path else {}
 
 
@@ -24,6 +31,9 @@ def _read(path: str, steps: tuple[str, ...]) -> dict:
         with open(path, encoding="utf-8") as file:
             plan = load_toml(file.read())
         _check(plan, steps)
+        plan["written"] = {name: {key: table[key] for key in WRITTEN if key in table}
+                           for name, table in plan["tables"].items()}
+        plan["tables"] = {name: table for name, table in plan["tables"].items() if "columns" in table}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(path, f"is no plan ({' '.join(str(error).split())[:100]})",
                          "Take the plan.toml of a run and change values in it") from error
@@ -39,6 +49,7 @@ def _check(plan: dict, steps: tuple[str, ...]) -> None:
             raise ValueError(f"{name} is no number")
     plain = asdict(ColumnPlan("", day_first=False, unit=""))
     for name, table in plan["tables"].items():
+        _check_written(name, table)
         for part, fields in SHAPES.items():
             for entry in table.get(part, []):
                 lost = [key for key in fields if key not in entry]
@@ -58,6 +69,20 @@ def _check(plan: dict, steps: tuple[str, ...]) -> None:
         if not all(isinstance(value, str) for fill in table.get("fill", []) for value in
                    [fill["column"], fill["value"], *fill["look_up_by"]]):
             raise ValueError(f"table {name}: a fill entry that is not text")
+
+
+def _check_written(name: str, table: dict) -> None:
+    for key, value in table.items():
+        if key in WRITTEN and (type(value) is not WRITTEN[key] or not _can_be(key, value)):
+            raise ValueError(f"table {name}: {key} cannot be {value!r}")
+
+
+def _can_be(key: str, value) -> bool:
+    if key == "encoding":
+        return value.lower().startswith("utf-") or keeps_ascii(value)
+    if key == "preamble_lines":
+        return value >= 0
+    return key == "header" or len(value) == 1 or (key != "delimiter" and not value)
 
 
 def of_table(plan: dict, name: str, columns: list[str]) -> dict | None:

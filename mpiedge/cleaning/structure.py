@@ -45,21 +45,26 @@ class Structure:
         return cells + [""] * (self.width - len(cells))
 
 
-def find_structure(head: bytes, encoding: str, whole: bool) -> Structure:
-    """The structure of a table from its first bytes (`whole`: these are all its bytes)."""
+def find_structure(head: bytes, encoding: str, whole: bool, told: dict | None = None) -> Structure:
+    """The structure of a table from its first bytes (`whole`: these are all its bytes).
+
+    told: what is known already, named as in plan.toml: delimiter, quote, escape, header, preamble_lines.
+    """
+    told = told or {}
     start = 3 if head.startswith(codecs.BOM_UTF8) else 0
     lines = head[start:].splitlines(keepends=True)
     if not whole and len(lines) > 1:
         lines.pop()   # cut off somewhere
     lines = lines[:SAMPLE_LINES]
     text = decode(b"".join(without_giants(lines)), encoding)
-    dialect = find_dialect(text, encoding)
+    dialect = find_dialect(text, encoding, told)
     records, spans = read_sample(text, dialect)
     if len(records) > 20 and sum(map(len, lines)) + start < len(head):
         records.pop()   # may go on after the sample
     width = usual_width(records)
-    top = _skip_preamble(records, width)
-    header = top < len(records) and is_header(records[top], records[top + 1:], width)
+    top = min(told["preamble_lines"], len(records)) if "preamble_lines" in told else _skip_preamble(records, width)
+    header = top < len(records) and (
+        told["header"] if "header" in told else is_header(records[top], records[top + 1:], width))
     data_from = top + 1 if header else top
     header_cells = records[top] if header else []
     if len(header_cells) == width + 1 > 3 and not is_wide(header_cells, width) and "" in header_cells:

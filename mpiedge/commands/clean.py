@@ -88,7 +88,7 @@ def run(args, world):
     paths = args.tables or pipeline.demo_tables(stage)
     with stage:
         with stage.phase("structure", "io"):
-            sources = reading.open_sources(stage, paths)
+            sources = reading.open_sources(stage, paths, plan.get("written", {}))
         report.inputs(stage, sources)
         if not args.dry_run:
             stage.foresee(**needs.foresee(stage, sources, args.steps)[0])

@@ -87,6 +87,15 @@ def test_search_is_the_full_matrix(stage):
     assert (candidates.cosine == likeness[candidates.a, candidates.b]).all()
 
 
+@pytest.mark.parametrize("least, most, lone", [(1, np.inf, False), (2, 3.5, True), (2, 2.0, False)])
+def test_grams_are_numbered(least, most, lone):
+    """The kernel numbers grams as numpy does, those of one document included."""
+    frequency = np.random.default_rng(1).poisson(1.5, 4096).astype(np.int32)
+    for found, plain in zip(cosine.number_grams(frequency, least, most, lone),
+                            cosine.number_grams_plain(frequency, least, most, lone)):
+        assert found.dtype == plain.dtype and found.tolist() == plain.tolist()
+
+
 def test_groups_of_the_index_change_nothing(stage):
     """Searching the index piece by piece and merging gives the neighbours of one search."""
     names, rows, _ = people(60, 1)

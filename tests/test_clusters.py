@@ -84,15 +84,17 @@ def test_comparing_large_components_is_bounded(monkeypatch):
 
 
 def test_components_are_completed():
-    """Pairs that no search found are scored inside a component, and decide."""
+    """Pairs that no search found, and no others, are scored inside a component, and decide."""
     def score(a, b):
+        assert not {*zip(a.tolist(), b.tolist())} & {*found}
         yield
         return np.where((a < 3) == (b < 3), 2.0, -8.0)
 
-    a, b = ends([(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (7, 8)])
+    found = [(3, 4), (0, 1), (7, 8), (1, 2), (2, 3), (4, 5)]
+    a, b = ends(found)
     label, completed, facts = cluster(MemoryStage(World()), a, b, np.full(6, 1.0), 0.0, 10, score, 0.0)
     assert label.tolist() == [0, 0, 0, 3, 3, 3, 6, 7, 7, 9]
-    assert len(completed[0]) == 6 and facts["largest_component"] == 6
+    assert len(completed[0]) == 7 and facts["largest_component"] == 6
 
 
 def test_links_are_one_to_one():

@@ -16,6 +16,7 @@ from mpiedge.cleaning.matching import (
 )
 from mpiedge.cleaning.similarity import MISSING, Scale, random_pairs, scale_of
 from mpiedge.cleaning.twins import check_twins
+from mpiedge.kernels.expectation import LEVELS, expected, expected_plain
 
 
 class Halves:
@@ -51,6 +52,18 @@ def test_scale_is_sound(values):
     scale = scale_of(np.array(values, np.float32))
     assert (np.diff(scale.cuts) > 0).all() and (scale.cuts < 0.9999).all()
     assert scale.levels(np.ones(1, np.float32))[0] == scale.top
+
+
+@pytest.mark.parametrize("columns, pairs", [(3, 0), (1, 511), (9, 1500)])
+def test_expected_matches_by_the_kernel_and_by_numpy(columns, pairs):
+    """Both versions have the same bits, missing cells and sure pairs included."""
+    draw = np.random.default_rng(pairs)
+    levels = draw.choice([0, 1, 2, 3, 14, MISSING], (columns, pairs)).astype(np.uint8)
+    counts, ratio = draw.integers(1, 9, pairs), draw.normal(0, 5, (columns, LEVELS))
+    ratio[:, 3] = 900.0
+    sums = expected(levels, counts, ratio, -4.0)
+    assert sums.tobytes() == expected_plain(levels, counts, ratio, -4.0).tobytes()
+    assert sums[-1] == sums[:LEVELS].sum()
 
 
 def test_fit_finds_the_matches():

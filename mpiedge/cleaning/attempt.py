@@ -135,9 +135,9 @@ class Attempt:
                    "twin_columns": told, "versions": scorer.versions is not None,
                    "twin_links_equal": check.equal if check is not None else 0,
                    "twin_links": check.links if check is not None else 0}
-        found = listed(self.label, candidates, self.weight, self.completed, self.cut, len(self.rows), summary)
+        found, place = listed(self.label, candidates, self.weight, self.completed, self.cut, len(self.rows), summary)
         found.questions += [one for one in questions if len(one[1])]
-        found.reasons = explain(self.stage, scorer, found.row_a, found.row_b)
+        found.reasons = explain(self.stage, scorer, self.levels, candidates, place, found.row_a, found.row_b)
         found.reason_names = [*records.names, "whole record"]
         return found
 

@@ -53,13 +53,14 @@ MOST_SUMMED = (1 << 16) - 1
 @dataclass
 class Candidates:
     """Pairs of positions a < b in `rows`, each once, ordered by `_in_tiles`; cosine int32 (UNIT = 1); the same on every
-    rank."""
+    rank. vectors: those of all documents in `grams`, where they were made."""
 
     a: np.ndarray
     b: np.ndarray
     cosine: np.ndarray
     grams: Grams
     summary: dict = field(default_factory=dict)
+    vectors: GramRows | None = None
 
 
 def count_grams(stage, texts, tables: list, size: int, bits: int, features: int) -> np.ndarray:
@@ -124,16 +125,18 @@ def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: 
     found = _search(stage, rows_of_grams, in_use, bounded, limits, sources, records.room)
     summary = {"neighbours": list(limits[:2]), "grams_in_use": in_use,
                "bounded": f"each record's rarest features up to {budget:,} visits" if bounded else "no"}
+    vectors = None if bounded else rows_of_grams
     del rows_of_grams
     a, b, score = _union(stage, found, documents, not bounded, records.room)
     del found
     if bounded and len(a) >= VECTORS_FROM * documents:
-        score = _row_cosines(stage, make_rows(stage, texts, values, grams, 0, records.room), a, b, grams)
+        vectors = make_rows(stage, texts, values, grams, 0, records.room)
+        score = _row_cosines(stage, vectors, a, b, grams)
     elif bounded:
         score = pair_cosines(stage, texts, values, a, b, grams)
     kept = _near_best(a, b, score, documents) if bounded else np.ones(len(a), bool)
     a, b, score = _in_tiles(a, b, score, kept, documents, records.room)
-    return Candidates(a, b, score, grams, {"candidates": len(a), **summary})
+    return Candidates(a, b, score, grams, {"candidates": len(a), **summary}, vectors)
 
 
 def neighbours_per_record(documents: int) -> int:

@@ -93,11 +93,13 @@ def cluster(stage, a, b, weight, cut: float, records: int, score, floor: float):
 
     a, b, weight: candidate pairs, the same on every rank; score(a, b): a generator yielding None, returning the float
     weights of any pairs. Components of three and more are completed: a task is one component, or several small ones,
-    largest first. Returns also (a, b, weight) of completed pairs at or above `floor`. Messages: labels and these pairs.
+    largest first; pairs that are candidates are not compared anew. Returns also (a, b, weight) of completed pairs at or
+    above `floor`. Messages: labels and these pairs.
     """
     label, split = bounded_components(a, b, weight, cut, records)
     member, start, size = _members(label)
     batch = _batches(size)
+    known, known_weight = _weights_inside(a, b, weight, label)
 
     def work(task):
         (number,) = task
@@ -105,9 +107,11 @@ def cluster(stage, a, b, weight, cut: float, records: int, score, floor: float):
         rows, columns = zip(*(np.triu_indices(len(group), 1) for group in groups))
         left = np.concatenate([group[row] for group, row in zip(groups, rows)])
         right = np.concatenate([group[column] for group, column in zip(groups, columns)])
-        weights = np.empty(len(left))
-        for piece in range(0, len(left), BATCH_PAIRS):
-            chosen = slice(piece, piece + BATCH_PAIRS)
+        key = left * records + right
+        place = np.minimum(np.searchsorted(known, key), len(known) - 1)
+        weights, missing = known_weight[place].astype(np.float64), np.flatnonzero(known[place] != key)
+        for piece in range(0, len(missing), BATCH_PAIRS):
+            chosen = missing[piece:piece + BATCH_PAIRS]
             weights[chosen] = yield from score(left[chosen], right[chosen])
         labels, at = [], 0
         for group, row, column in zip(groups, rows, columns):
@@ -136,6 +140,14 @@ def cluster(stage, a, b, weight, cut: float, records: int, score, floor: float):
     completed = tuple(np.concatenate(column) for column in zip(empty, *completed))
     return label, completed, {"components_of_three_and_more": len(size), "largest_component": int(size[0]) if len(size)
                               else int(min(len(a), 1) + 1), "components_cut": split}
+
+
+def _weights_inside(a, b, weight, label) -> tuple[np.ndarray, np.ndarray]:
+    """Local: the candidates inside components of three and more as a * records + b, ascending, and their weights."""
+    inside = np.flatnonzero((label[a] == label[b]) & (np.bincount(label)[label[a]] >= 3))
+    key = a[inside].astype(np.int64) * len(label) + b[inside]
+    order = np.argsort(key)
+    return key[order], weight[inside[order]]
 
 
 def _members(label: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,18 +7,25 @@ import numpy as np
 from mpiedge.cleaning import linkage, onecolumn, twins
 from mpiedge.cleaning.answers import Answers
 from mpiedge.cleaning.attempt import Reading, attempt
-from mpiedge.cleaning.candidates import FEATURE_BITS, GRAM_BITS, INDEX_SHARE, neighbours_per_record
+from mpiedge.cleaning.candidates import (
+    FEATURE_BITS,
+    GRAM_BITS,
+    INDEX_SHARE,
+    VECTORS_FROM,
+    neighbours_per_record,
+)
 from mpiedge.cleaning.exact import first_equal_rows
 from mpiedge.cleaning.listing import REVIEW_WEIGHT, Duplicates, listed
-from mpiedge.cleaning.records import REMEMBERED, read_records
+from mpiedge.cleaning.records import read_records
 from mpiedge.cleaning.room import mapped_bytes
+from mpiedge.cleaning.versions import REMEMBERED
 from mpiedge.runtime import resources
 
 ATTEMPTS = 3
 LEAST_MOVED = 0.15  # share of the answers that have to agree more before they move the cut
 MUTUAL, UNEVEN = 0.8, 1.3  # pairs a neighbour found; the largest share of the pairs over the mean one
 # for the memory plan, measured on tables of 10,000 and 200,000 rows
-REMEMBERED_BYTES = 80  # of a short text in Python, a reference to it and its length
+REMEMBERED_BYTES = 80  # of the words of a short text in Python, on average
 PROGRAMS_BYTES, MODULES_BYTES, LARGE_TABLE, TYPICAL_NEIGHBOURS, TYPICAL_FEATURES = 75 << 20, 15 << 20, 30_000, 40, 70
 READINGS = (Reading(versions=False), Reading(twins=False), Reading(twins=False, versions=False))
 
@@ -86,7 +93,8 @@ def estimate_bytes(rows: int, columns: int, mean_row_bytes: float, budget_bytes:
     room = max(INDEX_SHARE * budget_bytes - PROGRAMS_BYTES - records - tables, budget_bytes / 8)
     vectors = held(4 * rows * mean_row_bytes) + held(2 * rows * mean_row_bytes)
     search = max(min(postings, room), vectors) + 1.5 * tables + 8 * neighbours
-    return int(MODULES_BYTES + records + max(search, tables + MUTUAL * neighbours * (16 + levels)))
+    kept = vectors if MUTUAL * neighbours >= VECTORS_FROM * rows else 0
+    return int(MODULES_BYTES + records + max(search, tables + kept + MUTUAL * neighbours * (16 + levels)))
 
 
 def _read(stage, records, rows, exhaustive: bool, answers: Answers | None) -> Duplicates:
@@ -119,7 +127,7 @@ def _near_duplicates(stage, records, rows, exhaustive: bool, reading: Reading, a
     left_out, questions = [], []
     if records.width == 1:
         *found, facts = onecolumn.find(stage, records, rows, exhaustive, REVIEW_WEIGHT, reading.versions, answers)
-        return listed(*found, len(rows), {**found[1].summary, **facts, "one_column": True})
+        return listed(*found, len(rows), {**found[1].summary, **facts, "one_column": True})[0]
     for number in range(ATTEMPTS):
         found, useless, asked = attempt(stage, records, rows, exhaustive, number == ATTEMPTS - 1, reading, answers)
         if useless is None:

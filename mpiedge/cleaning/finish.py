@@ -148,16 +148,21 @@ def _write_pairs(stage, sources, surveys, resolutions) -> None:
 
 def _reasons(found: Resolution, chosen: slice):
     """What each column adds to the match weight of each pair, the most telling first: "title +8.2; zip -1.3"."""
-    if found.reasons is None:
-        return repeat("")
-    return (_told(found.reason_names, row) for row in found.reasons[chosen].tolist())
+    return repeat("") if found.reasons is None else _told(found.reason_names, found.reasons[chosen])
 
 
-def _told(names: list[str], added: list[float]) -> str:
-    if added[0] != added[0]:
-        return EQUAL
-    listed = sorted(zip(added, names), key=lambda one: -abs(one[0]))
-    return "; ".join(f"{name} {weight:+.1f}" for weight, name in listed if abs(weight) >= LEAST_TOLD)
+def _told(names: list[str], added: np.ndarray) -> list[str]:
+    """A text for each row of `added`, float32 (pairs, len(names)); every weight of a column is written once."""
+    size = np.abs(added)
+    tenths = np.rint(10 * np.nan_to_num(added).astype(np.float64)).astype(np.int64)
+    texts = np.empty(added.shape, object)
+    for column, name in enumerate(names):
+        values, place = np.unique(tenths[:, column], return_inverse=True)
+        texts[:, column] = np.array([f"{name} {value / 10:+.1f}" for value in values.tolist()], object)[place]
+    ordered = np.take_along_axis(texts, np.argsort(-size, axis=1, kind="stable"), axis=1).tolist()
+    told = (size >= LEAST_TOLD).sum(axis=1).tolist()
+    return [EQUAL if equal else "; ".join(row[:count])
+            for row, count, equal in zip(ordered, told, np.isnan(added[:, 0]).tolist())]
 
 
 def _join(stage, source: Source, names: list[str], chunks: int, pairs: int) -> list[str]:

@@ -1,6 +1,7 @@
 """One notation per column: the minority of cells in another notation is rewritten, all else stays as it is."""
 
 import re
+from datetime import date
 
 import numpy as np
 
@@ -129,10 +130,23 @@ def canonical(plan: ColumnPlan, cells: list[str]) -> list[str]:
     return [memory[cell] for cell in cells]
 
 
+def _is_iso_date(text: str) -> bool:
+    """Whether a cell is YYYY-MM-DD of a day of the calendar: most are, and this is much cheaper than to read any."""
+    if len(text) != 10 or text[4] != "-" or text[7] != "-":
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _canonical(plan: ColumnPlan, text: str) -> str:
     if not text:
         return ""
     if plan.kind == "date":
+        if _is_iso_date(text):
+            return text
         found = read_date(text, plan.day_first) if form_of(text) in DATES else None
         return found[0].isoformat() + found[1] if found else ""
     if plan.kind == "boolean":

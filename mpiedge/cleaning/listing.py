@@ -32,16 +32,18 @@ class Duplicates:
     reason_names: list[str] = field(default_factory=list)
 
 
-def listed(label, candidates, weight, completed, cut: float, records: int, summary: dict) -> Duplicates:
-    """Local: clusters and all pairs at or above the review floor, candidates and completed ones, each once."""
-    near = weight >= cut + REVIEW_WEIGHT
+def listed(label, candidates, weight, completed, cut: float, records: int, summary: dict) -> tuple:
+    """Local: (clusters and all pairs at or above the review floor, candidates and completed ones, each once; the place
+    of each pair among the candidates, int64, -1 of those that are not)."""
+    near = np.flatnonzero(weight >= cut + REVIEW_WEIGHT)
     a = np.append(candidates.a[near], completed[0]).astype(np.int64)
     b = np.append(candidates.b[near], completed[1]).astype(np.int64)
     key, chosen = np.unique(a * records + b, return_index=True)
     probability = logistic(np.append(weight[near], completed[2])[chosen].astype(np.float64) - cut)
     summary = {**summary, "cut": round(cut, 6), "edges": int((weight > cut).sum())}
     unsure = _unsure(candidates, weight, cut)
-    return Duplicates(label, key // records, key % records, probability, summary, unsure)
+    place = np.append(near, np.full(len(completed[0]), -1))[chosen]
+    return Duplicates(label, key // records, key % records, probability, summary, unsure), place
 
 
 def question(text: str, candidates, pairs: np.ndarray) -> tuple[str, np.ndarray, np.ndarray]:

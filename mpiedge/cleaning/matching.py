@@ -4,8 +4,8 @@ Fellegi & Sunter 1969; EM as in Winkler 1988, with three changes that keep it fr
 duplicates: the non-matches are mostly random pairs, m is drawn towards a generic shape, and columns that agree together
 by chance (copies, city and postcode) share their evidence.
 
-Every probability is rounded to a multiple of 2^-26 before it is added up. Sums of such numbers are exact in doubles for
-up to 2^27 pairs, so the fit has the same bits however the pairs are spread over the ranks.
+The sums of the E step are exact (`kernels.expectation`), so the fit has the same bits however the pairs are spread over
+the ranks.
 """
 
 from dataclasses import dataclass
@@ -14,11 +14,9 @@ import numpy as np
 
 from mpiedge.cleaning.similarity import MISSING
 from mpiedge.kernels.cosine import UNIT
+from mpiedge.kernels.expectation import LEVELS, expected
 
-LEVELS = 16  # room in the count tables; MISSING is folded to the last
 ROUNDS = 15
-GRAIN = 2.0**26
-PIECE = 65_536
 OWN_SHARE = 0.7  # of m; the rest is the generic shape
 COSINE_WEIGHT = 3.0
 LEAST_CORRELATION, CORRELATION_POWER, LEAST_PAIRS = 0.2, 1.5, 200
@@ -79,6 +77,11 @@ def tally(levels: np.ndarray, weight: np.ndarray) -> np.ndarray:
     folded = np.where(levels == MISSING, MISSING_LEVEL, levels)
     table = np.array([np.bincount(row, weight, LEVELS) for row in folded], np.float64)
     table = table.reshape(len(levels), LEVELS)  # bincount of nothing gives whole numbers, hence the dtype
+    return _folded(table)
+
+
+def _folded(table: np.ndarray) -> np.ndarray:
+    """The half-levels 0 and 1 as one, and no missing cells."""
     table[:, 1] += table[:, 0]
     table[:, [0, MISSING_LEVEL]] = 0.0
     return table
@@ -106,24 +109,14 @@ def fit(world, blocks: list, chance: np.ndarray, tops: np.ndarray, records: int,
     share = min(records / 2 / pairs, 0.5)
     for _ in range(ROUNDS):
         weights = Weights(_ratio(m, u, exists) * discount[:, None], float(np.log(share / (1 - share))))
-        sums = world.sum(_expected(weights, blocks))
-        matched = sums[:-1].reshape(everyone.shape)
+        sums = sum((expected(vectors, counts, weights.ratio, weights.log_odds) for vectors, counts in blocks),
+                   np.zeros(len(sums)))
+        sums = world.sum(sums)
+        matched = _folded(sums[:-1].reshape(everyone.shape))
         u = _shares(everyone - matched + scale * random_counts + 0.5, exists)
         m = (1 - OWN_SHARE) * shape + OWN_SHARE * _shares(matched + 0.5, exists)
         share = min((sums[-1] + 1.0) / pairs, 0.5)
     return Weights(_ratio(m, u, exists) * discount[:, None], float(np.log(share / (1 - share))))
-
-
-def _expected(weights: Weights, blocks: list) -> np.ndarray:
-    """Expected matches per column and level, and in all, of this rank's candidates; exact sums, in pieces."""
-    sums = np.zeros(len(weights.ratio) * LEVELS + 1)
-    for vectors, counts in blocks:
-        for start in range(0, len(counts), PIECE):
-            piece = vectors[:, start:start + PIECE]
-            match = np.round(logistic(weights.log_odds + weights.evidence(piece)) * GRAIN) / GRAIN
-            match *= counts[start:start + PIECE]
-            sums += np.append(tally(piece, match), match.sum())
-    return sums
 
 
 def dependence_discount(weights: Weights, chance: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ def estimate_recall(stage, records, rows: np.ndarray, candidates, scorer, cut: f
     their weights to every rank.
     """
     sample = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE)).astype(np.int64))
-    a, b = near_pairs(stage, records.texts, records.values_of(rows), candidates.grams, sample)
+    a, b = near_pairs(stage, records.texts, records.values_of(rows), candidates, sample)
 
     step = pairs_a_task(len(a))
 
@@ -40,23 +40,29 @@ def estimate_recall(stage, records, rows: np.ndarray, candidates, scorer, cut: f
     return {"records": len(sample), "matches": len(found), "share": share}
 
 
-def near_pairs(stage, texts, values, grams, sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def near_pairs(stage, texts, values, candidates, sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Collective: the nearest documents of each one in the sample, as pairs a < b (int32), each once, sorted.
 
     Messages: those of each block of documents, to every rank.
     """
+    grams, known = candidates.grams, candidates.vectors
     indptr, sample_grams, sample_weights = cosine.vectors(texts, values[sample], grams)
 
-    def work(task):
-        (first,) = task
-        stop = min(first + BLOCK, len(values))
+    def rows_of(first, stop):
+        if known is not None:
+            return known.block(first, stop)
         parts = []
         for start in range(first, stop, SLICE):
             parts.append(cosine.vectors(texts, values[start:min(start + SLICE, stop)], grams))
             yield
         bounds, *rest = zip(*parts)
         lengths = np.concatenate([np.diff(part) for part in bounds])
-        rows = (np.append(0, np.cumsum(lengths)), *map(np.concatenate, rest))
+        return np.append(0, np.cumsum(lengths)), *map(np.concatenate, rest)
+
+    def work(task):
+        (first,) = task
+        stop = min(first + BLOCK, len(values))
+        rows = yield from rows_of(first, stop)
         index = Index([rows], grams.in_use, stop - first, first, stop - first, len(rows[1]))
         found = []
         for start in range(0, len(sample), QUERIES):

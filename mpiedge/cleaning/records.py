@@ -21,7 +21,6 @@ WORD = re.compile(r"[^\W\d_]{3}")
 MEASURED = re.compile(r"(?:[0-9]{1,3}(?: [0-9]{3})+|[0-9]+)\.[0-9]+")  # a comma between thousands is a blank here
 FRACTION = re.compile(r".*\.[0-9]*[1-9][0-9]*")
 LEAST_FRACTIONS = 0.25  # of the numbers of a measured column: others are whole numbers written with a point
-REMEMBERED = 100_000  # values, of which a smaller table keeps the texts and lengths that comparisons ask for again
 UNWORDED = re.compile(r"[^\w.@]+")
 
 
@@ -42,7 +41,6 @@ class Records:
     fill: np.ndarray
     dropped: dict[str, str]
     room: Room
-    _decoded: np.ndarray | None = None
     _forms: dict = field(default_factory=dict)  # what `worded` and `measured` have found
 
     @property
@@ -112,13 +110,6 @@ class Records:
 
     def strings(self, values: np.ndarray) -> list[str]:
         """Local: the texts of value numbers."""
-        if len(self.texts.offsets) - 1 > REMEMBERED:
-            return self._decode(values)
-        if self._decoded is None:
-            self._decoded = np.array([*self._decode(np.arange(len(self.texts.offsets) - 1)), None], object)
-        return self._decoded[values].tolist()
-
-    def _decode(self, values: np.ndarray) -> list[str]:
         buffer, offsets = self.texts.text, self.texts.offsets
         starts, stops = offsets[values].tolist(), offsets[np.asarray(values) + 1].tolist()
         whole = memoryview(buffer)

@@ -62,9 +62,12 @@ class Scorer(Judged):
 
     def reasons(self, a, b):
         """Local, a generator as the above: what each column and the whole record add, float32 (pairs, columns + 1)."""
-        levels, likeness = yield from self._compare(a, b)
+        return self.added(*(yield from self._compare(a, b)))
+
+    def added(self, levels, cosines) -> np.ndarray:
+        """Local: the reasons of pairs with these levels and cosines."""
         added = [self.weights.ratio[column][np.minimum(row, MISSING_LEVEL)] for column, row in enumerate(levels)]
-        return np.stack([*added, COSINE_WEIGHT * whole_record(likeness)], axis=1).astype(np.float32)
+        return np.stack([*added, COSINE_WEIGHT * whole_record(cosines)], axis=1).astype(np.float32)
 
     def _compare(self, a, b):
         """Local, a generator: levels and cosines of pairs, which may be any: their records are fetched first, so that
@@ -98,8 +101,28 @@ def record_cosines(texts, values, left, right, grams):
     return np.concatenate(parts)
 
 
-def explain(stage, scorer: Scorer, a, b) -> np.ndarray:
-    """Collective: the reasons of pairs of positions on every rank. Messages: them, to every rank."""
+def explain(stage, scorer: Scorer, levels: dict[int, np.ndarray], candidates, place, a, b) -> np.ndarray:
+    """Collective: the reasons of pairs of positions on every rank. Messages: them, to every rank.
+
+    levels: of this rank's candidates, block by block; place: of each pair among the candidates, -1 where it has to be
+    compared."""
+    reasons = np.empty((len(a), scorer.comparison.records.width + 1), np.float32)
+    order = np.argsort(place, kind="stable")
+
+    def of_block(start):
+        return order[slice(*np.searchsorted(place[order], [start, start + PAIR_BLOCK]))]
+
+    parts = [((start,), {"reasons": scorer.added(block[:, place[pairs] - start], candidates.cosine[place[pairs]])})
+             for start, block in levels.items() for pairs in (of_block(start),)]
+    for (start,), message in stage.queue.gather(parts):
+        reasons[of_block(start)] = message["reasons"]
+    rest = np.flatnonzero(place < 0)
+    reasons[rest] = _compared_reasons(stage, scorer, a[rest], b[rest])
+    return reasons
+
+
+def _compared_reasons(stage, scorer: Scorer, a, b) -> np.ndarray:
+    """Collective: as `explain`, of pairs that have to be compared."""
     step = pairs_a_task(len(a))
 
     def work(task):

@@ -41,7 +41,9 @@ class Scale:
 
     def levels(self, similarity: np.ndarray) -> np.ndarray:
         """Local: uint8 level of each similarity."""
-        level = np.searchsorted(self.cuts, similarity, side="left").astype(np.uint8) + np.uint8(1)
+        level = np.ones(len(similarity), np.uint8)
+        for cut in self.cuts:  # so few that a search for each similarity takes longer
+            level += similarity > cut
         level[(similarity <= self.median)] = 0
         level[similarity == 1] = self.top
         return level
@@ -87,9 +89,11 @@ class Comparison:
         similar = self._cosines(column, a, b) / np.float32(UNIT)
         if self.records.words[column] < LONG_WORDS:
             similar = np.maximum(similar, jaro_winkler(self.records.texts, a, b))
-            kind = shortened(self.records.texts, a, b)
+            unlike = np.flatnonzero(similar < max(SHORTER.values()))
+            kind = shortened(self.records.texts, a[unlike], b[unlike])
             for shorter, least in SHORTER.items():
-                similar[kind == shorter] = np.maximum(similar[kind == shorter], least)
+                chosen = unlike[kind == shorter]
+                similar[chosen] = np.maximum(similar[chosen], least)
         result[differ] = np.minimum(similar.astype(np.float32), ALMOST)
         return result
 

@@ -15,6 +15,7 @@ LEAST_LINKS = 5
 SHORTEST_SLIP = 3  # a number of fewer signs has no sign to spare: 12 and 16 are two numbers
 SHORTEST_CODE = 4  # signs of a number that names a thing wherever it stands
 DOUBT = -10.0  # weights below this need no veto
+PIECE, REMEMBERED = 1024, 100_000  # pairs whose words are made at once, and texts whose words are kept
 
 
 class Versions:
@@ -30,10 +31,20 @@ class Versions:
     def words(self, value: int) -> frozenset[str]:
         """Local: the words of a value."""
         if value not in self._words:
-            if len(self._words) > 100_000:
-                self._words.clear()
             self._words[value] = frozenset(self.records.strings(np.array([value]))[0].split(" "))
         return self._words[value]
+
+    def pairs(self, left: np.ndarray, right: np.ndarray):
+        """Local, a generator: the codes of both sides of pairs of records; their words are made for many at once."""
+        for start in range(0, len(left), PIECE):
+            ours, theirs = (self.records.codes[side[start:start + PIECE]] for side in (left, right))
+            differ = (ours >= 0) & (theirs >= 0) & (ours != theirs)
+            values = np.unique(np.append(ours[differ], theirs[differ]))
+            if len(self._words) > REMEMBERED:
+                self._words.clear()
+            self._words.update((value, frozenset(text.split(" ")))
+                               for value, text in zip(values.tolist(), self.records.strings(values)))
+            yield from zip(ours, theirs)
 
     def are(self, left: np.ndarray, right: np.ndarray) -> bool:
         """Local: whether two records (codes per column) differ as versions do.
@@ -42,9 +53,8 @@ class Versions:
         several words, a code of their own.
         """
         numbers_only, different = True, False
-        for a, b in zip(left.tolist(), right.tolist()):
-            if a < 0 or b < 0 or a == b:
-                continue
+        differ = np.flatnonzero((left >= 0) & (right >= 0) & (left != right))
+        for a, b in zip(left[differ].tolist(), right[differ].tolist()):
             a, b = self.words(a), self.words(b)
             mine, others = a - b, b - a
             if not mine and not others:
@@ -74,8 +84,9 @@ class Versions:
 
     def veto(self, weight: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
         """Local: takes the weight of pairs (record numbers) that are versions, in place."""
-        for pair in np.flatnonzero(weight > DOUBT).tolist():
-            if self.are(self.records.codes[left[pair]], self.records.codes[right[pair]]):
+        doubtful = np.flatnonzero(weight > DOUBT)
+        for pair, codes in zip(doubtful.tolist(), self.pairs(left[doubtful], right[doubtful])):
+            if self.are(*codes):
                 weight[pair] = NEVER
 
 
@@ -88,19 +99,19 @@ def find_versions(records, left: np.ndarray, right: np.ndarray) -> Versions | No
     if len(left) < LEAST_LINKS:
         return None
     sample = np.linspace(0, len(left) - 1, min(len(left), SAMPLE)).astype(np.int64)
-    lenient, strict = Versions(records), Versions(records, slips=False)
-    seen, any_number = (sum(versions.are(records.codes[left[link]], records.codes[right[link]])
-                            for link in sample.tolist()) for versions in (lenient, strict))
+    lenient, left, right = Versions(records), left[sample], right[sample]
+    seen = sum(lenient.are(*codes) for codes in lenient.pairs(left, right))
     if records.width == 1:
-        alone = sum(strict.differ_in_numbers_alone(records.codes[left[link], 0], records.codes[right[link], 0])
-                    for link in sample.tolist())
+        strict = Versions(records, slips=False)
+        any_number = sum(strict.are(*codes) for codes in strict.pairs(left, right))
+        alone = sum(strict.differ_in_numbers_alone(*one, *other) for one, other in strict.pairs(left, right))
         if alone > len(sample) - any_number:
             return strict
     return lenient if seen >= LEAST_SHARE * len(sample) else None
 
 
 def _has_digit(word: str) -> bool:
-    return any(symbol.isdigit() for symbol in word)
+    return not word.isalpha() and any(symbol.isdigit() for symbol in word)
 
 
 def _slip(code: str, other: str) -> bool:

@@ -149,6 +149,7 @@ static int bag_document(Bag *bag, const uint8_t *text, const int64_t *offsets, c
     return 0;
 }
 
+#define UNUSED (-1)
 #define LONE (-2) /* of one document only: it is met nowhere else, but makes the document longer */
 
 static inline double raw_weight(int32_t place, uint32_t tf, const float *idf, const double *tf_weight) {
@@ -188,6 +189,20 @@ int mpiedge_cosine_count(const uint8_t *text, const int64_t *offsets, const int3
     }
     bag_close(&bag);
     return failed;
+}
+
+/* number[gram]: its place among the grams with least <= frequency <= most, LONE where `lone` asks for those of one
+ * document that are not in use, else UNUSED. kept[place]: frequency (room for as many as are in use). Returns how many
+ * these are. */
+int64_t mpiedge_cosine_number(const int32_t *frequency, int64_t grams, int64_t least, double most, int lone, int32_t *number,
+                              int32_t *kept) {
+    int32_t place = 0;
+    for (int64_t gram = 0; gram < grams; gram++) {
+        int in_use = frequency[gram] >= least && frequency[gram] <= most;
+        number[gram] = in_use ? place : lone && frequency[gram] == 1 ? LONE : UNUSED;
+        if (in_use) kept[place++] = frequency[gram];
+    }
+    return place;
 }
 
 typedef struct {

@@ -54,13 +54,7 @@ def weigh_grams(frequency: np.ndarray, documents: int, size: int, bits: int, fea
 
     lone: how much of the idf of grams of one document counts in its length (with least 2), so that what two documents
     share is compared with what each of them says alone."""
-    in_use = (frequency >= max(least, 1)) & (frequency <= most)
-    number = np.cumsum(in_use, dtype=np.int32)
-    number -= 1
-    number[~in_use] = UNUSED
-    if lone:
-        number[(frequency == 1) & ~in_use] = LONE
-    frequency = frequency[in_use]
+    number, frequency = number_grams(frequency, max(least, 1), most, lone > 0)
     idf = np.empty(len(frequency) + 1, np.float32)
     for start in range(0, len(frequency), PIECE):  # not at once: doubles of all take several times the room
         piece = frequency[start:start + PIECE]
@@ -69,12 +63,38 @@ def weigh_grams(frequency: np.ndarray, documents: int, size: int, bits: int, fea
     return Grams(size, bits, features, number, idf, frequency)
 
 
+def number_grams(frequency: np.ndarray, least: int, most: float, lone: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Local: `Grams.number` and `Grams.frequency` of document frequencies (2^bits,).
+
+    lone: whether grams of one document that are not in use are LONE."""
+    if _library is None:
+        return number_grams_plain(frequency, least, most, lone)
+    frequency, number = np.ascontiguousarray(frequency, np.int32), np.empty(len(frequency), np.int32)
+    kept = np.empty(len(frequency), np.int32)  # pages that are not filled take no memory
+    in_use = _library.mpiedge_cosine_number(_address(frequency), len(frequency), least, most, lone, _address(number),
+                                            _address(kept))
+    return number, kept[:in_use].copy()
+
+
+def number_grams_plain(frequency: np.ndarray, least: int, most: float, lone: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Local: `number_grams` by numpy."""
+    in_use = (frequency >= least) & (frequency <= most)
+    number = np.cumsum(in_use, dtype=np.int32)
+    number -= 1
+    number[~in_use] = UNUSED
+    if lone:
+        number[(frequency == 1) & ~in_use] = LONE
+    return number, frequency[in_use]
+
+
 def _declare(library):
     size, number, narrow = ctypes.c_int64, ctypes.c_int, ctypes.c_int32
     address = ctypes.c_void_p
     documents = [address, address, address, size, size, number, number, number]
     library.mpiedge_cosine_count.restype = number
     library.mpiedge_cosine_count.argtypes = [*documents, address]
+    library.mpiedge_cosine_number.restype = size
+    library.mpiedge_cosine_number.argtypes = [address, size, size, ctypes.c_double, number, address, address]
     library.mpiedge_cosine_vectors.restype = size
     library.mpiedge_cosine_vectors.argtypes = [*documents, address, address, narrow, address, address, size, size, size,
                                                address, address, address]

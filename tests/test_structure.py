@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mpiedge.cleaning.changes import csv_lines
 from mpiedge.cleaning.encodings import find_encoding
+from mpiedge.cleaning.fits import Fits, fit
 from mpiedge.cleaning.header import unique_names
 from mpiedge.cleaning.profiles import Profile
 from mpiedge.cleaning.ragged import read_rows
@@ -229,6 +230,34 @@ def test_footnotes_and_a_further_table():
     more = find_tail(body + "\ncode,meaning\nx,good\ny,fair\n", found, 1)
     assert (more.lines, more.more) == (61, 61) and not more.footnotes
     assert find_tail(body, found, 1).lines == 60
+
+
+def test_header_of_several_lines():
+    """Groups of columns above their names and units below are joined; key and value, or a row of words, are not."""
+    rows = b"".join(b"%s,%d,%d.5,%d\n" % (name.encode(), place, place, 9 - place) for place, name in enumerate("abcd"))
+    found = find_structure(b",low,,wind\nplace,day,night,speed\n,C,C,m/s\n" + rows, "utf-8", True)
+    assert found.names == ["place", "low day C", "low night C", "wind speed m/s"] and not found.preamble
+    assert found.header_lines == 3
+    for above in (b"station,Bonn,,\n", b",low,,wind\n\n", b"lows,,,\n"):
+        found = find_structure(above + b"place,day,night,speed\n" + rows, "utf-8", True)
+        assert found.names == ["place", "day", "night", "speed"] and len(found.preamble) == 1, above
+    for below in (b"e,closed,open,closed\n" + rows + b"f,closed,open,ill\n", b"e,,,closed\n" + rows, b"e,,,\n" + rows):
+        assert find_structure(b"place,day,night,speed\n" + below, "utf-8", True).names[1] == "day"
+
+
+def test_damaged_lines_left_open():
+    """Lines that are left for later are all that reading needs: with them known, no line is fitted as it is read."""
+    lines = written(people()).splitlines(keepends=True)
+    for place in range(5, 50, 3):
+        lines[place] = lines[place].replace(",", ";" if place % 2 else "", 5 if place % 2 else 1)
+    lines[31:32] = [lines[31][:14] + "\n", lines[31][14:]]
+    structure = find_structure("".join(lines).encode(), "utf-8", whole=True)
+    body = "".join(lines[1:])
+    whole, first = read_rows(body, "", 2, structure), read_rows(body, "", 2, structure, Fits(structure, most=0))
+    assert len(whole.repairs) > 12 and not first.repairs and len(first.fits.open) >= len(whole.repairs)
+    known = {line: fit(line[0], structure, line[1]) for line in first.fits.open}
+    again = read_rows(body, "", 2, structure, Fits(structure, known, most=0))
+    assert not again.fits.open and (again.cells, again.repairs) == (whole.cells, whole.repairs)
 
 
 def test_what_is_told_of_a_file_is_not_found_anew():

@@ -17,7 +17,8 @@ from mpiedge.cleaning.cells import FALSE_WORDS, TRUE_WORDS
 from mpiedge.cleaning.rules import load_toml
 from mpiedge.errors import InputError, MpiedgeError
 
-WRITING = {"encoding": "utf-8", "delimiter": ",", "quote": '"', "escape": "", "header": True, "preamble_lines": 0}
+WRITING = {"encoding": "utf-8", "delimiter": ",", "quote": '"', "escape": "", "header": True, "header_lines": 1,
+           "preamble_lines": 0}
 """How a frame is written for the program, whatever its columns are called."""
 
 

@@ -1,8 +1,53 @@
 """Whether a record names the columns, and what it calls them."""
 
 from collections import Counter
+from itertools import pairwise
 
 from mpiedge.cleaning.cells import HARD, form_of
+
+MOST_LINES = 3
+LEAST_TYPED, TYPED = 2, 0.9
+"""Columns of numbers and days that tell a further line of the header from a row; share of such cells in them."""
+
+
+def header_lines(records: list[list[str]], top: int, width: int, beside: bool) -> tuple[int, int]:
+    """The first and the last + 1 record of the header of which `top` is one; beside: no blank line is above it."""
+    start = top - (top > 0 and beside and _names_groups(records[top - 1], records[top], width))
+    stop = top + 1
+    while stop < start + MOST_LINES and stop < len(records) and _goes_on(records[stop], records[stop + 1:], width):
+        stop += 1
+    return start, stop
+
+
+def _names_groups(cells: list[str], header: list[str], width: int) -> bool:
+    """Whether a line above a header names groups of columns: words with blanks between them, for those beside."""
+    named = [place for place, cell in enumerate(cells) if cell.strip()]
+    return (len(cells) == len(header) == width and len(named) > 1 and len(named) <= named[-1]
+            and all(form_of(cells[place]) == "text" and header[place].strip() for place in named))
+
+
+def _goes_on(cells: list[str], rows: list[list[str]], width: int) -> bool:
+    """Whether a line below a header belongs to it: words where the rows below have numbers and days, nowhere else."""
+    columns = [[row[place] for row in rows if len(row) == width and row[place].strip()] for place in range(width)]
+    typed = {place for place, column in enumerate(columns) if len(column) > 2
+             and sum(form_of(cell) in HARD for cell in column) >= TYPED * len(column)}
+    told = [place for place in typed if len(cells) == width and cells[place].strip()]
+    return (len(told) >= LEAST_TYPED and all(form_of(cells[place]) == "text" for place in told)
+            and not any(cell.strip() and cell in column for cell, column in zip(cells, columns))
+            and not any(sum(form_of(row[place]) == "text" for place in typed) >= LEAST_TYPED for row in rows
+                        if len(row) == width))
+
+
+def joined(lines: list[list[str]]) -> list[str]:
+    """One name per column from the lines of a header. A blank takes what stands left of it, where names are beneath
+    both: the name of their group."""
+    width = max(map(len, lines))
+    lines = [[cell.strip() for cell in line] + [""] * (width - len(line)) for line in lines]
+    for line, below in pairwise(lines):
+        for place in range(1, width):
+            if not line[place] and below[place - 1] and below[place]:
+                line[place] = line[place - 1]
+    return [" ".join(dict.fromkeys(filter(None, words))) for words in zip(*lines)]
 
 
 def is_header(cells: list[str], rows: list[list[str]], width: int) -> bool:

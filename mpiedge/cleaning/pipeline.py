@@ -168,7 +168,9 @@ def describe_plan(source, plans, fills, known) -> dict:
     dialect = source.structure.dialect
     plan = {"encoding": source.encoding, "delimiter": dialect.delimiter, "quote": dialect.quotechar,
             "escape": dialect.escapechar or "", "header": dialect.header,
-            "preamble_lines": len(source.structure.preamble), "notes": source.structure.notes,
+            "preamble_lines": len(source.structure.preamble),
+            **({"header_lines": source.structure.header_lines} if source.structure.header_lines > 1 else {}),
+            "notes": source.structure.notes,
             "columns": [column.to_toml() for column in plans]}
     plan |= known.to_toml()
     if fills:

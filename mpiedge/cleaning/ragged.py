@@ -4,6 +4,7 @@ import csv
 
 import numpy as np
 
+from mpiedge.cleaning.fits import ENOUGH, Fits
 from mpiedge.cleaning.lines import (
     LONG_LINE,
     has_too_many,
@@ -14,7 +15,7 @@ from mpiedge.cleaning.lines import (
     read_line,
     rows_by_themselves,
 )
-from mpiedge.cleaning.repair import best_fit, may_be_foreign
+from mpiedge.cleaning.repair import may_be_foreign
 from mpiedge.cleaning.structure import Structure
 from mpiedge.kernels.cells import Cells
 from mpiedge.kernels.columns import ODD, PlainRecords, gather
@@ -22,8 +23,8 @@ from mpiedge.store.ranges import csv_reader
 
 LEAST_MARGIN = 0.5
 """Nats by which the best reading of a row must fit better than the second."""
-ENOUGH, WORST = 0.7, 2.2
-"""Nats per column, above what a row of the table usually costs: taken at once, and not taken at all."""
+WORST = 2.2
+"""Nats per column, above what a row of the table usually costs, above which no reading is taken."""
 WORTH_CUTTING = 16
 """Plain rows in a row; where fewer come between others, reading one by one goes on for longer each time."""
 JOIN = 2.0
@@ -34,11 +35,11 @@ class Rows:
     """The rows of one range, `total` with the rejected ones.
 
     rejected: numbers of the rejected rows among all of the range. repairs: (index among the kept rows, rule, text,
-    confidence). rejects: (line, reason, text).
+    confidence). rejects: (line, reason, text). fits: what its damaged lines fit; where some are open, rows are missing.
     """
 
-    def __init__(self, block: PlainRecords):
-        self.block, self.total, self.kept = block, 0, 0
+    def __init__(self, block: PlainRecords, fits: Fits):
+        self.block, self.fits, self.total, self.kept = block, fits, 0, 0
         self.rejected: list[int] = []
         self.repairs: list[tuple[int, str, str, float]] = []
         self.rejects: list[tuple[int, str, str]] = []
@@ -100,7 +101,7 @@ class Rows:
         return [list(row) for row in zip(*(columns.cells(place) for place in range(columns.width)))]
 
 
-def read_rows(text: str, stand_in: str, first_line: int, structure: Structure) -> Rows:
+def read_rows(text: str, stand_in: str, first_line: int, structure: Structure, fits: Fits | None = None) -> Rows:
     """The rows of a range's text; `stand_in` stands for quotes that open nothing (see `store.ranges.read_text`).
 
     Plain rows are cut by a kernel. Where it stops, records are read one by one until rows are plain again.
@@ -108,7 +109,7 @@ def read_rows(text: str, stand_in: str, first_line: int, structure: Structure) -
     dialect = structure.dialect
     data = text.encode("utf-8", ODD)
     block = PlainRecords(data, dialect.delimiter, dialect.quotechar, structure.width, structure.header_cells)
-    rows = Rows(block)
+    rows = Rows(block, fits or Fits(structure))
     plainly = block.able and not (dialect.escapechar or dialect.skip_initial_space or stand_in)
     at, line, lines, patience = 0, 0, None, 1
     while at < len(data):
@@ -201,7 +202,7 @@ def _hold(rows: Rows, held, line, structure: Structure):
     usual = len(cells) == structure.row_width
     short = 1 <= len(cells) < structure.width and not stray and any(cells) and not usual
     if held and short and structure.width <= len(held[2]) + len(cells) <= structure.width + 1:
-        joined = _joined(held, line, structure)
+        joined = _joined(rows.fits, held, line)
         if joined is not None:
             rows.repairs.append((rows.kept, "row broken over two lines", f"{held[0]}\n{line[0]}", joined[1]))
             rows.add(joined[0])
@@ -218,13 +219,14 @@ def _settle(rows: Rows, held, structure: Structure) -> None:
         _place(rows, *held[:2], structure)
 
 
-def _joined(first, second, structure: Structure) -> tuple[list[str], float] | None:
+def _joined(fits: Fits, first, second) -> tuple[list[str], float] | None:
     """(cells, confidence) of two short rows that are one, if that costs clearly less than two rows."""
+    structure = fits.structure
     if len(structure.profiles) < 3 or len(first[0]) + len(second[0]) > LONG_LINE:
         return None
-    fits = [fit(first[0] + between + second[0], structure) for between in (structure.dialect.delimiter, " ", "")]
-    best = min((found for found in fits if found), key=lambda found: found[0].cost, default=None)
-    apart = [fit(text, structure) for text in (first[0], second[0])]
+    whole = [fits.of(first[0] + between + second[0]) for between in (structure.dialect.delimiter, " ", "")]
+    best = min((found for found in whole if found), key=lambda found: found[0].cost, default=None)
+    apart = [fits.of(text) for text in (first[0], second[0])]
     separate = sum(found[0].cost if found else 10 * structure.width for found in apart)
     if best is None or best[1] > ENOUGH + 0.3 or best[0].cost + JOIN >= separate - structure.usual_cost:
         return None
@@ -263,7 +265,7 @@ def _place(rows: Rows, text: str, line: int, structure: Structure) -> None:
     else:
         near = len(text) <= LONG_LINE and (
             2 * len(cells) >= width or may_be_foreign(text, structure.dialect, width))
-        found = fit(text, structure, thorough=glued) if near else None
+        found = rows.fits.of(text, thorough=glued) if near else None
         if found is None or found[1] > WORST or found[0].margin < LEAST_MARGIN:
             reason = f"{len(cells)} cell{'s' if len(cells) > 1 else ''} instead of {width}"
             reason = "a quote too many" if len(cells) == width else reason
@@ -278,14 +280,3 @@ def _place(rows: Rows, text: str, line: int, structure: Structure) -> None:
         confidence = 0.99 if found[1] < 0.3 else 0.9 if found[1] < ENOUGH else 0.7
     rows.repairs.append((rows.kept, rule, text, confidence))
     rows.add(repaired)
-
-
-def fit(text: str, structure: Structure, thorough: bool = False):
-    """(best fit of a line, nats per column above a usual row), None when no reading comes near.
-
-    thorough: all readings are compared, even if the first one fits well.
-    """
-    usual = structure.usual_cost
-    enough = 0.0 if thorough else usual + ENOUGH * structure.width
-    found = best_fit(text, structure.dialect, structure.profiles, enough)
-    return None if found is None else (found, (found.cost - usual) / structure.width)

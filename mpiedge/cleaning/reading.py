@@ -1,8 +1,9 @@
 """The input tables as the ranks read them: structure from the beginning of each file, rows by byte ranges."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mpiedge.cleaning.encodings import find_encoding
+from mpiedge.cleaning.fits import Fits, fitted_name, read_fits
 from mpiedge.cleaning.ragged import Rows, read_rows
 from mpiedge.cleaning.structure import SAMPLE_BYTES, Structure, find_structure
 from mpiedge.cleaning.tail import find_tail
@@ -25,7 +26,10 @@ CONTROL = bytes(set(range(32)) - set(b"\t\n\r\x0b\x0c\x1a\x1c\x1d\x1e\x1f"))
 
 @dataclass
 class Source:
-    """One input table. encoding: that of the user's file; the dialect's is that of the file that is read."""
+    """One input table. encoding: that of the user's file; the dialect's is that of the file that is read.
+
+    fitted: range -> (number, checksum) of the parts that tell what its damaged lines fit.
+    """
 
     name: str
     path: str
@@ -33,12 +37,18 @@ class Source:
     encoding: str
     structure: Structure
     ranges: list[RecordRange]
+    fitted: dict[int, list[tuple[int, str]]] = field(default_factory=dict)
 
-    def rows(self, access, index: int) -> Rows:
-        """Local: the rows of a range, repaired and rejected; belongs inside `queue.run`."""
-        record_range = self.ranges[index]
+    def rows(self, access, index: int, most: int | None = None) -> Rows:
+        """Local: the rows of a range, repaired and rejected; belongs inside `queue.run`.
+
+        most: damaged lines that are fitted at once; where there are more, the rows are not whole (`Rows.fits`).
+        """
+        record_range, known = self.ranges[index], {}
+        for number, checksum in self.fitted.get(index, ()):
+            known |= read_fits(access, fitted_name(self.name), number, checksum)
         text, stand_in = read_text(access, self.file, record_range, self.structure.dialect)
-        return read_rows(text, stand_in, record_range.first_line, self.structure)
+        return read_rows(text, stand_in, record_range.first_line, self.structure, Fits(self.structure, known, most))
 
 
 def open_sources(stage, paths: list[str], told: dict[str, dict]) -> list[Source]:

@@ -11,7 +11,8 @@ from mpiedge.runtime.root import on_root
 FACTS = ("name", "missing", "unreadable", "distinct")
 """Of a column what is counted, not decided."""
 KINDS = ("text", "integer", "decimal", "date", "boolean")
-WRITTEN = {"encoding": str, "delimiter": str, "quote": str, "escape": str, "header": bool, "preamble_lines": int}
+WRITTEN = {"encoding": str, "delimiter": str, "quote": str, "escape": str, "header": bool, "header_lines": int,
+           "preamble_lines": int}
 """How a table is written."""
 SHAPES = {"columns": ("name",), "fill": ("column", "look_up_by", "predict", "value"), "rule": ("lhs", "rhs"),
           "mend": ("column", "by"), "repair": ("column", "before", "after", "rule", "confidence")}
@@ -80,8 +81,8 @@ def _check_written(name: str, table: dict) -> None:
 def _can_be(key: str, value) -> bool:
     if key == "encoding":
         return value.lower().startswith("utf-") or keeps_ascii(value)
-    if key == "preamble_lines":
-        return value >= 0
+    if key in ("preamble_lines", "header_lines"):
+        return value >= (key == "header_lines")
     return key == "header" or len(value) == 1 or (key != "delimiter" and not value)
 
 

@@ -116,8 +116,8 @@ def _table(stage, source, found, plans, resolution, tally, rows_out: int) -> Non
         column = min(entries)[1]
         examples = "; ".join(f"{_short(before)} -> {_short(after)}" if column and before != after else _short(before)
                              for _, before, after in tally.examples[column, rule])
-        where = column if len(entries) == 1 else f"{column} and {len(entries) - 1} more"
-        stage.say(f"        {total:>9,} {rule:28} {where}: {examples}".replace(" : ", ": "))
+        where = f"{column}: " if len(entries) == 1 else f"{column} and {len(entries) - 1} more: "
+        stage.say(f"        {total:>9,} {rule:28} {where if column else ''}{examples}")
 
 
 def _searched(stage, summary: dict) -> None:

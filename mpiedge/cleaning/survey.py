@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mpiedge.cleaning.fits import MOST_AT_ONCE, fit_open, write_open
 from mpiedge.cleaning.reading import Source
 from mpiedge.cleaning.types import ColumnSummary, mix
 from mpiedge.kernels.cells import Cells
@@ -67,7 +68,8 @@ class Survey:
 
 
 def survey(stage, sources: list[Source]) -> list[Survey]:
-    """Collective: reads every range once, in tasks (table, range). Messages: each rank's summaries to every rank."""
+    """Collective: reads every range once, in tasks (table, range), those with many damaged rows again when these are
+    repaired. Messages: each rank's summaries to every rank."""
     mine = [_empty(source) for source in sources]
 
     def work(task):
@@ -77,7 +79,9 @@ def survey(stage, sources: list[Source]) -> list[Survey]:
             if whole.values is None:
                 summary.values = None   # counts of values would be dropped
             summary.sketch = whole.sketch   # merged again it changes nothing; larger hashes are left out at once
-        rows = source.rows(stage.access, index)
+        rows = source.rows(stage.access, index, None if index in source.fitted else MOST_AT_ONCE)
+        if rows.fits.open:
+            return {"open": write_open(stage.access, source.name, index, rows.fits)}
         cells = rows.to_cells()
         columns = gather(cells)
         yield
@@ -92,13 +96,21 @@ def survey(stage, sources: list[Source]) -> list[Survey]:
 
     def take(task, message):
         table, index = task
+        if "open" in message:
+            return message
         mine[table].merge(Survey.from_message(message["survey"]))
         mine[table].kept_rows[index], mine[table].total_rows[index] = message["rows"]
         return {"rejected": message["rejected"]}
 
     tasks = [(table, index) for table, source in enumerate(sources) for index in range(len(source.ranges))]
     done = stage.queue.run(tasks, work, name="rows surveyed", kept="survey", take=take)
-    rejected = stage.queue.gather([(task, result) for task, result in done if len(result["rejected"])])
+    left = sorted(((task, lines["open"]) for task, lines in stage.queue.gather(
+        [pair for pair in done if "open" in pair[1]])), key=lambda pair: pair[0])
+    if left:
+        fit_open(stage, sources, left)
+        done += stage.queue.run([task for task, _ in left], work, name="repaired rows surveyed", kept="repaired",
+                                take=take)
+    rejected = stage.queue.gather([(task, result) for task, result in done if len(result.get("rejected", ()))])
     result = [_empty(source) for source in sources]
     for message in stage.world.allgather([found.to_message() for found in mine]):
         for whole, part in zip(result, message):

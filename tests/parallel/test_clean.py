@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mpiedge.cleaning import reading
+from mpiedge.cleaning import reading, survey
 from mpiedge.commands import clean
 from mpiedge.demo.generate import write_demo
 from mpiedge.errors import Stopped
@@ -57,9 +57,10 @@ def digests(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("mode", ["shared", "served"])
 def test_same_bytes_as_one_rank(world, demo, alone, shared_tmp_path, monkeypatch, mode):
-    """All files of the stage, parts and manifest too, are those of one rank."""
+    """All files of the stage, parts and manifest too, are those of one rank; damaged rows are tasks of their own."""
     monkeypatch.setenv("MPIEDGE_ACCESS", mode)
     monkeypatch.setattr(reading, "BLOCK_BYTES", BLOCK_BYTES)
+    monkeypatch.setattr(survey, "MOST_AT_ONCE", 0)
     run(world, demo, shared_tmp_path)
     world.barrier()
     found = on_root(world, lambda: digests(shared_tmp_path))
@@ -77,6 +78,7 @@ def finished_later(world, demo, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MPIEDGE_ACCESS", "served" if world.size == 3 else "shared")
         patch.setattr(reading, "BLOCK_BYTES", BLOCK_BYTES)
+        patch.setattr(survey, "MOST_AT_ONCE", 0)
         patch.setattr(Ledger, "note", lambda ledger, *rest: computed.append(rest[:2]) or note(ledger, *rest))
         with pytest.MonkeyPatch.context() as cut:
             cut.setattr(Stage, "commit", stop)

@@ -6,7 +6,7 @@
     python benchmarks/training.py throttled                           the same at four ranks, one slowed to a quarter
     python benchmarks/training.py links --data DIR --peers PYTHON     four emulated hosts on slow links, beside DDP
     python benchmarks/training.py tune --data DIR --seeds 1           --tune beside all its settings trained to the end
-    python benchmarks/training.py limits --megabytes 370              a graph 3x the memory of two ranks (real limits);
+    python benchmarks/training.py limits --megabytes 370 --ranks 1    a graph 3x the memory of all ranks (real limits);
                                          --programs 300               or 3x what the programs leave of it: minutes
 
 DIR holds the graphs cora, citeseer, facebook_musae and amazon_photo; PYTHON is a Python that has torch_geometric (the
@@ -43,7 +43,7 @@ def main():
     page.add_argument("--only", nargs="*", help="only graphs with one of these in their names")
     page.add_argument("--peers", default=sys.executable, help="a Python with torch_geometric")
     page.add_argument("--seeds", type=int, default=10)
-    page.add_argument("--ranks", type=int, nargs="*", default=[1, 2, 4])
+    page.add_argument("--ranks", type=int, nargs="+", help="default: 1 2 4; limits: 2")
     page.add_argument("--repeats", type=int, default=3)
     page.add_argument("--links", nargs="*", default=training_links.LINKS, help="links: their rates")
     page.add_argument("--megabytes", type=int, default=370, help="limits: memory of each rank, programs included")
@@ -52,6 +52,7 @@ def main():
     page.add_argument("--limit", type=float, default=1800, help="seconds after which a run is given up")
     page.add_argument("--out", type=Path, default=Path("results/benchmarks"))
     options = page.parse_args()
+    options.ranks = options.ranks or ([2] if options.what == "limits" else [1, 2, 4])
     with tempfile.TemporaryDirectory() as scratch:
         runs.write(WHAT[options.what](options, Path(scratch)), options.out / f"training-{options.what}.csv")
 
@@ -157,8 +158,8 @@ def tune(options, scratch: Path) -> list[dict]:
 
 def limits(options, scratch: Path) -> list[dict]:
     """A graph too large for memory, under control groups (Linux, as root)."""
-    return training_limits.compare(options.megabytes, options.programs, 2, options.epochs, options.peers, scratch,
-                                   options.limit)
+    return training_limits.compare(options.megabytes, options.programs, options.ranks[0], options.epochs, options.peers,
+                                   scratch, options.limit)
 
 
 WHAT = {"accuracy": accuracy, "compare": compare, "ranks": ranks, "throttled": throttled, "links": links,

@@ -1,8 +1,7 @@
-"""An exchange of boundary rows among the ranks of one host: they lie in memory that all map, and nothing is sent."""
+"""Rows of a graph whose ranks are all on one host: they lie in memory that all map, and nothing is sent."""
 
 import numpy as np
 
-from mpiedge.graph.halo import HaloExchange
 from mpiedge.graph.part import Part
 from mpiedge.graph.sparse import offsets
 from mpiedge.runtime.shared import shared_array
@@ -12,47 +11,47 @@ NOTHING = np.zeros(0, np.uint8)
 
 
 def shares_rows(world, halo: str, waits: bool) -> bool:
-    """Local: whether boundary rows may lie in shared memory: all ranks on one host, rows as they are (halo: as in the
-    flags; auto chooses no other form there), and ranks that wait for each other."""
+    """Local: whether rows may lie in shared memory: all ranks on one host, rows as they are (halo: as in the flags;
+    auto chooses no other form there), and ranks that wait for each other."""
     return world.size > 1 and world.nodes == 1 and halo in ("fp32", "auto") and waits
 
 
-class SharedExchange(HaloExchange):
-    """As a `HaloExchange`, but `finish` gives the boundary rows of all ranks: those of the halo lie at `places` there.
+class SharedRows:
+    """The rows of all ranks side by side: each writes its own where the others read them.
 
     Empty messages say that rows are there. Each width has two sets of rows in turn. A rank writes over a set when it
-    has finished the exchange in the other one, so its neighbours had started that, and before they did so they were
-    done with the set. Neighbours are mutual, as edges are: who reads from a rank is read by it.
+    has waited for the other one, so its neighbours had filled that, and before they did so they were done with the set.
+    Neighbours are mutual, as edges are: who reads from a rank is read by it.
     """
 
     def __init__(self, world, part: Part):
-        """Collective: all ranks of the job are on one host. Messages: how many rows each has for whom.
+        """Collective: all ranks of the job are on one host. Messages: each rank's owned rows and those that it sends.
 
-        places: int32, of each row of the halo.
+        places: int32, where the rows of the part, owned and halo, lie among all.
         """
-        super().__init__(world, part)
-        counts = np.stack([message["counts"] for message in world.allgather({"counts": part.send_counts})])
-        ends = offsets(counts.ravel())
-        first, self.total = ends[:-1].reshape(counts.shape), int(ends[-1])
-        self.own = slice(first[world.rank, 0], first[world.rank, 0] + len(part.send_rows))
-        self.places = np.concatenate([first[rank, world.rank] + np.arange(count)
-                                      for rank, count in enumerate(counts[:, world.rank])]).astype(np.int32)
+        self.world, self.dtype = world, part.features.data.dtype
+        ends = np.cumsum(part.send_counts)
+        sent = [part.send_rows[end - count : end] for end, count in zip(ends, part.send_counts)]
+        found = world.alltoall([{"rows": rows, "owned": np.array([part.owned], np.int64)} for rows in sent])
+        first = offsets([int(message["owned"][0]) for message in found])
+        self.total, self.own = int(first[-1]), slice(first[world.rank], first[world.rank + 1])
+        halo = [first[rank] + message["rows"] for rank, message in enumerate(found)]
+        self.places = np.concatenate([np.arange(self.own.start, self.own.stop), *halo]).astype(np.int32)
+        self.neighbours = np.flatnonzero(part.send_counts).tolist()
         self.sets: dict[int, list[np.ndarray]] = {}
 
-    def start(self, owned_rows: np.ndarray) -> None:
-        """Collective: shows the others the rows that they need. Messages: an empty one per neighbouring rank."""
-        width = owned_rows.shape[1]
+    def room(self, width: int) -> np.ndarray:
+        """Collective: the place of this rank's rows in the set that comes next, to be filled before `share`."""
         if width not in self.sets:
             self.sets[width] = list(shared_array(self.world, (2, self.total, width), self.dtype))
-        self.sets[width].reverse()
-        np.take(owned_rows, self.send_rows, axis=0, out=self.sets[width][0][self.own], mode="clip")  # see HaloExchange
-        comm = self.world.comm
-        self.requests = [comm.Irecv(NOTHING, rank, TAG) for rank, _, _ in self.into]
-        self.requests += [comm.Isend(NOTHING, rank, TAG) for rank, _, _ in self.out]
+        return self.sets[width][1][self.own]
 
-    def finish(self, width: int) -> np.ndarray:
-        """Collective: the boundary rows of all ranks, until the next exchange but one of this width."""
-        if self.requests:
-            self.world.wait(*self.requests)
-        self.requests = []
+    def share(self, width: int) -> np.ndarray:
+        """Collective: the rows of all ranks, as far as neighbours have filled them, until the next `share` but one of
+        this width. Messages: an empty one per neighbouring rank."""
+        self.sets[width].reverse()
+        comm = self.world.comm
+        requests = [comm.Irecv(NOTHING, rank, TAG) for rank in self.neighbours]
+        requests += [comm.Isend(NOTHING, rank, TAG) for rank in self.neighbours]
+        self.world.wait(*requests)
         return self.sets[width][0]

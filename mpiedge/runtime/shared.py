@@ -15,7 +15,7 @@ from mpiedge.runtime import resources
 LOOK_BYTES = 1 << 22
 """Arrays below this are made without a look at the memory that is free."""
 
-HUGE_BYTES = 1 << 23
+HUGE_BYTES = 1 << 22
 """Arrays from this on may lie in huge pages."""
 
 

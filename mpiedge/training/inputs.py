@@ -6,7 +6,7 @@ ranks are on several hosts, halo copies of the features, which never change, are
 the first layer needs no exchange. Every rank computes the projected rows of its halo itself, and its gradient for the
 weights covers those rows too; the sum over the ranks (the gradient allreduce) is then the gradient of the one-rank
 product, because the one-rank gradient is a sum over (row, neighbour) pairs and each pair belongs to exactly one rank,
-the row's owner. On one host to exchange rows costs less than to project them twice.
+the row's owner. On one host ranks read each other's rows where they lie, which costs less than to project them twice.
 """
 
 from dataclasses import replace
@@ -14,10 +14,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from mpiedge.graph.blocks import Blocks, split_blocks
+from mpiedge.graph.blocks import split_blocks
 from mpiedge.graph.halo import HaloExchange
 from mpiedge.graph.part import Part
-from mpiedge.graph.shared_halo import SharedExchange, shares_rows
+from mpiedge.graph.shared_halo import SharedRows, shares_rows
 from mpiedge.kernels.sparse_product import Dropout, product, product_back, relu_dropout, relu_dropout_back
 from mpiedge.runtime.rows import form
 
@@ -41,17 +41,15 @@ class PartInputs:
         Messages: see graph/shared_halo.py.
         """
         self.part, self.phase = part, phase
-        self.shared = norm is not None and shares_rows(world, halo, waits)
-        self.exchange = SharedExchange(world, part) if self.shared else HaloExchange(world, part, halo)
-        self.blocks: Blocks | None = None
+        self.exchange, self.shared, self.blocks = HaloExchange(world, part, halo), None, None
         if norm is not None:
-            self.blocks = blocks = split_blocks(part, norm)
-            if self.shared:
+            if shares_rows(world, halo, waits):
+                self.shared = SharedRows(world, part)
                 part.features = part.features.head(part.owned)
-                blocks.far.indices = self.exchange.places[blocks.far.indices]
+            self.blocks = blocks = split_blocks(part, norm, self.shared.places if self.shared else None)
             if not scaled:  # once, not in each pass
                 part.features.data *= np.repeat(blocks.shift[: part.features.rows], np.diff(part.features.indptr))
-            self.shift = torch.from_numpy(blocks.shift[: part.owned]).reshape(-1, 1)
+            self.shift = blocks.shift[: part.owned]
         self.place, self.probability, self.layer = (), 0.0, 0
 
     def begin(self, probability: float = 0.0, *place: int) -> "PartInputs":
@@ -84,11 +82,11 @@ class PartInputs:
 
     def gather_first(self, projected: torch.Tensor) -> torch.Tensor:
         """Collective: the normalised adjacency applied to what `project` gave, which `shift` is in already."""
-        return (_Gather if self.shared else _GatherFirst).apply(projected, self)
+        return _Gather.apply(projected, self, None) if self.shared else _GatherFirst.apply(projected, self)
 
     def gather(self, rows: torch.Tensor) -> torch.Tensor:
         """Collective: the normalised adjacency applied to owned rows, whose halo copies are exchanged."""
-        return _Gather.apply(rows * self.shift, self)
+        return _Gather.apply(rows, self, self.shift)
 
     def near(self, rows: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
         """Local: sums over near neighbours, now and then giving MPI a moment."""
@@ -108,13 +106,24 @@ class PartInputs:
             far = replace(far, data=None)
         return product(far, halo_rows, out, targets=self.blocks.boundary)
 
-    def sums(self, rows: np.ndarray, weighted: bool) -> np.ndarray:
-        """Collective: sums over neighbours: near ones are added up while the rows of far ones travel."""
+    def sums(self, rows: np.ndarray, factors: np.ndarray | None, weighted: bool) -> np.ndarray:
+        """Collective: sums over neighbours of owned rows times `factors` (None: 1): of rows in shared memory once they
+        are there, else near ones are added up while the rows of far ones travel."""
+        width, scale = rows.shape[1], self.blocks.scale if weighted else None
+        room = self.shared.room(width) if self.shared else None
+        if factors is not None:
+            rows = np.multiply(rows, factors[:, None], out=room)
+        elif self.shared:
+            room[:] = rows
+        if self.shared:
+            with self.phase("exchange", "communicate"):
+                rows = self.shared.share(width)
+            return self.near(rows, scale)
         with self.phase("exchange", "communicate"):
             self.exchange.start(rows)
-        out = self.near(rows, self.blocks.scale if weighted else None)
+        out = self.near(rows, scale)
         with self.phase("exchange", "communicate"):
-            halo_rows = self.exchange.finish(rows.shape[1])
+            halo_rows = self.exchange.finish(width)
         return self.far(halo_rows, out, weighted)
 
 
@@ -173,12 +182,14 @@ class _Gather(torch.autograd.Function):
     """Sums over the neighbours of the owned rows, of which some are elsewhere, and the transpose of that."""
 
     @staticmethod
-    def forward(ctx, rows, inputs):
-        ctx.inputs = inputs
-        return torch.from_numpy(inputs.sums(rows.detach().numpy(), weighted=True))
+    def forward(ctx, rows, inputs, shift):
+        ctx.inputs, ctx.shift = inputs, shift
+        return torch.from_numpy(inputs.sums(rows.detach().numpy(), shift, weighted=True))
 
     @staticmethod
     def backward(ctx, gradient):
         inputs = ctx.inputs
-        scaled = gradient.numpy() * inputs.blocks.scale[:, None]
-        return torch.from_numpy(inputs.sums(scaled, weighted=False)), None
+        out = inputs.sums(gradient.numpy(), inputs.blocks.scale, weighted=False)
+        if ctx.shift is not None:
+            out *= ctx.shift[:, None]
+        return torch.from_numpy(out), None, None

@@ -189,7 +189,8 @@ def states(trainer: Trainer) -> dict:
         return {}
     rows = {"node_degree": inputs.part.degrees[: inputs.part.owned]}
     with torch.no_grad():
-        handed = inputs.own(inputs.begin().project(model.weight_1)) / inputs.shift  # the features are shifted already
+        shift = torch.from_numpy(inputs.shift)[:, None]
+        handed = inputs.own(inputs.begin().project(model.weight_1)) / shift  # the features are shifted already
         for layer, outcome in enumerate(model.steps(inputs.begin()), start=1):
             rows[f"node_{layer}"] = np.ascontiguousarray(handed[:, -outcome.shape[1] :].numpy())
             if layer < model.layers:

@@ -16,7 +16,7 @@ from mpiedge.graph import part as parts
 from mpiedge.graph import partition
 from mpiedge.graph.build import adjacency
 from mpiedge.graph.halo import HaloExchange
-from mpiedge.graph.shared_halo import SharedExchange
+from mpiedge.graph.shared_halo import SharedRows
 
 
 def scattered(world, graph, method="hash", seed=0):
@@ -32,24 +32,24 @@ def scattered(world, graph, method="hash", seed=0):
 def test_owners_rows_arrive(world, seed, nodes, edges, width):
     """Every halo row equals the row its owner holds, again and again with the same buffers."""
     part = scattered(world, random_graph(seed, nodes=nodes, edges=edges))
-    exchange, shared = HaloExchange(world, part), SharedExchange(world, part)
+    exchange, shared = HaloExchange(world, part), SharedRows(world, part)
     for factor in range(1, 5):
         rows = (factor * part.nodes[: part.owned, None] + np.arange(width)).astype(np.float32)
         expected = factor * part.nodes[part.owned :, None] + np.arange(width)
-        for each in (exchange, shared):
-            each.start(rows)
-            each.progress()
+        exchange.start(rows)
+        exchange.progress()
         np.testing.assert_array_equal(exchange.finish(width), expected)
-        np.testing.assert_array_equal(shared.finish(width)[shared.places], expected)
+        shared.room(width)[:] = rows
+        np.testing.assert_array_equal(shared.share(width)[shared.places], np.concatenate([rows, expected]))
 
 
 def test_late_readers_see_the_rows_they_waited_for(world):
     """A rank that is late in reading shared rows finds those of this exchange, not of a later one."""
     part = scattered(world, random_graph(2))
-    shared = SharedExchange(world, part)
+    shared = SharedRows(world, part)
     for turn in range(12):
-        shared.start(np.full((part.owned, 2), turn, np.float32))
-        rows = shared.finish(2)
+        shared.room(2)[:] = turn
+        rows = shared.share(2)
         if turn % world.size == world.rank:
             time.sleep(0.01)
         assert (rows[shared.places] == turn).all()

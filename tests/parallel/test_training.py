@@ -101,7 +101,7 @@ def test_many_ranks_equal_one(world, monkeypatch, model, method):
     for dtype, tolerance, hosts in ways if MODELS[model].norm and world.size > 1 else ways[:2]:
         monkeypatch.setattr(world, "nodes", hosts)
         many, alone = trainer_of(world, graph, fifty_epochs(model, dtype), owner), trained_alone(model, dtype)
-        assert many.inputs.shared == bool(world.size > hosts == 1 and MODELS[model].norm)
+        assert bool(many.inputs.shared) == bool(world.size > hosts == 1 and MODELS[model].norm)
         many.run(lambda state: None)
         assert many.state.weights.dtype == dtype
         np.testing.assert_allclose(many.state.weights, alone.weights, rtol=0, atol=tolerance)

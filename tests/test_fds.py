@@ -104,7 +104,7 @@ def test_who_asks_gets_what_is_left_undone(monkeypatch, depth, ranks):
                 waiting += children or []
                 done += len(children or [])
                 children = steps.send(True)
-    assert done > first_tasks == min(round_.parts, len(round_._slices(node.starts, 0, len(node.rows))) - 1)
+    assert done > first_tasks == min(round_.shared_parts, len(round_._slices(node.starts, 0, len(node.rows))) - 1)
     assert sorted(compared) == sorted((node.rows[i], node.rows[j]) for start, stop in pairwise(node.starts.tolist())
                                       for j in range(start, stop) for i in range(start, j))
 

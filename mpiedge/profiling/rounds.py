@@ -17,6 +17,7 @@ LEVEL_NS = 10.0  # of a row, to split its cluster by one more column
 SCAN_NS = 1.0  # of a row, to see whether it belongs to a part
 ROW_PAIRS = 16  # fetching a row for the first time costs as much as so many pairs
 PARTS = 4  # of a node, for each rank, at most: to make one, a rank looks at the codes of all rows
+MAKE_SHARE = 1 / 8  # of its share of a walk: a rank that would take longer to make the whole node gets parts of it
 PART_NS = 3e7  # of work in a part, at least
 PART_ROWS = 1 << 19  # are walked over in the cache of the processor,
 MOST_PARTS = 16  # but to look at all codes for each part costs more, where there are more
@@ -63,10 +64,19 @@ class Round:
                     table.pair_ns)
 
     @property
-    def parts(self) -> int:
-        """Of a node of much work, at most."""
-        shared = PARTS * self.ranks if self.ranks > 1 else 1
-        return max(shared, min(MOST_PARTS, self.table.kept_rows // PART_ROWS))
+    def shared_parts(self) -> int:
+        """Of a node, so that all ranks find some."""
+        return PARTS * self.ranks if self.ranks > 1 else 1
+
+    def parts(self, walk: tuple) -> int:
+        """Local: into how many parts the node of such a walk is cut.
+
+        Ranks that walk over parts of a node refute the same candidates at other times, and compare the pairs of a part
+        where others go on, so less is closed at the end, and more candidates are left to the next round."""
+        walk_ns, make_ns = self._walk_ns(*walk[1:4]), self._make_ns(*walk[1:4])
+        dear = make_ns * self.ranks > MAKE_SHARE * walk_ns
+        most = max(self.shared_parts if dear else 1, min(MOST_PARTS, self.table.kept_rows // PART_ROWS))
+        return int(min(most, (walk_ns + make_ns) / PART_NS))
 
     @property
     def slice_pairs(self) -> int:
@@ -94,14 +104,21 @@ class Round:
         kind, low, high, depth, first, last, _, slices = task
         if kind == PAIRS:
             return slices * self.slice_pairs * PAIR_NS
-        column = int(self.candidates.prefix(low, 1)[0])
-        rows, pairs = self.table.clustered_rows[column], self.table.pairs[column]
-        levels = int(self.candidates.start[low + 1] - self.candidates.start[low]) - depth
-        walk_ns = min((pairs + rows * ROW_PAIRS) * PAIR_NS, rows * (ROW_NS * (high - low) / depth + LEVEL_NS * levels))
-        make_ns = self.table.kept_rows * LEVEL_NS + rows * LEVEL_NS * (depth - 1)
+        whole_ns = self._walk_ns(low, high, depth) + self._make_ns(low, high, depth)
         if not last:
-            return walk_ns + make_ns
-        return (last - first) / self.table.cardinality[column] * (walk_ns + make_ns) + self.table.kept_rows * SCAN_NS
+            return whole_ns
+        return (last - first) / self.table.cardinality[self._first(low)] * whole_ns + self.table.kept_rows * SCAN_NS
+
+    def _first(self, candidate: int) -> int:
+        return int(self.candidates.prefix(candidate, 1)[0])
+
+    def _walk_ns(self, low: int, high: int, depth: int) -> float:
+        rows, pairs = self.table.clustered_rows[self._first(low)], self.table.pairs[self._first(low)]
+        levels = int(self.candidates.start[low + 1] - self.candidates.start[low]) - depth
+        return min((pairs + rows * ROW_PAIRS) * PAIR_NS, rows * (ROW_NS * (high - low) / depth + LEVEL_NS * levels))
+
+    def _make_ns(self, low: int, high: int, depth: int) -> float:
+        return LEVEL_NS * (self.table.kept_rows + self.table.clustered_rows[self._first(low)] * (depth - 1))
 
     # ---- what was found ----
 
@@ -212,7 +229,7 @@ class Round:
         (column,) = self.prefix(low, 1)
         pairs, rows, blocks = table.pairs[column], table.clustered_rows[column], table.blocks[column]
         exhaust = pairs * table.pair_ns <= BETA * (high - low) * rows * ROW_NS + 2 * rows * PAIR_NS
-        parts = int(min(self.parts, self.cost_ns(walk) / PART_NS))
+        parts = self.parts(walk)
         if parts < 2 and not (exhaust and pairs > table.task_pairs):
             return [walk]
         work = np.concatenate([[0], np.cumsum(blocks @ ([1, ROW_PAIRS] if exhaust else [0, 1]))])
@@ -244,7 +261,7 @@ class Round:
         """Local: the tasks that compare all pairs of a node; code_of: see `_code_of`."""
         edges = self._slices(starts, 0, int(starts[-1]))
         return [self._pairs_task(candidate, depth, starts, code_of, edges[first : last + 1])
-                for first, last in even_ranges(len(edges) - 1, self.parts)]
+                for first, last in even_ranges(len(edges) - 1, self.shared_parts)]
 
     def _pairs_task(self, candidate: int, depth: int, starts: np.ndarray, code_of, edges: list[int]) -> tuple:
         """Local: the task of the slices between such positions of a node, or of some whole clusters of it."""

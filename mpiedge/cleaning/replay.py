@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 
 from mpiedge.cleaning.encodings import keeps_ascii
 from mpiedge.cleaning.rules import load_toml
-from mpiedge.cleaning.types import ColumnPlan
+from mpiedge.cleaning.types import ColumnPlan, missing
 from mpiedge.errors import InputError
 from mpiedge.runtime.root import on_root
 
@@ -113,7 +113,7 @@ def columns_as_planned(table: dict | None, plans: list[ColumnPlan], summaries) -
         said = {key: value for key, value in wanted[plan.name].items() if key not in FACTS}
         new = replace(ColumnPlan(plan.name), **said)
         new.distinct = plan.distinct
-        new.missing = summary.empty + sum(summary.nulls[word] for word in new.null_words)
+        new.missing = missing(summary, new.null_words)
         new.unreadable = plan.unreadable if new.kind == plan.kind else summary.filled * (new.kind != "text")
         found.append(new)
     return found

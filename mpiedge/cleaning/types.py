@@ -16,8 +16,11 @@ from mpiedge.cleaning.cells import (
     TRUE_WORDS,
     WORDS_ALSO_USED_AS_TEXT,
     form_of,
+    read_date,
+    read_number,
 )
 from mpiedge.cleaning.dates import NAMED, usual_style
+from mpiedge.cleaning.nothing import words_for_nothing
 from mpiedge.kernels.columns import Columns
 from mpiedge.kernels.forms import COUNTS, DAY_FORMS, EMPTY_FORM, FORMS, ODD_FORM, cell_forms, cell_hashes
 
@@ -293,8 +296,8 @@ def decide(name: str, summary: ColumnSummary, key: bool = False, formats: bool =
         plan.date_style = ""
         plan.unreadable += summary.forms["null"]
         return plan
-    plan.null_words = _null_words(plan, summary)
-    plan.missing = summary.empty + sum(summary.nulls[word] for word in plan.null_words)
+    plan.null_words = _null_words(plan, summary, values)
+    plan.missing = missing(summary, plan.null_words)
     plan.unreadable += sum(number for word, number in summary.nulls.items() if word.lower() in READABLE_NULLS)
     plan.trim = 0 < summary.edge_blanks <= 0.2 * (summary.rows - summary.empty) and (
         plan.kind != "text" or _edges_divide(values))
@@ -375,11 +378,26 @@ def _decide_short_year(plan: ColumnPlan, summary: ColumnSummary, values: Counter
         plan.date_style = usual_style(values, "short_year", plan.day_first)
 
 
-def _null_words(plan: ColumnPlan, summary: ColumnSummary) -> list[str]:
+def missing(summary: ColumnSummary, null_words: list[str]) -> int:
+    """Blank cells of a column once its null words are blank. Of those not counted each counts once."""
+    return summary.empty + sum(summary.nulls[word] or (1 if summary.values is None else summary.values[word])
+                               for word in null_words)
+
+
+def _null_words(plan: ColumnPlan, summary: ColumnSummary, values: Counter) -> list[str]:
     if plan.kind in ("integer", "decimal", "date"):
-        return sorted(word for word in summary.nulls if word.lower() not in READABLE_NULLS)
+        words = {word for word in summary.nulls if word.lower() not in READABLE_NULLS}
+        named = ID_NAMES & set(words_of(plan.name))
+        return sorted(words | set([] if named else words_for_nothing(values, lambda cell: _measure(plan, cell))))
     return sorted(word for word, number in summary.nulls.items()
                   if word.lower() not in WORDS_ALSO_USED_AS_TEXT and number <= summary.empty)
+
+
+def _measure(plan: ColumnPlan, cell: str) -> float | None:
+    if plan.kind == "date":
+        found = read_date(cell, bool(plan.day_first))
+        return found[0].toordinal() if found else None
+    return read_number(cell, plan.mark)
 
 
 def _spellings(plan: ColumnPlan, values: Counter) -> dict[str, str]:

@@ -2,21 +2,25 @@
 
 import numpy as np
 
+from mpiedge.cleaning.abbreviations import abbreviated
+from mpiedge.cleaning.addresses import broken_addresses
 from mpiedge.cleaning.lookalikes import lookalikes
 from mpiedge.cleaning.noise import WORDLESS, constant_with_noise
 from mpiedge.cleaning.patterns import broken_patterns
 from mpiedge.cleaning.spelling import Repairs, misspelt
 from mpiedge.cleaning.spreadsheet import spoilt_by_spreadsheet
 from mpiedge.cleaning.tokens import misspelt_words
+from mpiedge.cleaning.wrapped import wrapped
 
 MOST_VALUES = 8000
 """Distinct values of a column in which rare spellings are looked for."""
 LEAST_WRONG, TIMES_WRONG, MOST_LOST = 5, 1.5, 0.15
 
 
-WAYS = (constant_with_noise, spoilt_by_spreadsheet, lookalikes, misspelt, misspelt_words, broken_patterns)
+WAYS = (constant_with_noise, spoilt_by_spreadsheet, lookalikes, broken_addresses, wrapped, abbreviated, misspelt,
+        misspelt_words, broken_patterns)
 """What finds wrong values, each alone; of a value that several find wrong the first counts."""
-ANY_COLUMN = (constant_with_noise, spoilt_by_spreadsheet, lookalikes)
+ANY_COLUMN = (constant_with_noise, spoilt_by_spreadsheet, lookalikes, broken_addresses, wrapped)
 """Those that judge columns of numbers, too, and of any number of values."""
 
 

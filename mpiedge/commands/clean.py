@@ -9,11 +9,12 @@ STEPS = ("structure", "types", "formats", "rules", "typos", "duplicates", "imput
 DESCRIPTION = """\
 Reads CSV files as they are found: any common encoding, delimiter and quoting, with or without a header, gzip too. Rows
 with a wrong number of cells are repaired where one reading alone fits, else listed with line and reason. Each column
-gets one kind and one notation: numbers, dates, units, codes. Wrong cells are put right where the table itself tells:
-rare spellings of common values, noise on constants, patterns, characters that look like others (O and 0, Cyrillic
-letters), stray marks, markup, cells run together or in the wrong column, sequences along the rows, default values, what
-several sources of one thing agree on, and rules between columns that hold nearly everywhere; what is less sure is
-flagged, and so are broken orders (begin <= end) and numbers far out of range.
+gets one kind and one notation: numbers, dates, units, codes; words and numbers for nothing (N/A, -999) are blank. Wrong
+cells are put right where the table itself tells: rare and short spellings of common values, noise on constants,
+patterns, characters that look like others (O and 0, Cyrillic letters), stray marks, markup, cells run together or in
+the wrong column, sequences along the rows, default values, what several sources of one thing agree on, and rules
+between columns that hold nearly everywhere; what is less sure is flagged, and so are broken orders (begin <= end) and
+numbers far out of range.
 Duplicates become one row. Blanks are filled where another column decides the value, else predicted from the other
 columns where that is clearly better on masked cells and memory suffices, else with the usual value; columns that are
 blank only where another one is stay blank. Tables are cleaned together: when rows are merged, references to them in the

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import copy
 import os
 import socket
 import sys
@@ -77,10 +78,12 @@ def main(page: argparse.ArgumentParser, run, argv: list[str] | None = None, *, a
             if before:
                 before(args)
             heartbeat.start()
+            from mpiedge.runtime import recovery
             from mpiedge.runtime.world import World
 
             world = World(threads=args.threads)
-            run(args, world)
+            while not recovery.finish(run, copy.copy(args), world):
+                world = recovery.without_the_dead(world)
             sys.stdout.flush()
             heartbeat.farewell(0)
             return 0

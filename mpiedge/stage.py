@@ -65,6 +65,7 @@ class Stage:
         fence.enter(self.run, heartbeat.job())
         if world.node_rank == 0:
             leftovers.sweep()
+        world.committed = False
         self.timings = Timings(world, run_id=self.run.absolute().resolve().name, stage=name,
                                trace=Trace() if args.trace else None)
         self.mail = Mail(world)
@@ -335,6 +336,7 @@ class Stage:
 
         with self.phase("commit", "io"):
             on_root(self.world, write)
+        self.world.committed = True
 
     def require_run(self) -> None:
         """Local, on rank 0: EnvironmentProblem when the run folder was removed or unmounted since the stage began."""

@@ -13,6 +13,8 @@ import psutil
 import pytest
 from launching import launch_environment
 
+from mpiedge.supervise import launch
+
 ROWS = "600"
 
 
@@ -31,9 +33,10 @@ def checksums(run: Path) -> dict:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (run / "clean").iterdir()}
 
 
-def supervise(run: Path, *chain: str) -> subprocess.Popen:
-    """Starts mpiedge-run with two ranks on this host."""
-    command = [sys.executable, "-m", "mpiedge.commands.run", "-n", "2", "--timeout", "2", "--run", str(run), *chain]
+def supervise(run: Path, *chain: str, ranks: int = 2) -> subprocess.Popen:
+    """Starts mpiedge-run with some ranks on this host."""
+    command = [sys.executable, "-m", "mpiedge.commands.run", "-n", str(ranks), "--timeout", "2", "--run", str(run),
+               *chain]
     return subprocess.Popen(command, env=launch_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             text=True, start_new_session=True)
 
@@ -70,6 +73,24 @@ def test_a_rank_that_stops(undisturbed, tmp_path):
     with open(run / "decisions.csv", newline="") as file:
         assert "launching again with 1 of its 2 ranks" in [row["did"] for row in csv.DictReader(file)]
     assert ranks_of(run, 0) == [] and not (run / ".jobs").exists()
+
+
+@pytest.mark.skipif(not launch.find_launcher().outlives, reason="mpirun ends a job that loses a rank")
+def test_ranks_that_are_killed(undisturbed, tmp_path):
+    """Two of three ranks, one after the other: the others go on where they are, without being launched again."""
+    tables, expected = undisturbed
+    run = tmp_path / "run"
+    process = supervise(run, "clean", *tables, ranks=3)
+    for left, attempt in ((3, "*"), (2, "*.1")):
+        while not list(run.glob(f".unfinished/*/{attempt}-*.records")):  # some task is begun
+            time.sleep(0.01)
+        ranks_of(run, left)[0].kill()
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == 0, err
+    assert "attempt 2" not in out and out.count("resume") == 2 and "2 faults survived" in out
+    assert checksums(run) == expected
+    with open(run / "decisions.csv", newline="") as file:
+        assert [row["did"] for row in csv.DictReader(file)].count("the others go on without it") == 2
 
 
 def test_the_supervisor_is_killed(undisturbed, tmp_path):

@@ -3,7 +3,7 @@
 Messages are JSON datagrams, the same in shared and served mode, as no rank needs to see the run folder for them:
 
     rank -> supervisor   beat: job, rank, host, pid, phase, steps, waiting, unheard_s, memory_kills (of the host when
-                         the rank started); the last one has an exit code
+                         the rank started), lost (ranks that were cut out); the last one has an exit code
     supervisor -> rank   answer: job, and go on or end
 
 Fencing. A rank is lost when the supervisor says so, or when it has heard no answer for `lease_s`, twice the time after
@@ -72,6 +72,7 @@ class Heart:
     def __init__(self, link: Link):
         self.link = link
         self.stage = None
+        self.lost: list[int] = []  # the ranks that this one goes on without
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.settimeout(link.interval_s)
         self._heard = time.monotonic()
@@ -119,7 +120,7 @@ class Heart:
     def _state(self) -> dict:
         unheard_s = time.monotonic() - max(self._heard, self._woke)
         state = {"phase": "start", "steps": 0, "waiting": self._waits(), "unheard_s": round(unheard_s, 1),
-                 "memory_kills": self._memory_kills}
+                 "memory_kills": self._memory_kills, "lost": self.lost}
         stage = self.stage
         if stage is not None:
             open_phases = list(stage.timings._open)
@@ -137,6 +138,11 @@ class Heart:
                 return True
             frame = frame.f_back
         return False
+
+    def went_on(self, lost: list[int]) -> None:
+        """Local: tells at once that this rank begins its stage again without these."""
+        self.stage, self.lost = None, lost
+        self._send(self._state())
 
     def farewell(self, code: int, line: str) -> None:
         """Local: the last word of this rank: exit code and the line of its error; said twice, as datagrams get lost."""
@@ -163,6 +169,12 @@ def follow(stage) -> None:
         _heart.stage = stage
 
 
+def went_on(lost: list[int]) -> None:
+    """Local: tells the supervisor which ranks have died and were cut out."""
+    if _heart is not None:
+        _heart.went_on(lost)
+
+
 def farewell(code: int, line: str = "") -> None:
     """Local: tells the supervisor that this rank ends of its own accord."""
     global _heart
@@ -174,6 +186,12 @@ def farewell(code: int, line: str = "") -> None:
 def job() -> str | None:
     """Local: the name of this job, None without a supervisor."""
     return _heart.link.job if _heart is not None else None
+
+
+def attempt() -> str | None:
+    """Local: the name of what this job does until a rank dies, and from then on; None without a supervisor."""
+    lost = len(_heart.lost) if _heart is not None else 0
+    return f"{job()}.{lost}" if lost else job()
 
 
 def check_fence(run: Path) -> None:

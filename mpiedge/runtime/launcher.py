@@ -22,9 +22,16 @@ def size_hint() -> int:
 
 
 def ends_job_on_error() -> bool:
-    """Local: True under Open MPI 5's launcher, unless told not to end a job when a rank exits with an error."""
+    """Local: True under Open MPI 5's launcher, unless told not to end a job when a rank exits with an error or dies."""
+    if goes_on_without_dead():
+        return False
     spared = os.environ.get("PRTE_MCA_state_base_error_non_zero_exit", "1")  # noqa: SIM112 - Open MPI's name
     return os.environ.get("PMIX_NAMESPACE", "").startswith("prterun") and spared.lower() in ("1", "true", "yes")
+
+
+def goes_on_without_dead() -> bool:
+    """Local: True under `mpirun --with-ft ulfm`, which leaves the others alive when a rank dies."""
+    return os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"  # noqa: SIM112 - Open MPI's name
 
 
 def mpi_library() -> str:

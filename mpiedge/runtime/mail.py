@@ -28,7 +28,7 @@ class Mail:
 
         self._mpi = MPI
         self.world = world
-        self.comm = world.comm.Dup()
+        self.comm = world.duplicate()
         self.sent = self.received = 0
         self._handlers = {REPLY: self._take_reply}
         self._leaving: list[tuple] = []  # (request, buffer): the buffer must live until the request is complete

@@ -21,6 +21,9 @@ ERROR_GRACE_S = 0.4
 LONGEST_ERROR_WAIT_S = 2.0
 TAG_PIECE = 1
 
+_abandoned: list[list] = []
+"""Requests that failed as a rank died, and by them their buffers: MPI may still write there."""
+
 
 class World:
     """All ranks of the job (a duplicate of COMM_WORLD); the same path with one rank and without mpirun.
@@ -28,13 +31,17 @@ class World:
     comm: mpi4py communicator, for upper-case (buffer) calls only; rank, size; host: host name; node: number of the
     host in order of its lowest rank; node_rank, node_size: among the ranks of the same host; threads: cores this rank
     should use; bytes_sent, bytes_recv: payload counted at the calls of this class and its users; wait_s: seconds
-    spent in collective calls, waiting for other ranks and their bytes. World.current is the one made last.
+    spent in collective calls, waiting for other ranks and their bytes; committed: whether the stage is complete; lost:
+    those of the ranks that were launched which have died (recovery.py). World.current is the one made last.
     """
 
     current = None
 
-    def __init__(self, threads: int | None = None):
-        """Collective: starts MPI if need be, duplicates the communicator, groups the ranks by host."""
+    def __init__(self, threads: int | None = None, ranks=None):
+        """Collective: starts MPI if need be, duplicates the communicator, groups the ranks by host.
+
+        ranks: their communicator, by default COMM_WORLD.
+        """
         import mpi4py
 
         if "mpi4py.MPI" not in sys.modules:
@@ -44,16 +51,20 @@ class World:
         from mpi4py import MPI
 
         self._mpi = MPI
-        self.comm = MPI.COMM_WORLD.Dup()
-        self._errors = MPI.COMM_WORLD.Dup()  # of its own, so that word of an error is never mistaken for data
+        self._asked_threads, self._ranks = threads, ranks or MPI.COMM_WORLD
+        self._made: list = []  # all communicators of this world
+        self.comm = self.duplicate()
+        self._errors = self.duplicate()  # of its own, so that word of an error is never mistaken for data
         self.rank, self.size = self.comm.Get_rank(), self.comm.Get_size()
         self.is_root = self.rank == 0
         self.host = os.environ.get("MPIEDGE_HOST") or socket.gethostname()
         self.bytes_sent = self.bytes_recv = 0
         self.wait_s = 0.0
+        self.committed, self.lost = False, self._missing()
         self._words: list | None = None
         self.while_waiting = _nothing  # Mail puts its poll here; returns how much was done
         self._node = self.comm.Split_type(MPI.COMM_TYPE_SHARED, key=self.rank)
+        self._made.append(self._node)
         self.node_rank, self.node_size = self._node.Get_rank(), self._node.Get_size()
         first = np.array([self.rank], np.int64)
         self._node.Bcast(first, 0)
@@ -64,6 +75,28 @@ class World:
         self.nodes = len(np.unique(firsts))
         self.threads = resources.share_cores(self.node_size, threads)
         World.current = self
+
+    # ---- communicators -----------------------------------------------------------------------------------------------
+
+    def duplicate(self):
+        """Collective: a communicator of these ranks for messages of one kind."""
+        self._made.append(self._ranks.Dup())
+        return self._made[-1]
+
+    def shrink(self) -> "World":
+        """Collective over the ranks that are left: a world of them alone, once calls have failed (recovery.py).
+
+        Messages: Revoke, by which the calls of all others on the communicators of this world fail, and Shrink.
+        """
+        for comm in self._made:
+            comm.Revoke()
+        return World(self._asked_threads, self._ranks.Shrink())
+
+    def _missing(self) -> list[int]:
+        """Local: the ranks that were launched and are not in this world."""
+        launched = self._mpi.COMM_WORLD.Get_group()
+        here = launched.Translate_ranks(None, self._ranks.Get_group())
+        return [rank for rank, place in enumerate(here) if place == self._mpi.UNDEFINED]
 
     # ---- waiting -------------------------------------------------------------------------------------------------
 
@@ -77,9 +110,13 @@ class World:
         Request = self._mpi.Request
         start = time.perf_counter()
         pause = self.pause()
-        while not Request.Testall(requests):
-            if not self.while_waiting():
-                pause.rest()
+        try:
+            while not Request.Testall(requests):
+                if not self.while_waiting():
+                    pause.rest()
+        except self._mpi.Exception:
+            _abandoned.append(requests)
+            raise
         self.wait_s += time.perf_counter() - start
 
     def test(self, *requests) -> bool:

@@ -205,7 +205,7 @@ def _begin(run, stage: str, args, inputs: list[str]) -> dict:
     for name, sizes in attempts.items():
         if sizes is None:
             attempts[name] = {path.name: path.stat().st_size for path in sorted(folder.glob(f"{name}-*.records"))}
-    attempt = heartbeat.job() or secrets.token_hex(6)
+    attempt = heartbeat.attempt() or secrets.token_hex(6)
     write_json(run / INDEX, {"stage": stage, "digest": digest, "attempts": {**attempts, attempt: None},
                              "pardoned": pardoned})
     sealed = {name: size for sizes in attempts.values() for name, size in sizes.items()}

@@ -20,6 +20,8 @@ from mpiedge.supervise.launch import ask, process_state
 from mpiedge.supervise.watch import Fault, Listener, Table
 
 POLL_S = 0.2
+GONE_S = 1.0
+"""For the others to tell that they go on without a rank whose process is gone."""
 TERM_GRACE_S = 2.0
 LEAST_END_GRACE_S = 4.0
 SAVE_GRACE_S = 10.0
@@ -33,6 +35,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 # What launchers say when a rank or a daemon dies. Their exit codes alone are not to be trusted.
 SIGNAL_OPEN_MPI = re.compile(r"rank\s+(\d+)\s+with\s+PID\s+\d+\s+on\s+node\s+(\S+)\s+exited\s+on\s+signal\s+(\d+)")
 LOST_OPEN_MPI = re.compile(r"[Rr]emote\s+daemon:\s+\S+\s+on\s+node\s+(\S+)")
+NOISE = b"NBC_Progress: an error"  # a collective call that failed as a rank died
 FRAME = re.compile(rb"[-=]{60,}\s*")
 SIGNAL_MPICH = re.compile(r"PID\s+(\d+)\s+RUNNING\s+AT\s+(\S+)\s*\n=\s+EXIT CODE:\s+(\d+)")  # on stdout
 
@@ -58,7 +61,10 @@ class Job:
         hosts that do not answer.
         """
         self.name, self.listener, self.table, self.note = name, listener, table, note
+        self.in_place = "--with-ft" in command
         self.said = b""
+        self.told: set[int] = set()  # the ranks of which it is known that the others go on without them
+        self.gone_s: dict[int, float] = {}  # since when the process of a rank is gone
         self.listened_s = time.monotonic()
         self.silent_hosts = silent_hosts
         self.next_check_s = time.monotonic() + table.timeout_s
@@ -81,11 +87,13 @@ class Job:
             while self.process.poll() is None and not faults:
                 self.selector.select(POLL_S)
                 self._hear()
-                faults = self._look_for_late_hosts() or self._verify(self.table.suspects(time.monotonic()))
+                faults = (self._look_for_late_hosts() or self._look_for_lost()
+                          or self._verify(self.table.suspects(time.monotonic())))
                 if self.table.ended():
                     ended_s = ended_s or time.monotonic()
-                    if time.monotonic() - ended_s > max(LEAST_END_GRACE_S, self.table.timeout_s):
-                        break  # mpirun may wait for a host that was cut off meanwhile
+                    grace_s = GONE_S if self.table.lost else max(LEAST_END_GRACE_S, self.table.timeout_s)
+                    if time.monotonic() - ended_s > grace_s:
+                        break  # mpirun may wait for a host that was cut off meanwhile, or for a rank that was lost
         except Stopped:
             self._ask_to_end()
             raise
@@ -160,6 +168,30 @@ class Job:
             verified.append(fault)
         return verified
 
+    def _look_for_lost(self) -> list[Fault]:
+        """Local: notes the ranks of this host that died and that the others go on without. Faults: of those that died
+        for want of memory, as less of it has to be planned then, and of those that the others do not go on without.
+        """
+        if not self.in_place:
+            return []
+        for rank in sorted(self.table.lost - self.told):
+            fault = Fault(self.table.host_of(rank), rank, "its process has ended")
+            self._look_for_memory([fault])
+            if fault.memory:
+                return [fault]
+            self.told.add(rank)
+            self.note(fault, "the others go on without it")
+        now = time.monotonic()
+        gone = [rank for rank, state in self.table.ranks.items() if state.exit is None and rank not in self.table.lost
+                and not os.path.exists(f"/proc/{state.pid}")]
+        unheard = sorted(set(range(len(self.table.placement))) - self.table.lost - self.table.ranks.keys())
+        if unheard and self.table.ranks:  # mpirun has started all when one is heard; which of them is gone nobody knows
+            missing = len(self.table.placement) - len(self.table.lost) - len(gone) - len(_family(self.process.pid))
+            gone += unheard[: max(0, missing)]
+        self.gone_s = {rank: self.gone_s.get(rank, now) for rank in gone}
+        return [Fault(self.table.host_of(rank), rank, "its process is gone") for rank in gone
+                if now - self.gone_s[rank] > GONE_S]
+
     def _look_for_memory(self, faults: list[Fault]) -> None:
         """Local: whether ranks that are gone were ended for want of memory: their hosts count such ends."""
         gone = [fault for fault in faults if fault.rank is not None and not fault.host_lost]
@@ -212,7 +244,7 @@ class _Stream:
         for line in lines:
             if FRAME.fullmatch(line):
                 self.framed = not self.framed
-            elif not self.framed:
+            elif not self.framed and not line.startswith(NOISE):
                 self.target.write(line.decode("utf-8", "replace") + "\n")
         self.target.flush()
         return whole

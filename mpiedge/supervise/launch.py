@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -33,13 +34,20 @@ FORWARDED = ("OMP_NUM_THREADS", "PYTHONPATH", "LD_LIBRARY_PATH")
 
 @dataclass(frozen=True)
 class Launcher:
-    """A launcher that was found: its kind and the path of its program."""
+    """A launcher that was found: its kind and the path of its program; outlives: whether it can leave the others alive
+    when a rank dies."""
 
     kind: str
     path: str
+    outlives: bool = False
 
-    def command(self, hosts: list[Host], ranks: int, hostfile: Path, program: list[str], environment) -> list[str]:
-        """Local: the words that start `program` with `ranks` ranks on `hosts`; Slurm needs no hostfile."""
+    def command(self, hosts: list[Host], ranks: int, hostfile: Path, program: list[str], environment,
+                in_place: bool = False) -> list[str]:
+        """Local: the words that start `program` with `ranks` ranks on `hosts`; Slurm needs no hostfile.
+
+        in_place: the program goes on by itself when a rank dies (runtime/recovery.py). Only on one host: when others
+        are lost, or their links, Shrink may not return.
+        """
         if self.kind == SLURM:
             names = ",".join(host.name for host in hosts)
             return [self.path, f"--ntasks={ranks}", f"--nodes={len(hosts)}", f"--nodelist={names}", "--overcommit",
@@ -48,7 +56,9 @@ class Launcher:
             return [self.path, "-f", str(hostfile), "-n", str(ranks), *program]
         names = sorted(name for name in environment if name.startswith("MPIEDGE_") or name in FORWARDED)
         handed_on = [word for name in names for word in ("-x", name)]
-        return [self.path, "--hostfile", str(hostfile), "-n", str(ranks), *handed_on, *program]
+        in_place &= self.outlives and ranks > 1 and [host.is_here for host in hosts] == [True]
+        alive = ["--with-ft", "ulfm"] if in_place else []
+        return [self.path, *alive, "--hostfile", str(hostfile), "-n", str(ranks), *handed_on, *program]
 
 
 def find_launcher(in_allocation: bool = False) -> Launcher:
@@ -63,7 +73,8 @@ def find_launcher(in_allocation: bool = False) -> Launcher:
         raise EnvironmentProblem("mpirun", "there is none on the PATH", "Run `. bin/mpiedge-env.sh`, or bin/quickstart")
     said = subprocess.run([path, "--version"], capture_output=True, text=True, stdin=subprocess.DEVNULL,
                           env=launch_environment()).stdout
-    return Launcher(MPICH if "HYDRA" in said.upper() else OPEN_MPI, path)
+    version = re.search(r"\(Open MPI\) (\d+)\.", said)
+    return Launcher(MPICH if "HYDRA" in said.upper() else OPEN_MPI, path, bool(version) and int(version[1]) >= 5)
 
 
 def launch_environment(**more: str) -> dict[str, str]:

@@ -34,6 +34,10 @@ CHECK_WAIT_S, LAST_WAIT_S = 7.0, 20.0
 """For the answers of hosts: of some, and of all when none has answered, which may be the fault of this one."""
 
 
+IN_PLACE = ("clean", "profile")
+"""Stages of tasks, which go on where they are when a rank dies; train goes back to a checkpoint anyway."""
+
+
 class GivenUp(MpiedgeError):
     """A rank's own error, which another attempt would meet again; its exit code is that of the rank."""
 
@@ -112,7 +116,8 @@ class Supervisor:
         hostfile = self.run / HOSTFILE
         hostfile.write_text(hostfile_text(hosts, self.launcher.kind == launch.MPICH))
         command = self.launcher.command(hosts, ranks, hostfile,
-                                        call.program(sys.executable, self.run, self.common), environment)
+                                        call.program(sys.executable, self.run, self.common), environment,
+                                        in_place=call.stage in IN_PLACE)
         fence.expel(self.run)  # from here on every earlier job is fenced off
         fence.admit(self.run, job)
         self.record["job"] = job
@@ -127,6 +132,7 @@ class Supervisor:
             return started.watch()
         finally:
             started.end()
+            self.failures += len(started.told)
             self.record["mpirun"] = None
             self.record["job"] = None
             with contextlib.suppress(OSError, MpiedgeError):

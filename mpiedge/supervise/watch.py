@@ -88,8 +88,9 @@ class Listener:
 
 @dataclass
 class Table:
-    """What is known of the ranks of a job. placement: the host where the launcher should have put each rank; woke_s:
-    when the supervisor listened again after it had not for a while.
+    """What is known of the ranks of a job. placement: the host where the launcher should have put each rank; lost:
+    those that died and that the others go on without; woke_s: when the supervisor listened again after it had not for
+    a while.
     """
 
     placement: list[str]
@@ -97,6 +98,7 @@ class Table:
     started_s: float = field(default_factory=time.monotonic)
     ranks: dict[int, RankState] = field(default_factory=dict)
     progress_s: float = field(default_factory=time.monotonic)
+    lost: set[int] = field(default_factory=set)
     woke_s: float = 0.0
 
     def note(self, beat: dict) -> bool:
@@ -114,6 +116,7 @@ class Table:
             self.progress_s = now
         state.phase, state.steps = str(beat["phase"])[:40], int(beat["steps"])
         state.waiting, state.unheard_s = bool(beat["waiting"]), float(beat["unheard_s"])
+        self.lost.update(int(other) for other in beat.get("lost", []))
         if state.memory_kills is None and beat.get("memory_kills") is not None:
             state.memory_kills = int(beat["memory_kills"])
         return True
@@ -137,6 +140,8 @@ class Table:
         start_limit_s = max(SLOWEST_START_S, 3 * self.timeout_s)
         for rank in range(len(self.placement)):
             state = self.ranks.get(rank)
+            if rank in self.lost:
+                continue
             if state is None:
                 if now - self.started_s > start_limit_s:
                     faults.append(Fault(self.host_of(rank), rank, f"has not started within {start_limit_s:.0f} s",
@@ -156,12 +161,15 @@ class Table:
 
     def unstarted_hosts(self) -> list[str]:
         """Local: the hosts of ranks that have not beaten yet."""
-        return sorted({self.host_of(rank) for rank in range(len(self.placement)) if rank not in self.ranks})
+        return sorted({self.host_of(rank) for rank in self._expected() if rank not in self.ranks})
 
     def ended(self) -> bool:
         """Local: whether a rank has said that it failed, or all that they are done."""
-        states = [self.ranks[rank].exit if rank in self.ranks else None for rank in range(len(self.placement))]
+        states = [self.ranks[rank].exit if rank in self.ranks else None for rank in self._expected()]
         return any(states) or all(state == 0 for state in states)
+
+    def _expected(self) -> list[int]:
+        return [rank for rank in range(len(self.placement)) if rank not in self.lost]
 
     def own_error(self) -> RankState | None:
         """Local: the lowest rank that failed by an error of its own, not by the loss of another rank."""

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tables import OneRank
 
 from mpiedge.cleaning.matching import (
+    MISSING_LEVEL,
     dependence_discount,
     fit,
     generic_shape,
@@ -16,7 +17,8 @@ from mpiedge.cleaning.matching import (
 )
 from mpiedge.cleaning.similarity import MISSING, Scale, random_pairs, scale_of
 from mpiedge.cleaning.twins import check_twins
-from mpiedge.kernels.expectation import LEVELS, expected, expected_plain
+from mpiedge.kernels import expectation
+from mpiedge.kernels.expectation import LEVELS, expected, expected_plain, pack
 
 
 class Halves:
@@ -59,11 +61,14 @@ def test_expected_matches_by_the_kernel_and_by_numpy(columns, pairs):
     """Both versions have the same bits, missing cells and sure pairs included."""
     draw = np.random.default_rng(pairs)
     levels = draw.choice([0, 1, 2, 3, 14, MISSING], (columns, pairs)).astype(np.uint8)
-    counts, ratio = draw.integers(1, 9, pairs), draw.normal(0, 5, (columns, LEVELS))
+    counts, ratio, rows = draw.integers(1, 9, pairs), draw.normal(0, 9, (columns, LEVELS)), pack(levels)
     ratio[:, 3] = 900.0
-    sums = expected(levels, counts, ratio, -4.0)
-    assert sums.tobytes() == expected_plain(levels, counts, ratio, -4.0).tobytes()
+    sums = expected(rows, counts, ratio, -9.0)
+    assert sums.tobytes() == expected_plain(rows, counts, ratio, -9.0).tobytes()
     assert sums[-1] == sums[:LEVELS].sum()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(expectation, "_library", None)
+        assert (pack(levels) == rows).all()
 
 
 def test_fit_finds_the_matches():
@@ -79,7 +84,7 @@ def test_fit_has_the_same_bits_however_the_pairs_are_spread():
     """Sums of rounded probabilities are exact: blocks in any cut and order give the very same weights."""
     levels, chance, tops = sample()
     whole = fit(OneRank(), [level_vectors(levels)], chance, tops, 1000, 1000 * 999 / 2)
-    cuts = [(levels[:, start:start + 37], np.ones(len(levels[0, start:start + 37]), np.int64))
+    cuts = [(pack(levels[:, start:start + 37]), np.ones(len(levels[0, start:start + 37]), np.int64))
             for start in range(0, 3000, 37)][::-1]
     assert (fit(OneRank(), cuts, chance, tops, 1000, 1000 * 999 / 2).ratio == whole.ratio).all()
     recorded = []
@@ -116,7 +121,9 @@ def test_level_vectors_count_every_pair(columns, pairs, seed):
     levels = draw.choice([0, 1, 2, 8, MISSING], (columns, pairs)).astype(np.uint8)
     vectors, counts = level_vectors(levels)
     assert counts.sum() == pairs
-    assert (tally(vectors, counts.astype(float)) == tally(levels, np.ones(pairs))).all()
+    everyone = expected(vectors, counts, np.zeros((columns, LEVELS)), np.inf)[:-1].reshape(columns, LEVELS)
+    everyone[:, MISSING_LEVEL] = 0
+    assert (everyone == tally(levels, np.ones(pairs))).all()
 
 
 def test_copied_column_shares_its_evidence():

@@ -45,8 +45,9 @@ BUDGET, LARGE_BUDGET = 2_500, 12_000  # the second without pairs of values
 INDEX_BLOCK, QUERY_BLOCK, PAIR_BLOCK = 32_768, 512, 16_384
 INDEX_SHARE = 0.75  # of the budget, full with what is there already and the index
 SLICE_S = 0.05
-SEGMENT, SEGMENTS, ROUND_PAIRS = 2048, 64, 1 << 20
+SEGMENT, SEGMENTS = 2048, 64
 TILE = 1 << 17
+PAIR_BYTES = 6  # of the pairs of a round, about half of which were found from both sides
 MOST_SUMMED = (1 << 16) - 1
 
 
@@ -243,7 +244,7 @@ def _union(stage, found: list[dict], documents: int, with_scores: bool, room):
 
     union = {key: room.file(np.int32) for key in ("low", "high", "score")}
     starts = range(0, documents, step)
-    a_round = max(len(starts) * ROUND_PAIRS // max(total, 1), 1)
+    a_round = max(int(len(starts) * room.round_bytes / (PAIR_BYTES * max(total, 1))), 1)
     for first in range(0, len(starts), a_round):
         tasks = [(start,) for start in starts[first:first + a_round]]
         for _, message in stage.queue.gather(stage.queue.run(tasks, work, name="pairs")):

@@ -4,7 +4,7 @@ import numpy as np
 
 from mpiedge.kernels import cosine
 
-ROUND_BYTES, LEAST_ROUND, MOST_ROUND, TASKS_PER_ROUND = 6 << 20, 1024, 65_536, 16
+LEAST_ROUND, MOST_ROUND, TASKS_PER_ROUND = 1024, 262_144, 16  # documents
 SAMPLE = 256
 
 
@@ -36,7 +36,7 @@ def make_rows(stage, texts, values, grams, budget: int, room) -> GramRows:
     documents = len(values)
     sample = np.linspace(0, documents - 1, min(documents, SAMPLE)).astype(np.int64)
     typical = len(cosine.vectors(texts, values[sample], grams, budget)[1]) / max(len(sample), 1)
-    step = int(np.clip(ROUND_BYTES / (6 * max(typical, 1)), LEAST_ROUND, MOST_ROUND)) // TASKS_PER_ROUND
+    step = int(np.clip(room.round_bytes / (6 * max(typical, 1)), LEAST_ROUND, MOST_ROUND)) // TASKS_PER_ROUND
     found, weights = room.file(np.uint32), room.file(np.uint16)
     lengths = [np.zeros(1, np.int64)]
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from mpiedge.cleaning.similarity import MISSING
 from mpiedge.kernels.cosine import UNIT
-from mpiedge.kernels.expectation import LEVELS, expected
+from mpiedge.kernels.expectation import GRAIN, LEVELS, expected, pack
 
 ROUNDS = 15
 OWN_SHARE = 0.7  # of m; the rest is the generic shape
@@ -53,23 +53,20 @@ def generic_shape(tops: np.ndarray) -> np.ndarray:
 
 
 def level_vectors(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Local: distinct columns of levels (columns, pairs) with the half-levels 0 and 1 taken as one, and how often."""
-    words = [np.zeros(levels.shape[1], np.uint64) for _ in range(-(-len(levels) // 16))]
-    for column, row in enumerate(levels):
-        folded = np.where(row == MISSING, MISSING_LEVEL, np.maximum(row, 1)).astype(np.uint64)
-        words[column // 16] |= folded << np.uint64(4 * (column % 16))
-    if len(words) == 1:
-        words[0], counts = np.unique(words[0], return_counts=True)
+    """Local: the distinct columns of levels (columns, pairs), packed (`expectation.pack`), and how often each occurs;
+    all of them, once each, where few repeat."""
+    rows = pack(levels)
+    words = rows.view(np.uint64)
+    if words.shape[1] == 1:
+        distinct, counts = np.unique(words[:, 0], return_counts=True)
     else:
-        order = np.lexsort(words)
-        words = [word[order] for word in words]
-        new = np.ones(len(order), bool)
-        new[1:] = np.any([word[1:] != word[:-1] for word in words], axis=0)
-        counts = np.diff(np.append(np.flatnonzero(new), len(order)))
-        words = [word[new] for word in words]
-    distinct = [(words[column // 16] >> np.uint64(4 * (column % 16)) & np.uint64(15)).astype(np.uint8)
-                for column in range(len(levels))]
-    return np.array(distinct, np.uint8).reshape(len(levels), len(counts)), counts
+        order = np.lexsort(words.T)
+        ordered = words[order]
+        new = np.append(True, (ordered[1:] != ordered[:-1]).any(axis=1))[:len(order)]
+        distinct, counts = ordered[new], np.diff(np.append(np.flatnonzero(new), len(order)))
+    if 2 * len(counts) > len(rows):
+        return rows, np.ones(len(rows), np.int64)
+    return distinct.reshape(-1, words.shape[1]).view(np.uint8), counts
 
 
 def tally(levels: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -91,17 +88,21 @@ def fit(world, blocks: list, chance: np.ndarray, tops: np.ndarray, records: int,
         discount: np.ndarray | None = None) -> Weights:
     """Collective: EM over all `pairs` pairs of the table. Messages: two small sums, then one per round.
 
-    blocks: this rank's candidates as (level vectors uint8 (columns, n), how often int64 (n,)); chance: levels of the
-    random pairs, the same on every rank; discount: float64 (columns,) share of its evidence a column may count.
+    blocks: this rank's candidates as (packed level vectors uint8 (n, width), how often int64 (n,)); chance: levels of
+    the random pairs, the same on every rank; discount: float64 (columns,) share of its evidence a column may count.
     """
     shape = generic_shape(tops)
     exists = shape > 0
     discount = np.ones(len(tops)) if discount is None else discount
-    sums = np.zeros(len(tops) * LEVELS + 1)
-    for vectors, counts in blocks:
-        sums += np.append(tally(vectors, counts.astype(np.float64)), counts.sum())
-    sums = world.sum(sums)
-    everyone, candidates = sums[:-1].reshape(shape.shape), float(sums[-1])
+
+    def summed(ratio, log_odds: float) -> tuple[np.ndarray, float]:
+        sums = np.zeros(shape.size + 1)
+        for vectors, counts in blocks:
+            sums += expected(vectors, counts, ratio, log_odds)
+        sums = world.sum(sums)
+        return _folded(sums[:-1].reshape(shape.shape)), float(sums[-1])
+
+    everyone, candidates = summed(np.zeros(shape.shape), np.inf)
     random_counts = tally(chance, np.ones(chance.shape[1]))
     scale = max(pairs - candidates, 0.0) / max(chance.shape[1], 1)
     u = _shares(random_counts + 1.0, exists)
@@ -109,13 +110,10 @@ def fit(world, blocks: list, chance: np.ndarray, tops: np.ndarray, records: int,
     share = min(records / 2 / pairs, 0.5)
     for _ in range(ROUNDS):
         weights = Weights(_ratio(m, u, exists) * discount[:, None], float(np.log(share / (1 - share))))
-        sums = sum((expected(vectors, counts, weights.ratio, weights.log_odds) for vectors, counts in blocks),
-                   np.zeros(len(sums)))
-        sums = world.sum(sums)
-        matched = _folded(sums[:-1].reshape(everyone.shape))
+        matched, matches = summed(weights.ratio, weights.log_odds)
         u = _shares(everyone - matched + scale * random_counts + 0.5, exists)
         m = (1 - OWN_SHARE) * shape + OWN_SHARE * _shares(matched + 0.5, exists)
-        share = min((sums[-1] + 1.0) / pairs, 0.5)
+        share = min((matches + 1.0) / pairs, 0.5)
     return Weights(_ratio(m, u, exists) * discount[:, None], float(np.log(share / (1 - share))))
 
 
@@ -123,18 +121,20 @@ def dependence_discount(weights: Weights, chance: np.ndarray) -> np.ndarray:
     """Local: 1 / (1 + sum of the correlations with other columns ^ 1.5) per column, over the random pairs.
 
     chance: levels of the random pairs, weighted by their probability of being no match. Columns that agree together by
-    chance would otherwise count the same evidence several times.
+    chance would otherwise count the same evidence several times. The weights are rounded as the probabilities of
+    matches are, so that their sums by the levels of two columns are exact.
     """
-    unlikely = 1.0 - logistic(weights.log_odds + weights.evidence(chance))
-    parts = [weights.ratio[column][np.minimum(row, MISSING_LEVEL)] for column, row in enumerate(chance)]
-    filled = chance != MISSING
-    excess = np.zeros(len(parts))
-    for c in range(len(parts)):
+    unlikely = np.round((1.0 - logistic(weights.log_odds + weights.evidence(chance))) * GRAIN) / GRAIN
+    folded = np.minimum(chance, MISSING_LEVEL).astype(np.int64)
+    excess = np.zeros(len(chance))
+    for c in range(len(chance)):
         for d in range(c):
-            both = np.flatnonzero(filled[c] & filled[d])
-            if len(both) < LEAST_PAIRS:
+            code = folded[c] * LEVELS + folded[d]
+            pairs = np.bincount(code, minlength=LEVELS * LEVELS).reshape(LEVELS, LEVELS)
+            if pairs[:MISSING_LEVEL, :MISSING_LEVEL].sum() < LEAST_PAIRS:
                 continue
-            correlation = _correlation(parts[c][both], parts[d][both], unlikely[both])
+            together = np.bincount(code, unlikely, LEVELS * LEVELS).reshape(LEVELS, LEVELS)
+            correlation = _correlation(weights.ratio[c, :-1], weights.ratio[d, :-1], together[:-1, :-1])
             if correlation > LEAST_CORRELATION:
                 excess[[c, d]] += correlation**CORRELATION_POWER
     return 1.0 / (1.0 + excess)
@@ -172,7 +172,9 @@ def _ratio(m: np.ndarray, u: np.ndarray, exists: np.ndarray) -> np.ndarray:
 
 
 def _correlation(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
-    total = weight.sum()
-    x, y = x - (weight * x).sum() / total, y - (weight * y).sum() / total
-    spread = (weight * x * x).sum() * (weight * y * y).sum()
-    return float((weight * x * y).sum() / np.sqrt(spread)) if spread > 0 else 0.0
+    """Of values x and y, the first by row and the second by column of their weights together."""
+    of_x, of_y = weight.sum(axis=1), weight.sum(axis=0)
+    total = of_x.sum()
+    x, y = x - (of_x * x).sum() / total, y - (of_y * y).sum() / total
+    spread = (of_x * x * x).sum() * (of_y * y * y).sum()
+    return float((weight * x[:, None] * y).sum() / np.sqrt(spread)) if spread > 0 else 0.0

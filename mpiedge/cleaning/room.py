@@ -16,6 +16,7 @@ from mpiedge.runtime import resources
 
 MAPPED_BYTES, MAPPED_SHARE = 24 << 20, 1 / 12  # bytes, and share of the budget, from which an array leaves memory
 FULL = 0.85  # share of the budget from which mapped pages are given back
+ROUND_BYTES, ROUND_SHARE, MOST_ROUND = 6 << 20, 1 / 64, 24 << 20  # of what goes to every rank at once
 SPARE_BYTES = 16 << 20  # pages let in before they are given back again, where the rest alone fills the budget
 
 
@@ -31,6 +32,7 @@ class Room:
         access = getattr(stage, "access", None)
         self.folder = str(access.scratch) if access is not None and access.sees_run else tempfile.gettempdir()
         self.mapped_bytes = mapped_bytes(stage.budget_bytes)
+        self.round_bytes = min(max(ROUND_BYTES, ROUND_SHARE * stage.budget_bytes), MOST_ROUND)
         self._full = self._most = FULL * stage.budget_bytes
         self._maps: list[mmap.mmap] = []
 

@@ -19,6 +19,7 @@ from mpiedge.runtime.alone import Alone
 from mpiedge.runtime.once import once
 
 GATHERED = 1 << 18  # level vectors that one rank fits for all
+JOINED = 16  # blocks of candidates whose level vectors are made distinct together
 TASKS, LEAST_TASK = 32, 2048  # tasks of pairs of any records; pairs of one at least
 FEW = 2048  # documents whose vectors are held at once
 FETCHED_BYTES = 16 << 20  # of the records fetched at once, if all are of mean length
@@ -153,16 +154,10 @@ def compare_candidates(stage, comparison, rows, candidates) -> dict[int, np.ndar
 
 
 def joined(levels: dict[int, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Local: this rank's blocks as distinct level vectors and their counts; as they are where few vectors repeat."""
-    blocks, result = list(levels.values()), []
-    for start in range(0, len(blocks), 16):
-        group = blocks[start:start + 16]
-        vectors, counts = level_vectors(np.concatenate(group, axis=1))
-        if 2 * len(counts) > counts.sum():
-            result += [(block, np.ones(block.shape[1], np.int64)) for block in group]
-        else:
-            result.append((vectors, counts))
-    return result
+    """Local: this rank's blocks as level vectors and their counts (`level_vectors`), some blocks together."""
+    blocks = list(levels.values())
+    return [level_vectors(np.concatenate(blocks[start:start + JOINED], axis=1))
+            for start in range(0, len(blocks), JOINED)]
 
 
 def fit_weights(stage, levels: dict[int, np.ndarray], chance, tops, records: int, pairs: float
@@ -190,10 +185,10 @@ def fit_weights(stage, levels: dict[int, np.ndarray], chance, tops, records: int
         if known[-1] > GATHERED:
             return fitted(world, blocks)
         fastest = int(np.argmax(known[:-1]))
-        vectors = np.concatenate([np.zeros((len(tops), 0), np.uint8), *(part for part, _ in blocks)], axis=1)
-        counts = np.concatenate([np.zeros(0, np.int64), *(part for _, part in blocks)])
-        parts = world.gather({"levels": vectors, "counts": counts}, fastest)
-        return world.bcast(parts and fitted(Alone(), [(part["levels"], part["counts"]) for part in parts]), fastest)
+        parts = world.gather({f"{key}{number}": array for number, block in enumerate(blocks)
+                              for key, array in zip(("levels", "counts"), block)}, fastest)
+        return world.bcast(parts and fitted(Alone(), [(part[f"levels{number}"], part[f"counts{number}"])
+                                                      for part in parts for number in range(len(part) // 2)]), fastest)
 
     found = once(stage.queue, "fit", work)
     plain, discounted = (Weights(ratio, float(odds)) for ratio, odds in zip(found["ratio"], found["log_odds"]))

@@ -2,33 +2,35 @@
 #include <math.h>
 #include <stdint.h>
 
-#define LEVELS 16    /* the last is for missing cells */
-#define GRAIN 0x1p26 /* probabilities are multiples of 1 / GRAIN, so that their sums are exact */
-#define MOST 500.0   /* weights beyond it are as sure */
-#define BLOCK 512
+#define LEVELS 16      /* the last is for missing cells */
+#define GRAIN 0x1p26   /* probabilities are multiples of 1 / GRAIN, so that their sums are exact */
+#define HOPELESS -18.8 /* a weight whose probability is below half of that */
+#define MOST 500.0     /* weights beyond it are as sure */
 
-static inline int folded(uint8_t level) { return level < LEVELS - 1 ? level : LEVELS - 1; }
+/* rows[pair * width ..]: the levels of a pair, two columns a byte, the first in the low bits; 0 counts as 1.
+ * levels: by column, then pair; rows: zeros. */
+void mpiedge_pack_levels(const uint8_t *levels, int64_t columns, int64_t pairs, int64_t width, uint8_t *rows) {
+    for (int64_t column = 0; column < columns; column++)
+        for (int64_t p = 0; p < pairs; p++) {
+            uint8_t level = levels[column * pairs + p];
+            level = level >= LEVELS ? LEVELS - 1 : level ? level : 1;
+            rows[p * width + column / 2] |= (uint8_t)(column % 2 ? level << 4 : level);
+        }
+}
 
 /* Adds to sums[columns * LEVELS + 1], by column and level and in all at the end, how many matches are expected among
- * pairs with these levels (by column, then pair), each counted counts[p] times. ratio: by column and level. */
-void mpiedge_expectation(const uint8_t *levels, const int64_t *counts, int64_t columns, int64_t pairs, const double *ratio,
-                         double log_odds, double *sums) {
-    double match[BLOCK];
-    for (int64_t start = 0; start < pairs; start += BLOCK) {
-        int64_t size = pairs - start < BLOCK ? pairs - start : BLOCK;
-        for (int64_t p = 0; p < size; p++) match[p] = 0.0;
-        for (int64_t column = 0; column < columns; column++) {
-            const uint8_t *level = levels + column * pairs + start;
-            for (int64_t p = 0; p < size; p++) match[p] += ratio[column * LEVELS + folded(level[p])];
-        }
-        for (int64_t p = 0; p < size; p++) {
-            double weight = fmin(fmax(log_odds + match[p], -MOST), MOST);
-            match[p] = rint(1.0 / (1.0 + exp(-weight)) * GRAIN) / GRAIN * (double)counts[start + p];
-            sums[columns * LEVELS] += match[p];
-        }
-        for (int64_t column = 0; column < columns; column++) {
-            const uint8_t *level = levels + column * pairs + start;
-            for (int64_t p = 0; p < size; p++) sums[column * LEVELS + folded(level[p])] += match[p];
-        }
+ * packed pairs, each counted counts[p] times. evidence[byte * 256 + value]: of the two columns of a byte. */
+void mpiedge_expectation(const uint8_t *rows, const int64_t *counts, int64_t columns, int64_t pairs, int64_t width,
+                         const double *evidence, double log_odds, double *sums) {
+    int64_t bytes = (columns + 1) / 2;
+    for (int64_t p = 0; p < pairs; p++, rows += width) {
+        double weight = 0.0;
+        for (int64_t byte = 0; byte < bytes; byte++) weight += evidence[byte * 256 + rows[byte]];
+        weight += log_odds;
+        if (weight < HOPELESS) continue;
+        double match = rint(GRAIN / (1.0 + exp(-fmin(weight, MOST)))) / GRAIN * (double)counts[p];
+        for (int64_t column = 0; column < columns; column++)
+            sums[column * LEVELS + (column % 2 ? rows[column / 2] >> 4 : rows[column / 2] & (LEVELS - 1))] += match;
+        sums[columns * LEVELS] += match;
     }
 }

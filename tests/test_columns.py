@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpiedge.cleaning import ragged, types
+from mpiedge.cleaning import ragged, summaries
 from mpiedge.cleaning.cells import form_of, read_number
 from mpiedge.cleaning.ragged import read_rows
 from mpiedge.cleaning.structure import find_structure
-from mpiedge.cleaning.types import ColumnSummary
+from mpiedge.cleaning.summaries import ColumnSummary
 from mpiedge.kernels import columns as kernel
 from mpiedge.kernels import forms
 from mpiedge.kernels.columns import Columns, number_lines
@@ -31,7 +31,7 @@ TEXTS = st.text(st.sampled_from('ab,"\r\n \u00e9'), max_size=5)
 @given(st.lists(CELLS, min_size=1, max_size=8))
 def test_forms_are_those_of_the_plain_rules(cells):
     """What the kernel says of a cell is what `form_of` says; the rest it calls odd."""
-    found, _ = forms.cell_forms(Columns.of([cells]), 0, types._NULL_TEXT)
+    found, _ = forms.cell_forms(Columns.of([cells]), 0, summaries._NULL_TEXT)
     for cell, number in zip(cells, found.tolist()):
         assert number == forms.ODD_FORM or forms.FORMS[number] == form_of(cell)
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpiedge.cleaning import formats
-from mpiedge.cleaning.types import ColumnSummary, decide
+from mpiedge.cleaning.summaries import ColumnSummary
+from mpiedge.cleaning.types import decide
 
 
 def cleaned(cells, name="value"):

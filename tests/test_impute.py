@@ -6,8 +6,9 @@ import numpy as np
 
 from mpiedge.cleaning import coding, impute, predict, ridge
 from mpiedge.cleaning.impute import Fill, PairCounts
+from mpiedge.cleaning.summaries import ColumnSummary
 from mpiedge.cleaning.survey import Survey
-from mpiedge.cleaning.types import ColumnPlan, ColumnSummary, decide, is_key
+from mpiedge.cleaning.types import ColumnPlan, decide, is_key
 from mpiedge.commands import clean
 
 

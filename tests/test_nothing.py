@@ -8,7 +8,8 @@ from mpiedge.cleaning.abbreviations import abbreviated
 from mpiedge.cleaning.addresses import broken_addresses
 from mpiedge.cleaning.cells import read_date
 from mpiedge.cleaning.nothing import words_for_nothing
-from mpiedge.cleaning.types import ColumnSummary, decide
+from mpiedge.cleaning.summaries import ColumnSummary
+from mpiedge.cleaning.types import decide
 from mpiedge.cleaning.wrapped import wrapped
 
 

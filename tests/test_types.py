@@ -5,7 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpiedge.cleaning.cells import form_of, read_date, read_number
-from mpiedge.cleaning.types import MOST_VALUES, ColumnSummary, decide, is_key, words_of
+from mpiedge.cleaning.names import words_of
+from mpiedge.cleaning.summaries import MOST_VALUES, ColumnSummary
+from mpiedge.cleaning.types import decide, is_key
 
 
 def summary(cells) -> ColumnSummary:

@@ -6,7 +6,8 @@ from tables import MemoryStage, MemoryTable, OneRank
 
 from mpiedge.cleaning.records import read_records
 from mpiedge.cleaning.resolve import tell_things_apart
-from mpiedge.cleaning.types import ColumnPlan, ColumnSummary
+from mpiedge.cleaning.summaries import ColumnSummary
+from mpiedge.cleaning.types import ColumnPlan
 from mpiedge.cleaning.versions import NEVER, Versions, find_versions
 
 

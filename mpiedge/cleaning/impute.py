@@ -8,8 +8,9 @@ import numpy as np
 
 from mpiedge.cleaning import formats
 from mpiedge.cleaning.cells import FRACTIONS
+from mpiedge.cleaning.names import CODE_NAMES, ID_NAMES, words_of
 from mpiedge.cleaning.survey import Survey
-from mpiedge.cleaning.types import CODE_NAMES, ID_NAMES, ColumnPlan, words_of
+from mpiedge.cleaning.types import ColumnPlan
 
 MOST_MISSING = 0.4
 """A column with more blanks is left alone: labels and remarks are given for a part of the rows on purpose."""

@@ -18,11 +18,12 @@ from mpiedge.cleaning.defaults import find_defaults
 from mpiedge.cleaning.known import Known, judge_chunk
 from mpiedge.cleaning.leaks import Leak, find_leaks
 from mpiedge.cleaning.marks import judge_columns, look_at_column
+from mpiedge.cleaning.names import ID_NAMES, words_of
 from mpiedge.cleaning.rowwise import Rowwise, find_rowwise
 from mpiedge.cleaning.sequences import Sequence, find_sequence
 from mpiedge.cleaning.spelling import Repairs
 from mpiedge.cleaning.tally import Tally
-from mpiedge.cleaning.types import ID_NAMES, ColumnPlan, words_of
+from mpiedge.cleaning.types import ColumnPlan
 from mpiedge.cleaning.working import WorkingTable, changes_file, mended_name, sample_rows, sampled_column
 
 SAMPLE_BYTES = 8_000_000

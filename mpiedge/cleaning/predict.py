@@ -7,8 +7,9 @@ import numpy as np
 
 from mpiedge.cleaning import impute
 from mpiedge.cleaning.coding import MOST_WIDTH, MOST_WORDS, NUMBERS, Code, make_code, make_room
+from mpiedge.cleaning.names import CODE_NAMES, words_of
 from mpiedge.cleaning.ridge import FOLDS, LANDMARKS, LEAST_ROWS, fit, with_nearness
-from mpiedge.cleaning.types import CODE_NAMES, ColumnPlan, words_of
+from mpiedge.cleaning.types import ColumnPlan
 from mpiedge.cleaning.working import sample_rows, sampled_column
 
 MOST_ROWS, MOST_CELLS, MOST_BYTES, MOST_NUMBERS = 20_000, 500_000, 8_000_000, 2_000_000

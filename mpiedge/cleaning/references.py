@@ -5,7 +5,9 @@ from hashlib import blake2b
 
 import numpy as np
 
-from mpiedge.cleaning.types import ID_NAMES, ColumnPlan, ColumnSummary, words_of
+from mpiedge.cleaning.names import ID_NAMES, words_of
+from mpiedge.cleaning.summaries import ColumnSummary
+from mpiedge.cleaning.types import ColumnPlan
 from mpiedge.kernels.columns import Columns
 
 LEAST_INCLUDED = 0.98

@@ -10,8 +10,9 @@ from mpiedge.cleaning.coincidence import equal_by_chance, say_nothing
 from mpiedge.cleaning.duplicates import find_duplicates
 from mpiedge.cleaning.exact import first_equal_rows
 from mpiedge.cleaning.references import Redirected, Reference, survivors_of_keys
+from mpiedge.cleaning.summaries import ColumnSummary
 from mpiedge.cleaning.survivors import Merged, merge_clusters
-from mpiedge.cleaning.types import ColumnPlan, ColumnSummary
+from mpiedge.cleaning.types import ColumnPlan
 
 LEAST_TOLD = 0.35
 """Share of the rows in which a column that tells things apart is filled, and of its cells that are different."""

@@ -10,8 +10,8 @@ import numpy as np
 from mpiedge.cleaning.cells import read_date, read_number
 from mpiedge.cleaning.limits import CONFIDENCE, POINT, Limits, decimals_of, find_limits
 from mpiedge.cleaning.misplaced import Misplaced, find_misplaced
+from mpiedge.cleaning.names import words_of
 from mpiedge.cleaning.orders import Order, Orders, find_orders
-from mpiedge.cleaning.types import words_of
 
 MOST_ROWS = 20_000
 """Sampled rows from which orders and limits are learnt."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from mpiedge.cleaning.fits import MOST_AT_ONCE, fit_open, write_open
 from mpiedge.cleaning.reading import Source
-from mpiedge.cleaning.types import ColumnSummary, mix
+from mpiedge.cleaning.summaries import ColumnSummary, mix
 from mpiedge.kernels.cells import Cells
 from mpiedge.kernels.columns import ODD, gather
 

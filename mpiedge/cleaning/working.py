@@ -6,9 +6,10 @@ from mpiedge.cleaning import formats
 from mpiedge.cleaning.changes import csv_lines
 from mpiedge.cleaning.impute import PairCounts
 from mpiedge.cleaning.reading import Source
+from mpiedge.cleaning.summaries import mix
 from mpiedge.cleaning.survey import Survey
 from mpiedge.cleaning.tally import Tally
-from mpiedge.cleaning.types import ColumnPlan, mix
+from mpiedge.cleaning.types import ColumnPlan
 from mpiedge.kernels.columns import Columns, gather
 from mpiedge.store.tables import Column
 

@@ -3,7 +3,7 @@
 Every later pass reads the same rows on the same ranks, so it is counted in multiples of the first one.
 """
 
-from mpiedge.cleaning.mend import SAMPLE_BYTES
+from mpiedge.cleaning.learn import SAMPLE_BYTES
 from mpiedge.cleaning.predict import MOST_ROWS
 
 PASSES = {"formats": 4.0, "write": 2.5, "one pass": 2.5, "mend": 1.5, "duplicates": 45.0}

@@ -54,6 +54,16 @@ class Known:
         self.values[place], self.inverse[place] = list(inverse), inverse
         return codes
 
+    def cells(self, codes: list[np.ndarray]) -> list[list[str]]:
+        """Local: the cells of every column from their codes."""
+        return [[self.values[place][code] for code in codes[place].tolist()] for place in range(len(self.names))]
+
+    def cost_by_letters(self):
+        """Local: the cost of a task whose first number is a column: the letters of its different values. The longest
+        begin first, on the fastest ranks."""
+        letters = [sum(map(len, values)) for values in self.values]
+        return lambda task: letters[task[0]] + 1
+
     def to_toml(self) -> dict:
         """What plan.toml says of it: rules between columns, and values that stand for others ("" = flagged only)."""
         rules = [{"lhs": [self.names[rule.lhs]], "rhs": self.names[rhs], "confidence": round(rule.confidence, 4)}

@@ -1,6 +1,6 @@
 """What a rank will hold while it cleans, besides the programs: from the sizes of the tables, then from a first look."""
 
-from mpiedge.cleaning import duplicates, mend, predict
+from mpiedge.cleaning import duplicates, learn, predict
 from mpiedge.cleaning.reading import BLOCK_BYTES
 from mpiedge.cleaning.survey import SAMPLE_ROWS
 
@@ -38,7 +38,7 @@ def estimate(stage, sources, steps, surveys=None, predicted: bool = True) -> dic
         row_bytes = source.file.size / max(1, rows)
         if {"rules", "typos"} & set(steps):
             distinct = [column.distinct for column in surveys[place].columns] if surveys else []
-            needs.append(mend.estimate_bytes(rows, columns, row_bytes, distinct, in_work))
+            needs.append(learn.estimate_bytes(rows, columns, row_bytes, distinct, in_work))
         if "impute" in steps:
             needs.append(max(predict.estimate_bytes(rows, columns, row_bytes) if predicted else 0.0, in_work))
         if "duplicates" in steps:

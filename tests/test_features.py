@@ -181,17 +181,22 @@ def test_cells_as_text_and_number():
 
 
 def test_label_is_guessed():
-    """A usual name wins over other columns of few values; without any candidate a usage error says so."""
+    """A usual name wins over other columns of few values, then one that clean has filled in, then the last; without any
+    candidate a usage error says so."""
     table = {"id": texts(*map(str, range(40))), "area": texts(*(["a", "b"] * 15 + [""] * 10)),
              "city": texts(*["x", "y"] * 20)}  # fmt: skip
     kinds = dict.fromkeys(table, "text")
     found = survey(kinds, table)
-    assert tables.guess_label({"papers": (kinds, found)}) == ("papers", "area")
+    assert tables.guess_label({"papers": (kinds, found, {})}) == ("papers", "area")
+    columns = {"one": texts(*["a", "b", "c"] * 14), "two": texts(*["x", "y"] * 21), "end": texts(*["u", "v", "w"] * 14)}
+    others = dict.fromkeys(columns, "text"), survey(dict.fromkeys(columns, "text"), columns)
+    assert tables.guess_label({"plain": (*others, {})}) == ("plain", "end")
+    assert tables.guess_label({"plain": (*others, {"one": np.arange(3)})}) == ("plain", "one")
     assert tables.key_columns(kinds, found) == ["id"]
     titles = {"title": texts(*(f"on topic {number}" for number in range(40)))}
     assert tables.key_columns({"title": "text"}, survey({"title": "text"}, titles)) == []
     with pytest.raises(UsageError, match="no column looks like a label"):
-        tables.guess_label({"papers": ({"id": "text"}, found)})
+        tables.guess_label({"papers": ({"id": "text"}, found, {})})
 
 
 def test_edge_table_is_found_by_inclusions():

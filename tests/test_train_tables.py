@@ -3,12 +3,16 @@
 import json
 import random
 from argparse import Namespace
+from pathlib import Path
 
+import numpy as np
 import pytest
 from training_files import in_process, rows_of
 
 from mpiedge.commands import clean, predict, profile, train
 from mpiedge.errors import InputError, MemoryPlanError, StoreError, UsageError
+from mpiedge.training.filled import filled_cells
+from mpiedge.training.outputs import tell, usual
 from mpiedge.training.tables import _choose_label, _some
 
 
@@ -161,6 +165,46 @@ def test_new_rows_are_read_as_clean_read_the_table(world, tmp_path, capsys):
     assert "column price: 1 cells are no decimal" in told and "column day: 1 cells are no date" in told
     assert "column colour: 1 of 1 cells hold values that the training did not know" in told
     assert "column paid" not in told
+
+
+def test_labels_that_clean_filled_in_are_predicted(world, tmp_path, capsys):
+    """Blank labels stay blank for training: nobody learns from what clean guessed."""
+    size = ["small", "middle", "large"]
+    rows = [f"c{row:03},{row % 3 * 40 + row % 7},{size[row % 3] if row % 5 else ''}" for row in range(200)]
+    (tmp_path / "boxes.csv").write_text("\n".join(["code,weight,size", *rows]) + "\n")
+    run = ["--run", tmp_path / "run"]
+    in_process(clean, world, tmp_path / "boxes.csv", *run)
+    assert len(rows_of(tmp_path / "run/clean/boxes.changes.csv")) == 40
+    in_process(train, world, *run, "--epochs", 2)
+    said = capsys.readouterr().out
+    assert "label size (guessed" in said and "40 labels were blank until clean filled them in" in said
+    assert json.loads((tmp_path / "run/train/summary.json").read_text())["train_nodes"] == 96
+
+
+def test_the_usual_class_and_rare_ones_are_told(capsys):
+    """A training that is no better than a constant says so, and names classes of next to no rows."""
+    train_counts, test_counts = np.diag([9, 3, 5]), np.array([[2, 0, 0], [4, 0, 0], [2, 0, 0]])
+    told = usual({"train": train_counts, "test": test_counts}, ["a", "b", "c"])
+    assert told == {"usual_class": "a", "usual_accuracy": 0.25, "rare_classes": ["b"]}
+    assert usual({"train": train_counts, "test": 0 * test_counts}, ["a", "b", "c"])["usual_accuracy"] is None
+    figures = {"epochs": 1, "best_epoch": 1, "train_wall_s": 1.0, "peak_rss_mb": 1.0, "val_accuracy": None,
+               "macro_f1": None, "test_nodes": 900} | told  # fmt: skip
+    for accuracy, better in ((0.25, False), (0.26, True)):
+        tell(Namespace(say=print, run=Path("run")), figures | {"test_accuracy": accuracy})
+        said = capsys.readouterr().out
+        assert "of b: too few" in said and ("no better than to say a of every row (0.250)" in said) != better
+
+
+def test_filled_cells_are_found_below_merged_rows(tmp_path):
+    """Rows of the input are counted among those that are left; files of another table say nothing."""
+    (tmp_path / "clean").mkdir()
+    lines = ["0,a,missing: mode,,x,1", "3,a,missing: predicted,,y,.9", "3,b,typo,v,w,1", "4,a,flag: missing: mode,,,1"]
+    (tmp_path / "clean/t.changes.csv").write_text("\n".join(["row,column,rule,before,after,confidence", *lines]) + "\n")
+    (tmp_path / "clean/t.clusters.csv").write_text("row,cluster_id\n0,0\n2,0\n3,3\n4,4\n")
+    for rows, places in ((3, [0, 1]), (4, [0, 2]), (5, [])):
+        found = filled_cells(tmp_path, "t", rows)
+        assert list(found) == ["a"] and found["a"].tolist() == places
+    assert filled_cells(tmp_path, "other", 3) == {}
 
 
 def test_tables_that_have_nothing_to_do_with_each_other(world, tmp_path, capsys):

@@ -14,15 +14,17 @@ ROLE_WORDS = {"train": TRAIN, "training": TRAIN, "val": VALIDATION, "valid": VAL
               "test": TEST, "testing": TEST}
 
 
-def label_score(name: str, kind: str, found: Survey) -> tuple:
+def label_score(name: str, kind: str, found: Survey, filled: bool, last: bool) -> tuple:
     """Local: how much a column looks like a label, greater is more; () when it cannot be one.
 
-    A usual name counts most, then text with missing cells (the rows to be predicted), then few classes.
+    A usual name counts most, then text with missing cells (the rows to be predicted; filled: clean has guessed some),
+    then the last column, then few classes.
     """
     classes = found.distinct(name)
     if kind in ("decimal", "date") or not 2 <= classes <= min(MOST_CLASSES, max(2, found.present[name] // 5)):
         return ()
-    return name.casefold() in LABEL_NAMES, kind == "text", found.present[name] < found.rows, -classes
+    blank = filled or found.present[name] < found.rows
+    return name.casefold() in LABEL_NAMES, kind == "text", blank, last, -classes
 
 
 def is_measure(name: str, kind: str, found: Survey) -> bool:
@@ -37,13 +39,15 @@ def is_name(label: str, kind: str, found: Survey) -> bool:
     return kind == "text" and found.distinct(label) > max(MOST_CLASSES, found.present[label] / 2)
 
 
-def guess_label(tables: dict[str, tuple[dict[str, str], Survey]]) -> tuple[str, str]:
-    """Local: the table and column that look most like a label. tables: name -> (kinds, survey).
+def guess_label(tables: dict[str, tuple[dict[str, str], Survey, dict]]) -> tuple[str, str]:
+    """Local: the table and column that look most like a label. tables: name -> (kinds, survey, columns that clean has
+    filled in).
 
     Raises UsageError when no column does.
     """
-    scores = [(score, table, column) for table, (kinds, found) in tables.items()
-              for column, kind in kinds.items() if (score := label_score(column, kind, found))]
+    scores = [(score, table, column) for table, (kinds, found, filled) in tables.items()
+              for column, kind in kinds.items()
+              if (score := label_score(column, kind, found, column in filled, column == [*kinds][-1]))]
     if not scores:
         raise UsageError("--label", "no column looks like a label", "Name one")
     _, table, column = max(scores, key=lambda entry: entry[0])

@@ -29,6 +29,7 @@ from mpiedge.training.sources import Source
 
 WINDOW = 1 << 18  # nodes whose predictions are written at a time
 UNSURE = 0.2  # so wide a range of likely accuracies is told
+RARE, NAMED = 5, 8  # classes of fewer training nodes are told, so many of them by name
 ROLES = {"train": TRAIN, "val": VALIDATION, "test": TEST}
 
 
@@ -169,6 +170,7 @@ def summary(stage, layout: Layout, trainer: Trainer, quality: dict, began_s: flo
         "best_epoch": state.best_epoch,
         **{f"{name}_accuracy": metrics.accuracy(counts) for name, counts in quality.items()},
         "macro_f1": metrics.macro_f1(quality["test"]),
+        **usual(quality, layout.classes),
         "wall_s": round(time.perf_counter() - began_s, 3),
         "cpu_s": round(float(sums[0]), 3),
         "train_wall_s": round(sum(row[-2] for row in state.history), 3),
@@ -177,6 +179,15 @@ def summary(stage, layout: Layout, trainer: Trainer, quality: dict, began_s: flo
         "gradient_bytes_sent": int(sums[3]),
         "peak_rss_mb": round(stage.peak_bytes() / 1e6, 1),
     }
+
+
+def usual(quality: dict, classes: list[str]) -> dict:
+    """Local: the most frequent class of the training nodes, how often it would be right for the test nodes (None
+    without any), and the classes of hardly any training node. quality: confusion matrices by role."""
+    taught, asked = (quality[name].sum(axis=1) for name in ("train", "test"))
+    most = int(taught.argmax())
+    return {"usual_class": classes[most], "usual_accuracy": float(asked[most] / asked.sum()) if asked.sum() else None,
+            "rare_classes": [name for name, count in zip(classes, taught) if count < RARE]}
 
 
 def states(trainer: Trainer) -> dict:
@@ -251,4 +262,11 @@ def tell(stage, found: dict) -> None:
         if high - low > UNSURE:
             stage.say(f"note    few test rows ({found['test_nodes']}): the accuracy on new ones is likely between "
                       f"{low:.2f} and {high:.2f}")
+        if found["test_accuracy"] <= found["usual_accuracy"]:
+            stage.say(f"note    no better than to say {found['usual_class']} of every row "
+                      f"({found['usual_accuracy']:.3f}): the features tell next to nothing of this label")
+    if rare := found["rare_classes"]:
+        more = f" and {len(rare) - NAMED:,} more" if len(rare) > NAMED else ""
+        stage.say(f"note    fewer than {RARE} training rows of {', '.join(rare[:NAMED])}{more}: too few to tell them "
+                  "from others")
     stage.say(f"files   {stage.run / PREDICTIONS_FILE}, {stage.run / MODEL_FILE}")

@@ -21,6 +21,7 @@ from mpiedge.runtime import resources
 from mpiedge.runtime.root import on_root
 from mpiedge.store.parts import one_line
 from mpiedge.store.run import read_manifest, rerun
+from mpiedge.training.filled import filled_cells
 from mpiedge.training.sources import Source
 
 TABLE_COPIES = 25
@@ -49,6 +50,10 @@ class StoredRows:
         self.notations = {column.name: column.extra["notation"] for column in table.columns
                           if "notation" in column.extra}
         self.table = table
+
+    def filled(self) -> dict[str, np.ndarray]:
+        """Local: on rank 0 the rows of each column that were blank before clean (see training/filled.py)."""
+        return filled_cells(self.stage.run, self.name, self.table.rows)
 
     @property
     def chunks(self) -> int:
@@ -93,6 +98,10 @@ class CsvRows:
 
         found = on_root(stage.world, read)
         self.kinds, self.digest, self.chunks = found["kinds"], found["digest"], found["chunks"]
+
+    def filled(self) -> dict:
+        """Local: nothing, as in `StoredRows`: its cells are as they were."""
+        return {}
 
     def spread(self, columns: list[str], work: Callable) -> dict[int, object]:
         """Local: work(chunk) of every chunk by number, on rank 0; nothing elsewhere."""
@@ -171,6 +180,10 @@ def open_tables(stage, args) -> Source:
     def assemble() -> None:
         labels, *roles = ([(part[f"cells {name}"].tolist(), part[f"places {name}"]) for part in parts]
                           for name in sides)
+        blanks = nodes.filled().get(label, np.zeros(0, np.int64))
+        labels = _without(labels, blanks)
+        if len(blanks):
+            source.notes.append(f"{len(blanks):,} labels were blank until clean filled them in: predicted, not learnt")
         source.graph = tables.assemble(np.concatenate(ids), None, labels, pairs[0], *roles, split_name=args.split or "")
 
     on_root(stage.world, assemble)
@@ -259,7 +272,8 @@ def _choose_label(stage, args, known: dict) -> tuple[str, str, Survey | None]:
                 raise InputError(name, "the table has no rows", "Give a table with rows")
             if args.label:
                 return [name, args.label]
-        return list(tables.guess_label({name: (rows.kinds, found[name]) for name, rows in candidates.items()}))
+        return list(tables.guess_label({name: (rows.kinds, found[name], rows.filled())
+                                        for name, rows in candidates.items()}))
 
     node_name, label = on_root(stage.world, choose)
     return node_name, label, found[node_name] if stage.world.is_root else None
@@ -279,6 +293,18 @@ def _encode(nodes, encoder: Encoder, sides: list[str], keys: list[str]) -> tuple
     wanted = [name for name in nodes.kinds if name in encoder.kinds or name in sides or name in keys]
     found = nodes.spread(wanted, encode)
     return {chunk: rows for chunk, (rows, _) in found.items()}, {chunk: seen for chunk, (_, seen) in found.items()}
+
+
+def _without(labels: list[tuple], rows: np.ndarray) -> list[tuple]:
+    """Local: the cells of a column and their places, chunk by chunk (see `assemble`), with the given rows blank."""
+    starts, found = np.cumsum([0, *(len(places) for _, places in labels)]), []
+    for start, (cells_of, places) in zip(starts, labels):
+        own = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(places))] - start
+        places = places.copy()
+        places[own] = len(cells_of)
+        kept = np.bincount(places, minlength=len(cells_of) + 1) > 0
+        found.append(([cell if used else "" for cell, used in zip([*cells_of, ""], kept)], places))
+    return found
 
 
 def _read_ids(nodes, key: str) -> list[np.ndarray]:

@@ -130,9 +130,12 @@ def test_mpirun_is_killed(undisturbed, tmp_path):
     assert not any(rank.is_running() for rank in ranks) and checksums(run) == expected
 
 
-def test_an_error_of_its_own_is_final(tmp_path):
-    """Bad input is not tried again: its exit code, its line and one of the supervisor."""
-    process = supervise(tmp_path / "run", "clean", "no-such.csv")
+@pytest.mark.parametrize(("words", "code", "cause", "remedy"), [
+    (["clean", "no-such.csv"], 3, "no such file", "Mend it and run the same line again"),
+    (["profile", "{table}", "--time-limit", "0"], 75, "ended early", "Run the same line again to go on")])
+def test_an_error_of_its_own_is_final(undisturbed, tmp_path, words, code, cause, remedy):
+    """Bad input, or a limit of time, is not tried again: its exit code, its line and one of the supervisor."""
+    process = supervise(tmp_path / "run", *(word.format(table=undisturbed[0][1]) for word in words))
     err = process.communicate(timeout=60)[1]
-    assert process.returncode == 3
-    assert len(err.strip().splitlines()) == 2 and "no such file" in err
+    assert process.returncode == code
+    assert len(err.strip().splitlines()) == 2 and cause in err and err.strip().endswith(remedy)

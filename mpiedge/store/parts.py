@@ -347,7 +347,7 @@ def read_image(source: Path | bytes, names: list[str] | None = None, rows: slice
     missing, altered or damaged, lacks a dataset, or holds something else than plain datasets.
     """
     subject = subject or ("part" if isinstance(source, bytes) else source)
-    remedy = "Run the stage that wrote it again"
+    remedy = "Write it anew, or copy it again" if foreign else "Run the stage that wrote it again"
     try:
         image = source if isinstance(source, bytes) else source.read_bytes()
         if checksum is not None and hashlib.sha256(image).hexdigest() != checksum:

@@ -30,10 +30,9 @@ from mpiedge.supervise.job import Job, Outcome, end_left_over
 from mpiedge.supervise.watch import Fault, Listener, Table, causes
 
 HOSTFILE = "supervisor.hostfile"
+MEND = "Mend it and run the same line again"
 CHECK_WAIT_S, LAST_WAIT_S = 7.0, 20.0
 """For the answers of hosts: of some, and of all when none has answered, which may be the fault of this one."""
-
-
 IN_PLACE = ("clean", "profile")
 """Stages of tasks, which go on where they are when a rank dies; train goes back to a checkpoint anyway."""
 
@@ -148,13 +147,13 @@ class Supervisor:
             code, line = outcome.error
             fault = Fault(None, None, line or f"exit code {code}")
             self.log.note(fault, "its own error, so no new attempt", aloud=False)
-            raise GivenUp(call.stage, f"ended with exit code {code}, for the reason above",
-                          "Mend it and run the same line again", code)
+            remedy = "Run the same line again to go on" if code == Stopped.exit_code else MEND
+            raise GivenUp(call.stage, f"ended with exit code {code}, for the reason above", remedy, code)
         known = {fault.host for fault in faults if fault.host_lost}
         silent = self._silent_hosts([host.name for host in hosts if host.name not in known])
         if not faults and not silent and outcome.code in (2, 3, 4):
             raise GivenUp(call.stage, f"mpirun ended with exit code {outcome.code}, for the reason above",
-                          "Mend it and run the same line again", outcome.code)
+                          MEND, outcome.code)
         self.failures += 1
         faults, consequences = causes(faults, silent)
         for fault in consequences:

@@ -44,7 +44,8 @@ def main():
     page = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     page.add_argument("what", choices=list(WHAT))
     page.add_argument("--data", type=Path, default=Path("data"), help="folder with expected.json and its tables")
-    page.add_argument("--table", help="compare: only tables with this in their name; else a CSV file")
+    page.add_argument("--table", help="compare: only tables with this in their name; quotas: planted "
+                      "or lineitem; else a CSV file")
     page.add_argument("--generated", type=int, default=300_000, help="compare: rows of the generated table, 0 for none")
     page.add_argument("--most", type=int, default=1_000_000, help="rows, limits: largest table; else its rows")
     page.add_argument("--limit", type=float, default=120, help="seconds after which a run is given up")
@@ -258,7 +259,7 @@ def ranks(options, scratch: Path) -> list[dict]:
 
 def unequal(options, scratch: Path) -> list[dict]:
     """Four ranks under processor quotas against the sum of their speeds."""
-    return quotas.compare(generate("lineitem", options.most, scratch), options.repeats)
+    return quotas.compare(generate(options.table or "lineitem", options.most, scratch), options.repeats)
 
 
 def brief(options, scratch: Path) -> list[dict]:

@@ -129,10 +129,7 @@ class Search:
         else:
             queue.run(tasks, work, cost=self.cost_ns, learn=False, name="enumerate")
         found = gather_sets(None if queue is None else queue.world, list(piles.values()), words, self.room)
-        for sets, lots in found:
-            if lots > 1:  # one is in order
-                sets[:] = sets[bits.order(sets)]
-        return dict(zip(roots, (sets for sets, _ in found)))
+        return dict(zip(roots, found))
 
 
 def padded(*numbers: int) -> tuple[int, ...]:

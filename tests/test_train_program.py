@@ -120,7 +120,7 @@ def test_propagated_models_and_a_given_partition(world, mpirun, planetoid, tmp_p
     """SGC on two ranks with the partition from a file ends like one rank; a file that does not fit is named."""
     owners = tmp_path / "owners"
     owners.write_text("".join(f"{node % 2}\n" for node in range(60)))
-    line = ["--graph", planetoid, "--epochs", 20, "--project", 10]
+    line = [planetoid, "--epochs", 20, "--project", 10]
     in_process(train, world, *line, "--model", "sgc", "--run", tmp_path / "one")
     in_process(train, world, *line, "--model", "sign", "--run", tmp_path / "sign")
     done = mpirun(2, "mpiedge-train", *line, "--model", "sgc", "--partition", owners, "--run", tmp_path / "two")

@@ -93,6 +93,7 @@ def test_determined_features_are_dropped_on_demand(world, tmp_path, capsys):
 
 @pytest.mark.parametrize(("words", "error", "text"), [
     (["--label", "nope"], UsageError, "no table has this column"),
+    (["other.csv"], UsageError, "other.csv: this does not go together with --nodes"),
     (["--split", "70/20/20"], UsageError, "add up to 100"),
     (["--split", "planetoid"], UsageError, "no such split"),
     (["--split", "column:nope"], UsageError, "has no such column"),
@@ -253,4 +254,4 @@ def test_a_quantity_is_no_label(world, tmp_path):
     with pytest.raises(InputError, match="200 values of price are quantities"):
         in_process(train, world, "--run", tmp_path / "run", "--label", "price")
     with pytest.raises(InputError, match="180 values of name are names, no classes"):
-        in_process(train, world, "--run", tmp_path / "run", "--label", "name")
+        in_process(train, world, tmp_path / "houses.csv", "--run", tmp_path / "new", "--label", "name")

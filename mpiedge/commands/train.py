@@ -9,11 +9,14 @@ from mpiedge import cli
 from mpiedge.commands.prepare import prepare_demo
 from mpiedge.errors import UsageError
 
+TABLES = (".csv", ".csv.gz", ".tsv")
+
 EXAMPLES = """\
 mpirun -hostfile hostfiles/pi.txt mpiedge-train
 mpirun -hostfile hostfiles/local.txt mpiedge-train --run results/mine --label area
 mpirun -hostfile hostfiles/local.txt mpiedge-train --run results/mine --label area --model mlp
 mpirun -n 4 mpiedge-train --graph data/cora --run results/cora
+mpiedge-train customers.csv --label segment --run results/customers
 mpiedge-train --nodes papers.csv --edges cites.csv --label area --split 20perclass --run results/papers
 """
 
@@ -33,6 +36,8 @@ def build_parser():
     """The command line."""
     page = cli.parser("mpiedge-train", "Train a network on a graph or a table.", examples=EXAMPLES,
                       description=DESCRIPTION)
+    page.add_argument("data", nargs="?", metavar="DATA", help="a CSV file, as --nodes, or a graph, as --graph "
+                      "(default: the clean tables of the run)")
     data = page.add_argument_group("data")
     data.add_argument("--graph", metavar="PATH", help="a graph file or folder")
     data.add_argument("--nodes", metavar="TABLE", help="the table of nodes: a CSV file or a clean table of the run")
@@ -164,13 +169,22 @@ def run(args, world) -> None:
 
 
 def _check(args) -> None:
-    """Local, alike on all ranks: flags that do not go together. Raises UsageError."""
+    """Local, alike on all ranks: flags that do not go together, and which one DATA stands for. Raises UsageError."""
     other = "--dtype float64" if args.dtype == "float64" else "--staleness" if args.staleness else ""
     if other and (args.compress, args.halo) != ("none", "fp32"):
         flag = f"--compress {args.compress}" if args.compress != "none" else f"--halo {args.halo}"
-        error = UsageError(flag, f"this does not go together with {other}", "Leave one of them out")
-        error.everywhere = True
-        raise error
+        _refuse(flag, other)
+    if args.data and (args.graph or args.nodes):
+        _refuse(args.data, "--graph" if args.graph else "--nodes")
+    if args.data:
+        setattr(args, "nodes" if args.data.lower().endswith(TABLES) else "graph", args.data)
+
+
+def _refuse(flag: str, other: str) -> None:
+    """Local, alike on all ranks: raises UsageError."""
+    error = UsageError(flag, f"this does not go together with {other}", "Leave one of them out")
+    error.everywhere = True
+    raise error
 
 
 def _number(kind, least: float, open_end: bool = False, below: float = float("inf")):

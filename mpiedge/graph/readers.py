@@ -38,7 +38,8 @@ def file_names(path: str, names: Iterable[str]) -> list[str]:
         return wanted
     if "graph.npz" in names:
         return ["graph.npz"]
-    remedy = "Give a Planetoid folder, an npz of plain arrays, or a folder with edges.csv, target.csv and features.json"
+    remedy = ("Give a Planetoid folder, an npz of plain arrays, or a folder with edges.csv, target.csv and "
+              "features.json; CSV tables go with --nodes and --edges")
     raise InputError(path, "no graph of a known form is there", remedy)
 
 

@@ -1,11 +1,13 @@
 """The search for duplicates as a whole: odd tables, figures on real ones, and what it says about itself."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from tables import MemoryStage, MemoryTable, pair_f1, people, read_csv
 
+from mpiedge.cleaning import attempt
 from mpiedge.cleaning.duplicates import Duplicates, estimate_bytes, find_duplicates
 from mpiedge.runtime.world import World
 
@@ -75,6 +77,23 @@ def test_damaged_copies_are_found(stage):
     found = search(stage, names, rows)
     assert pair_f1(found.cluster_id.tolist(), entity) > 0.99
     assert ((found.probability >= 0.1) & (found.probability <= 1)).all()
+
+
+@pytest.mark.parametrize("sure, cut, questions", [(1, 5.0, 1), (2, 2.0, 0)])
+def test_links_that_are_mostly_unsure_are_not_believed(sure, cut, questions):
+    """Where fewer than half of the links lie far above the cut, it rises; those it leaves are asked about."""
+    run = attempt.Attempt.__new__(attempt.Attempt)
+    run.candidates = SimpleNamespace(a=np.arange(0, 8, 2), b=np.arange(1, 8, 2))
+    run.weight = np.array([9.0] * sure + [3.0] * (4 - sure), np.float32)
+    run.cut, run.cut_is_moved, run.label = 2.0, False, np.arange(8) // 2
+
+    def cluster():
+        run.label = np.where(np.repeat(run.weight > run.cut, 2), np.arange(8) // 2, 10 + np.arange(8))
+
+    run.cluster = cluster
+    asked = run.keep_sure()
+    assert round(run.cut) == cut and len(asked) == questions
+    assert [len(pairs) for _, pairs, _ in asked] == [4 - sure] * questions
 
 
 def test_reasons_add_up_to_the_weight(stage):

@@ -14,6 +14,8 @@ from mpiedge.cleaning.scoring import Scorer, chance_levels, compare_candidates, 
 from mpiedge.cleaning.similarity import Comparison
 from mpiedge.cleaning.versions import find_versions
 
+SURE, LEAST_SURE = float(np.log(0.95 / 0.05)), 0.5
+"""Weight above the cut of links that are sure, and the least share of those: in tables with duplicates .78 and more."""
 MOST_UNTOLD = 10  # matches for each link that agrees in what tells twins apart: more are found by something else
 
 
@@ -41,6 +43,8 @@ def attempt(stage, records, rows, exhaustive: bool, last: bool, reading: Reading
                 return None, replace(check, ratio=None, agreeing=0), questions
         if reading.versions:
             questions += run.tell_versions()
+        if check is None or check.ratio is None:
+            questions += run.keep_sure()
     return run.found(check, questions), None, []
 
 
@@ -67,6 +71,7 @@ class Attempt:
                                                                 len(rows) * (len(rows) - 1) / 2)
         self.weight = self._weigh()
         self.cut = self._usual_cut()
+        self.cut_is_moved = answers is not None and answers.moving
         if answers is not None:
             self.cut = answers.moved_cut(self.cut, self.weight, a, b)
             answers.judge(self.weight, a, b)
@@ -118,6 +123,19 @@ class Attempt:
         self.cut = max(self.cut, self._usual_cut())
         self.cluster()
         return [question("alike but for numbers", self.candidates, self._parted(links))]
+
+    def keep_sure(self) -> list[tuple]:
+        """Clusters again by a higher cut where most links are unsure; returns the question of those parted.
+
+        Duplicates are a group apart, most of them far above the cut. Where nearly all links lie close to it, they are
+        but the end of what different records have in common (the airports of one town).
+        """
+        links = self.links()
+        if self.cut_is_moved or (self.weight[links] > self.cut + SURE).sum() >= LEAST_SURE * len(links):
+            return []
+        self.cut += SURE
+        self.cluster()
+        return [question("hardly more alike than others are", self.candidates, self._parted(links))]
 
     def question_on(self, check, pairs: np.ndarray) -> tuple:
         """Local: the question whether pairs that differ in the columns of the check are the same."""

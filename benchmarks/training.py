@@ -10,8 +10,8 @@
                                          --programs 300               or 3x what the programs leave of it: minutes
 
 DIR holds the graphs cora, citeseer, facebook_musae and amazon_photo; PYTHON is a Python that has torch_geometric (the
-extra bench-training, best in an environment of its own), for links also mpi4py. An epoch is a step and a validation; CPU seconds count all
-ranks and threads (one thread a rank, everywhere). A CSV file goes to --out.
+extra bench-training, best in an environment of its own), for links also mpi4py. An epoch is a step and a validation;
+CPU seconds count all ranks and threads (one thread a rank, everywhere). A CSV file goes to --out.
 """
 
 import argparse

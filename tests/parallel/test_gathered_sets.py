@@ -15,8 +15,8 @@ def test_sets_of_all_ranks(world, shared_tmp_path, monkeypatch, shared_bytes, mo
     """Held together or sent, in memory or in files: piles are sorted, lie one behind the other, and are let go."""
     monkeypatch.setattr(room, "SHARED_BYTES", shared_bytes)
     monkeypatch.setattr(room, "PASS_BYTES", 1 << 16)
-    drawn = np.random.default_rng(7).integers(0, 1 << 40, (30_000, words)).astype(np.uint64)
-    expected = [drawn[:20_000], drawn[:0], drawn[20_000:20_005], drawn[20_005:]]
+    drawn = np.random.default_rng(7).integers(0, 1 << 40, (60_000, words)).astype(np.uint64)
+    expected = [drawn[:40_000], drawn[:0], drawn[40_000:40_005], drawn[40_005:]]
     place, piles = Room(most_bytes, shared_tmp_path), [Pile(words, Room()) for _ in expected]
     for pile, sets in zip(piles, expected):
         own = sets[world.rank :: world.size]

@@ -166,7 +166,8 @@ def test_plan_read_back(shops, tmp_path, capfd):
     assert rows[9][3] == "baker" and ("7", "city") not in [(change[0], change[1]) for change in changes]
     for damaged in ("steps = [", 'steps = ["wash"]\n[tables.shops]', '[[tables.shops.columns]]\nname = "town"',
                     '[[tables.shops.columns]]\nname = "city"\ntrim = 3', "tables = 3",
-                    '[tables.shops]\ndelimiter = ";;"', '[tables.shops]\nencoding = "none"'):
+                    '[tables.shops]\ndelimiter = ";;"', '[tables.shops]\nencoding = "none"',
+                    '[tables.shops]\nencoding = "utf-16"'):
         edited.write_text(damaged)
         with pytest.raises(SystemExit) as end:
             clean.main([str(shops), "--run", str(tmp_path / "bad"), "--plan", str(edited)])

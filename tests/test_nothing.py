@@ -32,7 +32,7 @@ def test_numbers_below_all_others_stand_for_nothing():
 
 
 def test_days_at_the_ends_of_calendars_stand_for_nothing():
-    """1900-01-01 far before all birthdays does, but not among days of that time."""
+    """1900-01-01 far before all birthdays does, but not among days of that time, or of years alone."""
     def read(cell: str) -> float | None:
         found = read_date(cell, None)
         return found[0].toordinal() if found else None
@@ -40,6 +40,8 @@ def test_days_at_the_ends_of_calendars_stand_for_nothing():
     born = Counter([*(f"19{50 + place % 40}-03-1{place % 9}" for place in range(200)), *["1900-01-01"] * 7])
     assert words_for_nothing(born, read) == ["1900-01-01"]
     assert words_for_nothing(born + Counter({"1902-05-01": 1, "1899-05-01": 1}), read) == []
+    built = Counter([*(f"19{50 + place % 40}-01-01" for place in range(200)), *["1900-01-01"] * 7])
+    assert words_for_nothing(built, read) == []  # years that are written as days
 
 
 def test_shortened_values():

@@ -7,6 +7,7 @@ from mpiedge.cleaning.rules import load_toml
 from mpiedge.cleaning.types import ColumnPlan, missing
 from mpiedge.errors import InputError
 from mpiedge.runtime.root import on_root
+from mpiedge.store.ranges import BYTE_ORDER_MARKS
 
 FACTS = ("name", "missing", "unreadable", "distinct")
 """Of a column what is counted, not decided."""
@@ -14,6 +15,8 @@ KINDS = ("text", "integer", "decimal", "date", "boolean")
 WRITTEN = {"encoding": str, "delimiter": str, "quote": str, "escape": str, "header": bool, "header_lines": int,
            "preamble_lines": int}
 """How a table is written."""
+WIDE = tuple(name for _, name in BYTE_ORDER_MARKS)
+"""Encodings of wide characters, which tell the order of their bytes."""
 SHAPES = {"columns": ("name",), "fill": ("column", "look_up_by", "predict", "value"), "rule": ("lhs", "rhs"),
           "mend": ("column", "by"), "repair": ("column", "before", "after", "rule", "confidence")}
 
@@ -80,7 +83,7 @@ def _check_written(name: str, table: dict) -> None:
 
 def _can_be(key: str, value) -> bool:
     if key == "encoding":
-        return value.lower().startswith("utf-") or keeps_ascii(value)
+        return value in WIDE or keeps_ascii(value)
     if key in ("preamble_lines", "header_lines"):
         return value >= (key == "header_lines")
     return key == "header" or len(value) == 1 or (key != "delimiter" and not value)

@@ -27,6 +27,8 @@ def test_numbers_below_all_others_stand_for_nothing():
     plan = decide("degrees", summary)
     assert plan.null_words == ["-99.9", "-999"] and plan.missing == 15
     assert decide("station id", summary).null_words == []
+    few = Counter({**{str(-place): 20 for place in range(15)}, "-999": 9})  # numbers of errors
+    assert words_for_nothing(few, float) == []
     near = Counter([*(str(place) for place in range(-300, 0)), *["-99"] * 9])
     assert words_for_nothing(near, float) == []
 
@@ -39,6 +41,8 @@ def test_days_at_the_ends_of_calendars_stand_for_nothing():
 
     born = Counter([*(f"19{50 + place % 40}-03-1{place % 9}" for place in range(200)), *["1900-01-01"] * 7])
     assert words_for_nothing(born, read) == ["1900-01-01"]
+    assert words_for_nothing(born + Counter({"9999-12-31": 20}), read) == ["1900-01-01"]  # what has no end
+    assert words_for_nothing(born + Counter({"1900-01-01": 90}), read) == []
     assert words_for_nothing(born + Counter({"1902-05-01": 1, "1899-05-01": 1}), read) == []
     built = Counter([*(f"19{50 + place % 40}-01-01" for place in range(200)), *["1900-01-01"] * 7])
     assert words_for_nothing(built, read) == []  # years that are written as days
@@ -47,7 +51,7 @@ def test_days_at_the_ends_of_calendars_stand_for_nothing():
 def test_shortened_values():
     """A point behind the beginning of one usual value; not where two are usual, or points are."""
     usual = ["American"] * 40 + ["Italian"] * 30 + ["Indian"] * 20 + ["Indonesian"] * 20
-    found = abbreviated(*counted([*usual, "Amer.", "Ital.", "Ind.", "Am.", "Americna"]))
+    found = abbreviated(*counted([*usual, "Amer.", "Ital.", "Ita.", "Ind.", "Am.", "Americna"]))
     assert {value: repair[0] for value, repair in found.items()} == {"Amer.": "American", "Ital.": "Italian"}
     assert not abbreviated(*counted([*usual, *["Inc."] * 30, "Amer."]))
 
@@ -64,6 +68,6 @@ def test_addresses():
 def test_braces():
     """What stands in braces where few cells have some."""
     names = [f"name {place}" for place in range(90)]
-    found = wrapped(*counted([*names, '{"Smith, J."}', "{x}", '{"a","b"}', "{}"]))
-    assert {value: repair[0] for value, repair in found.items()} == {'{"Smith, J."}': "Smith, J.", "{x}": "x"}
+    found = wrapped(*counted([*names, '{"Smith, J."}', "{name 7}", "{x}", '{"a","b"}', "{}"]))
+    assert {value: repair[0] for value, repair in found.items()} == {'{"Smith, J."}': "Smith, J.", "{name 7}": "name 7"}
     assert not wrapped(*counted([*names, *(f"{{{place}}}" for place in range(20))]))

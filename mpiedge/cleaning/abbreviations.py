@@ -4,7 +4,7 @@ import numpy as np
 
 from mpiedge.cleaning.spelling import LEAST_FREQUENT, Repairs
 
-LEAST_LETTERS, LEAST_LEFT_OUT = 3, 2
+LEAST_LETTERS, LEAST_LEFT_OUT = 4, 2
 MOST = 0.1
 """Share of the cells that end with a point, beyond which that is how they are written."""
 TIMES = 4

@@ -13,10 +13,15 @@ _WRAPPED = re.compile(r'\{\s*("?)([^{}"]*[^{}"\s])\1\s*\}')
 
 
 def wrapped(values: list[str], counts: np.ndarray) -> Repairs:
-    """Local: values in braces and what stands in them. values: the distinct ones of a column, counts: how often."""
-    found = {value: match[2] for value in values if value.startswith("{") and (match := _WRAPPED.fullmatch(value))}
+    """Local: values in braces and what stands in them, if that is in quotes or another value of the column.
+
+    values: the distinct ones of a column, counts: how often each occurs.
+    """
+    found = {value: match.groups() for value in values
+             if value.startswith("{") and (match := _WRAPPED.fullmatch(value))}
     filled = sum(number for value, number in zip(values, counts.tolist()) if value)
     cells = sum(number for value, number in zip(values, counts.tolist()) if value.startswith("{"))
     if filled < LEAST_CELLS or cells > MOST * filled:
         return {}
-    return {value: (inside, "braces", SURE) for value, inside in found.items()}
+    known = set(values)
+    return {value: (inside, "braces", SURE) for value, (quote, inside) in found.items() if quote or inside in known}

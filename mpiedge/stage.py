@@ -65,6 +65,7 @@ class Stage:
         fence.enter(self.run, heartbeat.job())
         if world.node_rank == 0:
             leftovers.sweep()
+            leftovers.sweep_sessions()
         world.committed = False
         self.timings = Timings(world, run_id=self.run.absolute().resolve().name, stage=name,
                                trace=Trace() if args.trace else None)

@@ -29,7 +29,8 @@ def pytest_collection_modifyitems(items):
 def run_group(command: list[str], *, timeout_s: float, env: dict, cwd=None) -> subprocess.CompletedProcess:
     """Runs a command in a process group of its own; after `timeout_s` the whole group is killed and the test fails.
 
-    stderr comes without the framed notices that the launcher itself adds to a failed job; they are in `.notices`.
+    stderr comes without the framed notices that the launcher itself adds to a failed job; they are in `.notices`, and
+    among what a failed test shows.
     """
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
@@ -46,6 +47,8 @@ def run_group(command: list[str], *, timeout_s: float, env: dict, cwd=None) -> s
         raise
     done = subprocess.CompletedProcess(command, process.returncode, out, NOTICE.sub("", err))
     done.notices = "".join(NOTICE.findall(err))
+    if done.notices:
+        print(f"{' '.join(command)} ended with {done.returncode}; the launcher's notices:\n{done.notices}")
     return done
 
 

@@ -1,8 +1,13 @@
 """The environment of the programs under test, and the maker of their pages."""
 
+import atexit
+import functools
 import importlib.util
+import itertools
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -22,11 +27,28 @@ NOT_INHERITED = ("PYTHONDONTWRITEBYTECODE", "OMPI_COMM_", "PMIX_", "PMI_", "PRTE
 
 
 def launch_environment(changes: dict[str, str] | None = None) -> dict[str, str]:
-    """The environment for programs under test: this interpreter's folder first, a calm MPI, nothing of an outer job."""
+    """The environment for programs under test: this interpreter's folder first, a calm MPI, nothing of an outer job.
+
+    Each has a folder of its own for temporary files: launchers that tests kill leave theirs, named by process number,
+    and a later one with that number would not start.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
     kept["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), kept.get("PATH", "")))
     kept["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROJECT), kept.get("PYTHONPATH"))))
+    kept["TMPDIR"] = str(_temporary() / str(next(_numbers)))
+    os.mkdir(kept["TMPDIR"])
     return {**kept, **QUIET_MPI, **(changes or {})}
+
+
+_numbers = itertools.count()
+
+
+@functools.cache
+def _temporary() -> Path:
+    """The folder of this process's programs under test, removed when it ends."""
+    folder = tempfile.mkdtemp(prefix="mpiedge-tests-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def load_pages():

@@ -15,6 +15,7 @@ HEALTHY = {
     "memory_bytes": 4e9, "free_bytes": 3e9, "swap_used_bytes": 0, "governor": "ondemand", "throttled": [],
     "temperature": 50.0,
     "folder": {"path": "/r", "writable": True, "locks": True, "free_bytes": 1e10, "open_to_all": False},
+    "sessions": [],
 }  # fmt: skip
 
 
@@ -63,6 +64,7 @@ def test_healthy_hosts():
     (("hosts", 1, "load"), 3.0, WARNS, "load"),
     (("hosts", 1, "governor"), "powersave", WARNS, "governor"),
     (("hosts", 1, "throttled"), ["undervoltage"], WARNS, "throttling"),
+    (("hosts", 1, "sessions"), ["/tmp/ompi.7"], WARNS, "leftovers"),
     (("hosts", 1, "temperature"), 85.0, WARNS, "heat"),
     (("job", "speeds", 3, "speed"), 50.0, WARNS, "speed"),
 ])

@@ -1,7 +1,9 @@
-"""Shared memory of killed jobs is given back, that of running ones is not."""
+"""What killed jobs left behind is removed, what running ones use is not."""
 
 import mmap
 import os
+import shutil
+import subprocess
 
 from mpiedge.runtime import leftovers
 
@@ -18,3 +20,26 @@ def test_what_no_process_maps_is_removed_once_it_is_old(tmp_path):
         assert leftovers.sweep(tmp_path) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[1:])
     assert leftovers.sweep(tmp_path) == 1 and leftovers.sweep(tmp_path / "none") == 0
+
+
+def test_session_folders_of_ended_launchers_are_removed_once_they_are_old(tmp_path):
+    """Those whose process is gone or another program go, and empty ones of programs that had no launcher; that of a
+    launcher at work stays, as do young ones, full ones of programs without a launcher, and those of other users."""
+    shutil.copy("/bin/sleep", tmp_path / "prterun")
+    user = os.getuid()
+    with subprocess.Popen(["sleep", "60"]) as other, subprocess.Popen([tmp_path / "prterun", "60"]) as launcher:
+        stays = [f"ompi.{launcher.pid}", "ompi.4194999", "ompi.1x", f"ompi.h.{user}/jf.0/5",
+                 f"ompi.h.{user + 1}/jf.0/3"]
+        goes = ["ompi.4194998", f"ompi.{other.pid}", f"ompi.h.{user}/jf.0/3"]
+        for name in (*goes, *stays, f"ompi.h.{user}/jf.0/5/0", "ompi.4194998/1"):
+            (tmp_path / name).mkdir(parents=True, exist_ok=True)
+            if name != "ompi.4194999":
+                os.utime(tmp_path / name, (1, 1))
+        os.utime(tmp_path / "ompi.4194998", (1, 1))
+        os.utime(tmp_path / f"ompi.h.{user}/jf.0/5", (1, 1))
+        assert [path.name for path in leftovers.sessions(tmp_path)] == sorted(goes[:2])
+        assert leftovers.sweep_sessions(tmp_path) == len(goes)
+        assert not any((tmp_path / name).exists() for name in goes)
+        assert all((tmp_path / name).exists() for name in stays)
+        for process in (other, launcher):
+            process.kill()

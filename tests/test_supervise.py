@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -135,20 +136,23 @@ def test_a_rank_is_ended_for_want_of_memory(world, tmp_path, monkeypatch):
     assert stage.Stage(world, args, "profile").own_budget_bytes == 250_000_000
 
 
-def test_a_job_is_asked_to_end_before_it_is_ended(tmp_path):
-    """A supervisor that is stopped sends SIGUSR1 and waits: programs save what they have; then nothing is left."""
+def test_a_job_is_asked_to_end_before_it_is_ended(tmp_path, monkeypatch):
+    """A supervisor that is stopped sends SIGUSR1 and waits: programs save what they have; then nothing is left, nor the
+    folder of the launcher."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     class Stopping(watch.Listener):
         def take(self, *_):
             if (tmp_path / "ready").exists():
                 (tmp_path / "ready").unlink()
                 raise Stopped("run", "stopped")
 
-    script = "trap 'sleep .3; touch saved; exit 75' USR1; touch ready; while :; do sleep .02; done"
+    script = "mkdir ompi.$$; trap 'sleep .3; touch saved; exit 75' USR1; touch ready; while :; do sleep .02; done"
     started = job.Job(["sh", "-c", f"cd {tmp_path}; {script}"], dict(os.environ), "job", Stopping(True),
                       Table(["a"], 5), None, silent_hosts=None)
     with pytest.raises(Stopped):
         started.watch()
     assert (tmp_path / "saved").exists() and started.process.returncode == 75
+    assert not list(tmp_path.glob("ompi.*"))
 
 
 def test_what_is_left_is_told_from_what_has_its_number(monkeypatch):

@@ -158,6 +158,10 @@ def _host(host: dict):
     if host["governor"] == "powersave" and host["machine"].startswith(("aarch64", "arm")):
         yield Finding(WARNS, "governor", f"{name}: powersave keeps the processor slow",
                       "echo ondemand | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor")
+    if left := host["sessions"]:
+        more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+        yield Finding(WARNS, "leftovers", f"{name}: {left[0]}{more} left by killed launchers; an mpirun that gets the "
+                      "same process number does not start", f"rm -r {' '.join(left[:5])}, or start any stage there")
     if host["throttled"]:
         yield Finding(WARNS, "throttling", f"{name}: {', '.join(host['throttled'])}",
                       "A stronger power supply against undervoltage, a heat sink or fan against heat")

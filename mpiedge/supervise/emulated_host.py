@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,7 +35,8 @@ def serve(folder: str, name: str, hidden: list[str]) -> None:
         os.makedirs(own, exist_ok=True)
         mounts.append((own, place))
     temporary = f"{folder}/{name}.tmp"  # launchers keep files there by host and pid, and pids repeat in a namespace
-    os.makedirs(temporary, exist_ok=True)
+    shutil.rmtree(temporary, ignore_errors=True)  # of an earlier life of this host
+    os.makedirs(temporary)
     for source, target in mounts:
         subprocess.run(["mount", "--bind", source, target], check=True)
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from mpiedge.runtime import resources
+from mpiedge.runtime import leftovers, resources
 
 PACKAGES = ("mpiedge", "mpi4py", "numpy", "scipy", "h5py", "pandas", "torch")
 BEFORE = ("torch", "launcher")
@@ -86,6 +86,7 @@ def gather(folder: Path, files: Path = Path("/")) -> dict:
         "temperature": _temperature(files),
         "addresses": _addresses(),
         "folder": _folder(folder),
+        "sessions": [str(path) for path in leftovers.sessions()],
     }
 
 

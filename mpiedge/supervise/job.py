@@ -15,6 +15,7 @@ import psutil
 
 from mpiedge.errors import Stopped
 from mpiedge.runtime.kills import memory_kills
+from mpiedge.runtime.leftovers import remove_session
 from mpiedge.supervise.births import birth
 from mpiedge.supervise.launch import ask, process_state
 from mpiedge.supervise.watch import Fault, Listener, Table
@@ -222,6 +223,7 @@ class Job:
             with contextlib.suppress(psutil.Error):
                 victim.kill()
         self.process.wait()
+        remove_session(self.process.pid)
 
 
 class _Stream:
@@ -285,6 +287,7 @@ def end_left_over(pid: int, born: str) -> bool:
     for victim in victims:
         with contextlib.suppress(psutil.Error):
             victim.kill()
+    remove_session(pid)
     return bool(victims)
 
 

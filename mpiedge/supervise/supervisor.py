@@ -18,6 +18,7 @@ from pathlib import Path
 
 from mpiedge.errors import EnvironmentProblem, MpiedgeError, Stopped
 from mpiedge.runtime.heartbeat import JOB_FILE, VARIABLE
+from mpiedge.runtime.leftovers import sweep_sessions
 from mpiedge.runtime.resources import MEMORY_SHARE
 from mpiedge.store import fence
 from mpiedge.store.layout import MANIFEST
@@ -75,6 +76,7 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._stop)
         self._end_left_over()
+        sweep_sessions()  # of what was killed before: an mpirun that gets its number would not start
         redo = False
         for number, call in enumerate(calls, 1):
             self.log.stage, self.log.attempt = call.stage, 0

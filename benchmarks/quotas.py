@@ -20,14 +20,15 @@ V1, V2 = Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup")
 class Groups:
     """Control groups, one for each rank, with shares of a core that may change while programs run."""
 
-    def __init__(self, shares: tuple):
+    def __init__(self, shares: tuple, period_us: int = PERIOD_US):
         self.first = (V1 / "cpu.shares").exists()
         self.base = (V1 if self.first else V2) / f"mpiedge-quota-{os.getpid()}-"
+        self.period_us = period_us
         self.made = [Path(f"{self.base}{rank}") for rank in range(len(shares))]
         for rank, share in enumerate(shares):
             self.made[rank].mkdir()
             if self.first:
-                (self.made[rank] / "cpu.cfs_period_us").write_text(str(PERIOD_US))
+                (self.made[rank] / "cpu.cfs_period_us").write_text(str(period_us))
             self.change(rank, share)
 
     def __call__(self, rank="${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-0}}") -> tuple:
@@ -36,11 +37,11 @@ class Groups:
 
     def change(self, rank: int, share: float) -> None:
         """From now on that rank gets `share` of a core."""
-        quota = int(share * PERIOD_US)
+        quota = int(share * self.period_us)
         if self.first:
             (self.made[rank] / "cpu.cfs_quota_us").write_text(str(quota))
         else:
-            (self.made[rank] / "cpu.max").write_text(f"{quota} {PERIOD_US}")
+            (self.made[rank] / "cpu.max").write_text(f"{quota} {self.period_us}")
 
     def close(self) -> None:
         """Removes the groups that are empty."""
@@ -50,9 +51,9 @@ class Groups:
 
 
 @contextlib.contextmanager
-def groups(shares: tuple):
-    """Control groups (Linux, as root) in which rank r gets shares[r] of a core; see `Groups`."""
-    made = Groups(shares)
+def groups(shares: tuple, period_us: int = PERIOD_US):
+    """Control groups (Linux, as root) in which rank r gets shares[r] of a core, in every period; see `Groups`."""
+    made = Groups(shares, period_us)
     try:
         yield made
     finally:

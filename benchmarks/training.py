@@ -3,6 +3,7 @@
     python benchmarks/training.py accuracy --data DIR                 every graph with its best model, at --ranks
     python benchmarks/training.py compare --data DIR --peers PYTHON   an epoch beside the peers (training_peers.py)
     python benchmarks/training.py ranks                               a drawn graph of 1 M edges at --ranks
+    python benchmarks/training.py equal --data DIR --only cora        weights of --ranks beside those of one rank
     python benchmarks/training.py throttled                           the same at four ranks, one slowed to a quarter
     python benchmarks/training.py links --data DIR --peers PYTHON     four emulated hosts on slow links, beside DDP
     python benchmarks/training.py tune --data DIR --seeds 1           --tune beside all its settings trained to the end
@@ -23,7 +24,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # here is a queue.py, which would hide the library's
 
-from benchmarks import measure, training_limits, training_links, training_throttled, training_tune  # noqa: E402
+from benchmarks import measure, training_equal, training_limits, training_links, training_throttled, training_tune  # noqa: E402
 from benchmarks import training_runs as runs  # noqa: E402
 
 GRAPHS = {"cora": (None, 81.0, ()), "citeseer": (None, 70.3, ()),
@@ -135,6 +136,13 @@ def draw(scratch: Path) -> Path:
     return scratch / "sbm"
 
 
+def equal(options, scratch: Path) -> list[dict]:
+    """Weights after 50 epochs beside those of one rank, for every model, partition and number type."""
+    many = [count for count in options.ranks if count > 1]
+    return [line for name in graphs(options, GRAPHS)
+            for line in training_equal.compare(options.data / name, many, scratch, options.limit)]  # fmt: skip
+
+
 def throttled(options, scratch: Path) -> list[dict]:
     """Epochs of four ranks of which one is slowed, with parts dealt out anew and without (Linux, as root)."""
     return training_throttled.compare(draw(scratch), options.limit)
@@ -162,8 +170,8 @@ def limits(options, scratch: Path) -> list[dict]:
                                    scratch, options.limit)
 
 
-WHAT = {"accuracy": accuracy, "compare": compare, "ranks": ranks, "throttled": throttled, "links": links,
-        "tune": tune, "limits": limits}  # fmt: skip
+WHAT = {"accuracy": accuracy, "compare": compare, "ranks": ranks, "equal": equal, "throttled": throttled,
+        "links": links, "tune": tune, "limits": limits}  # fmt: skip
 
 if __name__ == "__main__":
     main()

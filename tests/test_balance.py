@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mpiedge.training.balance import CAUTION, Balance, Uneven, uneven
+from mpiedge.training import balance as balancing
+from mpiedge.training.balance import Balance, Promise, Uneven, uneven
 
 WORK = np.full(4, 1000.0)
 
@@ -40,8 +41,23 @@ def test_chance_moves_nothing():
 def test_what_is_hardly_worth_a_line(typical_ms, watched, pays):
     """Nodes stay where epochs are so short that their moving could save no second; 200 epochs of two ranks are left."""
     balance = Balance.__new__(Balance)
-    balance.cost_s, balance.doubt = 0.02, CAUTION
+    balance.cost_s, balance.doubt = 0.02, 1.0
     balance.trainer = SimpleNamespace(state=SimpleNamespace(epoch=100, best_epoch=100), validation_nodes=9,
                                       settings=SimpleNamespace(epochs=300, patience=200))
     typical = np.array([5.5, typical_ms]) / 1000
     assert balance._pays(Uneven(1, watched, typical, 1 / typical, 0.0065), 0.0065) == pays
+
+
+@pytest.mark.parametrize(("walls", "doubt"), [((70, 260, 250, 600, 80, 75), 1), ((70, 260, 250, 600, 240, 245), 2)])
+def test_a_promise_that_is_not_kept_makes_the_next_one_harder(monkeypatch, walls, doubt):
+    """What a change brought is the difference of whole epochs, the one of the move left out; half must come true."""
+    said, noted = [], []
+    monkeypatch.setattr(balancing, "note", lambda *words: noted.append(words[3]))
+    balance = Balance.__new__(Balance)
+    balance.stage, balance.began_s, balance.doubt, balance.first = SimpleNamespace(say=said.append), 0.0, 1.0, 4
+    balance.trainer = SimpleNamespace(wall_s=[*(wall / 1000 for wall in walls), np.nan])
+    balance.promise = Promise(3, slice(1, 3), 0.25, 0.08)
+    balance._compare(0.07)
+    assert balance.doubt == doubt and balance.promise is None
+    assert f"an epoch takes {np.mean(walls[4:]):.1f} ms instead of 255.0" in said[0]
+    assert noted == ["kept them" if doubt == 1 else "kept them; the next ones must bring twice as much"]

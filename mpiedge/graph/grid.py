@@ -1,9 +1,10 @@
 """A graph on disk in blocks of nodes, where it does not fit memory; sums over neighbours are streamed.
 
 Blocks are ranges of node numbers, dealt out to the ranks in order; a span is several blocks in a row. For each of its
-blocks a rank keeps one HDF5 file: features, labels, roles, degrees and, span by span, the neighbours that lie there. A
-sum over neighbours loads the dense rows of one span after the other and adds them to those of one span of its own, so
-memory holds two spans of dense rows and one block of everything else, however large the graph is.
+blocks a rank keeps one HDF5 file: features, labels, roles, degrees; and one of plain numbers: the neighbours, span by
+span, in as many small pieces. A sum over neighbours loads the dense rows of one span after the other and adds them to
+those of two spans of its own, so memory holds three spans of dense rows and one block of everything else, however large
+the graph is.
 """
 
 import itertools
@@ -18,6 +19,8 @@ from mpiedge.graph.sort import SortedChunks
 from mpiedge.graph.sparse import SparseRows, offsets
 from mpiedge.kernels.sparse_product import product
 from mpiedge.store.parts import open_to_write
+
+OWN_SPANS = 2  # spans of own rows that a sum adds to at a time: the more, the less often all rows are read
 
 
 @dataclass
@@ -51,6 +54,8 @@ class Grid:
         self.holder = np.searchsorted(ends, np.arange(self.count), side="right").clip(max=world.size - 1)
         self.own = np.flatnonzero(self.holder == world.rank).tolist()
         self.rows = np.zeros((len(self.own), 3), np.int64)
+        self.spans = -(-self.count // span_blocks)
+        self.ends = np.zeros((len(self.own), self.spans + 1), np.int64)
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -86,17 +91,18 @@ class Grid:
             self.rows[place] = len(numbers), len(lists.neighbours) + len(numbers), len(words)
             spans = lists.neighbours // self.span_rows
             order = np.argsort(spans, kind="stable")
-            ends = np.searchsorted(spans[order], np.arange(-(-self.count // self.span_blocks) + 1))
-            rows = np.repeat(np.arange(len(numbers)), lists.degrees())[order]
+            self.ends[place] = np.searchsorted(spans[order], np.arange(self.spans + 1))
+            rows = np.repeat(np.arange(len(numbers), dtype=np.int32), lists.degrees())[order]
             near = (lists.neighbours[order] % self.span_rows).astype(np.int32)
+            with open(self._file(block, "near"), "wb") as file:
+                for start, stop in itertools.pairwise(self.ends[place]):
+                    file.write(rows[start:stop].data)
+                    file.write(near[start:stop].data)
             with open_to_write(self._file(block, "block", "h5"), "w") as file:
                 file["degrees"] = lists.degrees() + 1
                 file["labels"], file["split"] = (self._read(block, "labels", np.int64),
                                                  self._read(block, "split", np.int8))
                 _write(file, "features", features)
-                for span, (start, stop) in enumerate(itertools.pairwise(ends)):
-                    indptr = offsets(np.bincount(rows[start:stop], minlength=len(numbers)))
-                    _write(file, f"span{span}", SparseRows(indptr, near[start:stop], None, self.span_rows))
             for name in ("words", "labels", "split"):
                 self._file(block, name).unlink()
 
@@ -141,20 +147,33 @@ class Grid:
 
         loops: every node is its own neighbour, too.
         """
-        for first in range(0, len(self.own), self.span_blocks):
-            blocks = self.own[first : first + self.span_blocks]
-            out = {block: np.zeros((self._height(block), width), self.dtype) for block in blocks}
-            for span in range(-(-self.count // self.span_blocks)):
-                start = span * self.span_blocks
-                rows = np.concatenate([self.get(block, name, width)
-                                       for block in range(start, min(start + self.span_blocks, self.count))])
-                for block in blocks:
-                    with h5py.File(self._file(block, "block", "h5"), "r") as file:
-                        product(_matrix(file, f"span{span}"), rows, out[block])
-            for block in blocks:
+        for first in range(0, len(self.own), OWN_SPANS * self.span_blocks):
+            places = range(first, min(first + OWN_SPANS * self.span_blocks, len(self.own)))
+            out = {place: np.zeros((self._height(self.own[place]), width), self.dtype) for place in places}
+            for span in range(self.spans):
+                rows = self._span_rows(span, name, width)
+                for place in places:
+                    product(self._near(place, span), rows, out[place])
+            for place in places:
+                block, sums = self.own[place], out.pop(place)
                 if loops:
-                    out[block] += self.get(block, name, width)
-                yield block, out.pop(block)
+                    sums += self.get(block, name, width)
+                yield block, sums
+
+    def _span_rows(self, span: int, name: str, width: int) -> np.ndarray:
+        """Local: the dense rows of a span's blocks, one below the other."""
+        first = span * self.span_rows
+        rows = np.empty((min(self.span_rows, self.nodes - first), width), self.dtype)
+        for start in range(0, len(rows), self.block_rows):
+            rows[start : start + self.block_rows] = self.get((first + start) // self.block_rows, name, width)
+        return rows
+
+    def _near(self, place: int, span: int) -> SparseRows:
+        """Local: the neighbours of an own block's nodes in a span, numbered from its first node."""
+        block, (start, stop) = self.own[place], self.ends[place, span : span + 2]
+        pairs = np.fromfile(self._file(block, "near"), np.int32, 2 * (stop - start), offset=8 * start).reshape(2, -1)
+        indptr = offsets(np.bincount(pairs[0], minlength=self._height(block)))
+        return SparseRows(indptr, pairs[1], None, self.span_rows)
 
     def _height(self, block: int) -> int:
         return min(self.block_rows, self.nodes - block * self.block_rows)

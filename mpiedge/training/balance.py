@@ -42,6 +42,17 @@ class Uneven:
     ideal_s: float
 
 
+@dataclass
+class Promise:
+    """What new shares are expected to bring. epochs: those in which `rank` was slow, the first of them perhaps in part
+    only; before_s, expected_s: what the slowest rank computed, and will, in an epoch."""
+
+    rank: int
+    epochs: slice
+    before_s: float
+    expected_s: float
+
+
 def uneven(since: np.ndarray, work: np.ndarray) -> Iterator[Uneven]:
     """Local: what is uneven in the last epochs, watched for a short time and for longer ones.
 
@@ -63,15 +74,16 @@ def uneven(since: np.ndarray, work: np.ndarray) -> Iterator[Uneven]:
 class Balance:
     """Watches the epochs of a training and moves nodes when that pays.
 
-    cost_s: what dealing the graph out cost the last time, in seconds; doubt: what is promised must pay so many times,
-    twice as often after each promise that was not kept.
+    cost_s: what dealing the graph out cost the last time, in seconds; doubt: by how many times more than
+    usual a change must pay, twice as many after each promise that was not kept: a rank may be fast only as long as it
+    has little, or its slowness may cost nothing, and then nodes would go to and fro.
     """
 
     def __init__(self, stage, layout: Layout, trainer, cost_s: float, began_s: float):
         """Collective: cost_s: on this rank; began_s: when the program started. Message: a maximum."""
         self.stage, self.layout, self.trainer, self.began_s = stage, layout, trainer, began_s
         self.cost_s = float(stage.world.max(np.array([cost_s]))[0])
-        self.doubt, self.first, self.promise = CAUTION, 0, None
+        self.doubt, self.first, self.promise = 1.0, 0, None
         self.method = layout.method if trainer.model.norm else ""
         self.opening = layout.shares.uneven and layout.shares.why != "given"  # still to be written down
 
@@ -85,8 +97,8 @@ class Balance:
             typical = np.median(since[-SEVERAL:], axis=0)
             if self.opening:
                 self._tell_opening(typical)
-            if self.promise is not None:
-                self._compare(float(typical.max()))
+            if self.promise is not None and len(since) > 1:  # of the last one it is not known yet how long it took
+                self._compare(typical.max())
         if last:
             return
         if self.trainer.lacking.any():
@@ -102,7 +114,7 @@ class Balance:
     def _pays(self, found: Uneven, expected_s: float) -> bool:
         """Local: whether epochs of `expected_s` instead of the slowest rank's are worth a change and what it costs."""
         epochs = min(self._epochs_left(), LASTS * found.epochs)
-        return (found.typical.max() - expected_s) * epochs > max(self.doubt * self.cost_s, LEAST_GAIN_S)
+        return (found.typical.max() - expected_s) * epochs > self.doubt * max(CAUTION * self.cost_s, LEAST_GAIN_S)
 
     def _epochs_left(self) -> int:
         """Local: epochs that are sure to come."""
@@ -132,7 +144,8 @@ class Balance:
         self._deal(values, self.method, rooms)
         layout.shares = Shares(values, speeds / speeds.mean(), f"measured while training, {before} before")
         self.cost_s = float(world.max(np.array([time.perf_counter() - start]))[0])
-        self.promise = float(typical.max()), float(expected), slowest
+        last = len(trainer.wall_s)
+        self.promise = Promise(slowest, slice(last - found.epochs + 1, last), typical.max(), expected)
         times = " ".join(f"{1e3 * value:.1f}" for value in typical)
         saw = f"ranks compute {times} ms an epoch after epoch {trainer.state.epoch}"
         did = f"shares {layout.shares.text()} instead of {before}, in {self.cost_s:.2f} s"
@@ -203,12 +216,15 @@ class Balance:
              f"{typical.max() / max(typical.mean(), 1e-9):.2f} times the mean{even}")
 
     def _compare(self, now_s: float) -> None:
-        """Collective: writes down what the last change brought."""
-        before_s, expected_s, rank = self.promise
-        self.promise = None
-        if now_s > (before_s + expected_s) / 2:
-            self.doubt *= 2
-        brought = f"{1e3 * now_s:.1f} ms an epoch instead of {1e3 * before_s:.1f}, expected {1e3 * expected_s:.1f}"
-        self.stage.say(f"balance brought: the slowest rank computes {brought}")
-        note(self.stage, self.began_s, f"{SEVERAL} epochs with the new shares", "kept them", brought, rank)
-
+        """Collective: writes down what the last change brought. now_s: what the slowest rank computes in an epoch."""
+        promise, self.promise = self.promise, None
+        wall_s = np.array(self.trainer.wall_s)
+        epoch_s, earlier_s = np.nanmedian(wall_s[self.first :]), np.nanmedian(wall_s[promise.epochs])
+        kept = earlier_s - epoch_s >= (promise.before_s - promise.expected_s) / 2
+        self.doubt *= 1 if kept else 2
+        did = "kept them" if kept else "kept them; the next ones must bring twice as much"
+        brought = (f"an epoch takes {1e3 * epoch_s:.1f} ms instead of {1e3 * earlier_s:.1f}; the slowest rank "
+                   f"computes {1e3 * now_s:.1f} instead of {1e3 * promise.before_s:.1f}, expected "
+                   f"{1e3 * promise.expected_s:.1f}")
+        self.stage.say(f"balance brought: {brought}")
+        note(self.stage, self.began_s, f"{SEVERAL} epochs with the new shares", did, brought, promise.rank)

@@ -120,9 +120,10 @@ def test_files_that_cannot_be_cleaned(tmp_path, capfd, make, cause):
 
 
 @pytest.mark.parametrize("flags, cause", [(["--id", "nummer"], "no table has this column"),
-                                          (["--steps", "polish"], "no step polish")])
+                                          (["--steps", "polish"], "no step polish"),
+                                          (["--min-confidence", "nan"], "no number from 0 to 1")])
 def test_wrong_flags(tmp_path, capfd, flags, cause):
-    """A column or a step that does not exist is a usage error."""
+    """A column or a step that does not exist, or what is no confidence, is a usage error."""
     path = tmp_path / "people.csv"
     path.write_bytes(ODD_FILES["one_row"])
     with pytest.raises(SystemExit) as end:

@@ -55,10 +55,24 @@ def test_a_sign_between_digits_belongs_to_the_number():
 
 
 def test_noise_on_a_constant():
-    """Different numbers scattered over a constant become the constant; zeros with other numbers do not."""
-    cells = ["12.5"] * 90 + [f"{number}.7" for number in range(10)]
-    assert {right for right, _, _ in repairs_of(cells).values()} == {"12.5"} and len(repairs_of(cells)) == 10
+    """Different numbers scattered over a constant become the constant; numbers far from it are flagged; zeros stay, and
+    a limit that no number exceeds."""
+    near, far = [f"{number}.7" for number in range(7, 17)], [f"{number}.5" for number in range(7, 307, 30)]
+    for others, right in ((near, "12.5"), (far, None)):
+        found = repairs_of(["12.5"] * 90 + others)
+        assert {repair[0] for repair in found.values()} == {right} and len(found) == 10
     assert not repairs_of(["0"] * 90 + [f"{number}.7" for number in range(10)])
+    assert not repairs_of(["52"] * 90 + [str(week) for week in range(40, 52)])
+
+
+def test_numbers_of_any_length_and_letters_at_an_end():
+    """Where numbers have one to three digits one of four is none of three; a letter at an end tells things apart."""
+    cells = [f"{number} patients" for number in [7, 45, 125, 125, 125, 125, 101, 88]] * 12
+    assert "1295 patients" not in repairs_of([*cells, "1295 patients"])
+    found = repairs_of([*(f"E{number}" for number in range(100, 300)), "E107N", "E1.08"])
+    assert found["E107N"][0] is None and (found.get("E1.08") or (None,))[0] is None
+    days = [f"2020-{day % 12 + 1:02}-{day % 28 + 1:02}" for day in range(300)]
+    assert repairs_of([*days, "2020-1b1-30"])["2020-1b1-30"][0] == "2020-11-30"
 
 
 def codes_of(columns):
@@ -99,6 +113,20 @@ def test_two_stories_of_a_row_are_only_told():
     assert {row: weak for row, *_, weak in found} == {row: columns[2][row] != "none" for row in (7, 70, 270)}
     found = dependencies.judge([dependencies.mine(0, 2, school, second, 0, 0)], codes, values)
     assert [(row, weak) for row, *_, weak in found] == [(7, False), (70, False), (270, False)]
+
+
+@pytest.mark.parametrize("wrong, street, sure", [("Spain; France", "p0", False), ("France", "p0", True),
+                                                 ("France", "p30", False)])
+def test_cells_that_break_a_rule_and_may_be_right(wrong, street, sure):
+    """A list that holds what the rule says, and a cell that another rule bears out, are doubtful."""
+    towns, lands = ([names[row // 200] for row in range(600)] for names in ("abc", ("Spain", "France", "Italy")))
+    streets = [f"p{row // 10}" for row in range(600)]
+    lands[5], streets[5] = wrong, street
+    (town, _), (by, _), (land, values) = codes_of([towns, streets, lands])
+    rules = [dependencies.mine(0, 2, town, land, 0, 0), dependencies.mine(1, 2, by, land, 0, 0)]
+    rules[1].lift = rules[0].lift - 0.01
+    found = dependencies.judge(rules if street == "p30" else rules[:1], {0: town, 1: by, 2: land}, values)
+    assert [(row, confidence > 0.8) for row, _, confidence, *_ in found] == [(5, sure)]
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +195,9 @@ def test_plan_read_back(shops, tmp_path, capfd):
     for damaged in ("steps = [", 'steps = ["wash"]\n[tables.shops]', '[[tables.shops.columns]]\nname = "town"',
                     '[[tables.shops.columns]]\nname = "city"\ntrim = 3', "tables = 3",
                     '[tables.shops]\ndelimiter = ";;"', '[tables.shops]\nencoding = "none"',
-                    '[tables.shops]\nencoding = "utf-16"'):
+                    '[tables.shops]\nencoding = "utf-16"', '[tables.shops]\nheader_lines = 500',
+                    '[tables.shops]\nheader = true\npreamble_lines = 301', '[tables.shops]\nescape = "a"',
+                    '[tables.shops]\ndelimiter = ";"\nquote = ";"', "least_sure_fill = 2\n[tables.shops]"):
         edited.write_text(damaged)
         with pytest.raises(SystemExit) as end:
             clean.main([str(shops), "--run", str(tmp_path / "bad"), "--plan", str(edited)])

@@ -57,8 +57,10 @@ def test_shortened_values():
 
 
 def test_addresses():
-    """Of a column of addresses those with a word for @ are mended, others flagged; of other columns none."""
+    """Of a column of addresses those with a word for @ are mended, what is none flagged; of other columns none."""
     right = [f"a{place}@example.org" for place in range(100)]
+    odd = ['"Ann Lee"@x.de', "root@localhost", "a@[10.0.0.1]", "Ann <ann@x.de>", "a@x.de; b@x.de", "mailto:a@x.de"]
+    right += [*odd, "a" + 100_000 * " " + "@"]   # what is longer than any address is none, and takes no time
     found = broken_addresses(*counted([*right, "bob at example.com", "eve [AT] x.de", "nobody", ""]))
     assert found["bob at example.com"][0] == "bob@example.com" and found["eve [AT] x.de"][0] == "eve@x.de"
     assert found["nobody"][0] is None and len(found) == 3

@@ -238,6 +238,8 @@ def test_header_of_several_lines():
     found = find_structure(b",low,,wind\nplace,day,night,speed\n,C,C,m/s\n" + rows, "utf-8", True)
     assert found.names == ["place", "low day C", "low night C", "wind speed m/s"] and not found.preamble
     assert found.header_lines == 3
+    for header in (b"place,,night,\n,day,,speed\n", b"Weather\nplace,,,\n,day,night,speed\n"):   # by turns
+        assert find_structure(header + rows, "utf-8", True).names == ["place", "day", "night", "speed"]
     for above in (b"station,Bonn,,\n", b",low,,wind\n\n", b"lows,,,\n"):
         found = find_structure(above + b"place,day,night,speed\n" + rows, "utf-8", True)
         assert found.names == ["place", "day", "night", "speed"] and len(found.preamble) == 1, above

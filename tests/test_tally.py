@@ -2,7 +2,16 @@
 
 from itertools import permutations
 
+from mpiedge.cleaning.report import example
 from mpiedge.cleaning.tally import Tally
+
+
+def test_examples_show_where_texts_differ():
+    """Of long texts the part that differs is shown, short and flagged ones as they are."""
+    long = "heart attack patients given aspirin at arrival or "
+    assert example("12 oz", "12") == "'12 oz' -> '12'" and example("a  b", "a  b") == "'a b'"
+    shown = example(long + "latex", long + "later")
+    assert shown.count("latex") == shown.count("later") == 1 and len(shown) < 80
 
 
 def test_examples_are_different_and_the_first():

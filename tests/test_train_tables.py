@@ -197,9 +197,11 @@ def test_the_usual_class_and_rare_ones_are_told(capsys):
 
 
 def test_filled_cells_are_found_below_merged_rows(tmp_path):
-    """Rows of the input are counted among those that are left; files of another table say nothing."""
+    """Rows of the input are counted among those that are left, beside cells of any length; files of another table say
+    nothing."""
     (tmp_path / "clean").mkdir()
-    lines = ["0,a,missing: mode,,x,1", "3,a,missing: predicted,,y,.9", "3,b,typo,v,w,1", "4,a,flag: missing: mode,,,1"]
+    lines = ["0,a,missing: mode,,x,1", "3,a,missing: predicted,,y,.9", f"3,b,typo,{'v' * 200_000},w,1",
+             "4,a,flag: missing: mode,,,1"]
     (tmp_path / "clean/t.changes.csv").write_text("\n".join(["row,column,rule,before,after,confidence", *lines]) + "\n")
     (tmp_path / "clean/t.clusters.csv").write_text("row,cluster_id\n0,0\n2,0\n3,3\n4,4\n")
     for rows, places in ((3, [0, 1]), (4, [0, 2]), (5, [])):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mpiedge.cleaning.cells import form_of, read_date, read_number
 from mpiedge.cleaning.names import words_of
 from mpiedge.cleaning.summaries import MOST_VALUES, ColumnSummary
-from mpiedge.cleaning.types import decide, is_key
+from mpiedge.cleaning.types import decide, is_key, share_null_words
 
 
 def summary(cells) -> ColumnSummary:
@@ -31,6 +31,16 @@ def kind(cells, name="value") -> str:
 def test_kinds(cells, expected):
     """Small columns of each kind; what could mean two things stays text."""
     assert kind(cells) == expected
+
+
+def test_words_for_nothing_are_those_of_the_table():
+    """What stands for nothing among numbers does so among words; not where most words look like it, or no number
+    column has it."""
+    columns = [["1", "NA", "3"], ["male", "NA", "female"], ["DE", "NA", "FR"], ["a", "?", "c"], ["none", "x", "y"]]
+    found = [summary(column * 30) for column in columns]
+    plans = [decide("value", one) for one in found]
+    share_null_words(plans, found)
+    assert [(plan.null_words, plan.missing) for plan in plans] == [(["NA"], 30), (["NA"], 30), *[([], 0)] * 3]
 
 
 def test_codes_stay_text():

@@ -5,6 +5,7 @@ from other rules, two rules agree (or one is nearly exact, or the old value is a
 explains the exceptions.
 """
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ EXPLAINED, LEAST_EXPLAINED_ROWS = 0.7, 3
 MOST_CHANGED = 0.5
 FEW, LARGE, CORROBORATED, DOUBTFUL = 5, 50, 3, 0.7
 SINGLE_SHARE, LEAST_SINGLE, LEAST_TELLING = 0.9, 10, 4
+MOST_LISTED = 100
+_LIST = re.compile("[;,|/]")
 MOST_RULES = 12
 """Rules for one column, the best ones."""
 
@@ -144,6 +147,9 @@ def judge(rules: list[Rule], codes: dict[int, np.ndarray], values: list[str], gi
         doubt = min(_doubt(rules[number], verdicts[number][3][row], verdicts[number][4][row]) for number in numbers)
         doubt = max(0.01, doubt * (0.5 if len(numbers) > 1 else 1.0) * (0.5 if near else 1.0))
         chief = max(numbers, key=lambda number: (rules[number].lift, -rules[number].lhs))
+        contested = support and len(numbers) < 2   # one rule against another: either cell on the left may be wrong
+        if not near and not given and (contested or _tells_more(values[old[row]], values[best])):
+            doubt = max(doubt, 1 - DOUBTFUL)
         if not near and not given and len(numbers) < CORROBORATED:
             alone[row, best] = max(verdicts[number][3][row] for number in numbers)
         weak = not near and not given and max(rules[number].groups for number in numbers) < LEAST_GROUPS and any(
@@ -175,6 +181,11 @@ def excused(rows: list[int], codes: dict[int, np.ndarray], rhs: int) -> list[tup
         found += [(column, int(code)) for code in np.flatnonzero(
             (total >= LEAST_EXPLAINED_ROWS) & (here >= EXPLAINED * total))]
     return found
+
+
+def _tells_more(old: str, new: str) -> bool:
+    """Whether a value is a list of several, and another one of them: `Spain; France` and `Spain`."""
+    return new in (part.strip() for part in _LIST.split(old)[:MOST_LISTED])
 
 
 def _is_zero(value: str) -> bool:

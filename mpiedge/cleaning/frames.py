@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,9 +40,10 @@ class Cleaned:
     plan: str
 
 
-def clean(frame: pandas.DataFrame, *, id: str | None = None, steps: str | None = None, keep_duplicates: bool = False,
-          min_confidence: float | None = None, plan: str | None = None) -> Cleaned:
+def clean(frame: pandas.DataFrame, *, id: str | None = None, steps: str | Sequence[str] | None = None,
+          keep_duplicates: bool = False, min_confidence: float | None = None, plan: str | None = None) -> Cleaned:
     """Local: cleans a data frame as mpiedge-clean does a file; the options are its flags, plan the text of a plan.toml.
+    steps: a list of them, or with commas between them.
 
     Missing values (None, NaN, NaT, "") are blank cells. Raises InputError for a frame without columns or rows or with
     two columns of one name, and MpiedgeError with what the program says.
@@ -53,7 +55,8 @@ def clean(frame: pandas.DataFrame, *, id: str | None = None, steps: str | None =
     with tempfile.TemporaryDirectory(prefix="mpiedge-") as folder:
         table, run = Path(folder, "frame.csv"), Path(folder, "run")
         frame.to_csv(table, index=False, header=names, lineterminator="\n", encoding="utf-8")
-        flags = [*(["--id", id] if id is not None else []), *(["--steps", steps] if steps else []),
+        wanted = steps if isinstance(steps, str) else ",".join(steps or [])
+        flags = [*(["--id", id] if id is not None else []), *(["--steps", wanted] if wanted else []),
                  *(["--keep-duplicates"] if keep_duplicates else []),
                  *(["--min-confidence", str(min_confidence)] if min_confidence is not None else [])]
         Path(folder, "plan.toml").write_text(_with_writing(plan or ""), encoding="utf-8")

@@ -12,11 +12,22 @@ LEAST_TYPED, TYPED = 2, 0.9
 
 def header_lines(records: list[list[str]], top: int, width: int, beside: bool) -> tuple[int, int]:
     """The first and the last + 1 record of the header of which `top` is one; beside: no blank line is above it."""
-    start = top - (top > 0 and beside and _names_groups(records[top - 1], records[top], width))
+    above = records[top - 1] if top > 0 and beside else []
+    start = top - (_names_groups(above, records[top], width) or complement(above, records[top], width))
     stop = top + 1
+    if start == top and complement(records[top], (records[stop:stop + 1] or [[]])[0], width):
+        stop += 1
     while stop < start + MOST_LINES and stop < len(records) and _goes_on(records[stop], records[stop + 1:], width):
         stop += 1
     return start, stop
+
+
+def complement(first: list[str], second: list[str], width: int) -> bool:
+    """Whether each column is named by one of two lines, and by one alone: some had no room in the first."""
+    if not len(first) == len(second) == width > 2:
+        return False
+    names = [(one or other).strip() for one, other in zip(first, second) if bool(one.strip()) != bool(other.strip())]
+    return len(names) == width and any(map(str.strip, first)) and any(map(str.strip, second)) and is_naming(names)
 
 
 def _names_groups(cells: list[str], header: list[str], width: int) -> bool:

@@ -9,6 +9,10 @@ from rapidfuzz.distance import OSA, Levenshtein
 from mpiedge.cleaning.spelling import Repairs
 
 CONSTANT_SHARE, SECOND_SHARE, LEAST_SCATTER = 0.70, 0.03, 4.0
+LEAST_ABOVE = 0.05
+"""Share of the scattered numbers above the constant, below which it is a limit that numbers do not exceed."""
+FAR, FAR_SHARE = 4.0, 0.1
+"""Times the constant, beyond which a number is no noise on it; share of such ones, from which on none is."""
 WILDCARD_KINDS = 5
 TIMES = 4
 _NUMBER = re.compile(r"[+-]?\d*[.,]?\d+(?:[eE][+-]?\d+)?")
@@ -26,10 +30,24 @@ def constant_with_noise(values, counts) -> Repairs:
     if others.max() > SECOND_SHARE * total or number == 0 or scattered < max(LEAST_SCATTER, 0.15 * others.sum()):
         return {}
     confidence = round(float(counts[top] / total), 3)
-    return {value: (values[top], "constant with noise", max(confidence, 0.9))
-            for value in values if value and value != values[top] and (
-                (number is not None and _number(value) is not None) or WORDLESS.fullmatch(value)
-                or OSA.distance(value, values[top], score_cutoff=2) <= 2)}
+    found: Repairs = {value: (values[top], "constant with noise", max(confidence, 0.9))
+                      for value in values if value and value != values[top] and (
+                          (number is not None and _number(value) is not None) or WORDLESS.fullmatch(value)
+                          or OSA.distance(value, values[top], score_cutoff=2) <= 2)}
+    numbers = [(other, times) for value, times in zip(values, counts.tolist())
+               if value in found and number is not None and (other := _number(value)) is not None]
+    if _is_most(number, numbers):
+        return {}
+    far = sum(times for other, times in numbers if abs(other - number) > (FAR - 1) * abs(number))
+    if far > FAR_SHARE * sum(times for _, times in numbers):   # that is no noise, but may be wrong
+        return {value: (None, "flag: constant with noise", 0.75) for value in found}
+    return found
+
+
+def _is_most(number: float | None, others: list[tuple[float, int]]) -> bool:
+    """Whether (nearly) no other number is larger: most have reached a limit, as in a study of 52 weeks."""
+    above = sum(times for other, times in others if other > number)
+    return bool(others) and above < LEAST_ABOVE * sum(times for _, times in others)
 
 
 def noise_character(repairs: list[Repairs]) -> str:

@@ -37,6 +37,8 @@ def broken_patterns(values, counts) -> Repairs:
         if shapes[shape] >= RARE_SHAPE * total:
             lengths.setdefault(runs_of(shape), set()).add(shape)
     free = {runs for runs, there in lengths.items() if len(there) > 1}   # words and numbers of any length
+    runs = Counter(map(runs_of, usual))
+    any_length = {one for one in runs if runs[one] > 1}   # usual ones: 9, 99 and 999 patients
     number_of = dict(zip(values, counts.tolist()))
     sound = [value for value in values if number_of[value] >= LEAST_OFTEN and shape_of(value) in usual]
     broken = [value for value in values if value and number_of[value] <= 2 and shape_of(value) not in usual
@@ -48,8 +50,9 @@ def broken_patterns(values, counts) -> Repairs:
         if min(Levenshtein.distance(shape_of(value), other, score_cutoff=2) for other in usual) > 2:
             continue
         near = process.extract(value, sound, scorer=OSA.distance, score_cutoff=1, limit=2)
-        ways = {value[:at] + value[at + 1:] for at, sign in enumerate(value)
-                if not sign.isdigit() and not _divides_number(value, at)}
+        if near and runs_of(shape_of(value)) in any_length and _digits(near[0][0]) != _digits(value):
+            continue   # a number of another length
+        ways = {value[:at] + value[at + 1:] for at in range(len(value)) if _may_go(value, at)}
         ways |= {value[:at] + value[at + 1] + value[at] + value[at + 2:] for at in range(len(value) - 1)}
         fitting = {way for way in ways if shape_of(way) in usual}
         if not value.isdigit() and form_of(value) in NUMBERS:   # without its sign it would be another number
@@ -73,6 +76,13 @@ def runs_of(shape: str) -> str:
     return re.sub(r"(.)\1+", r"\1", shape)
 
 
-def _divides_number(value: str, at: int) -> bool:
-    """Whether a sign stands between two digits: without it they would be another number."""
-    return not value[at].isalpha() and value[at - 1:at].isdigit() and value[at + 1:at + 2].isdigit()
+def _digits(value: str) -> str:
+    return "".join(filter(str.isdigit, value))
+
+
+def _may_go(value: str, at: int) -> bool:
+    """Whether a value can do without a sign: it parts no two numbers, and is no letter at an end, which would tell one
+    thing from another (E107N)."""
+    if value[at].isalpha():
+        return 0 < at < len(value) - 1
+    return not value[at].isdigit() and not (value[at - 1:at].isdigit() and value[at + 1:at + 2].isdigit())

@@ -12,7 +12,7 @@ from mpiedge.cleaning.resolve import Resolution, resolve
 from mpiedge.cleaning.rules import read_rules
 from mpiedge.cleaning.survey import Survey, survey
 from mpiedge.cleaning.tally import Tally
-from mpiedge.cleaning.types import ColumnPlan, decide, is_key
+from mpiedge.cleaning.types import ColumnPlan, decide, is_key, share_null_words
 from mpiedge.errors import UsageError
 from mpiedge.runtime.root import on_root
 
@@ -53,6 +53,8 @@ def look(stage, sources, args, given_plan) -> tuple[list[Survey], list[list[Colu
             key = name == given if given else is_key(name, summary)
             columns.append(decide(name, summary, key, "formats" in args.steps, sampled) if "types" in args.steps else
                            ColumnPlan(name, key=key, missing=summary.empty, distinct=round(summary.distinct)))
+        if "formats" in args.steps:
+            share_null_words(columns, found.columns)
         said = replay.of_table(given_plan, source.name, source.structure.names)
         plans.append(replay.columns_as_planned(said, columns, found.columns))
     return surveys, plans

@@ -15,6 +15,8 @@ KINDS = ("text", "integer", "decimal", "date", "boolean")
 WRITTEN = {"encoding": str, "delimiter": str, "quote": str, "escape": str, "header": bool, "header_lines": int,
            "preamble_lines": int}
 """How a table is written."""
+SIGNS, LINE_ENDS = ("delimiter", "quote", "escape"), "\r\n"
+MOST_HEADER_LINES = 20
 WIDE = tuple(name for _, name in BYTE_ORDER_MARKS)
 """Encodings of wide characters, which tell the order of their bytes."""
 SHAPES = {"columns": ("name",), "fill": ("column", "look_up_by", "predict", "value"), "rule": ("lhs", "rhs"),
@@ -49,8 +51,8 @@ def _check(plan: dict, steps: tuple[str, ...]) -> None:
     if unknown or not plan["tables"]:
         raise ValueError(f"no step {', '.join(sorted(map(str, unknown)))}" if unknown else "no tables")
     for name in ("min_confidence", "least_sure_fill"):
-        if not isinstance(plan.get(name, 0.8), (int, float)):
-            raise ValueError(f"{name} is no number")
+        if not (isinstance(plan.get(name, 0.8), (int, float)) and 0 <= plan.get(name, 0.8) <= 1):
+            raise ValueError(f"{name} is no number from 0 to 1")
     plain = asdict(ColumnPlan("", day_first=False, unit=""))
     for name, table in plan["tables"].items():
         _check_written(name, table)
@@ -79,14 +81,21 @@ def _check_written(name: str, table: dict) -> None:
     for key, value in table.items():
         if key in WRITTEN and (type(value) is not WRITTEN[key] or not _can_be(key, value)):
             raise ValueError(f"table {name}: {key} cannot be {value!r}")
+    signs = [table[key] for key in SIGNS if table.get(key)]
+    if len(set(signs)) < len(signs):
+        raise ValueError(f"table {name}: {' and '.join(key for key in SIGNS if table.get(key))} must differ")
 
 
 def _can_be(key: str, value) -> bool:
     if key == "encoding":
         return value in WIDE or keeps_ascii(value)
-    if key in ("preamble_lines", "header_lines"):
-        return value >= (key == "header_lines")
-    return key == "header" or len(value) == 1 or (key != "delimiter" and not value)
+    if key == "header_lines":
+        return 1 <= value <= MOST_HEADER_LINES
+    if key == "preamble_lines":
+        return value >= 0
+    if key in SIGNS and value:
+        return len(value) == 1 and not value.isalnum() and value not in LINE_ENDS
+    return key != "delimiter"
 
 
 def of_table(plan: dict, name: str, columns: list[str]) -> dict | None:

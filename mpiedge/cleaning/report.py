@@ -98,7 +98,7 @@ def _table(stage, source, found, plans, resolution, tally, rows_out: int) -> Non
     kinds = Counter(plan.kind for plan in plans)
     key = next((f", key {plan.name}" for plan in plans if plan.key), "")
     stage.say(f"table   {source.name}: {count(int(found.total_rows.sum()), 'row')} in, {rows_out:,} out ("
-              + ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items())) + f"{key})")
+              + ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items())) + f"{key}){_touched(tally)}")
     if found.rejects:
         stage.say(f"        {count(found.rejects, 'row')} rejected: see {source.name}.rejects.csv")
     if resolution.duplicates:
@@ -114,10 +114,18 @@ def _table(stage, source, found, plans, resolution, tally, rows_out: int) -> Non
     for rule, entries in sorted(by_rule.items(), key=lambda item: (sum(number for number, _ in item[1]), item[0])):
         total = -sum(number for number, _ in entries)
         column = min(entries)[1]
-        examples = "; ".join(f"{_short(before)} -> {_short(after)}" if column and before != after else _short(before)
+        examples = "; ".join(example(before, after if column else before)
                              for _, before, after in tally.examples[column, rule])
         where = f"{column}: " if len(entries) == 1 else f"{column} and {len(entries) - 1} more: "
         stage.say(f"        {total:>9,} {rule:28} {where if column else ''}{examples}")
+
+
+def _touched(tally) -> str:
+    """How much was changed and flagged, of all rules together."""
+    flagged = sum(number for (_, rule), number in tally.counts.items() if rule.startswith("flag"))
+    changed = tally.counts.total() - flagged
+    told = [f"{count(changed, 'change')}"] * (changed > 0) + [f"{flagged:,} flagged"] * (flagged > 0)
+    return f": {', '.join(told)}" if told else ""
 
 
 def _searched(stage, summary: dict) -> None:
@@ -129,9 +137,18 @@ def _searched(stage, summary: dict) -> None:
                   f"{count(recall['records'], 'record')} compared with all others are among them")
 
 
-def _short(text: str) -> str:
-    shown = " ".join(text.split())
-    return repr(shown if len(shown) <= WIDEST_EXAMPLE else shown[:WIDEST_EXAMPLE - 1] + "…")
+def example(before: str, after: str) -> str:
+    """Local: "'12.0 oz' -> '12'", of long texts the part in which they differ; a flagged cell alone."""
+    if before == after:
+        return _short(before)
+    same = next((place for place, pair in enumerate(zip(before, after)) if pair[0] != pair[1]), 0)
+    start = max(0, same - WIDEST_EXAMPLE // 2) if max(len(before), len(after)) > WIDEST_EXAMPLE else 0
+    return f"{_short(before, start)} -> {_short(after, start)}"
+
+
+def _short(text: str, start: int = 0) -> str:
+    shown = " ".join(text[start:start + 4 * WIDEST_EXAMPLE].split())
+    return repr("…" * (start > 0) + (shown if len(shown) <= WIDEST_EXAMPLE else shown[:WIDEST_EXAMPLE - 1] + "…"))
 
 
 def count(number: int, thing: str, things: str = "") -> str:

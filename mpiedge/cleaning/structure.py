@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 from mpiedge.cleaning.cells import form_of
 from mpiedge.cleaning.dialect import find_dialect
-from mpiedge.cleaning.header import header_lines, is_header, is_naming, is_wide, joined, unique_names
+from mpiedge.cleaning.header import complement, header_lines, is_header, is_naming, is_wide, joined, unique_names
 from mpiedge.cleaning.profiles import Profile
 from mpiedge.cleaning.sample import read_sample, usual_width, without_giants
+from mpiedge.errors import InputError
 from mpiedge.store.ranges import Dialect, decode
 
 SAMPLE_BYTES = 1 << 17
@@ -51,6 +52,7 @@ def find_structure(head: bytes, encoding: str, whole: bool, told: dict | None = 
     """The structure of a table from its first bytes (`whole`: these are all its bytes).
 
     told: what is known already, named as in plan.toml: delimiter, quote, escape, header, header_lines, preamble_lines.
+    Raises InputError where these are more lines than there are.
     """
     told = told or {}
     bom = 3 if head.startswith(codecs.BOM_UTF8) else 0
@@ -63,8 +65,9 @@ def find_structure(head: bytes, encoding: str, whole: bool, told: dict | None = 
     records, spans = read_sample(text, dialect)
     if len(records) > 20 and sum(map(len, lines)) + bom < len(head):
         records.pop()   # may go on after the sample
+    _refuse_more_lines(told, len(records))
     width = usual_width(records)
-    top = min(told["preamble_lines"], len(records)) if "preamble_lines" in told else _skip_preamble(records, width)
+    top = told["preamble_lines"] if "preamble_lines" in told else _skip_preamble(records, width)
     header = top < len(records) and (
         told["header"] if "header" in told else is_header(records[top], records[top + 1:], width))
     start, data_from = top, top + header
@@ -99,11 +102,22 @@ def find_structure(head: bytes, encoding: str, whole: bool, told: dict | None = 
     return structure
 
 
+def _refuse_more_lines(told: dict, records: int) -> None:
+    above = told.get("preamble_lines", 0) + (told.get("header_lines", 1) if told.get("header") else 0)
+    if above > records:
+        error = InputError("plan", f"says that {above:,} lines are above the rows; the beginning of the table has "
+                           f"{records:,}", "Correct its preamble_lines and header_lines")
+        error.everywhere = True   # every rank has the same beginning
+        raise error
+
+
 def _skip_preamble(records: list[list[str]], width: int) -> int:
     """Number of records before the header: those that are far from the usual width."""
     for index, record in enumerate(records):
         filled = sum(bool(cell.strip()) for cell in record)
         if len(record) == width and (2 * filled > width or width < 3):
+            return index
+        if complement(record, (records[index + 1:index + 2] or [[]])[0], width):
             return index
         if is_wide(record, width) or (len(record) == width - 1 > 1 and all(
                 form_of(cell) == "text" for cell in record)):

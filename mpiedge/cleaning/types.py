@@ -208,6 +208,29 @@ def _null_words(plan: ColumnPlan, summary: ColumnSummary, values: Counter) -> li
                   if word.lower() not in WORDS_ALSO_USED_AS_TEXT and number <= summary.empty)
 
 
+def share_null_words(plans: list[ColumnPlan], summaries: list[ColumnSummary]) -> None:
+    """Local: what is written for nothing among the numbers and days of a table stands for nothing among its words, too.
+
+    Not where it looks like most of them: NA among codes of countries is Namibia.
+    """
+    shared = {word for plan in plans if plan.kind in ("integer", "decimal", "date") for word in plan.null_words
+              if word.lower() not in WORDS_ALSO_USED_AS_TEXT and form_of(word) == "null"}
+    for plan, summary in zip(plans, summaries):
+        words = shared & set(summary.nulls) - set(plan.null_words)
+        if plan.kind not in ("text", "boolean") or plan.key or not words or summary.values is None:
+            continue
+        shapes: Counter[str] = Counter()
+        for value, number in summary.values.items():
+            shapes[_shape(value)] += number
+        alike = {word for word in words if 2 * (shapes[_shape(word)] - summary.nulls[word]) >= summary.filled}
+        plan.null_words = sorted({*plan.null_words, *words - alike})
+        plan.missing = missing(summary, plan.null_words)
+
+
+def _shape(word: str) -> str:
+    return re.sub("[a-z]", "a", re.sub("[A-Z]", "A", word.strip()))
+
+
 def _measure(plan: ColumnPlan, cell: str) -> float | None:
     if plan.kind == "date":
         found = read_date(cell, bool(plan.day_first))

@@ -47,7 +47,7 @@ def build_parser():
                       "or TOML with [[rule]] lhs = [...] rhs = ... (default: those found in the table)")
     page.add_argument("--plan", metavar="FILE", help="do what the plan.toml of another run says, edited or not, "
                       "instead of deciding anew")
-    page.add_argument("--min-confidence", metavar="P", type=float, help="wrong and missing cells whose value is "
+    page.add_argument("--min-confidence", metavar="P", type=parse_share, help="wrong and missing cells whose value is "
                       "less sure than this are flagged in TABLE.changes.csv, not changed (default: 0.8, 0 for missing "
                       "ones)")
     page.add_argument("--keep-duplicates", action="store_true", help="find duplicates, but keep all rows")
@@ -71,6 +71,19 @@ def parse_steps(text: str) -> tuple[str, ...]:
     if unknown or not asked:
         raise argparse.ArgumentTypeError(f"no step {', '.join(unknown)}; there are {', '.join(STEPS)}")
     return tuple(step for step in STEPS if step in asked)
+
+
+def parse_share(text: str) -> float:
+    """A number from 0 to 1."""
+    import argparse
+
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 0 to 1")
+    return share
 
 
 def run(args, world):

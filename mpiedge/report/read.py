@@ -76,9 +76,9 @@ def read_run(folder: Path) -> Run:
 
 
 @contextlib.contextmanager
-def bounded_fields():
-    """Local: meanwhile a CSV field of more than 16 MB is an error; what the process allows else stays as it is."""
-    before = csv.field_size_limit(LONGEST_FIELD)
+def bounded_fields(longest: int = LONGEST_FIELD):
+    """Local: meanwhile a CSV field of more than `longest` bytes is an error; what the process allows else stays."""
+    before = csv.field_size_limit(longest)
     try:
         yield
     finally:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mpiedge.report.read import bounded_fields
+
 FILLED = "missing: "  # how rules of changes.csv that fill a blank begin
+LONGEST_FIELD = 2**31 - 1  # clean writes whatever it has read
 
 
 def filled_cells(run: Path, table: str, rows: int) -> dict[str, np.ndarray]:
@@ -37,5 +40,5 @@ def _records(path: Path):
     """Local: yields the records of one of clean's files of numbered rows."""
     if not path.is_file():
         return
-    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file, bounded_fields(LONGEST_FIELD):
         yield from (line for line in csv.reader(file) if len(line) > 1 and line[0].isdigit())

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from mpiedge.cleaning import dependencies, typos
+from mpiedge.cleaning.companions import doubt_other_things
+from mpiedge.cleaning.known import Known
 from mpiedge.commands import clean, profile
 
 
@@ -113,6 +115,21 @@ def test_two_stories_of_a_row_are_only_told():
     assert {row: weak for row, *_, weak in found} == {row: columns[2][row] != "none" for row in (7, 70, 270)}
     found = dependencies.judge([dependencies.mine(0, 2, school, second, 0, 0)], codes, values)
     assert [(row, weak) for row, *_, weak in found] == [(7, False), (70, False), (270, False)]
+
+
+@pytest.mark.parametrize("beside, doubted", [("ISL", True), ("IRL", False), ("FRA", False), ("", False)])
+def test_a_value_with_a_companion_is_another_thing(beside, doubted):
+    """Iceland beside ISL is not Ireland, which stands beside IRL; beside a code that others have it may be a slip."""
+    teams = ["Ireland"] * 60 + ["France"] * 60 + ["Spain"] * 60 + ["Iceland"]
+    beside_all = ["IRL"] * 60 + ["FRA"] * 60 + ["ESP"] * 60 + [beside]
+    known = Known(["team", "code"])
+    columns = codes_of([teams, beside_all])
+    known.values = [values for _, values in columns]
+    known.inverse = [{value: code for code, value in enumerate(values)} for values in known.values]
+    known.repairs = {0: {"Iceland": ("Ireland", "typo", 0.9)}}
+    codes = [column for column, _ in columns]
+    doubt_other_things(known, codes, [np.bincount(column, minlength=len(values)) for column, values in columns])
+    assert (known.repairs[0]["Iceland"][0] is None) == doubted
 
 
 @pytest.mark.parametrize("wrong, street, sure", [("Spain; France", "p0", False), ("France", "p0", True),

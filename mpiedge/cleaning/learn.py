@@ -6,6 +6,7 @@ between them (`learn_rules`).
 
 import numpy as np
 
+from mpiedge.cleaning.companions import doubt_other_things
 from mpiedge.cleaning.defaults import find_defaults
 from mpiedge.cleaning.known import Known
 from mpiedge.cleaning.learn_marks import learn_marks
@@ -53,6 +54,7 @@ def learn(stage, table, plans: list[ColumnPlan], given: list[dict], said: dict |
         counts = [np.bincount(column, minlength=len(values)) for column, values in zip(codes, known.values)]
         if said is None:
             learn_values(stage, known, counts, plans, open_)
+            doubt_other_things(known, codes, counts)
         for entry in (said or {}).get("repair", []):
             known.repairs.setdefault(known.names.index(entry["column"]), {})[entry["before"]] = (
                 entry["after"] or None, entry["rule"], float(entry["confidence"]))

@@ -116,13 +116,14 @@ def test_error_on_one_rank_is_one_line(mpirun, tmp_path):
     assert done.stderr.strip().count("\n") == 0 and "no such file or folder" in done.stderr
 
 
-def test_propagated_models_and_a_given_partition(world, mpirun, planetoid, tmp_path):
-    """SGC on two ranks with the partition from a file ends like one rank; a file that does not fit is named."""
+def test_propagated_models_and_a_given_partition(world, mpirun, planetoid, tmp_path, capsys):
+    """SGC on two ranks with the partition from a file ends like one rank; flags and files that do not fit are named."""
     owners = tmp_path / "owners"
     owners.write_text("".join(f"{node % 2}\n" for node in range(60)))
     line = [planetoid, "--epochs", 20, "--project", 10]
     in_process(train, world, *line, "--model", "sgc", "--run", tmp_path / "one")
-    in_process(train, world, *line, "--model", "sign", "--run", tmp_path / "sign")
+    in_process(train, world, *line, "--model", "sign", "--run", tmp_path / "sign", "--hold", "disk")
+    assert "only a graph in chunks can stay on disk" in capsys.readouterr().out
     done = mpirun(2, "mpiedge-train", *line, "--model", "sgc", "--partition", owners, "--run", tmp_path / "two")
     assert done.returncode == 0, done.stderr
     first, second = ([row[1:] for row in curve(tmp_path / name)] for name in ("one", "two"))
@@ -143,6 +144,8 @@ def test_a_graph_in_chunks(world, mpirun, planetoid, tmp_path, capsys, monkeypat
     assert "1,000 nodes" in capsys.readouterr().out and not (tmp_path / "one/train/manifest.json").exists()
     with pytest.raises(MemoryPlanError, match="would need"):
         in_process(train, world, *line, "--run", tmp_path / "one", "--memory", "1MB")
+    with pytest.raises(MemoryPlanError, match=r"block .*spans .*buffers"):
+        in_process(train, world, *line, "--run", tmp_path / "one", "--memory", "1MB", "--hold", "disk")
     with pytest.raises(UsageError, match="graph in chunks"):
         in_process(train, world, *line, "--run", tmp_path / "one", "--partition", "metis")
     in_process(train, world, *line, "--run", tmp_path / "one")
@@ -308,7 +311,8 @@ def test_real_graphs_reach_their_accuracy(world, shared_data, tmp_path, name, le
 
 @pytest.mark.parametrize("how", ["signal", "file"])
 def test_a_training_that_is_asked_to_stop(world, planetoid, tmp_path, monkeypatch, how):
-    """SIGUSR1 or a file named halt: a checkpoint, exit code 75, and the same line goes on to the undisturbed curve."""
+    """SIGUSR1 or a file named halt: a checkpoint, the curve so far, exit code 75, and the same line goes on to the
+    undisturbed curve."""
     line = ["--graph", planetoid, "--epochs", 12]
     in_process(train, world, *line, "--run", tmp_path / "whole")
     begin = PartInputs.begin
@@ -324,6 +328,7 @@ def test_a_training_that_is_asked_to_stop(world, planetoid, tmp_path, monkeypatc
     assert caught.value.exit_code == 75
     monkeypatch.undo()
     (tmp_path / "run/halt").unlink(missing_ok=True)
+    assert curve(tmp_path / "run") == curve(tmp_path / "whole")[:5]
     in_process(train, world, *line, "--run", tmp_path / "run")
     assert curve(tmp_path / "run") == curve(tmp_path / "whole")
 

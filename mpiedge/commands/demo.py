@@ -40,14 +40,14 @@ def build_parser():
 
 
 def _count(text: str) -> int:
-    """A whole number above 0, perhaps with k, M or G."""
+    """A whole number of at least 2, perhaps with k, M or G."""
     unit = {"k": 10**3, "m": 10**6, "g": 10**9}.get(text[-1:].lower(), 1)
     try:
         number = int(float(text[:-1] if unit > 1 else text) * unit)
         if number < 2:
             raise ValueError
     except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{text} is not a fitting number") from None
+        raise argparse.ArgumentTypeError(f"{text} is no whole number of at least 2, such as 500 or 10k") from None
     return number
 
 

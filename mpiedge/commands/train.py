@@ -138,6 +138,8 @@ def run(args, world) -> None:
     with Stage(world, args, "train", needs=None if args.graph or tables.is_file(args.nodes) else "clean") as stage:
         with stage.phase("read", "io"):
             chunked = stored.is_stored(world, args.graph)
+            if args.hold == "disk" and not chunked:
+                stage.say("hold    only a graph in chunks can stay on disk: --hold disk is not heeded")
             if chunked:
                 source = stored.open_stored(stage, args.graph)
             elif args.graph:
@@ -189,6 +191,8 @@ def _refuse(flag: str, other: str) -> None:
 
 def _number(kind, least: float, open_end: bool = False, below: float = float("inf")):
     """A converter for argparse: a number of at least (open_end: above) `least` and below `below`."""
+    wanted = f"{'whole ' if kind is int else ''}number {'above' if open_end else 'of at least'} {least:g}"
+    wanted += f" and below {below:g}" if below < float("inf") else ""
 
     def convert(text: str):
         try:
@@ -196,7 +200,7 @@ def _number(kind, least: float, open_end: bool = False, below: float = float("in
             if value < least or (open_end and value == least) or not value < below:
                 raise ValueError
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text} is not a fitting number") from None
+            raise argparse.ArgumentTypeError(f"{text} is no {wanted}") from None
         return value
 
     return convert

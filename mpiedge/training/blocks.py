@@ -1,7 +1,7 @@
 """Training from disk: whether memory asks for it, in which blocks, and how these are made of a graph in chunks."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from mpiedge.training.propagate import COLUMNS
 from mpiedge.training.shares import HALO_ROOM, Shares
 
 GROWTH_BYTES = 16e6  # by which programs grow until the plan is checked again: buffers of HDF5 and of the sort
-BLOCK_SHARE = 0.4  # of the room, for one block; the rest is for two spans of dense rows
+BLOCK_SHARE = 0.15  # of the room, for one block; the rest is for three spans of dense rows: the more, the fewer passes
 
 
 @dataclass
@@ -40,8 +40,8 @@ class Tile:
 def choose(stage, args, source, facts: dict, shares: Shares) -> Tile | None:
     """Collective: the tile to train with, the same on all ranks, or None to train in memory.
 
-    facts: of the layout, without its parts. None as well where nothing fits, or the model cannot be trained from disk:
-    then the plan says what is missing. Messages: two minima.
+    facts: of the layout, without its parts. Raises MemoryPlanError on every rank where neither fits and disk would take
+    less; where memory would, None: the plan of that refuses. Messages: two minima, a maximum.
     """
     world = stage.world
     share, edges = shares.values[world.rank], 2 * facts["edges"]
@@ -49,17 +49,23 @@ def choose(stage, args, source, facts: dict, shares: Shares) -> Tile | None:
     layout = finish_layout(args, source, facts | {"method": "", "cut_edges": 0, "rank_rows": rows.astype(np.int64),
                                                   "shares": shares})
     free = stage.own_budget_bytes - resources.current_rss_bytes(world.node_size)
-    whole = HALO_ROOM * sum(memory(layout, 0).values()) <= free
+    whole = HALO_ROOM * sum(memory(layout, 0).values())
     if args.hold == "memory":
         return None
-    if args.hold == "auto" and world.min(np.array([int(whole)]))[0]:
+    if args.hold == "auto" and world.min(np.array([int(whole <= free)]))[0]:
         return None
     room = world.min(np.array([free - GROWTH_BYTES - sum(fixed_memory(layout, on_disk=True).values())]))[0]
-    return fit(layout, source.stored.about["chunk_rows"], edges / facts["nodes"], float(room))
+    tile = fit(layout, source.stored.about["chunk_rows"], edges / facts["nodes"], float(room))
+    if tile.block_bytes + tile.span_bytes > room:
+        needed = memory(replace(layout, tile=tile), 0) | {"buffers": GROWTH_BYTES}
+        if args.hold == "auto" and world.max(np.array([whole]))[0] < sum(needed.values()):
+            return None
+        stage.require(**needed)
+    return tile
 
 
-def fit(layout: Layout, chunk_rows: int, neighbours: float, room: float) -> Tile | None:
-    """Local: the largest tile in `room` bytes, None where not even a block of one chunk fits."""
+def fit(layout: Layout, chunk_rows: int, neighbours: float, room: float) -> Tile:
+    """Local: the largest tile in `room` bytes, at least one block of one chunk."""
     wide, ahead = MODELS[layout.settings.model].side_by_side, MODELS[layout.settings.model].propagates
     width, entries = max(*widths(layout), COLUMNS if ahead else 0), entering_entries(layout, 0) / layout.rank_rows[0, 0]
     # Counted from the arrays of Grid.close (sorting a block's neighbours beside its features), of one step of training,
@@ -72,10 +78,7 @@ def fit(layout: Layout, chunk_rows: int, neighbours: float, room: float) -> Tile
     chunks = int(np.clip(BLOCK_SHARE * room // (node_bytes * chunk_rows), 1, count))
     block_rows = chunks * chunk_rows
     row_bytes = 3 * real * width * block_rows
-    spans = int((room - node_bytes * block_rows) // row_bytes)
-    if spans < 1:
-        return None
-    spans = min(spans, -(-layout.nodes // block_rows))
+    spans = int(np.clip((room - node_bytes * block_rows) // row_bytes, 1, -(-layout.nodes // block_rows)))
     return Tile(block_rows, spans, node_bytes * block_rows, row_bytes * spans)
 
 

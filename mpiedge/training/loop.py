@@ -64,6 +64,12 @@ class State:
     lost: dict[str, np.ndarray] = field(default_factory=dict)
 
 
+def standing(accuracy: float, loss: float, class_weights: str) -> tuple[float, float]:
+    """Local: how good a validation is, the larger the better. Where classes are weighted, by the loss, which is, too:
+    accuracy counts most what the weights make count less."""
+    return (accuracy, -loss) if class_weights == "none" else (-loss, accuracy)
+
+
 class Trainer:
     """Trains `model` on this rank's `inputs`.
 
@@ -209,7 +215,7 @@ class Trainer:
             return 0.0, 0
         with torch.no_grad(), self.phase("validate"):
             scores = self.model(self.inputs.begin()).numpy()
-            return cross_entropy(scores, self.labels, self.rows[VALIDATION])
+            return cross_entropy(scores, self.labels, self.rows[VALIDATION], factors=self.factors)
 
     def _record(self, sums: np.ndarray) -> None:
         """Local: an epoch's row of history from the sums over all ranks."""
@@ -218,7 +224,8 @@ class Trainer:
         train_loss, train_accuracy, loss, accuracy = figures
         now = time.perf_counter()
         wall_s, self._mark = now - self._mark[0], (now, self.world.bytes_sent)
-        better = (accuracy, -loss) > (state.best_accuracy, -state.best_loss)
+        weights = self.settings.class_weights
+        better = standing(accuracy, loss, weights) > standing(state.best_accuracy, state.best_loss, weights)
         if better or not self.validation_nodes:
             state.best_epoch, state.best_accuracy, state.best_loss = state.epoch, float(accuracy), float(loss)
             state.best_weights[:] = state.weights

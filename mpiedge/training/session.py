@@ -18,6 +18,7 @@ from mpiedge.store.parts import write_atomic
 from mpiedge.training import checkpoint
 from mpiedge.training.balance import Balance
 from mpiedge.training.board import Board
+from mpiedge.training.files import METRICS_FILE, metrics_csv
 from mpiedge.training.halt import HALT, HALT_FILE, Halt
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.links import LinkWatch, settle, shapes_of
@@ -159,7 +160,7 @@ def propagated(stage, layout: Layout, part: Part | Grid, keep: str) -> tuple[Par
 
 
 class Watcher:
-    """After each epoch: now and then a line, now and then a checkpoint."""
+    """After each epoch: now and then a line, now and then a checkpoint and the curve so far."""
 
     def __init__(self, stage, layout: Layout, mark: str, trainer: Trainer, halt: Halt):
         self.stage, self.layout, self.mark, self.trainer, self.halt = stage, layout, mark, trainer, halt
@@ -197,6 +198,7 @@ class Watcher:
             if self.stage.world.is_root:
                 self.stage.require_run()
                 write_atomic(self.stage.run / checkpoint.FILE, checkpoint.to_image(state, self.mark, lost))
+                write_atomic(self.stage.run / METRICS_FILE, metrics_csv(state.history).encode())
         self.saved_epoch, self.saved_at = state.epoch, time.monotonic()
 
     def say(self, state: State, epochs: int) -> None:

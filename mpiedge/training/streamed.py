@@ -110,7 +110,8 @@ class StreamedTrainer(Trainer):
             with self.phase("validate"):
                 for block, scores in self._scores(0.0):
                     part = self.grid.load(block)
-                    found += cross_entropy(scores, part.labels, np.flatnonzero(part.split == VALIDATION))
+                    found += cross_entropy(scores, part.labels, np.flatnonzero(part.split == VALIDATION),
+                                           factors=self.factors)
         return found[0], found[1]
 
     def _scores(self, *place) -> Iterator[tuple[int, np.ndarray]]:

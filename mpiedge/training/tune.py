@@ -27,7 +27,7 @@ from mpiedge.store.parts import build_image, open_image, read_image, sealed, uns
 from mpiedge.training import split as splits
 from mpiedge.training.files import TUNE_COLUMNS, TUNE_FILE
 from mpiedge.training.inputs import PartInputs
-from mpiedge.training.loop import State, Trainer
+from mpiedge.training.loop import State, Trainer, standing
 from mpiedge.training.plan import finish_layout
 
 SHARES = (1 / 9, 1 / 3, 1)  # of the epochs, after which two thirds of the settings are dropped
@@ -64,7 +64,9 @@ def tune(stage, source, args) -> argparse.Namespace:
         epochs = max(1, round(args.epochs * SHARES[turn]))
         tasks = {number: (settings[number], states.get(number)) for number in left}
         states = _round(stage, lambda setting: _trainer(stage, source, args, facts, setting, inputs), tasks, epochs)
-        ranked = sorted(left, key=lambda number: (-states[number].best_accuracy, states[number].best_loss, number))
+        found = {number: standing(states[number].best_accuracy, states[number].best_loss, args.class_weights)
+                 for number in sorted(left)}  # fmt: skip
+        ranked = sorted(found, key=found.get, reverse=True)
         rows += [[turn + 1, *settings[number].values(), states[number].epoch, states[number].best_epoch,
                   f"{states[number].best_accuracy:.6f}", f"{states[number].best_loss:.6f}", place + 1]
                  for place, number in enumerate(ranked)]

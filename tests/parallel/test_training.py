@@ -21,7 +21,7 @@ from mpiedge.commands import train
 from mpiedge.errors import UsageError
 from mpiedge.graph import part as parts
 from mpiedge.graph import partition
-from mpiedge.graph.build import TRAIN, adjacency
+from mpiedge.graph.build import TRAIN, VALIDATION, adjacency
 from mpiedge.models.build import MODELS, build_model
 from mpiedge.runtime import resources
 from mpiedge.runtime.allreduce import Allreduce
@@ -202,19 +202,24 @@ def test_resumed_training_is_the_uninterrupted_one(world, compress):
     assert [row[curve] for row in second.state.history] == [row[curve] for row in whole.state.history]
 
 
-def test_best_epoch_and_early_stopping(world):
-    """Training stops `patience` epochs after the best validation, and the best weights come back."""
+@pytest.mark.parametrize("weights", ["none", "balanced"])
+def test_best_epoch_and_early_stopping(world, weights):
+    """Training stops `patience` epochs after the best validation, and the best weights come back; with class weights
+    the validation loss is weighted, too, and tells which is best."""
     graph = random_graph(12)
     owner = (np.arange(graph.nodes) % world.size).astype(np.int32)
-    trainer = trainer_of(world, graph, settings(epochs=500, patience=5), owner, Allreduce(world))
+    trainer = trainer_of(world, graph, settings(epochs=500, patience=5, class_weights=weights), owner, Allreduce(world))
     kept = {}
     trainer.run(lambda state: kept.update({state.epoch: state.weights.copy()}))
     state = trainer.state
     assert state.epoch == state.best_epoch + 5 or state.epoch == 500
-    scores = [(row[4], -row[3]) for row in state.history]
+    scores = [(row[4], -row[3]) if weights == "none" else -row[3] for row in state.history]
     assert max(scores) == scores[state.best_epoch - 1]
-    trainer.finish()
+    probabilities = trainer.finish().numpy()
     np.testing.assert_array_equal(state.weights, kept[state.best_epoch])
+    rows, labels = trainer.rows[VALIDATION], trainer.labels[trainer.rows[VALIDATION]]
+    losses = -np.log(probabilities[rows, labels]) * (1 if weights == "none" else trainer.factors[labels])
+    np.testing.assert_allclose(world.sum(losses.sum()) / trainer.validation_nodes, state.best_loss, rtol=1e-4)
 
 
 @pytest.mark.parametrize("keep", ["last", "all"])

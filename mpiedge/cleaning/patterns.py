@@ -50,6 +50,7 @@ def broken_patterns(values, counts) -> Repairs:
         if min(Levenshtein.distance(shape_of(value), other, score_cutoff=2) for other in usual) > 2:
             continue
         near = process.extract(value, sound, scorer=OSA.distance, score_cutoff=1, limit=2)
+        near = [found for found in near if not _has_letter_more(value, found[0])]
         if near and runs_of(shape_of(value)) in any_length and _digits(near[0][0]) != _digits(value):
             continue   # a number of another length
         ways = {value[:at] + value[at + 1:] for at in range(len(value)) if _may_go(value, at)}
@@ -78,6 +79,11 @@ def runs_of(shape: str) -> str:
 
 def _digits(value: str) -> str:
     return "".join(filter(str.isdigit, value))
+
+
+def _has_letter_more(value: str, right: str) -> bool:
+    """Whether a value is another one with a letter at one of its ends."""
+    return (value[-1].isalpha() and value[:-1] == right) or (value[0].isalpha() and value[1:] == right)
 
 
 def _may_go(value: str, at: int) -> bool:

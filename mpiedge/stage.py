@@ -20,6 +20,7 @@ from mpiedge.runtime.mail import Mail
 from mpiedge.runtime.progress import progress
 from mpiedge.runtime.queue import Queue
 from mpiedge.runtime.root import on_root
+from mpiedge.runtime.speeds import speeds_of_starts
 from mpiedge.runtime.telemetry import Timings, to_csv
 from mpiedge.runtime.trace import Trace, join
 from mpiedge.store import decisions, fence, host_profile
@@ -67,6 +68,7 @@ class Stage:
             leftovers.sweep()
             leftovers.sweep_sessions()
         world.committed = False
+        world.barrier()  # the clocks of all ranks start together
         self.timings = Timings(world, run_id=self.run.absolute().resolve().name, stage=name,
                                trace=Trace() if args.trace else None)
         self.mail = Mail(world)
@@ -82,7 +84,8 @@ class Stage:
         self._swapped_bytes = resources.swapped_bytes()
 
     def __enter__(self) -> "Stage":
-        hosts = [message["host"] for message in self.world.allgather({"host": self.world.host})]
+        told = self.world.allgather({"host": self.world.host, "start_s": self.world.start_s})
+        hosts, starts = [rank["host"] for rank in told], [rank["start_s"] for rank in told]
         names = list(dict.fromkeys(hosts))
         library = mpi_library()
         self.say(f"mpiedge-{self.name} {__version__} | {_count(self.world.size, 'rank')} on "
@@ -94,8 +97,8 @@ class Stage:
                  "h5py": h5py.__version__, "mpi": library}
         on_root(self.world, lambda: self._begin(about))
         speeds = on_root(self.world, lambda: host_profile.speeds(self.run, hosts))
-        if speeds and self.queue.stealing:  # of mpiedge-doctor; without it the queue learns them in its first run
-            self.queue.speeds[:] = speeds
+        if self.queue.stealing:  # of mpiedge-doctor, else by the start of the ranks; the queue learns more as it runs
+            self.queue.speeds[:] = speeds or speeds_of_starts(starts)
         return self
 
     def __exit__(self, kind, error, trace) -> None:

@@ -8,9 +8,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from mpiedge.runtime.resources import LAUNCHERS
+
 SEGMENTS = "sm_segment.*"
 SESSIONS, SESSIONS_ALONE = "ompi.[0-9]*", "ompi.*.{user}/jf.*/*"
-LAUNCHERS = ("mpirun", "mpiexec", "prterun", "prte", "prted")
 OLD_S, SETTLED_S = 3600.0, 60.0
 """A job maps its segments and reads its session folder when it starts: one that runs for long needs no care."""
 

@@ -89,7 +89,8 @@ def agent_words(wait_s: float) -> list[str]:
         words = shlex.split(os.environ.get(name, "").split(" : ")[0])
         if words:
             return words
-    return ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={max(1, round(wait_s))}"]
+    # A host that is up takes the connection at once, however slow it is to answer then.
+    return ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={max(1, round(wait_s / 2))}"]
 
 
 def ask(questions: dict[str, list[str]], wait_s: float, meanwhile=None) -> dict[str, tuple[int | None, str]]:

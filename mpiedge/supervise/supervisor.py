@@ -32,7 +32,7 @@ from mpiedge.supervise.watch import Fault, Listener, Table, causes
 
 HOSTFILE = "supervisor.hostfile"
 MEND = "Mend it and run the same line again"
-CHECK_WAIT_S, LAST_WAIT_S = 7.0, 20.0
+CHECK_WAIT_S, LAST_WAIT_S = 6.0, 20.0
 """For the answers of hosts: of some, and of all when none has answered, which may be the fault of this one."""
 IN_PLACE = ("clean", "profile")
 """Stages of tasks, which go on where they are when a rank dies; train goes back to a checkpoint anyway."""
@@ -161,8 +161,8 @@ class Supervisor:
         for fault in consequences:
             self.log.note(fault, "may come of a host that is lost, so nothing", aloud=False)
         if not faults:
-            faults = [Fault(None, None, f"mpirun ended with code {outcome.code} and no manifest "
-                                        f"({outcome.last_words})")]
+            said = outcome.last_words or "neither it nor a rank said why"
+            faults = [Fault(None, None, f"mpirun ended with code {outcome.code} and without a manifest ({said})")]
         elif all(fault.unstarted for fault in faults) and len(faults) == sum(host.slots for host in hosts):
             faults = [Fault(None, None, "no rank has started")]
         for fault in faults:

@@ -198,3 +198,22 @@ def test_the_usual_value_where_memory_is_tiny(tmp_path, capfd, monkeypatch):
     assert rules("enough") == {"missing: predicted"}
     monkeypatch.setattr(predict, "estimate_bytes", lambda *_: 1e15)
     assert rules("tiny") == {"missing: median"} and "too little to learn predictions" in capfd.readouterr().out
+
+
+def test_a_plan_predicts_the_same_again(tmp_path):
+    """Words that are too doubtful to be filled in help to predict numbers, with the plan of the run, too."""
+    dice = random.Random(2)
+    lines = []
+    for _ in range(600):
+        size = dice.randrange(100)
+        word = "abcdefgh"[(size // 13 + dice.choice((0, 0, 0, 1, 2, 3, 4, 5, 6))) % 8]
+        weight = f"{size + 20 * 'hcaegbfd'.index(word) + dice.gauss(0, 40):.2f}"
+        word, weight = (cell if dice.random() > 0.1 else "" for cell in (word, weight))
+        lines.append(f"{size},{word},{weight}\n")
+    table, plan = tmp_path / "t.csv", tmp_path / "first/clean/plan.toml"
+    table.write_text("size,word,weight\n" + "".join(lines))
+    words = [str(table), "-q", "--keep-duplicates", "--run"]
+    assert clean.main([*words, str(tmp_path / "first")]) == 0 and 'predict_first = [\n    "word",' in plan.read_text()
+    assert clean.main([*words, str(tmp_path / "again"), "--plan", str(plan)]) == 0
+    for name in ("t.csv", "t.changes.csv", "plan.toml"):
+        assert (plan.parent / name).read_bytes() == (tmp_path / "again/clean" / name).read_bytes()

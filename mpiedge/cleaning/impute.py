@@ -40,7 +40,7 @@ class Fill:
     lookups: [(determinant column, {its value: (value, confidence)})], the most trusted first. value: the usual one, ""
     where none is filled in; rule: "mode" or "median". predict: whether the other columns may tell; model: a
     `predict.Model` where they do, which then goes before the usual value. least: values less sure than this are not
-    filled in.
+    filled in. helper: they stay blank, what is predicted of them only serves the predictions of other columns.
     """
 
     column: int
@@ -51,6 +51,7 @@ class Fill:
     predict: bool = True
     model: object = None
     least: float = 0.0
+    helper: bool = False
 
 
 def canonical_sample(plans: list[ColumnPlan], survey: Survey) -> list[list[str]]:

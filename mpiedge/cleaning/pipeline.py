@@ -177,6 +177,9 @@ def describe_plan(source, plans, fills, known) -> dict:
     plan |= known.to_toml()
     if fills:
         plan["fill"] = [describe_fill(plans, fill) for fill in fills]
+        helpers = {place for fill in fills if fill.model for place in fill.model.first}.difference(
+            fill.column for fill in fills)
+        plan |= {"predict_first": [plans[place].name for place in sorted(helpers)]} if helpers else {}
     return plan
 
 

@@ -97,7 +97,7 @@ def learn(stage, tables, plans, surveys, fills) -> None:
         models = _round(stage, codes, cells, first, targets)
         for fill in able:
             model = models.get(fill.column)
-            if model and (codes[fill.column].is_number or model.confidence >= impute.LEAST_SURE):
+            if model and not fill.helper and (codes[fill.column].is_number or model.confidence >= impute.LEAST_SURE):
                 fill.model = model
                 fill.model.first = first
 

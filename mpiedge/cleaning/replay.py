@@ -75,6 +75,8 @@ def _check(plan: dict, steps: tuple[str, ...]) -> None:
         if not all(isinstance(value, str) for fill in table.get("fill", []) for value in
                    [fill["column"], fill["value"], *fill["look_up_by"]]):
             raise ValueError(f"table {name}: a fill entry that is not text")
+        if not isinstance(table.get("predict_first", []), list):
+            raise ValueError(f"table {name}: predict_first is no list of columns")
 
 
 def _check_written(name: str, table: dict) -> None:
@@ -105,7 +107,7 @@ def of_table(plan: dict, name: str, columns: list[str]) -> dict | None:
         return None
     named = [entry["name"] for entry in table.get("columns", [])]
     named += [name for fill in table.get("fill", []) for name in (fill["column"], *fill["look_up_by"])]
-    named += [entry["column"] for entry in table.get("repair", [])]
+    named += [entry["column"] for entry in table.get("repair", [])] + table.get("predict_first", [])
     strange = [column for column in named if column not in columns]
     if strange:
         error = InputError("plan", f"table {name} has no column {strange[0]}", "Take a plan of the same tables")
@@ -138,12 +140,15 @@ def determinants(table: dict, plans: list[ColumnPlan]) -> list[tuple[int, int]]:
 
 
 def fills_as_planned(table: dict | None, plans: list[ColumnPlan], fills: list) -> list:
-    """The fills that a plan leaves, with its usual values."""
+    """The fills that a plan leaves, with its usual values, and those that only help to predict them."""
     if table is None:
         return fills
     wanted = {entry["column"]: entry for entry in table.get("fill", [])}
-    kept = [fill for fill in fills if plans[fill.column].name in wanted]
+    kept = [fill for fill in fills if plans[fill.column].name in {*wanted, *table.get("predict_first", [])}]
     for fill in kept:
+        if plans[fill.column].name not in wanted:
+            fill.helper, fill.value, fill.lookups = True, "", []
+            continue
         said = wanted[plans[fill.column].name]
         fill.predict = bool(said["predict"])
         if said["value"] != fill.value:

@@ -215,3 +215,35 @@ def test_unlike_names_are_twins():
     before = check.evidence(pairs)
     check.tell_by_names([2], tops)
     assert check.evidence(pairs)[0] < -100 and (check.evidence(pairs)[1:] == before[1:]).all()
+
+
+def test_neighbours_are_equal_nowhere():
+    """Where most links are near in all columns and equal in none, those that are equal somewhere tell the others
+    apart; if they are no more than chance explains they do not."""
+    draw = np.random.default_rng(0)
+    tops = np.full(2, 6)
+    chance = draw.choice(7, (2, 5000), p=[0.5, 0.3, 0.1, 0.05, 0.03, 0.019, 0.001]).astype(np.uint8)
+    links = draw.choice([4, 5], (2, 400)).astype(np.uint8)
+    assert check_twins(links, chance, tops, [False, False]) is None
+    links[:, :80] = 6
+    check = check_twins(links, chance, tops, [False, False])
+    assert check.columns == [] and check.equal == 80
+    assert (check.evidence(links)[:80] > 0).all() and (check.evidence(links)[80:] < 0).all()
+    chance[1, :1000] = 6
+    assert check_twins(links, chance, tops, [False, False]) is None
+
+
+def test_columns_of_few_values_tell_twins_together():
+    """Strength and form, each equal in a fifth of all pairs: links that agree in both far more often than random pairs
+    do tell medicines of one name apart; if they do not, the columns just vary."""
+    draw = np.random.default_rng(0)
+    tops = np.array([6, 2, 2])
+    chance = np.stack([draw.choice(7, 5000, p=[0.5, 0.3, 0.1, 0.05, 0.03, 0.01, 0.01]),
+                       *draw.choice([0, 2], (2, 5000), p=[0.8, 0.2])]).astype(np.uint8)
+    links = np.stack([np.full(400, 6), *draw.choice([0, 2], (2, 400), p=[0.8, 0.2])]).astype(np.uint8)
+    assert check_twins(links, chance, tops, [False] * 3) is None
+    links[1:, :100] = 2
+    check = check_twins(links, chance, tops, [False] * 3)
+    together = (links[1:] == 2).all(axis=0)
+    assert check.columns == [1, 2] and not check.certain
+    assert (check.evidence(links)[together] > 0).all() and (check.evidence(links)[~together] < 0).all()

@@ -140,7 +140,8 @@ class Attempt:
     def question_on(self, check, pairs: np.ndarray) -> tuple:
         """Local: the question whether pairs that differ in the columns of the check are the same."""
         names = ", ".join(self.records.names[column] for column in check.columns)
-        return question(f"alike but for {names}", self.candidates, pairs)
+        text = f"alike but for {names}" if names else "near in all and equal in nothing"
+        return question(text, self.candidates, pairs)
 
     def found(self, check, questions: list[tuple]) -> Duplicates:
         """What the run came to, with the recall of its candidates."""
@@ -205,5 +206,6 @@ class Attempt:
             return twins.renamed(*(records.strings(side[filled[:, column], column]) for side in codes))
 
         tasks = [(column,) for column in range(records.width) if records.worded(column)]
-        done = self.stage.queue.gather(self.stage.queue.run(tasks, work, learn=False, name="names compared"))
+        queue = self.stage.queue
+        done = queue.gather([(task, work(task)) for task in queue.own(tasks, lambda task: 1)])
         return twins.check_twins(links, self.chance, self.tops, numbers, {column: share for (column,), share in done})

@@ -8,6 +8,9 @@ Names may be alike and yet never the same: branches of a school are called by it
 names is suspect as well if in most links it has other words on either side, which no slip or abbreviation explains,
 unless there are as many columns of names in which the links agree.
 
+Where most links are equal in no column at all, they are neighbours (people of one family name, whose addresses hold it
+too), and those that are equal somewhere tell what one record looks like when it comes twice.
+
 One record entered twice agrees with itself more often than two records do by chance, in any column. Links that agree in
 some column less often than that are parts of a whole (the pools of a club, the lines of an invoice), unless none agrees
 at all, as where every record comes from two sources.
@@ -37,7 +40,7 @@ NEAR_NAME = 3  # the level of names that are nearer to each other than 90 % of r
 class TwinCheck:
     """columns: the suspect ones; equal: links that agree in them; links: all; agreeing: how many other columns that
     tell things apart are alike in most links; ratio: (columns, LEVELS) ln(M/T) and log_odds of the twin class when
-    there is one, else None."""
+    there is one, else None; certain: whether another name in a suspect column is that of a twin, whatever the rest."""
 
     columns: list[int]
     equal: int
@@ -45,6 +48,7 @@ class TwinCheck:
     agreeing: int = 0
     ratio: np.ndarray | None = None
     log_odds: float = 0.0
+    certain: bool = True
 
     def evidence(self, levels: np.ndarray) -> np.ndarray:
         """Local: weight of "the same record" against "its twin" for uint8 levels (columns, pairs)."""
@@ -56,7 +60,7 @@ class TwinCheck:
     def tell_by_names(self, columns: list[int], tops: np.ndarray) -> None:
         """Local: suspect columns of words tell twins for certain: names no nearer to each other than those of nine in
         ten random pairs are two names, whatever the rest."""
-        for column in columns:
+        for column in columns if self.certain else ():
             self.ratio[column, :min(NEAR_NAME, tops[column])] = NEVER
 
 
@@ -69,6 +73,7 @@ def check_twins(links: np.ndarray, chance: np.ndarray, tops: np.ndarray, numbers
     numbers may be near and yet different (the next house), so that all levels below the slips do.
     """
     names, suspects, equal_rate, alike, called, contrary = names or {}, [], {}, [], [], []
+    few: list[int] = []
     for column, top in enumerate(tops):
         by_chance, here = chance[column][chance[column] != MISSING], links[column][links[column] != MISSING]
         if not len(by_chance) or not links.shape[1] or len(here) < LEAST_FILLED * links.shape[1]:
@@ -80,6 +85,8 @@ def check_twins(links: np.ndarray, chance: np.ndarray, tops: np.ndarray, numbers
         if equal_rate[column] <= CHANCE_EQUAL and any(
                 np.mean(here <= level) > LIMIT * np.mean(by_chance <= level) > 0 for level in levels):
             suspects.append(column)
+        elif equal_rate[column] > CHANCE_EQUAL and np.mean(here == 0) > LIMIT * np.mean(by_chance == 0) > 0:
+            few.append(column)
         elif equal_rate[column] <= CHANCE_EQUAL:
             if 2 * len(here) >= links.shape[1] and 2 * np.count_nonzero(here > min(NEAR_NUMBER, top - 1)) >= len(here):
                 alike.append(column)
@@ -87,18 +94,43 @@ def check_twins(links: np.ndarray, chance: np.ndarray, tops: np.ndarray, numbers
                 called.append(column)
     if contrary:
         return TwinCheck(contrary, 0, links.shape[1])
+    somewhere = (links == np.asarray(tops)[:, None]).any(axis=0)
+    if (~somewhere).sum() > LIMIT * len(somewhere):
+        by_chance = 1 - float(np.prod([1 - rate for rate in equal_rate.values()]))
+        check = TwinCheck([], int(somewhere.sum()), links.shape[1])
+        if check.equal >= max(LEAST_EQUAL, LEAST_EXCESS * by_chance * check.links):
+            _fit(check, links, tops, somewhere)
+            return check
     others = [column for column in called if names[column] > LIMIT
               and np.mean(links[column][links[column] != MISSING] == tops[column]) <= CHANCE_EQUAL]
     if 2 * len(others) > len(called):
         suspects = sorted(suspects + others)
     if not suspects:
-        return None
-    filled = links[suspects] != MISSING
-    agree = ((links[suspects] == np.asarray(tops)[suspects, None]) | ~filled).all(axis=0) & filled.any(axis=0)
+        return _told_by_few_values(links, chance, tops, few)
+    agree = _agree(links, tops, suspects)
     expected = links.shape[1] * float(np.prod([equal_rate[column] for column in suspects]))
     check = TwinCheck(suspects, int(agree.sum()), links.shape[1], len(set(alike) - set(suspects)))
     if check.equal >= LEAST_EQUAL and check.equal >= LEAST_EXCESS * expected:
         _fit(check, links, tops, agree)
+    return check
+
+
+def _agree(levels: np.ndarray, tops: np.ndarray, columns: list[int]) -> np.ndarray:
+    """Which pairs are equal in these columns wherever they are filled, and in one at least."""
+    filled = levels[columns] != MISSING
+    return ((levels[columns] == np.asarray(tops)[columns, None]) | ~filled).all(axis=0) & filled.any(axis=0)
+
+
+def _told_by_few_values(links, chance, tops, columns: list[int]) -> TwinCheck | None:
+    """The class of twins that several columns of few values tell together (strength, form and size of a medicine), if
+    links agree in all of them far more often than random pairs do; else None, as such columns may just vary."""
+    if len(columns) < 2:
+        return None
+    agree, by_chance = _agree(links, tops, columns), float(_agree(chance, tops, columns).mean())
+    check = TwinCheck(columns, int(agree.sum()), links.shape[1], certain=False)
+    if by_chance > CHANCE_EQUAL or check.equal < max(LEAST_EQUAL, LEAST_EXCESS * by_chance * check.links):
+        return None
+    _fit(check, links, tops, agree)
     return check
 
 

@@ -222,3 +222,14 @@ def test_shortened_reads_nothing_behind_the_text():
     """A word that is all of the last value is compared with nothing behind it, here half a character."""
     texts = Texts(np.frombuffer(b"ab.ab\xa9", np.uint8)[:5], np.array([0, 3, 5]))
     assert shortened(texts, np.array([0]), np.array([1])).tolist() == [SHORTENED]
+
+
+def test_a_thing_with_many_records_is_found(stage):
+    """A person with a fifth of the records, each with another number: what these have in common is in more than a tenth
+    of the records, and yet they are candidates of each other."""
+    names, rows, _ = people(1600, 0)
+    rows += [[*rows[0][:-1], f"{number:07}"] for number in range(400)]
+    records, _, _ = read_records(stage, MemoryTable(names, rows), names, None)
+    found = find_candidates(stage, records, np.arange(len(rows)))
+    same = (found.a >= 1600) & (found.cosine > UNIT // 2)
+    assert len(np.unique(np.append(found.a[same], found.b[same]))) == 400

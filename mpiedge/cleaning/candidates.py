@@ -32,6 +32,9 @@ from mpiedge.runtime import resources
 
 GRAM_SIZE, GRAM_BITS, FEATURE_BITS = 4, 20, 22
 MOST_SHARE, MOST_COUNT = 0.1, 300  # a gram in more than a tenth of the records (or 300) tells nothing
+LEAST_TELLING, FEW_UNTOLD, SAMPLE = 0.1, 0.01, 1000
+"""Share of its grams by which a record can be told, share of the records that may have fewer, records looked at."""
+
 LONE, LONE_ROWS = (0.3, 1.0), 10.0
 """How much a gram of one record alone counts in its length: in full up to a hundred records, where it mostly is a name
 of its own; the less the more there are, as it mostly is a slip then."""
@@ -42,7 +45,7 @@ LEAST, MOST, FEWEST = 15, 250, 3
 SMALL_PAIRS, PAIRS = 1_500_000, 2_500_000  # neighbours kept in all
 POSTINGS = 30_000  # mean visits per record above which only the rarest features are searched
 BUDGET, LARGE_BUDGET = 2_500, 12_000  # the second without pairs of values
-INDEX_BLOCK, QUERY_BLOCK, PAIR_BLOCK = 32_768, 512, 16_384
+INDEX_BLOCK, QUERY_BLOCK, PAIR_BLOCK = 32_768, 512, 8192
 INDEX_SHARE = 0.75  # of the budget, full with what is there already and the index
 SLICE_S = 0.05
 SEGMENT, SEGMENTS = 2048, 64
@@ -76,7 +79,9 @@ def count_grams(stage, texts, tables: list, size: int, bits: int, features: int)
             cosine.count(texts, values[piece:piece + 1024], size, bits, features, frequency[number])
             yield
 
-    tasks = [(number, start) for number, values in enumerate(tables) for start in range(0, len(values), 4096)]
+    longest = max((len(values) for values in tables), default=0)
+    tasks = [(number, start) for start in range(0, longest, 4096)  # alike for all ranks
+             for number, values in enumerate(tables) if start < len(values)]
     stage.queue.run(tasks, work, name="counting grams")
     return sum_counts(stage.world, frequency.reshape(-1)).reshape(frequency.shape)
 
@@ -102,20 +107,25 @@ def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: 
     """
     texts, values = records.texts, records.values_of(rows)
     documents = len(values)
-    most_frequent = documents if exhaustive else max(MOST_SHARE * documents, MOST_COUNT)
 
-    def weighed(bits, features):
-        (frequency,) = count_grams(stage, texts, [values], GRAM_SIZE, bits, features)
+    def counted(bits, features):
+        return count_grams(stage, texts, [values], GRAM_SIZE, bits, features)[0]
+
+    def weighed(frequency, bits, features):
         lone = float(np.clip(LONE_ROWS / np.sqrt(max(documents, 1)), *LONE)) if features == GRAMS else 0.0
         return weigh_grams(frequency, documents, GRAM_SIZE, bits, features, 2, most_frequent, lone)
 
-    grams = searched = weighed(GRAM_BITS, GRAMS)
+    frequency = counted(GRAM_BITS, GRAMS)
+    most_frequent = documents if exhaustive else _most_frequent(texts, values, frequency)
+    grams = searched = weighed(frequency, GRAM_BITS, GRAMS)
+    del frequency
     visits = float((grams.frequency.astype(np.float64) ** 2).sum()) / max(documents, 1)
     bounded = visits > POSTINGS and not exhaustive
     paired = 2 * documents * records.width * MOST_APART <= 1 << FEATURE_BITS
     budget = (BUDGET if paired else LARGE_BUDGET) if bounded else 0
     if bounded:
-        searched = weighed(FEATURE_BITS, GRAMS | WORD_PAIRS | WHOLE_VALUES | (VALUE_PAIRS if paired else 0))
+        features = GRAMS | WORD_PAIRS | WHOLE_VALUES | (VALUE_PAIRS if paired else 0)
+        searched = weighed(counted(FEATURE_BITS, features), FEATURE_BITS, features)
     most = neighbours_per_record(documents)
     limits = (min(LEAST, most), most, int((FEATURE_FLOOR if bounded else FLOOR) * UNIT))
     resources.return_freed()
@@ -138,6 +148,23 @@ def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: 
     kept = _near_best(a, b, score, documents) if bounded else np.ones(len(a), bool)
     a, b, score = _in_tiles(a, b, score, kept, documents, records.room)
     return Candidates(a, b, score, grams, {"candidates": len(a), **summary}, vectors)
+
+
+def _most_frequent(texts, values, frequency: np.ndarray) -> float:
+    """Local: the frequency up to which grams tell something: in a tenth of the records, twice as many as long as some
+    records have hardly any other grams, for then one thing has so many of the records."""
+    documents = len(values)
+    most = max(MOST_SHARE * documents, MOST_COUNT)
+    sample = np.unique(np.linspace(0, documents - 1, min(documents, SAMPLE)).astype(np.int64))
+    every = weigh_grams(frequency, documents, GRAM_SIZE, GRAM_BITS, GRAMS, 2)
+    indptr, grams, _ = cosine.vectors(texts, values[sample], every)
+    record = np.repeat(np.arange(len(sample)), np.diff(indptr))
+    while most < documents:
+        telling = np.bincount(record[every.frequency[grams] <= most], minlength=len(sample))
+        if np.mean(telling < LEAST_TELLING * np.diff(indptr)) <= FEW_UNTOLD:
+            break
+        most *= 2
+    return most
 
 
 def neighbours_per_record(documents: int) -> int:

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from mpiedge.cleaning.room import runs
 from mpiedge.kernels import cosine
 
-LEAST_ROUND, MOST_ROUND, TASKS_PER_ROUND = 1024, 262_144, 16  # documents
-SAMPLE = 256
+TASKS, LEAST_TASK, MOST_TASK = 64, 1024, 16_384  # the latter two: documents
+BYTES = 6  # of a gram and its weight
 
 
 class GramRows:
@@ -34,11 +35,8 @@ def make_rows(stage, texts, values, grams, budget: int, room) -> GramRows:
     Messages: 6 bytes a gram to every rank, in rounds small enough to be held beside everything else.
     """
     documents = len(values)
-    sample = np.linspace(0, documents - 1, min(documents, SAMPLE)).astype(np.int64)
-    typical = len(cosine.vectors(texts, values[sample], grams, budget)[1]) / max(len(sample), 1)
-    step = int(np.clip(room.round_bytes / (6 * max(typical, 1)), LEAST_ROUND, MOST_ROUND)) // TASKS_PER_ROUND
-    found, weights = room.file(np.uint32), room.file(np.uint16)
-    lengths = [np.zeros(1, np.int64)]
+    step = int(np.clip(documents // TASKS, LEAST_TASK, MOST_TASK))
+    own, own_weights, places = room.file(np.uint32), room.file(np.uint16), {}
 
     def work(task):
         parts = []
@@ -47,14 +45,23 @@ def make_rows(stage, texts, values, grams, budget: int, room) -> GramRows:
             parts.append(cosine.vectors(texts, values[start:min(start + 1024, stop)], grams, budget))
             yield
         indptr, row_grams, row_weights = zip(*parts)
-        return {"length": np.concatenate([np.diff(part) for part in indptr]).astype(np.int32),
-                "gram": np.concatenate(row_grams), "weight": np.concatenate(row_weights)}
+        places[task] = own.length
+        own.write(np.concatenate(row_grams))
+        own_weights.write(np.concatenate(row_weights))
+        return {"length": np.concatenate([np.diff(part) for part in indptr]).astype(np.int32)}
 
-    for first in range(0, documents, step * TASKS_PER_ROUND):
-        tasks = [(start,) for start in range(first, min(first + step * TASKS_PER_ROUND, documents), step)]
-        for _, message in stage.queue.gather(stage.queue.run(tasks, work, name="gram vectors")):
-            lengths.append(message["length"])
+    tasks = [(start,) for start in range(0, documents, step)]
+    lengths = [message["length"] for _, message in stage.queue.gather(
+        stage.queue.run(tasks, work, name="gram vectors"))]
+    own, own_weights = own.array(), own_weights.array()
+    found, weights = room.file(np.uint32), room.file(np.uint16)
+    entries = [int(length.sum()) for length in lengths]
+    for first, last in runs(entries, room.round_bytes // BYTES):
+        mine = [(task, {"gram": own[place:place + size], "weight": own_weights[place:place + size]})
+                for task, size in zip(tasks[first:last], entries[first:last])
+                if (place := places.get(task)) is not None]
+        for _, message in stage.queue.gather(mine):
             found.write(message["gram"])
             weights.write(message["weight"])
-    return GramRows(np.cumsum(np.concatenate(lengths), dtype=np.int64), found.array(), weights.array(),
-                    room)
+    indptr = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]), dtype=np.int64)
+    return GramRows(indptr, found.array(), weights.array(), room)

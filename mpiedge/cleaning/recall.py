@@ -9,7 +9,7 @@ from mpiedge.kernels.cosine import UNIT, Index
 SAMPLE = 1000
 NEAREST = 20  # of each record looked at
 FLOOR = 0.3
-BLOCK, SLICE, QUERIES = 4096, 512, 128
+BLOCK, SLICE, QUERIES = 2048, 512, 128
 
 
 def estimate_recall(stage, records, rows: np.ndarray, candidates, scorer, cut: float) -> dict:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mpiedge.cleaning.room import Room
+from mpiedge.cleaning.room import Room, runs
 from mpiedge.kernels.cosine import Texts
 
 LEAST_FILL = 0.02  # a column filled in fewer rows tells too little
@@ -180,18 +180,24 @@ def read_records(stage, table, names: list[str], source_column: str | None):
         if first == 0:
             digests = [(int(starts[chunk]), message.pop("digest")) for (chunk,), message in results]
             if source_column is not None:
-                sources = _source_codes(_gathered(stage, results, "source_", ("hash", *TEXTS)))
-        for number in passed:
-            columns.add(stage, results, f"{number}_")
+                keys = ["source_" + key for key in ("hash", *TEXTS)]
+                sources = _source_codes([_unnamed(part, "source_") for part in _gathered(stage, results, keys)])
+        columns.add(stage, results, passed)
         del results, work
     return columns.records(), sources, digests
 
 
-def _gathered(stage, results, prefix: str, keys, chunks=None) -> list[dict]:
-    """Collective: one column's encoded chunks (all, or a range of them) of all ranks in order; they leave `results`."""
-    mine = [(task, {key: message.pop(prefix + key) for key in keys}) for task, message in results
+def _gathered(stage, results, keys: list[str], chunks=None) -> list[dict]:
+    """Collective: some of what is known of the encoded chunks (all, or a range of them) of all ranks, in order; it
+    leaves `results`."""
+    mine = [(task, {key: message.pop(key) for key in keys}) for task, message in results
             if chunks is None or task[0] in chunks]
     return [message for _, message in stage.queue.gather(mine)]
+
+
+def _unnamed(part: dict, prefix: str) -> dict:
+    """Local: the texts of a column of a chunk, which leave it."""
+    return {key: part.pop(prefix + key) for key in TEXTS}
 
 
 def row_digests(columns: list[np.ndarray], rows: int) -> np.ndarray:
@@ -237,16 +243,39 @@ class _Columns:
         self.offsets.write(np.zeros(1, np.int64))
         self.codes = room.array((self.rows, len(names)), np.int32)
 
-    def add(self, stage, results, prefix: str) -> None:
-        """Collective: the next column. Messages: the hashes of its chunks' values, then their texts, some chunks at a
-        time, so that no rank holds a column twice."""
+    def add(self, stage, results, numbers) -> None:
+        """Collective: the next columns. Messages: the hashes of their chunks' values and the texts, of some columns at
+        once if these are short, else of one and some of its chunks at a time, so that no rank holds a column twice."""
+        sizes = np.zeros((len(numbers), len(self.chunk_rows)), np.int64)
+        for (chunk,), message in results:
+            sizes[:, chunk] = [sum(message[f"{number}_{key}"].nbytes for key in ("hash", *TEXTS)) for number in numbers]
+        sizes = stage.world.sum(sizes).sum(axis=1).tolist()
+        for first, last in runs(sizes, self.room.round_bytes):
+            if sizes[first] > self.room.round_bytes:
+                prefix = f"{numbers[first]}_"
+                hashes = [part[prefix + "hash"] for part in _gathered(stage, results, [prefix + "hash"])]
+                self._add(hashes, self._texts(stage, results, prefix))
+                continue
+            prefixes = [f"{number}_" for number in numbers[first:last]]
+            parts = _gathered(stage, results, [prefix + key for prefix in prefixes for key in ("hash", *TEXTS)])
+            for prefix in prefixes:
+                self._add([part.pop(prefix + "hash") for part in parts], (_unnamed(part, prefix) for part in parts))
+
+    def _texts(self, stage, results, prefix: str):
+        """Collective, a generator: the texts of a column, chunk by chunk. Messages: those of some chunks at a time."""
+        for first in range(0, len(self.chunk_rows), CHUNKS_AT_ONCE):
+            span = range(first, min(first + CHUNKS_AT_ONCE, len(self.chunk_rows)))
+            for part in _gathered(stage, results, [prefix + key for key in TEXTS], span):
+                yield _unnamed(part, prefix)
+
+    def _add(self, hashes: list[np.ndarray], texts) -> None:
+        """Local, but for what the generator `texts` does: the next column of hashes and texts, chunk by chunk."""
         name = self.names[self.number]
         self.number += 1
-        parts = _gathered(stage, results, prefix, ("hash",))
-        base = np.cumsum([0, *(len(part["hash"]) for part in parts)])
-        hashes = np.concatenate([np.zeros(0, np.uint64), *(part["hash"] for part in parts)])
+        base = np.cumsum([0, *map(len, hashes)])
+        hashes = np.concatenate([np.zeros(0, np.uint64), *hashes])
         _, chosen, renumber = np.unique(hashes, return_index=True, return_inverse=True)
-        del parts, hashes
+        del hashes
         place = np.empty(len(chosen), np.int32)
         place[np.argsort(chosen)] = np.arange(len(chosen), dtype=np.int32)
         renumber = place[renumber]
@@ -255,22 +284,20 @@ class _Columns:
         column = len(self.kept)
         worth, count, blanks = len(chosen) > 1, np.zeros(len(chosen), np.int64), [np.zeros(0, np.int32)]
         at, end, mark = 0, self.text.length, (self.text.length, self.offsets.length)
-        for first in range(0, len(self.chunk_rows), CHUNKS_AT_ONCE):
-            span = range(first, min(first + CHUNKS_AT_ONCE, len(self.chunk_rows)))
-            for chunk, part in zip(span, _gathered(stage, results, prefix, TEXTS, span)):
-                code = np.append(renumber[base[chunk]:base[chunk + 1]], np.int32(-1))[part["code"]]
-                count += np.bincount(code[code >= 0], minlength=len(chosen))
-                if worth:
-                    self.codes[at:at + len(code), column] = np.where(code >= 0, code + np.int32(self.values), code)
-                    fresh = np.flatnonzero(new[base[chunk]:base[chunk + 1]])
-                    text = _take(part["text"], part["length"], fresh)
-                    length = part["length"][fresh].astype(np.int64)
-                    self.text.write(text)
-                    self.offsets.write(end + np.cumsum(length))
-                    blanks.append(np.add.reduceat(text == ord(" "), np.cumsum(length) - length, dtype=np.int32)
-                                  if len(length) else blanks[0])
-                    end += int(length.sum())
-                at += len(code)
+        for chunk, part in enumerate(texts):
+            code = np.append(renumber[base[chunk]:base[chunk + 1]], np.int32(-1))[part["code"]]
+            count += np.bincount(code[code >= 0], minlength=len(chosen))
+            if worth:
+                self.codes[at:at + len(code), column] = np.where(code >= 0, code + np.int32(self.values), code)
+                fresh = np.flatnonzero(new[base[chunk]:base[chunk + 1]])
+                text = _take(part["text"], part["length"], fresh)
+                length = part["length"][fresh].astype(np.int64)
+                self.text.write(text)
+                self.offsets.write(end + np.cumsum(length))
+                blanks.append(np.add.reduceat(text == ord(" "), np.cumsum(length) - length, dtype=np.int32)
+                              if len(length) else blanks[0])
+                end += int(length.sum())
+            at += len(code)
         share = float(count.sum() / self.rows) if self.rows else 0.0
         if not worth or share <= LEAST_FILL:
             self.dropped[name] = ("almost empty", "constant")[len(chosen) == 1] if len(chosen) else "empty"

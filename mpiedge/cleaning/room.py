@@ -25,6 +25,17 @@ def mapped_bytes(budget_bytes: int) -> int:
     return min(MAPPED_BYTES, int(MAPPED_SHARE * budget_bytes))
 
 
+def runs(sizes: list[int], most: float) -> list[tuple[int, int]]:
+    """Local: runs (first, last + 1) of items whose sizes add up to `most` at most, or of one item."""
+    found, first, held = [], 0, 0
+    for number, size in enumerate(sizes):
+        if number > first and held + size > most:
+            found.append((first, number))
+            first, held = number, 0
+        held += size
+    return [*found, (first, len(sizes))] if len(sizes) > first else found
+
+
 class Room:
     """Makes the arrays of one search and gives their pages back when this rank holds too much."""
 

@@ -19,7 +19,7 @@ from mpiedge.runtime.alone import Alone
 from mpiedge.runtime.once import once
 
 GATHERED = 1 << 18  # level vectors that one rank fits for all
-JOINED = 16  # blocks of candidates whose level vectors are made distinct together
+JOINED = 32  # blocks of candidates whose level vectors are made distinct together
 TASKS, LEAST_TASK = 32, 2048  # tasks of pairs of any records; pairs of one at least
 FEW = 2048  # documents whose vectors are held at once
 FETCHED_BYTES = 16 << 20  # of the records fetched at once, if all are of mean length

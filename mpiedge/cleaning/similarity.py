@@ -185,7 +185,7 @@ def compare_random(stage, comparison: Comparison, a: np.ndarray, b: np.ndarray) 
             yield
         return {"similarity": np.concatenate(parts)}
 
-    tasks = [(column, start) for column in range(columns) for start in range(0, len(a), step)]
+    tasks = [(column, start) for start in range(0, len(a), step) for column in range(columns)]  # alike for all ranks
     results = stage.queue.gather(stage.queue.run(tasks, work, name="chance pairs", kept="chance"))
     similar = [[] for _ in range(columns)]
     for (column, _), message in results:

@@ -54,16 +54,18 @@ def bounded_components(a, b, weight, cut: float, records: int) -> tuple[np.ndarr
 
 
 def average_link(strength: np.ndarray) -> np.ndarray:
-    """Local: clusters (smallest member's number, int64 (n,)) of a symmetric matrix of strengths.
+    """Local: clusters (smallest member's number, int64 (n,)) of a symmetric matrix of strengths, float64.
 
-    Joins the two clusters of the highest mean strength while it is not negative; ties by lower number.
+    The matrix is used up. Joins the two clusters of the highest mean strength while it is not negative; ties by lower
+    number.
     """
     n = len(strength)
     label = np.arange(n)
-    mean = strength.astype(np.float64)
-    np.fill_diagonal(mean, -np.inf)
-    if n > 1 and mean[~np.eye(n, dtype=bool)].min() >= 0:
+    mean = strength
+    np.fill_diagonal(mean, np.inf)
+    if n > 1 and mean.min() >= 0:
         return np.zeros(n, np.int64)
+    np.fill_diagonal(mean, -np.inf)
     size = np.ones(n)
     best = mean.argmax(axis=1)
     value = mean[np.arange(n), best]
@@ -101,26 +103,32 @@ def cluster(stage, a, b, weight, cut: float, records: int, score, floor: float):
     batch = _batches(size)
     known, known_weight = _weights_inside(a, b, weight, label)
 
-    def work(task):
-        (number,) = task
-        groups = [member[start[k]:start[k] + size[k]] for k in range(batch[number], batch[number + 1])]
-        rows, columns = zip(*(np.triu_indices(len(group), 1) for group in groups))
-        left = np.concatenate([group[row] for group, row in zip(groups, rows)])
-        right = np.concatenate([group[column] for group, column in zip(groups, columns)])
-        key = left * records + right
+    def weights_of(left, right):
+        """A generator that yields None and returns the weights of pairs, of which few are compared anew."""
+        key = left.astype(np.int64) * records + right
         place = np.minimum(np.searchsorted(known, key), len(known) - 1)
         weights, missing = known_weight[place].astype(np.float64), np.flatnonzero(known[place] != key)
+        del key, place
         for piece in range(0, len(missing), BATCH_PAIRS):
             chosen = missing[piece:piece + BATCH_PAIRS]
             weights[chosen] = yield from score(left[chosen], right[chosen])
+        return weights
+
+    def work(task):
+        (number,) = task
+        groups = [member[start[k]:start[k] + size[k]] for k in range(batch[number], batch[number + 1])]
+        places = [np.triu_indices(len(group), 1) for group in groups]
+        left, right = (np.concatenate([group[place[side]] for group, place in zip(groups, places)]) for side in (0, 1))
+        weights = yield from weights_of(left, right)
         labels, at = [], 0
-        for group, row, column in zip(groups, rows, columns):
-            strength = np.zeros((len(group), len(group)))
+        for group, (row, column) in zip(groups, places):
             mine = weights[at:at + len(row)]
+            at += len(row)
+            strength = np.zeros((len(group), len(group)))
             strength[row, column] = np.where(np.abs(mine) < CERTAIN, np.clip(mine - cut, -STRONGEST, STRONGEST),
                                              mine * len(group))
-            at += len(row)
-            labels.append(group[average_link(strength + strength.T)])
+            strength[column, row] = strength[row, column]
+            labels.append(group[average_link(strength)])
             yield
         near = weights >= floor
         return {"label": np.concatenate(labels), "a": left[near].astype(np.int32), "b": right[near].astype(np.int32),
@@ -153,7 +161,7 @@ def _weights_inside(a, b, weight, label) -> tuple[np.ndarray, np.ndarray]:
 def _members(label: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Local: the records of all components of three and more, each component's together, largest first, and where each
     begins and how many it has."""
-    member = np.flatnonzero(np.bincount(label)[label] >= 3)
+    member = np.flatnonzero(np.bincount(label)[label] >= 3).astype(np.int32)
     member = member[np.argsort(label[member], kind="stable")]
     start = np.flatnonzero(np.diff(label[member], prepend=-1))
     size = np.diff(np.append(start, len(member)))

@@ -53,15 +53,34 @@ def make_rows(stage, texts, values, grams, budget: int, room) -> GramRows:
     tasks = [(start,) for start in range(0, documents, step)]
     lengths = [message["length"] for _, message in stage.queue.gather(
         stage.queue.run(tasks, work, name="gram vectors"))]
-    own, own_weights = own.array(), own_weights.array()
-    found, weights = room.file(np.uint32), room.file(np.uint16)
-    entries = [int(length.sum()) for length in lengths]
-    for first, last in runs(entries, room.round_bytes // BYTES):
-        mine = [(task, {"gram": own[place:place + size], "weight": own_weights[place:place + size]})
-                for task, size in zip(tasks[first:last], entries[first:last])
-                if (place := places.get(task)) is not None]
-        for _, message in stage.queue.gather(mine):
-            found.write(message["gram"])
-            weights.write(message["weight"])
     indptr = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]), dtype=np.int64)
-    return GramRows(indptr, found.array(), weights.array(), room)
+    ends = indptr[np.minimum(np.arange(len(tasks) + 1) * step, documents)].tolist()
+    mine = {number: places[task] for number, task in enumerate(tasks) if task in places}
+    columns = zip(("gram", "weight"), (own.array(), own_weights.array()))
+    return GramRows(indptr, *_gathered(stage, mine, ends, dict(columns), room), room)
+
+
+def _gathered(stage, mine: dict[int, int], ends: list[int], columns: dict[str, np.ndarray], room) -> list[np.ndarray]:
+    """Collective: the columns of all ranks, each as one array on every rank, or one that those of a host hold together.
+
+    mine: where the items of which tasks begin in this rank's columns; ends: where those of each task begin and end in
+    the arrays. Messages: see `make_rows`; none where all ranks are on one host.
+    """
+    world = stage.world
+    if world.size > 1 and world.node_size == world.size:
+        whole = [room.together(world, (ends[-1],), column.dtype) for column in columns.values()]
+        for number, place in mine.items():
+            begin, end = ends[number:number + 2]
+            for array, column in zip(whole, columns.values()):
+                array[begin:end] = column[place:place + end - begin]
+        world.node_barrier()
+        return whole
+    found = {key: room.file(column.dtype) for key, column in columns.items()}
+    sizes = np.diff(ends).tolist()
+    for first, last in runs(sizes, room.round_bytes // BYTES):
+        parts = [((number,), {key: column[place:place + sizes[number]] for key, column in columns.items()})
+                 for number in range(first, last) if (place := mine.get(number)) is not None]
+        for _, message in stage.queue.gather(parts):
+            for key, file in found.items():
+                file.write(message[key])
+    return [file.array() for file in found.values()]

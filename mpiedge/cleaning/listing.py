@@ -9,6 +9,7 @@ from mpiedge.cleaning.matching import logistic
 REVIEW_FLOOR = 0.1  # probability from which a pair is listed
 REVIEW_WEIGHT = float(np.log(REVIEW_FLOOR / (1 - REVIEW_FLOOR)))
 ASKED = 8  # pairs shown of each question
+UNSURE_PAIRS = "pairs nearly as likely the same as not, and others around them: same or different?"
 UNSURE = np.arange(1.5, -10.0, -1.0)  # distances from the cut of the pairs shown of those that are unsure
 
 
@@ -61,5 +62,5 @@ def _unsure(candidates, weight, cut: float) -> list:
     near = near[np.argsort(weight[near], kind="stable")]
     places = np.searchsorted(weight[near].astype(np.float64), cut + UNSURE)
     chosen = np.unique(near[np.minimum(places, len(near) - 1)])
-    text = f"{len(near):,} pairs nearly as likely the same as not: same or different?"
-    return [(text, candidates.a[chosen], candidates.b[chosen])]
+    even = np.abs(weight[near] - cut) < -REVIEW_WEIGHT
+    return [(f"{np.count_nonzero(even):,} {UNSURE_PAIRS}", candidates.a[chosen], candidates.b[chosen])]

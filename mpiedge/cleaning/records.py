@@ -153,7 +153,7 @@ def read_records(stage, table, names: list[str], source_column: str | None):
     """
     starts = np.concatenate([[0], np.cumsum(table.chunk_rows)]).astype(np.int64)
     chunks = [(chunk,) for chunk in range(len(table.chunk_rows))]
-    columns = _Columns(names, table.chunk_rows, Room(stage))
+    columns = _Columns(stage.world, names, table.chunk_rows, Room(stage))
     step = max(CELLS_PER_PASS // max(table.rows, 1), 1)
     digests, sources = [], None
     for first in range(0, max(len(names), 1), step):
@@ -187,12 +187,13 @@ def read_records(stage, table, names: list[str], source_column: str | None):
     return columns.records(), sources, digests
 
 
-def _gathered(stage, results, keys: list[str], chunks=None) -> list[dict]:
+def _gathered(stage, results, keys: list[str], chunks=None, everywhere: bool = True) -> list[dict]:
     """Collective: some of what is known of the encoded chunks (all, or a range of them) of all ranks, in order; it
-    leaves `results`."""
+    leaves `results`. Where all ranks are on one host and it is not needed everywhere, the first alone gets it."""
     mine = [(task, {key: message.pop(key) for key in keys}) for task, message in results
             if chunks is None or task[0] in chunks]
-    return [message for _, message in stage.queue.gather(mine)]
+    alone = not everywhere and stage.world.size > 1 and stage.world.node_size == stage.world.size
+    return [message for _, message in (stage.queue.gather_root if alone else stage.queue.gather)(mine)]
 
 
 def _unnamed(part: dict, prefix: str) -> dict:
@@ -230,18 +231,22 @@ def _encode(cells: np.ndarray, form=normalise) -> dict[str, np.ndarray]:
 
 
 class _Columns:
-    """Numbers each column's values in order of their first occurrence; keeps columns worth comparing.
+    """Numbers each column's values in order of their first occurrence; keeps columns worth comparing. Of the ranks of a
+    host one does so for all.
 
     Two different values with one 64-bit hash would be taken as equal: below 1e-6 for a million values.
     """
 
-    def __init__(self, names: list[str], chunk_rows: list[int], room: Room):
+    def __init__(self, world, names: list[str], chunk_rows: list[int], room: Room):
+        self.world, self.shared = world, world.size > 1 and world.node_size > 1
+        self.leads = not self.shared or world.node_rank == 0
         self.names, self.chunk_rows, self.rows, self.room = names, chunk_rows, sum(chunk_rows), room
         self.dropped, self.kept, self.words, self.fill, self.spans = {}, [], [], [], []
         self.number = self.values = 0
         self.text, self.offsets = room.file(np.uint8), room.file(np.int64)
         self.offsets.write(np.zeros(1, np.int64))
-        self.codes = room.array((self.rows, len(names)), np.int32)
+        shape = (self.rows, len(names))
+        self.codes = room.together(world, shape, np.int32) if self.shared else room.array(shape, np.int32)
 
     def add(self, stage, results, numbers) -> None:
         """Collective: the next columns. Messages: the hashes of their chunks' values and the texts, of some columns at
@@ -253,11 +258,12 @@ class _Columns:
         for first, last in runs(sizes, self.room.round_bytes):
             if sizes[first] > self.room.round_bytes:
                 prefix = f"{numbers[first]}_"
-                hashes = [part[prefix + "hash"] for part in _gathered(stage, results, [prefix + "hash"])]
+                hashes = [part[prefix + "hash"] for part in _gathered(stage, results, [prefix + "hash"], None, False)]
                 self._add(hashes, self._texts(stage, results, prefix))
                 continue
             prefixes = [f"{number}_" for number in numbers[first:last]]
-            parts = _gathered(stage, results, [prefix + key for prefix in prefixes for key in ("hash", *TEXTS)])
+            keys = [prefix + key for prefix in prefixes for key in ("hash", *TEXTS)]
+            parts = _gathered(stage, results, keys, None, False)
             for prefix in prefixes:
                 self._add([part.pop(prefix + "hash") for part in parts], (_unnamed(part, prefix) for part in parts))
 
@@ -265,11 +271,15 @@ class _Columns:
         """Collective, a generator: the texts of a column, chunk by chunk. Messages: those of some chunks at a time."""
         for first in range(0, len(self.chunk_rows), CHUNKS_AT_ONCE):
             span = range(first, min(first + CHUNKS_AT_ONCE, len(self.chunk_rows)))
-            for part in _gathered(stage, results, [prefix + key for key in TEXTS], span):
+            for part in _gathered(stage, results, [prefix + key for key in TEXTS], span, False):
                 yield _unnamed(part, prefix)
 
     def _add(self, hashes: list[np.ndarray], texts) -> None:
         """Local, but for what the generator `texts` does: the next column of hashes and texts, chunk by chunk."""
+        if not self.leads:
+            for _ in texts:
+                pass
+            return
         name = self.names[self.number]
         self.number += 1
         base = np.cumsum([0, *map(len, hashes)])
@@ -311,11 +321,25 @@ class _Columns:
         self.values += len(chosen)
 
     def records(self) -> Records:
-        """Local: all columns together."""
-        codes = self.codes if len(self.kept) == len(self.names) else self.codes[:, :len(self.kept)]
-        spans = np.array(self.spans, np.int64).reshape(-1, 2)
-        return Records(self.kept, Texts(self.text.array(), self.offsets.array()), spans, codes, np.array(self.words),
-                       np.array(self.fill), self.dropped, self.room)
+        """Collective over the ranks of a host: all columns together."""
+        text, offsets = self.text.array(), self.offsets.array()
+        about = {"names": self.kept, "dropped": self.dropped, "spans": np.array(self.spans, np.int64),
+                 "words": np.array(self.words), "fill": np.array(self.fill), "sizes": [len(text), len(offsets)]}
+        if self.shared:
+            about = self.world.node_bcast(about)
+            text, offsets = (self._together(array, size) for array, size in zip((text, offsets), about["sizes"]))
+        kept = len(about["names"])
+        codes = self.codes if kept == len(self.names) else self.codes[:, :kept]
+        return Records(about["names"], Texts(text, offsets), about["spans"].reshape(-1, 2), codes, about["words"],
+                       about["fill"], about["dropped"], self.room)
+
+    def _together(self, array: np.ndarray, size: int) -> np.ndarray:
+        """Collective over the ranks of a host: the leading rank's array of that size, held together."""
+        whole = self.room.together(self.world, (size,), array.dtype)
+        if self.leads:
+            whole[:] = array
+        self.world.node_barrier()
+        return whole
 
 
 def _take(text: np.ndarray, length: np.ndarray, chosen: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from collections import Counter
 from shlex import quote
 
 from mpiedge.cleaning.duration import estimate_s
+from mpiedge.cleaning.listing import UNSURE_PAIRS
 from mpiedge.runtime.resources import format_size
 
 STARTED = time.perf_counter()
@@ -107,7 +108,7 @@ def _table(stage, source, found, plans, resolution, tally, rows_out: int) -> Non
                   f"{' (kept)' if kept else ' merged into it'}: see {source.name}.clusters.csv")
     if chance := resolution.summary.get("equal_by_chance"):
         stage.say(f"        {count(chance, 'row')} equal to another one stay: of so few values many agree by chance")
-    _searched(stage, resolution.summary)
+    _searched(stage, resolution)
     by_rule: dict[str, list] = {}
     for (column, rule), number in tally.counts.items():
         by_rule.setdefault(rule, []).append((-number, column))
@@ -128,13 +129,22 @@ def _touched(tally) -> str:
     return f": {', '.join(told)}" if told else ""
 
 
-def _searched(stage, summary: dict) -> None:
-    """How many pairs were compared, and how many matches may have been missed by that."""
+def _searched(stage, resolution) -> None:
+    """How many pairs were compared, how many matches may have been missed by that, and what the search is unsure of."""
+    summary = resolution.summary
     recall = summary.get("candidate_recall") or {}
     if recall.get("share") is not None:
         pairs, matches = count(summary["candidates"], "pair"), count(recall["matches"], "match", "matches")
         stage.say(f"        {pairs} compared; {100 * recall['share']:.1f} % of the {matches} of "
                   f"{count(recall['records'], 'record')} compared with all others are among them")
+    notes = [f"not compared, as most alike rows differ there: {', '.join(left_out)}"
+             for left_out in (summary.get("columns_that_differ_by_record"),) if left_out]
+    notes += ["only one column of text to compare"] if summary.get("one_column") else []
+    notes += [f"links expected to be right and complete to {100 * link['expected_f1']:.0f} % only"
+              for link in summary.get("links", ()) if link["review"]]
+    notes += [text for text, *_ in resolution.questions if not text.endswith(UNSURE_PAIRS)]
+    for note in notes:
+        stage.say(f"        unsure: {note} (--review lists pairs to be answered)")
 
 
 def example(before: str, after: str) -> str:

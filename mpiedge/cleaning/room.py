@@ -13,6 +13,7 @@ import numpy as np
 
 from mpiedge.errors import EnvironmentProblem
 from mpiedge.runtime import resources
+from mpiedge.runtime.shared import leave_to_kernel, shared_array
 
 MAPPED_BYTES, MAPPED_SHARE = 24 << 20, 1 / 12  # bytes, and share of the budget, from which an array leaves memory
 FULL = 0.85  # share of the budget from which mapped pages are given back
@@ -46,6 +47,7 @@ class Room:
         self.round_bytes = min(max(ROUND_BYTES, ROUND_SHARE * stage.budget_bytes), MOST_ROUND)
         self._full = self._most = FULL * stage.budget_bytes
         self._maps: list[mmap.mmap] = []
+        self._together: list[np.ndarray] = []
 
     def array(self, shape: tuple[int, ...], dtype) -> np.ndarray:
         """Local: an array without content."""
@@ -55,6 +57,15 @@ class Room:
         with self.open() as file:
             self._call(os.posix_fallocate, file.fileno(), 0, size)
             return self.mapped(file, dtype).reshape(shape)
+
+    def together(self, world, shape: tuple[int, ...], dtype) -> np.ndarray:
+        """Collective: an array of zeros that the ranks of a host hold together (`shared_array`)."""
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        mapped = size >= self.mapped_bytes
+        array = shared_array(world, shape, dtype, folder=self.folder if mapped else None)
+        if mapped:
+            self._together.append(array)
+        return array
 
     def copy(self, array: np.ndarray, columns: list[int]) -> np.ndarray:
         """Local: some columns of a matrix."""
@@ -80,7 +91,7 @@ class Room:
 
     def relax(self) -> None:
         """Local: gives mapped pages back when this rank comes near its budget; their content stays in the files."""
-        if self._maps and resources.current_rss_bytes() > self._full:
+        if (self._maps or self._together) and resources.current_rss_bytes() > self._full:
             self.give_back()
             self._full = max(self._most, resources.current_rss_bytes() + SPARE_BYTES)
 
@@ -88,6 +99,8 @@ class Room:
         """Local: gives all mapped pages back."""
         for mapping in self._maps:
             mapping.madvise(mmap.MADV_DONTNEED)
+        for array in self._together:
+            leave_to_kernel(array)
 
     def _call(self, call, *arguments, **options):
         try:

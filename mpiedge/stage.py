@@ -20,7 +20,6 @@ from mpiedge.runtime.mail import Mail
 from mpiedge.runtime.progress import progress
 from mpiedge.runtime.queue import Queue
 from mpiedge.runtime.root import on_root
-from mpiedge.runtime.speeds import speeds_of_starts
 from mpiedge.runtime.telemetry import Timings, to_csv
 from mpiedge.runtime.trace import Trace, join
 from mpiedge.store import decisions, fence, host_profile
@@ -84,8 +83,8 @@ class Stage:
         self._swapped_bytes = resources.swapped_bytes()
 
     def __enter__(self) -> "Stage":
-        told = self.world.allgather({"host": self.world.host, "start_s": self.world.start_s})
-        hosts, starts = [rank["host"] for rank in told], [rank["start_s"] for rank in told]
+        told = self.world.allgather({"host": self.world.host, "start": self.world.start})
+        hosts, starts = [rank["host"] for rank in told], [rank["start"] for rank in told]
         names = list(dict.fromkeys(hosts))
         library = mpi_library()
         self.say(f"mpiedge-{self.name} {__version__} | {_count(self.world.size, 'rank')} on "
@@ -96,9 +95,7 @@ class Stage:
                  "mpiedge": __version__, "python": platform.python_version(), "numpy": np.__version__,
                  "h5py": h5py.__version__, "mpi": library}
         on_root(self.world, lambda: self._begin(about))
-        speeds = on_root(self.world, lambda: host_profile.speeds(self.run, hosts))
-        if self.queue.stealing:  # of mpiedge-doctor, else by the start of the ranks; the queue learns more as it runs
-            self.queue.speeds[:] = speeds or speeds_of_starts(starts)
+        self.queue.expect(starts, on_root(self.world, lambda: host_profile.speeds(self.run, hosts)))
         return self
 
     def __exit__(self, kind, error, trace) -> None:

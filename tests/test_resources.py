@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from mpiedge.errors import UsageError
 from mpiedge.profiling.room import Room
 from mpiedge.runtime import resources
-from mpiedge.runtime.speeds import speeds_of_starts
 
 
 @pytest.mark.parametrize(("text", "size"), [
@@ -154,21 +153,3 @@ def test_more_mapped_files_than_a_shell_allows(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert sum(array.nbytes for array in arrays) == 100 << 17
-
-
-def test_seconds_of_computing(tmp_path):
-    """What was computed and waited for counts; a kernel that does not count them says nothing."""
-    assert 0 < resources.computing_s() < 1e6
-    file = tmp_path / "proc/thread-self/schedstat"
-    file.parent.mkdir(parents=True)
-    for text, found in (("1500000000 2000000000 7\n", 3.5), ("0 0 0\n", None), ("", None)):
-        file.write_text(text)
-        assert resources.computing_s(tmp_path) == found
-    assert resources.computing_s(tmp_path / "none") is None
-
-
-def test_speeds_by_the_start_of_the_ranks():
-    """Ranks that were much longer at it are slower; what differs little, or is unknown, tells nothing."""
-    np.testing.assert_allclose(speeds_of_starts([0.2, 0.2, 0.8]), np.array([4, 4, 1]) / 3)
-    for starts_s in ([0.2, 0.3, 0.39], [0.2, None, 0.8], [None]):
-        assert speeds_of_starts(starts_s).tolist() == [1.0] * len(starts_s)

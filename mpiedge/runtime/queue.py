@@ -2,10 +2,10 @@
 
 Messages (all non-blocking, answered whenever a rank polls: between tasks and at each yield of a task):
 
-    thief  -> victim  steal   run, load and rate of the thief
-    victim -> thief   grant   tasks (perhaps none), load and rate of the victim: the receipt of the request
+    thief  -> victim  steal   run, load, rate and share of a processor of the thief
+    victim -> thief   grant   tasks (perhaps none), load, rate and share of the victim: the receipt of the request
     any    -> rank 0  done    number of finished tasks, about once a second, only when a progress line is shown
-    all    <-> all    waves   non-blocking sums of (grants sent, grants received), see `_Waves`
+    all    <-> all    waves   non-blocking sums of (grants sent, grants received), see `Waves`
 
 A task is in exactly one place: the deque of one rank, or the variable of the rank that computes it, or one grant in
 flight. A grant leaves the victim's deque before it is sent and enters the thief's when it is handled; MPI neither loses
@@ -20,12 +20,14 @@ from types import GeneratorType
 
 import numpy as np
 
+from mpiedge.runtime.processor import Meter, Processor, learned_speeds, speeds_of_starts
+from mpiedge.runtime.waves import Waves
+
 FIRST_MOVE_S = 0.0005  # guess of what handing a task over costs the victim, replaced by measurements
 FIRST_PROBE_S, LONGEST_PROBE_S = 0.001, 0.05  # pause between refused steal requests, doubled each time
 PATIENCE_S = 0.01  # after which another rank is asked, too: the first may be in the midst of a long step
 FASTER = 1.5  # a thief so many times faster gets even the task that its victim was to begin now
 NEWS_S = 1.0
-TRUST_S = 0.3  # of computing, after which what was measured of a speed counts as much as what was known
 FEW_TASKS = 4  # per rank
 STEALING = "MPIEDGE_STEAL"
 
@@ -33,8 +35,9 @@ STEALING = "MPIEDGE_STEAL"
 class Queue:
     """The work-stealing queue of one rank; one object serves any number of runs, one after the other.
 
-    speeds: relative speed of each rank, from the runs so far (all equal at first); the first share of a run is weighted
-    by it. stealing: off by MPIEDGE_STEAL=0, then all shares are equal and final, to see what stealing brings.
+    speeds: relative speed of each rank with the share of a processor that it gets, `shares`, from the runs so far (all
+    equal at first); the first part of a run that each gets is weighted by it. stealing: off by MPIEDGE_STEAL=0, then
+    all parts are equal and final, to see what stealing brings.
     tasks_done, tasks_stolen, steal_requests: totals of this rank over all runs (also given to `timings`).
     """
 
@@ -44,14 +47,15 @@ class Queue:
         progress: None, or a function (total, name) -> object with `update(n)` and `close()`, called on rank 0.
         """
         self.world, self.mail, self.timings, self._progress = world, mail, timings, progress
-        self.speeds = np.ones(world.size)
+        self.speeds, self.shares = np.ones(world.size), np.ones(world.size)
+        self._processor = Processor()
         self.stealing = os.environ.get(STEALING) != "0"
         self.tasks_done = self.tasks_stolen = self.steal_requests = 0
         self.ledger = None  # a store.ledger.Ledger where the stage goes on from earlier attempts
         self._run_number = 0
         self._tasks: deque = deque()
         self._move_s = FIRST_MOVE_S
-        self._run = _Run(world.size, (), None, None)
+        self._run = _Run(world.rank, self.shares, self._processor, (), None, None)
         self._running = False
         mail.handle("steal", self._take_steal)
         mail.handle("grant", self._take_grant)
@@ -61,6 +65,13 @@ class Queue:
     def finished(self) -> int:
         """Tasks that this rank has finished, those of the run at work included."""
         return self.tasks_done + (self._run.finished if self._running else 0)
+
+    def expect(self, starts: list, speeds=None) -> None:
+        """Collective: before the first run: what the starts of the ranks tell of their speeds (`speeds_of_starts`);
+        speeds: better known ones."""
+        if self.stealing:
+            self.speeds, self.shares = speeds_of_starts(starts)
+            self.speeds = self.speeds if speeds is None else np.array(speeds, np.float64)
 
     def own_range(self, count: int, ranks=None) -> tuple[int, int]:
         """Local: this rank's part (first, last) of range(count), cut in proportion to the speeds of `ranks` (all)."""
@@ -113,13 +124,13 @@ class Queue:
         """Collective: computes all tasks; this rank's (task, result) pairs."""
         shares = share(np.array([_weight(cost(task)) for task in tasks]), self.speeds)
         self._run_number += 1
-        run = self._run = _Run(self.world.size, tasks, cost, split, learn)
+        run = self._run = _Run(self.world.rank, self.shares, self._processor, tasks, cost, split, learn)
         run.loads[:] = np.bincount(shares, [run.weight(task) for task in tasks], minlength=self.world.size)
         run.load = run.loads[self.world.rank]
         self._tasks = deque(itertools.compress(tasks, shares == self.world.rank))
         if self._progress and self.world.is_root:
             run.bar = self._progress(len(tasks), name)
-        waves = _Waves(self.world, self.mail.comm)
+        waves = Waves(self.world, self.mail.comm)
         results = []
         self._running = True
         while self._next_is_here(run, waves, steal):
@@ -127,12 +138,14 @@ class Queue:
             run.running = run.weight(task)
             run.load -= run.running
             started = time.perf_counter()
+            run.meter.start()
             try:
                 result = self._compute(run, steps.begin, task)
             except BaseException:
                 steps.fail(task)
                 raise
             results.append((task, steps.finish(task, result)))
+            run.meter.stop()
             run.busy_s += time.perf_counter() - started
             run.finish()
             self._tell(run)
@@ -156,6 +169,7 @@ class Queue:
                 children = outcome.send(asked)
             except StopIteration as end:
                 return end.value
+            run.meter.stop()
             if children:
                 # To the front, in order: depth first keeps few tasks waiting, and thieves take the old, large ones.
                 children = [tuple(child) for child in children]
@@ -198,11 +212,15 @@ class Queue:
         while run.asked:
             if not self.mail.poll():
                 pause.rest()
-        counts = self.mail.gather_counts(run.finished_cost, run.busy_s, run.finished)
-        if run.learn:
-            self._learn(counts[:, 2], counts[:, 3])
+        counts = self.mail.gather_counts(run.finished, run.finished_cost, run.busy_s * run.meter.measured_share(),
+                                         run.meter.share())
+        finished, finished_cost, busy_s, shares = counts[:, 2:].T
+        if self.stealing:
+            whole = self.speeds / self.shares
+            self.speeds = shares * (learned_speeds(whole, finished_cost, busy_s) if run.learn else whole)
+            self.shares = shares
         if run.bar:
-            run.bar.update(int(counts[:, 4].sum()) - run.shown)
+            run.bar.update(int(finished.sum()) - run.shown)
             run.bar.close()
         self.tasks_done += run.finished
         self._running = False
@@ -211,43 +229,30 @@ class Queue:
         if self.timings is not None:
             self.timings.add(tasks_done=run.finished, tasks_stolen=run.stolen, steal_requests=run.requests)
 
-    def _learn(self, finished_cost: np.ndarray, busy_s: np.ndarray) -> None:
-        """Local: new relative speeds: the longer a rank has computed, the more of its speed is what was measured.
-
-        In a few milliseconds a host that has little of its processor may be as fast as others."""
-        known = (busy_s > 0.01) & (finished_cost > 0)
-        if not self.stealing or np.count_nonzero(known) < 2:
-            return
-        speeds, busy_s = self.speeds[known], busy_s[known]
-        trust = busy_s / (busy_s + TRUST_S)
-        rates = finished_cost[known] / busy_s
-        rates *= (trust * speeds).sum() / (trust * rates).sum()
-        self.speeds[known] = speeds + trust * (rates - speeds)
-
     # ---- stealing ------------------------------------------------------------------------------------------------
 
     def _ask(self, run) -> None:
-        victim = run.richest(self.world.rank)
+        victim = run.richest()
         if victim is None:
             return
         run.asked.add(victim)
         run.next_probe = time.perf_counter() + PATIENCE_S
         run.requests += 1
-        self.mail.send(victim, "steal", [self._run_number, run.load, run.rate()])
+        self.mail.send(victim, "steal", [self._run_number, *run.about()])
 
     def _take_steal(self, thief: int, message: list) -> None:
         """Handler on the victim. A thief that is a run ahead of this rank gets an empty grant that tells no load."""
-        number, thief_load, thief_rate = message
+        number, *about = message
         if number != self._run_number:
-            self.mail.send(thief, "grant", [[], None, None])
+            self.mail.send(thief, "grant", [[]])
             return
         started = time.perf_counter()
         run = self._run
-        run.note(thief, thief_load, thief_rate)
+        run.note(thief, *about)
         run.refused |= not self._tasks
         tasks = self._cut(run, thief)
         run.grants_sent += bool(tasks)
-        self.mail.send(thief, "grant", [np.array(tasks, np.int64), run.load, run.rate()])
+        self.mail.send(thief, "grant", [np.array(tasks, np.int64), *run.about()])
         if tasks:
             self._move_s += (2 * (time.perf_counter() - started) - self._move_s) / 4  # the thief works as much again
 
@@ -258,7 +263,7 @@ class Queue:
         this rank would finish earlier. Nothing, too, when it takes less time to compute than to move.
         """
         waiting = self._tasks
-        mine, theirs = run.compare(self.world.rank, thief, self.speeds)
+        mine, theirs = run.compare(thief, self.speeds / self.shares)
         if len(waiting) == 1 and run.split and (parts := run.split(waiting[0])):
             waiting.clear()
             waiting.extend(tuple(part) for part in parts)
@@ -282,11 +287,11 @@ class Queue:
         return taken[::-1]
 
     def _take_grant(self, victim: int, message: list) -> None:
-        tasks, load, rate = message
+        tasks, *about = message
         run = self._run
         run.asked.discard(victim)
-        if load is not None:
-            run.note(victim, load, rate)
+        if about:
+            run.note(victim, *about)
         if not len(tasks):
             run.next_probe = time.perf_counter() + run.probe_s
             run.probe_s = min(2 * run.probe_s, LONGEST_PROBE_S)
@@ -349,7 +354,9 @@ class _Steps:
 class _Run:
     """What a rank knows during one run: its own load and speed, and the last it heard of the others."""
 
-    def __init__(self, size: int, tasks, cost, split, learn: bool = True):
+    def __init__(self, rank: int, shares: np.ndarray, processor: Processor, tasks, cost, split, learn: bool = True):
+        size = len(shares)
+        self.rank, self.shares, self.meter = rank, shares.copy(), Meter(processor, shares[rank])
         self.cost, self.split, self.learn = cost, split, learn
         self.total = len(tasks)
         self.load = self.running = 0.0  # cost of the tasks waiting here, and of the one being computed
@@ -377,16 +384,24 @@ class _Run:
         """Local: cost per second of this rank in this run, 0 while unknown."""
         return self.finished_cost / self.busy_s if self.busy_s > 0.001 else 0.0
 
-    def note(self, rank: int, load: float, rate: float) -> None:
-        self.loads[rank], self.rates[rank], self.heard[rank] = load, rate, time.perf_counter()
+    def about(self) -> list[float]:
+        """Local: what `note` of another rank takes."""
+        return [self.load, self.rate(), self.meter.share()]
 
-    def compare(self, me: int, other: int, speeds: np.ndarray) -> tuple[float, float]:
-        """Local: speeds of two ranks on one scale: of this run, where its costs are known and both have worked, else
-        of earlier runs: where costs are guesses a rank seems slow when its tasks take longer than thought."""
+    def note(self, rank: int, load: float, rate: float, share: float) -> None:
+        self.loads[rank], self.rates[rank], self.shares[rank] = load, rate, share
+        self.heard[rank] = time.perf_counter()
+
+    def compare(self, other: int, whole: np.ndarray) -> tuple[float, float]:
+        """Local: speeds of this rank and another on one scale: of this run, where its costs are known and both have
+        worked, else `whole`, those with a whole processor by earlier runs, times the shares: where costs are guesses a
+        rank seems slow when its tasks take longer than thought."""
         mine, theirs = self.rate(), self.rates[other]
-        return (mine, theirs) if self.learn and mine > 0 and theirs > 0 else (speeds[me], speeds[other])
+        if self.learn and mine > 0 and theirs > 0:
+            return mine, theirs
+        return whole[self.rank] * self.meter.share(), whole[other] * self.shares[other]
 
-    def richest(self, me: int) -> int | None:
+    def richest(self) -> int | None:
         """Local: of the ranks not asked yet the one with the largest load by what was last heard, less what it has
         computed since; None when all are asked.
 
@@ -398,55 +413,15 @@ class _Run:
         typical = self.rates[self.rates > 0].mean() if self.rates.any() else self.rate()
         rates = np.where(self.rates > 0, self.rates, typical)
         left = self.loads - rates * (time.perf_counter() - self.heard)
-        left[[me, *self.asked]] = 0.0
+        left[[self.rank, *self.asked]] = 0.0
         if left.max() > 0:
             return int(left.argmax())
         for step in range(1, size + 1):
             victim = (self.last_victim + step) % size
-            if victim != me and victim not in self.asked:
+            if victim != self.rank and victim not in self.asked:
                 self.last_victim = victim
                 return victim
         return None
-
-
-class _Waves:
-    """Detects that no rank computes, no task waits and no grant is in flight (Mattern 1987, the four-counter method).
-
-    A rank enters wave k (a non-blocking allreduce of its grants sent and received in this run) only when it is idle:
-    its deque is empty and it computes nothing. Wave k ends when all have entered; only then does a rank enter k + 1.
-
-    Claim 1: two successive waves with sums S = R = S' = R' mean that the run is over. Between the last entry into wave
-    k and the first entry into k + 1 lies an instant T. The counters only grow, so R <= R(T) <= S(T) <= S'. Equality
-    gives R(T) = S(T): no grant is in flight at T. It also gives that no rank received a grant between its two entries;
-    it was idle at the first, and only a grant makes an idle rank active, so it is idle at T. All are idle and nothing
-    is in flight: no task exists anywhere.
-    Claim 2: one wave with S = R = 0 is enough. A grant is sent by a rank that has a task. No rank had sent one when it
-    entered, and it was idle then; the first grant after an entry would need an earlier grant. So there was none ever.
-    All ranks see the same sums and so decide alike. The waves end: a rank that computes enters later, grants take
-    finite time, and as idle ranks send no grants, the sums stop changing once the last task is done.
-    """
-
-    def __init__(self, world, comm):
-        from mpi4py import MPI
-
-        self._sum = MPI.SUM
-        self._comm = comm
-        self._request = None
-        self._before = None
-
-    def finished(self, run) -> bool:
-        """Local: one step of the waves by an idle rank; True once the run is over."""
-        if self._request is None:
-            self._mine = np.array([run.grants_sent, run.grants_received], np.int64)
-            self._sums = np.empty(2, np.int64)
-            self._request = self._comm.Iallreduce(self._mine, self._sums, self._sum)
-        if not self._request.Test():
-            return False
-        self._request = None
-        sent, received = self._sums.tolist()
-        over = sent == received and (sent == 0 or self._before == (sent, received))
-        self._before = sent, received
-        return over
 
 
 def share(weights: np.ndarray, speeds: np.ndarray) -> np.ndarray:

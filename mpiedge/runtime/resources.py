@@ -117,15 +117,6 @@ def swapped_bytes(files: Path = Path("/")) -> int:
     return 0
 
 
-def computing_s(files: Path = Path("/")) -> float | None:
-    """Local: seconds that this thread has computed or waited for a core, as others have them or its share is used up;
-    waiting for a disk does not count. None where the kernel does not say."""
-    with contextlib.suppress(OSError, ValueError):
-        computed, waited, _ = (files / "proc/thread-self/schedstat").read_text().split()
-        return (int(computed) + int(waited)) / 1e9 or None
-    return None
-
-
 def current_rss_bytes(sharing: int = 1) -> int:
     """Local: resident memory of this process now, in bytes; `sharing` ranks each count their part of shared memory.
 

@@ -9,6 +9,7 @@ import time
 import numpy as np
 
 from mpiedge.runtime import launcher, resources
+from mpiedge.runtime.processor import Processor
 from mpiedge.runtime.wire import pack, unpack
 
 PIECE_BYTES = 256 << 20  # MPI counts are 32 bit in many installations: larger buffers travel in pieces
@@ -32,12 +33,12 @@ class World:
     host in order of its lowest rank; node_rank, node_size: among the ranks of the same host; threads: cores this rank
     should use; bytes_sent, bytes_recv: payload counted at the calls of this class and its users; wait_s: seconds
     spent in collective calls, waiting for other ranks and their bytes; committed: whether the stage is complete; lost:
-    those of the ranks that were launched which have died (recovery.py); start_s: what this process computed and waited
-    for a core before MPI, the same work on every rank, None if unknown. World.current is the one made last.
+    those of the ranks that were launched which have died (recovery.py); start: seconds for which this process computed,
+    and waited for a processor, before MPI: the same work on every rank. World.current is the one made last.
     """
 
     current = None
-    start_s: float | None = None
+    start = (0.0, 0.0)
 
     def __init__(self, threads: int | None = None, ranks=None):
         """Collective: starts MPI if need be, duplicates the communicator, groups the ranks by host.
@@ -47,7 +48,7 @@ class World:
         import mpi4py
 
         if "mpi4py.MPI" not in sys.modules:
-            World.start_s = resources.computing_s()
+            World.start = Processor().seconds()
             mpi4py.rc.thread_level = "serialized"
             # Open MPI's OFI transport serves one-sided calls only, none of which are made here; closing it sleeps 1 s.
             os.environ.setdefault("OMPI_MCA_btl", "^ofi")

@@ -1,5 +1,6 @@
 """The work-stealing queue: nothing lost, nothing repeated, little waiting, at any number of ranks."""
 
+import os
 import time
 from collections import deque
 
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpiedge.runtime.mail import Mail
+from mpiedge.runtime.processor import Meter, Processor, learned_speeds, speeds_of_starts
 from mpiedge.runtime.queue import FEW_TASKS, Queue, _Run, share
 from mpiedge.runtime.telemetry import Timings
 
@@ -210,13 +212,62 @@ def test_slow_rank(world):
 
 def test_long_measurements_count_more():
     """What was measured in milliseconds hardly moves a speed, what was measured in seconds does."""
-    queue = Queue.__new__(Queue)
-    queue.stealing, ratios = True, []
-    for seconds in (0.02, 0.3, 6.0):
-        queue.speeds = np.ones(2)
-        queue._learn(np.array([4.0, 1.0]), np.full(2, seconds))
-        ratios.append(queue.speeds[0] / queue.speeds[1])
+    learned = [learned_speeds(np.ones(2), np.array([4.0, 1.0]), np.full(2, seconds)) for seconds in (0.02, 0.3, 6.0)]
+    ratios = [speeds[0] / speeds[1] for speeds in learned]
     assert 1 < ratios[0] < 1.2 < ratios[1] < 3 < ratios[2] < 4
+
+
+class Busy(Processor):
+    """A processor of which a rank gets a part of each second that it wants."""
+
+    def __init__(self, part: float):
+        self.part = part
+
+    def seconds(self):
+        return time.perf_counter() * self.part, time.perf_counter() * (1 - self.part)
+
+    def __del__(self):
+        pass
+
+
+@pytest.mark.parametrize("learn", [True, False])
+def test_a_rank_with_little_of_its_processor_is_known_as_slow(world, learn):
+    """What it has to wait for its processor tells it, also where the costs of tasks are guesses."""
+    queue = Queue(world, Mail(world))
+    queue._processor, naps = (Busy(0.25), 4) if world.rank == world.size - 1 else (Busy(1.0), 1)
+    costs = {True: lambda task: 1.0, False: lambda task: 1.0 + task[0] % 7}
+    for _ in range(2):
+        queue.run([(number,) for number in range(60 * world.size)], Naps(0.005, naps), cost=costs[learn], learn=learn)
+    if world.size > 1:
+        assert 2 < queue.speeds[0] / queue.speeds[-1] < 8
+
+
+def test_speeds_by_the_start_of_the_ranks(world):
+    """By what a rank waited, and what it computed where that differs much; better known speeds go first."""
+    for starts, speeds, shares in (([(0.2, 0.0), (0.2, 0.2), (0.3, 0.9)], [1, 0.5, 0.25], [1, 0.5, 0.25]),
+                                   ([(0.2, 0.0), (0.8, 0.0)], [1, 0.25], [1, 1]),
+                                   ([(0.2, 0.1), (0.0, 0.0)], [1, 1], [1, 1])):
+        found = speeds_of_starts(starts)
+        np.testing.assert_allclose(found, [speeds, shares])
+    queue = Queue(world, Mail(world))
+    queue.expect([(0.1, 0.3)] * world.size)
+    assert queue.speeds.tolist() == queue.shares.tolist() == [0.25] * world.size
+    queue.expect([(0.1, 0.3)] * world.size, [2.5] * world.size)
+    assert queue.speeds.tolist() == [2.5] * world.size and queue.shares.tolist() == [0.25] * world.size
+
+
+def test_shares_of_a_processor():
+    """What the kernel tells of this thread; where it does not, what was known stays."""
+    meter = Meter(Processor())
+    meter.start()
+    sum(range(300_000))
+    meter.stop()
+    assert 0 < meter.measured_share() <= 1 and 0 < meter.share() <= 1 and meter.worked_s >= meter.waited_s >= 0
+    assert meter.processor.seconds()[0] > 0 or not os.path.exists("/proc/thread-self/schedstat")
+    mute = Processor.__new__(Processor)
+    mute._file = -1
+    silent = Meter(mute, known=0.5)
+    assert silent.share() == 0.5 and silent.measured_share() == 1.0
 
 
 def test_the_first_share_follows_the_speeds(world):
@@ -300,22 +351,23 @@ def test_share(world, costs, speeds):
 
 def test_a_thief_does_not_wait_for_one_victim_alone(world):
     """The richest rank is asked first, then those that have not been asked, each once, until one has answered."""
-    run = _Run(4, [], None, None)
-    run.note(1, 5.0, 0.0)
-    run.note(3, 2.0, 0.0)
+    run = _Run(0, np.ones(4), Processor(), [], None, None)
+    run.note(1, 5.0, 0.0, 1.0)
+    run.note(3, 2.0, 0.0, 1.0)
     for victim in (1, 3, 2):
-        assert run.richest(0) == victim
+        assert run.richest() == victim
         run.asked.add(victim)
-    assert run.richest(0) is None
+    assert run.richest() is None
     run.asked.discard(3)
-    assert run.richest(0) == 3
+    assert run.richest() == 3
 
 
 def test_what_a_rank_is_about_to_begin_goes_to_a_faster_one_only(world):
     """Between two tasks the last one waiting is given to a thief that is much faster, not to one that is alike."""
     queue, thief = Queue(world, Mail(world)), world.rank + 1
     for speed, handed_over in ((1.0, 0), (4.0, 1)):
-        run = _Run(thief + 1, [], lambda task: 1.0, None, learn=False)
+        run = _Run(world.rank, np.ones(thief + 1), Processor(), [], lambda task: 1.0, None, learn=False)
         run.load, run.between = 1.0, True
-        queue.speeds, queue._tasks = np.append(np.ones(thief), speed), deque([(7,)])
+        queue.shares, queue.speeds = np.ones(thief + 1), np.append(np.ones(thief), speed)
+        queue._tasks = deque([(7,)])
         assert len(queue._cut(run, thief)) == handed_over

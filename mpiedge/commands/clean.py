@@ -55,7 +55,8 @@ def build_parser():
                       "decide, with room for the answers same or different")
     page.add_argument("--labels", metavar="FILE", help="a review.csv with answers: they bind its pairs and choose how "
                       "the table is read")
-    page.add_argument("--exhaustive", action="store_true", help="compare every row with every other (slow)")
+    page.add_argument("--exhaustive", action="store_true", help="search every row's like among "
+                      "all others by all that they share, frequent or not (slow)")
     page.add_argument("--undo", metavar="RULES", help="clean nothing: write TABLE.undone.csv beside the clean tables "
                       "of --run, without the changes of these rules (as in TABLE.changes.csv, with commas)")
     page.add_argument("--dry-run", action="store_true", help="look at the tables and print what would be done")

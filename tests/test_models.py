@@ -43,6 +43,19 @@ def mask_of(width, dropout):
     return sparse_product.relu_dropout(np.ones((len(dropout.keys), width), np.float32), dropout)
 
 
+@given(st.integers(0, 10_000), st.integers(0, 200), st.sampled_from([1, 3, 8, 16, 17]))
+@settings(max_examples=30, deadline=None)
+def test_rows_are_added_by_pairs(seed, count, width):
+    """The compiled sum over pairs is numpy's, in both types."""
+    random = np.random.default_rng(seed)
+    pairs = (random.integers(0, 50, count) << 5 | random.integers(0, 20, count)).astype(np.uint32)
+    for kind in (np.float32, np.float64):
+        dense, (plain, compiled) = random.random((20, width)).astype(kind), np.ones((2, 50, width), kind)
+        sparse_product.add_pairs_plain(pairs, 5, dense, plain)
+        sparse_product.add_pairs(pairs, 5, dense, compiled)
+        np.testing.assert_allclose(compiled, plain, rtol=1e-5)
+
+
 @given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 30), st.sampled_from([1, 3, 4, 7, 8, 16, 17, 32]),
        st.sampled_from([0.0, 0.3, 0.9]), st.booleans())  # fmt: skip
 @settings(max_examples=60, deadline=None)

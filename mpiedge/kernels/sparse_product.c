@@ -57,6 +57,8 @@ PER_PROCESSOR void mpiedge_row_keys(int64_t rows, const int64_t *names, uint32_t
 #define GATHER(constant) NAMED(gather)(columns, numbers, count, known, dense, out + place * width, constant)
 #define SPREAD(constant) NAMED(spread)(columns, numbers, count, known, dense + place * width, out, constant)
 
+#define PAIRS(constant) NAMED(add_pairs)(count, pairs, bits, dense, out, constant)
+
 #define MULTIPLY(is_far, is_back) \
     NAMED(multiply)(rows, width, indptr, indices, values, dense, out, places, scale, drop, is_far, is_back)
 

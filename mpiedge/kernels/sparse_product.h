@@ -64,6 +64,25 @@ INLINE void NAMED(spread)(const int32_t *columns, const REAL *values, int64_t co
     for (; k < count; k++) NAMED(add)(out + (int64_t)columns[k] * width, source, values, k, width);
 }
 
+/* out, row pair >> bits, += dense, row of the lower bits, for every pair: rows of `out` are asked for ahead, those of `dense`
+ * are few enough to lie near. */
+INLINE void NAMED(add_pairs)(int64_t count, const uint32_t *pairs, int32_t bits, const REAL *restrict dense, REAL *restrict out,
+                             int64_t width) {
+    const uint32_t lower = ((uint32_t)1 << bits) - 1;
+    int64_t k = 0;
+    for (; k < count - AHEAD; k++) {
+        NAMED(fetch)(out + (int64_t)(pairs[k + AHEAD] >> bits) * width, width);
+        NAMED(add)(out + (int64_t)(pairs[k] >> bits) * width, dense + (int64_t)(pairs[k] & lower) * width, NULL, k, width);
+    }
+    for (; k < count; k++)
+        NAMED(add)(out + (int64_t)(pairs[k] >> bits) * width, dense + (int64_t)(pairs[k] & lower) * width, NULL, k, width);
+}
+
+PER_PROCESSOR void NAMED(mpiedge_add_pairs)(int64_t count, int64_t width, const uint32_t *pairs, int32_t bits, const REAL *dense,
+                                            REAL *out) {
+    BY_WIDTH(PAIRS)
+}
+
 /* back, far: constants where it is called, so that nothing is decided row by row. */
 INLINE void NAMED(multiply)(int64_t rows, int64_t width, const int64_t *indptr, const int32_t *indices, const REAL *values,
                      const REAL *dense, REAL *out, const int64_t *places, const REAL *scale, NAMED(dropout) drop, int far,

@@ -91,6 +91,19 @@ def _multiply(indptr, rows, dense, out, places, scale, dropout, reached: int, ba
     return True
 
 
+def add_pairs(pairs: np.ndarray, bits: int, dense: np.ndarray, out: np.ndarray) -> None:
+    """Local: for every pair (uint32) adds the row of `dense` that its lower `bits` name to the row of `out` that the
+    others name; both contiguous, of one type, float32 or float64."""
+    contiguous = dense.flags.c_contiguous and out.flags.c_contiguous
+    if dense.dtype not in NAMES or out.dtype != dense.dtype or dense.shape[1] != out.shape[1] or not contiguous:
+        raise ValueError("the dense matrices do not fit each other")
+    if _library is None:
+        add_pairs_plain(pairs, bits, dense, out)
+        return
+    _kernel("add_pairs", dense.dtype)(len(pairs), dense.shape[1], pairs.ctypes.data, bits, dense.ctypes.data,
+                                      out.ctypes.data)
+
+
 def relu_dropout(rows: np.ndarray, dropout: Dropout) -> np.ndarray:
     """Local: what is positive in dense rows and kept by dropout, times `dropout.scale`, else 0; a new array."""
     rows = np.ascontiguousarray(rows)
@@ -119,6 +132,11 @@ def product_plain(indptr, indices, values, dense, out, targets=None, scale=None,
     out[places] += _matrix(indptr, indices, values, dropout, len(dense), dense.dtype) @ dense
     if scale is not None:
         out[places] *= scale[places, None]
+
+
+def add_pairs_plain(pairs: np.ndarray, bits: int, dense: np.ndarray, out: np.ndarray) -> None:
+    """`add_pairs` in numpy."""
+    np.add.at(out, pairs >> np.uint32(bits), dense[pairs & np.uint32((1 << bits) - 1)])
 
 
 def _matrix(indptr, indices, values, dropout, columns: int, dtype):
@@ -174,6 +192,7 @@ def _declare(library):
     library.mpiedge_row_keys.restype = None
     for ending, real in (("", ctypes.c_float), ("_double", ctypes.c_double)):
         for name, arguments in (("sparse_product", [size, size, *[pointer] * 8, key, real, flag, flag]),
+                                ("add_pairs", [size, size, pointer, ctypes.c_int32, pointer, pointer]),
                                 ("relu_dropout", [size, size, *[pointer] * 3, key, real]),
                                 ("relu_dropout_back", [size, pointer, pointer, real])):
             function = getattr(library, f"mpiedge_{name}{ending}")

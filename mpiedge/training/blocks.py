@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mpiedge.graph.grid import Grid
-from mpiedge.graph.sort import SortedChunks
+from mpiedge.graph.grid import WINDOW_BYTES, Grid
+from mpiedge.graph.strips import most_rows
 from mpiedge.kernels import native
 from mpiedge.models.build import MODELS, uses_graph
 from mpiedge.runtime import resources
@@ -23,18 +23,25 @@ from mpiedge.training.propagate import COLUMNS
 from mpiedge.training.shares import HALO_ROOM, Shares
 
 GROWTH_BYTES = 16e6  # by which programs grow until the plan is checked again: buffers of HDF5 and of the sort
-BLOCK_SHARE = 0.15  # of the room, for one block; the rest is for three spans of dense rows: the more, the fewer passes
+BLOCK_ROWS, LEAST_ROWS = 8192, 256  # of a block, as memory has room: few enough to lie near the processor
+BLOCK_SHARE = 0.15  # of the room, for one block; the rest is for sums: the more of them, the fewer passes over all rows
 
 
 @dataclass
 class Tile:
-    """What is in memory at a time. block_rows: nodes of a block; span_blocks: blocks of a span; bytes: of a block while
-    it is made and used; span_bytes: of the rows of two spans."""
+    """What is in memory at a time. block_rows: nodes of a block; strip_blocks: blocks of a strip of sums; block_bytes:
+    of a block while it is made and used; sum_bytes: of the sums of a pass; read_bytes: of what is read for them."""
 
     block_rows: int
-    span_blocks: int
+    strip_blocks: int
     block_bytes: float
-    span_bytes: float
+    sum_bytes: float
+    read_bytes: float = 2 * WINDOW_BYTES
+
+    @property
+    def bytes(self) -> float:
+        """All of it."""
+        return self.block_bytes + self.sum_bytes + self.read_bytes
 
 
 def choose(stage, args, source, facts: dict, shares: Shares) -> Tile | None:
@@ -55,8 +62,8 @@ def choose(stage, args, source, facts: dict, shares: Shares) -> Tile | None:
     if args.hold == "auto" and world.min(np.array([int(whole <= free)]))[0]:
         return None
     room = world.min(np.array([free - GROWTH_BYTES - sum(fixed_memory(layout, on_disk=True).values())]))[0]
-    tile = fit(layout, source.stored.about["chunk_rows"], edges / facts["nodes"], float(room))
-    if tile.block_bytes + tile.span_bytes > room:
+    tile = fit(layout, edges / facts["nodes"], float(room))
+    if tile.bytes > room:
         needed = memory(replace(layout, tile=tile), 0) | {"buffers": GROWTH_BYTES}
         if args.hold == "auto" and world.max(np.array([whole]))[0] < sum(needed.values()):
             return None
@@ -64,41 +71,38 @@ def choose(stage, args, source, facts: dict, shares: Shares) -> Tile | None:
     return tile
 
 
-def fit(layout: Layout, chunk_rows: int, neighbours: float, room: float) -> Tile:
-    """Local: the largest tile in `room` bytes, at least one block of one chunk."""
+def fit(layout: Layout, neighbours: float, room: float) -> Tile:
+    """Local: the largest tile in `room` bytes, at least one of the smallest blocks."""
     wide, ahead = MODELS[layout.settings.model].side_by_side, MODELS[layout.settings.model].propagates
     width, entries = max(*widths(layout), COLUMNS if ahead else 0), entering_entries(layout, 0) / layout.rank_rows[0, 0]
-    # Counted from the arrays of Grid.close (sorting a block's neighbours beside its features), of one step of training,
-    # and of the features that propagation puts together.
+    # Counted from the arrays of one step of training, and of the features that propagation puts together.
     real, product = layout.real, 0 if native.library else SCIPY_PRODUCT
     node_bytes = 64 + product * max(neighbours, entries) + max(
-        56 * neighbours + (4 + real) * layout.entries / layout.nodes,
         (8 + 2 * real) * entries + 12 * real * width * wide, (28 + 3 * real) * entries if ahead else 0)
-    count = -(-layout.nodes // chunk_rows)
-    chunks = int(np.clip(BLOCK_SHARE * room // (node_bytes * chunk_rows), 1, count))
-    block_rows = chunks * chunk_rows
-    row_bytes = 3 * real * width * block_rows
-    spans = int(np.clip((room - node_bytes * block_rows) // row_bytes, 1, -(-layout.nodes // block_rows)))
-    return Tile(block_rows, spans, node_bytes * block_rows, row_bytes * spans)
+    block_rows = BLOCK_ROWS
+    while block_rows > LEAST_ROWS and node_bytes * block_rows > BLOCK_SHARE * room:
+        block_rows //= 2
+    count, row_bytes = -(-layout.nodes // block_rows), real * width * block_rows
+    most = int(np.clip((room - 2 * WINDOW_BYTES - node_bytes * block_rows) // row_bytes, 1, count))
+    strips = -(-most * block_rows // most_rows(block_rows))  # that are summed up at a time
+    return Tile(block_rows, -(-most // strips), node_bytes * block_rows, row_bytes * most)
 
 
 def build(stage, source, args, facts: dict, shares: Shares, tile: Tile) -> tuple[Layout, Grid]:
-    """Collective: sorts the edges into blocks; features come later (`collect_rows`). Messages: see graph/sort.py."""
+    """Collective: sorts the edges into strips; features come later (`collect_rows`). Messages: see graph/strips.py."""
     world, stored, about = stage.world, source.stored, source.stored.about
     folder = stage.access.scratch / f"blocks-{world.rank}"
     shutil.rmtree(folder, ignore_errors=True)
-    grid = Grid(world, folder, about["nodes"], tile.block_rows, tile.span_blocks, shares.values,
+    grid = Grid(world, folder, about["nodes"], tile.block_rows, tile.strip_blocks, tile.sum_bytes, shares.values,
                 args.dtype)
-    source.chunks = SortedChunks(world, about["nodes"], tile.block_rows, folder / "edges", grid.holder)
     with stage.phase("sort"):
         for chunk in stored.rounds(about["edge_chunks"] if uses_graph(args.model) else 0, world.rank):
-            source.chunks.add(np.zeros((0, 2), np.int64) if chunk is None else stored.edges(chunk))
-        source.chunks.finish()
+            grid.strips.add(np.zeros((0, 2), np.int64) if chunk is None else stored.edges(chunk))
+        grid.sort(tile.sum_bytes)
     resources.return_freed()
     own = np.zeros((world.size, 4), np.int64)
-    for block in grid.own:
-        numbers, lists = source.chunks.read(block)
-        own[world.rank] += len(numbers), 0, len(lists.neighbours) + len(numbers), len(numbers) * _width(about)
+    nodes = grid.strips.stop - grid.strips.first
+    own[world.rank] = nodes, 0, grid.strips.ends[:, -1].sum() + nodes, nodes * _width(about)
     rows = world.sum(own)
     return finish_layout(args, source, facts | {
         "edges": int(rows[:, 2].sum() - about["nodes"]) // 2, "cut_edges": 0, "method": "blocks", "rank_rows": rows,
@@ -111,9 +115,7 @@ def collect_rows(stage, source, grid: Grid) -> Grid:
     for chunk in stored.rounds(about["node_chunks"], stage.world.rank):
         grid.add_rows(0 if chunk is None else chunk * about["chunk_rows"], None if chunk is None else
                       stored.nodes(chunk))
-    grid.close(source.chunks, about["columns"], _width(about))
-    shutil.rmtree(source.chunks.folder, ignore_errors=True)
-    source.chunks = None
+    grid.close(about["columns"], _width(about))
     return grid
 
 

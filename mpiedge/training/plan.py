@@ -226,7 +226,9 @@ def weights(layout: Layout) -> int:
 def memory(layout: Layout, rank: int) -> dict[str, float]:
     """Local: bytes that a rank will hold, by item."""
     if layout.tile:
-        return {"block": layout.tile.block_bytes, "spans": layout.tile.span_bytes} | fixed_memory(layout, on_disk=True)
+        tile = layout.tile
+        return {"block": tile.block_bytes, "sums": tile.sum_bytes, "read ahead": tile.read_bytes,
+                **fixed_memory(layout, on_disk=True)}
     owned, halo, adjacent, _ = layout.rank_rows[rank].tolist()
     wide, ahead = MODELS[layout.settings.model].side_by_side, MODELS[layout.settings.model].propagates
     real, entering = layout.real, entering_entries(layout, rank)
@@ -283,9 +285,9 @@ def tell(stage, source: Source, layout: Layout, only: bool) -> None:
         planned["model"] = model_memory(layout)
     layout.shares.tell(stage)
     if layout.tile:
-        rows, each = layout.tile.block_rows, layout.tile.span_blocks
-        stage.say(f"disk    {-(-layout.nodes // rows):,} blocks of {rows:,} nodes, one at a time, and dense rows of "
-                  f"{each:,} blocks at a time: exact")
+        rows, widest = layout.tile.block_rows, max(widths(layout)) * layout.real
+        stage.say(f"disk    {-(-layout.nodes // rows):,} blocks of {rows:,} nodes, one at a time, and sums of "
+                  f"{int(layout.tile.sum_bytes // widest):,} nodes at a time: exact")
     if only:
         largest = stage.world.max(np.array([sum(planned.values())]))[0]
         stage.say(f"memory  {largest / 1e6:.0f} MB per rank beside the programs, of {stage.budget_bytes / 1e6:.0f} MB")

@@ -59,29 +59,31 @@ def propagate_blocks(grid: Grid, columns: int, hops: int, keep: str, heed: Calla
         for hop in range(hops + 1):
             if keep == "all" or hop == hops:
                 name = f"piece{len(pieces)}"
-                pieces[name] = start + (hop * columns if keep == "all" else 0), width
+                pieces[name] = start + (hop * columns if keep == "all" else 0)
                 for block in grid.own:
-                    grid.put(block, name, grid.get(block, "hop", width))
+                    grid.put(block, name, grid.get(block, "hop"))
             if hop < hops:
-                _step_blocks(grid, width)
+                _step_blocks(grid)
+        grid.drop("hop", "handed")  # the last columns may be fewer
         heed()
     wide = columns if keep == "last" else columns * (hops + 1)
     for block in grid.own:
-        found = [_entries(grid.get(block, name, width, drop=True), first) for name, (first, width) in pieces.items()]
+        found = [_entries(grid.get(block, name), first) for name, first in pieces.items()]
         grid.set_features(block, _stack(found, grid.load(block).owned, wide))
         heed()
+    grid.drop(*pieces)
     return wide
 
 
-def _step_blocks(grid: Grid, width: int) -> None:
+def _step_blocks(grid: Grid) -> None:
     """Collective: A times the rows "hop" of all blocks."""
     def shift(block: int) -> np.ndarray:
         return (1 / np.sqrt(grid.load(block).degrees)).astype(grid.dtype)[:, None]
 
     for block in grid.own:
-        grid.put(block, "handed", grid.get(block, "hop", width) * shift(block))
+        grid.put(block, "handed", grid.get(block, "hop") * shift(block))
     grid.share("handed")
-    for block, sums in grid.sums("handed", width, loops=True):
+    for block, sums in grid.sums("handed", loops=True):
         grid.put(block, "hop", sums * shift(block))
 
 

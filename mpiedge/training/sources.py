@@ -11,7 +11,6 @@ from mpiedge.errors import InputError
 from mpiedge.graph import readers
 from mpiedge.graph.build import Graph
 from mpiedge.graph.features import Encoder
-from mpiedge.graph.sort import SortedChunks
 from mpiedge.graph.spread import SpreadRows
 from mpiedge.runtime.root import on_root
 from mpiedge.store.graphs import StoredGraph
@@ -26,8 +25,8 @@ class Source:
 
     inputs: checksums; notes: what was guessed; encoder: how tables become features, None for graph files; schema: the
     label and key columns of tables, and how clean read them; stored, owner: a graph in chunks and, until it is cut, the
-    owner of each of its nodes, both on every rank; chunks: its sorted edges, until they are cut into blocks; features:
-    those of tables, spread over the ranks, until the graph is cut.
+    owner of each of its nodes, both on every rank; features: those of tables, spread over the ranks, until the graph is
+    cut.
     """
 
     name: str
@@ -36,7 +35,6 @@ class Source:
     graph: Graph | None = None
     stored: StoredGraph | None = None
     owner: np.ndarray | None = None
-    chunks: SortedChunks | None = None
     features: SpreadRows | None = None
     encoder: Encoder | None = None
     schema: dict = field(default_factory=dict)

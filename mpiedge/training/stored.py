@@ -61,7 +61,7 @@ def make_layout(stage, source: Source, args) -> tuple[Layout, Part | Grid]:
     shares = choose_shares(stage, args, source, facts)
     tile = blocks.choose(stage, args, source, facts, shares)
     if tile:
-        stage.foresee(sort=16 * SORT_COPIES * about["chunk_edges"], block=tile.block_bytes)
+        stage.foresee(sort=16 * SORT_COPIES * about["chunk_edges"], sums=tile.sum_bytes)
         return blocks.build(stage, source, args, facts, shares, tile)
     lists = 2 * facts["edges"] * shares.values[world.rank]
     stage.foresee(owners=4 * about["nodes"], sort=16 * SORT_COPIES * about["chunk_edges"], edges=LIST_BYTES * lists)

@@ -1,10 +1,11 @@
 """Training of a graph that does not fit the memory of all ranks: exact, block by block from disk, layer by layer.
 
 Every layer adds sums over neighbours to something that each node computes by itself, so a layer is two passes over the
-blocks: what the nodes hand to their neighbours (and what they keep), and the sums. Of a layer only its outcome is kept;
-what backward needs besides is computed again when its block is there (rematerialisation, as in SAR, Mostafa 2022). The
-adjacency without its scales is symmetric, so backward streams the same files as forward. The sums are those of
-`Trainer`, only the order of additions differs.
+blocks: what the nodes hand to their neighbours (and what they keep), and the sums; once those of a block are there, so
+is what its nodes hand on in the next layer. Of a layer only its outcome is kept; what backward needs besides is
+computed again when its block is there (rematerialisation, as in SAR, Mostafa 2022). The adjacency without its scales is
+symmetric, so backward streams the same files as forward. The sums are those of `Trainer`, only the order of additions
+differs.
 """
 
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ class BlockInputs:
         return activate(rows, self.dropout)
 
     def gather(self, rows: torch.Tensor) -> torch.Tensor:
-        """Local: zeros, which the sums over neighbours are added to later."""
+        """Local: a row of zeros for all nodes, to which the sums over neighbours are added later."""
         return _Hand.apply(rows, self)
 
     gather_first = gather
@@ -57,7 +58,7 @@ class _Hand(torch.autograd.Function):
     @staticmethod
     def forward(ctx, rows, inputs):
         ctx.inputs, inputs.handed = inputs, rows.detach().numpy()
-        return torch.zeros_like(rows)
+        return rows.new_zeros(1, rows.shape[1])
 
     @staticmethod
     def backward(ctx, gradient):
@@ -94,11 +95,11 @@ class StreamedTrainer(Trainer):
         found, place = np.zeros(2), (self.settings.dropout, self.settings.seed, epoch)
         with self.phase("step"):
             self.gradient.zero_()
-            for block, scores in self._scores(*place):
+            for block, scores in self._scores(*place, keep=True):
                 slope, part = np.zeros_like(scores), self.grid.load(block)
                 found += cross_entropy(scores, part.labels, np.flatnonzero(part.split == TRAIN), slope,
                                        1 / self.train_nodes, self.factors)
-                self.grid.put(block, "slope", slope)
+                self._hand_back(part, block, self.model.layers, slope)
             for layer in range(self.model.layers, 0, -1):
                 self._back(layer, *place)
         return found
@@ -114,46 +115,50 @@ class StreamedTrainer(Trainer):
                                            factors=self.factors)
         return found[0], found[1]
 
-    def _scores(self, *place) -> Iterator[tuple[int, np.ndarray]]:
-        """Collective: yields own blocks with their class scores; place: share dropped, seed, epoch."""
+    def _scores(self, *place, keep: bool = False) -> Iterator[tuple[int, np.ndarray]]:
+        """Collective: yields own blocks with their class scores; place: share dropped, seed, epoch; keep: on disk the
+        outcomes of the other layers, for the way back."""
+        for block in self.grid.own:
+            self._hand(block, 1, None, *place)
         for layer in range(1, self.model.layers + 1):
-            for block in self.grid.own:
-                self._hand(block, layer, *place)
-            for block, sums in self._sums(layer, forward=True):
-                rows = self.grid.get(block, "kept", self._width(layer))
+            for block, sums in self._sums(f"handed{layer}", forward=True):
+                rows = self.grid.get(block, f"kept{layer}")
                 rows = rows if sums is None else rows + sums
                 if layer == self.model.layers:
                     yield block, rows
-                else:
+                    continue
+                if keep:
                     self.grid.put(block, f"rows{layer}", rows)
+                self._hand(block, layer + 1, rows, *place)
 
-    def _hand(self, block: int, layer: int, probability: float, *place) -> None:
-        """Local: one block's part of a layer without the sums over neighbours."""
+    def _hand(self, block: int, layer: int, before: np.ndarray | None, probability: float, *place) -> None:
+        """Local: one block's part of a layer without the sums over neighbours. before: the last layer's outcome."""
         part = self.grid.load(block, features=layer == 1)
         inputs = BlockInputs(part, layer, probability, place, dtype=self.grid.dtype)
         with torch.no_grad():
-            kept = self._layer(inputs, layer, self._before(block, layer))
-        self.grid.put(block, "kept", kept.numpy())
+            kept = self._layer(inputs, layer, None if before is None else torch.from_numpy(before))
+        self.grid.put(block, f"kept{layer}", kept.numpy())
         if inputs.handed is not None:
-            self.grid.put(block, "handed", inputs.handed * self._scales(part)[1])
+            self.grid.put(block, f"handed{layer}", inputs.handed * self._scales(part)[1])
+
+    def _hand_back(self, part: Block, block: int, layer: int, slope: np.ndarray) -> None:
+        """Local: keeps the gradient of a layer's outcome, and what of it goes back to the neighbours."""
+        self.grid.put(block, f"slope{layer}", slope)
+        if self.model.norm:
+            self.grid.put(block, f"back{layer}", slope * self._scales(part)[0])
 
     def _back(self, layer: int, probability: float, *place) -> None:
-        """Collective: adds the gradient of a layer's weights; "slope" of its outcome becomes that of the one before."""
-        width = self._width(layer)
-        if self.model.norm:
-            for block in self.grid.own:
-                self.grid.put(block, "handed",
-                              self.grid.get(block, "slope", width) * self._scales(self.grid.load(block))[0])
-        for block, sums in self._sums(layer, forward=False):
+        """Collective: adds the gradient of a layer's weights, and finds that of the outcome of the layer before."""
+        for block, sums in self._sums(f"back{layer}", forward=False):
             part = self.grid.load(block, features=layer == 1)
             inputs = BlockInputs(part, layer, probability, place, sums, self.grid.dtype)
-            before = self._before(block, layer)
+            before = None if layer == 1 else torch.from_numpy(self.grid.get(block, f"rows{layer - 1}")).requires_grad_()
             rows = self._layer(inputs, layer, before)
-            Slope.apply(rows, self.grid.get(block, "slope", width)).backward()
+            Slope.apply(rows, self.grid.get(block, f"slope{layer}")).backward()
             if before is not None:
-                self.grid.put(block, "slope", before.grad.numpy())
+                self._hand_back(part, block, layer - 1, before.grad.numpy())
 
-    def _sums(self, layer: int, forward: bool) -> Iterator[tuple[int, np.ndarray | None]]:
+    def _sums(self, name: str, forward: bool) -> Iterator[tuple[int, np.ndarray | None]]:
         """Collective: yields own blocks with the scaled sums of what was handed; None for models without a graph.
 
         forward: to the nodes from their neighbours, else back. Message: all that was handed to all ranks.
@@ -162,8 +167,8 @@ class StreamedTrainer(Trainer):
             yield from ((block, None) for block in self.grid.own)
             return
         with self.phase("exchange", "communicate"):
-            self.grid.share("handed")
-        for block, sums in self.grid.sums("handed", self._width(layer), self.model.norm == "symmetric"):
+            self.grid.share(name)
+        for block, sums in self.grid.sums(name, loops=self.model.norm == "symmetric"):
             sums *= self._scales(self.grid.load(block))[0 if forward else 1]
             yield block, sums
 
@@ -174,17 +179,7 @@ class StreamedTrainer(Trainer):
         shift = (1 / np.sqrt(part.degrees)).astype(self.grid.dtype)[:, None]
         return shift, shift
 
-    def _before(self, block: int, layer: int) -> torch.Tensor | None:
-        """Local: the outcome of the layer before, None before the first."""
-        if layer == 1:
-            return None
-        rows = torch.from_numpy(self.grid.get(block, f"rows{layer - 1}", self._width(layer - 1)))
-        return rows.requires_grad_(torch.is_grad_enabled())
-
     def _layer(self, inputs: BlockInputs, layer: int, before: torch.Tensor | None) -> torch.Tensor:
         """Local: a layer's outcome without the sums over neighbours."""
         return self.model.first(inputs) + self.model.bias_1 if before is None else self.model.outcome(inputs, before,
                                                                                                      layer)
-
-    def _width(self, layer: int) -> int:
-        return len(getattr(self.model, f"bias_{layer}"))

@@ -74,22 +74,22 @@ def test_parts_from_chunks_are_those_cut_in_memory(world, drawn, shared_tmp_path
 
 
 @pytest.mark.parametrize("norm", ["symmetric", "mean"])
-def test_sums_streamed_from_disk(world, drawn, shared_tmp_path, norm):
-    """Blocks of one or two chunks, spans of one or three blocks: sums over neighbours are the dense product."""
+def test_sums_streamed_from_disk(world, drawn, shared_tmp_path, monkeypatch, norm):
+    """Whatever the blocks, strips and sums at a time: features are the graph's, sums the dense product."""
     stored, whole = drawn
     dense = dense_adjacency(whole) > 0
     near = dense - np.eye(500) * (norm == "mean")
     rows = np.random.default_rng(5).random((500, 3)).astype(np.float32)
-    for block_rows, span in ((70, 1), (140, 3)):
-        grid = Grid(world, shared_tmp_path / f"grid{block_rows}-{world.rank}", 500, block_rows, span,
-                    np.arange(1, world.size + 1))  # fmt: skip
-        chunks = SortedChunks(world, 500, block_rows, grid.folder / "edges", grid.holder)
+    monkeypatch.setattr("mpiedge.graph.grid.WINDOW_BYTES", 2000)  # two or three blocks
+    for block_rows, strip_blocks, at_once in ((64, 1, 1), (70, 2, 2), (128, 3, 9)):
+        grid = Grid(world, shared_tmp_path / f"grid{block_rows}-{world.rank}", 500, block_rows, strip_blocks,
+                    at_once * strip_blocks * block_rows * 12, np.arange(1, world.size + 1))  # fmt: skip
         for chunk in stored.rounds(stored.about["edge_chunks"], world.rank):
-            chunks.add(np.zeros((0, 2), np.int64) if chunk is None else stored.edges(chunk))
-        chunks.finish()
+            grid.strips.add(np.zeros((0, 2), np.int64) if chunk is None else stored.edges(chunk))
+        grid.sort(800)
         for chunk in stored.rounds(8, world.rank):
             grid.add_rows(0 if chunk is None else chunk * 70, None if chunk is None else stored.nodes(chunk))
-        grid.close(chunks, graphs.COLUMNS, graphs.WORDS)
+        grid.close(graphs.COLUMNS, graphs.WORDS)
         for block in grid.own:
             found = grid.load(block, features=True)
             np.testing.assert_allclose(found.features.dense(), whole.features.dense()[found.nodes], rtol=1e-6)
@@ -98,7 +98,7 @@ def test_sums_streamed_from_disk(world, drawn, shared_tmp_path, norm):
             grid.put(block, "handed", rows[found.nodes])
         grid.share("handed")
         seen = []
-        for block, sums in grid.sums("handed", 3, norm == "symmetric"):
+        for block, sums in grid.sums("handed", norm == "symmetric"):
             numbers = grid.load(block).nodes
             np.testing.assert_allclose(sums, (near @ rows)[numbers], rtol=1e-5)
             seen += numbers.tolist()

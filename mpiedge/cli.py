@@ -60,12 +60,14 @@ def _indent(text: str) -> str:
 
 
 def main(page: argparse.ArgumentParser, run, argv: list[str] | None = None, *, alone: bool = False,
-         before=None) -> int:
+         before=None, work=None) -> int:
     """Parse, start MPI, call `run(args, world)`, and end the job on every rank if one of them fails.
 
     Arguments are parsed before anything heavy is imported: help, version and usage errors need neither MPI nor numpy.
     `alone`: a program that is no rank of a job: no MPI, and `run(args)` returns the exit code.
     `before`: what a rank does ahead of MPI, `before(args)`: child processes must not be started once it runs.
+    `work`: bytes of input, `work(args)`, and those that take as long as what all ranks do alike, where the slowest may
+    sit out (`runtime.team`).
     Returns 0; on an error the process ends with that error's exit code.
     """
     args = _parse(page, argv)
@@ -79,17 +81,26 @@ def main(page: argparse.ArgumentParser, run, argv: list[str] | None = None, *, a
                 before(args)
             heartbeat.start()
             from mpiedge.runtime import recovery
+            from mpiedge.runtime.team import assemble
             from mpiedge.runtime.world import World
 
             world = World(threads=args.threads)
-            while not recovery.finish(run, copy.copy(args), world):
-                world = recovery.without_the_dead(world)
+            if team := assemble(world, args, *work) if work else world:
+                world = team
+                while not recovery.finish(run, copy.copy(args), world):
+                    world = recovery.without_the_dead(world)
+                team.dismiss()
             sys.stdout.flush()
             heartbeat.farewell(0)
             return 0
         except BaseException as error:  # whatever it is, the other ranks must not wait for this one
             _end(page.prog, world, error, args.verbose)
             return 1
+
+
+def table_bytes(args) -> int:
+    """Local: size of the tables named on the command line; OSError where one is not there."""
+    return sum(map(os.path.getsize, args.tables))
 
 
 def _parse(page, argv):
@@ -225,6 +236,6 @@ def _end(program: str, world, error: BaseException, verbose: bool) -> None:
         if verbose and not isinstance(error, MpiedgeError):
             traceback.print_exception(error)
         print(f"{program}: {line}", file=sys.stderr, flush=True)
-    if world is not None and world.size > 1:
+    if world is not None and not world.is_alone:
         world.abort(code)
     sys.exit(code)

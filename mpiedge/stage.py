@@ -42,8 +42,6 @@ from mpiedge.store.run import (
 from mpiedge.store.tables import Column, Table
 
 MEGABYTE = 1e6
-DEFAULT_SHARE = 0.7  # of the memory that is free, without --memory
-LARGEST_BUDGET = 1 << 62
 SWAPPED = 50e6
 """Bytes moved to and from swap while a stage ran that are worth a word."""
 
@@ -74,7 +72,7 @@ class Stage:
         self.queue = Queue(world, self.mail, self.timings, None if args.quiet else self._task_progress)
         self.access = Access(world, self.mail, self.run, args.scratch)
         heartbeat.follow(self)
-        self.own_budget_bytes = self._budget()
+        self.own_budget_bytes = resources.budget_bytes(args.memory, world.node_size)
         self.budget_bytes = int(world.min(np.array([self.own_budget_bytes], np.int64))[0])
         self.planned_bytes = None
         self.doing = ""  # what the tasks of the queue are for, where a progress line is shown
@@ -89,6 +87,9 @@ class Stage:
         library = mpi_library()
         self.say(f"mpiedge-{self.name} {__version__} | {_count(self.world.size, 'rank')} on "
                  f"{_count(len(names), 'host')} ({platform.machine()}) | {library}")
+        for known in self.world.resting:
+            self.say(f"resting rank {known['rank']} on {known['host']}: {1 / known['speed']:.1f} times slower than the "
+                     "fastest, it would hold up the others")
         started = datetime.now().astimezone().isoformat(timespec="milliseconds")
         about = {"argv": shlex.join(sys.argv), "started": started, "config": dict(sorted(vars(self.args).items())),
                  "hosts": hosts, "access": self.access.mode, "budget_bytes": self.budget_bytes, "seed": self.seed,
@@ -128,6 +129,9 @@ class Stage:
         if self._lock.tell() == 0:
             self._lock.write(to_csv([]))
             self._lock.flush()
+        for known in self.world.resting:
+            decisions.append(self.run, stage=self.name, host=known["host"], rank=known["rank"],
+                             saw=f"{1 / known['speed']:.1f} times slower than the fastest", did="sits out")
         record_start(self.run, self.name, {**about, "git_commit": _git_commit(), "job": heartbeat.job()})
 
     def _end(self, rows: list[dict], events: list[dict]) -> None:
@@ -189,11 +193,6 @@ class Stage:
         return self.timings.phase(name, kind)
 
     # -- memory --------------------------------------------------------------------------------------------------
-
-    def _budget(self) -> int:
-        free = resources.available_bytes(self.world.node_size) + resources.current_rss_bytes()
-        own = resources.parse_size(self.args.memory, free) if self.args.memory else DEFAULT_SHARE * free
-        return min(int(own * float(os.environ.get(resources.MEMORY_SHARE, 1))), LARGEST_BUDGET)
 
     def plan(self, **bytes_by_item: float) -> None:
         """Collective: prints what each rank will hold on top of the programs themselves, before the work starts.

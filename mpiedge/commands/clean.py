@@ -5,6 +5,8 @@ import sys
 from mpiedge import cli
 
 STEPS = ("structure", "types", "formats", "rules", "typos", "duplicates", "impute")
+ALIKE_BYTES = 1 << 19
+"""Of tables: cleaned in the time of what every rank does alike."""
 
 DESCRIPTION = """\
 Reads CSV files as they are found: any common encoding, delimiter and quoting, with or without a header, gzip too. Rows
@@ -157,7 +159,7 @@ def take_back(args, world):
 
 def main(argv=None):
     """Entry point of the console script."""
-    return cli.main(build_parser(), run, argv)
+    return cli.main(build_parser(), run, argv, work=(cli.table_bytes, ALIKE_BYTES))
 
 
 if __name__ == "__main__":

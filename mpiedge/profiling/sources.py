@@ -20,6 +20,7 @@ DELIMITERS = ",;\t|"
 HEAD_BYTES = 1 << 16
 MOST_BLOCK_BYTES = 1 << 20
 MANY_BLOCKS = 256  # enough to share between ranks; fewer and larger ones cost less
+TEXT_SIZE = 3  # of parts, which are compressed
 CLEAN = "mpiedge-clean repairs such files"
 
 
@@ -135,8 +136,8 @@ class StoreTable:
 
     @property
     def text_bytes(self) -> int:
-        """About the size of the table as text: parts are compressed."""
-        return 3 * sum(part["bytes"] for part in self.table.parts)
+        """About the size of the table as text."""
+        return TEXT_SIZE * sum(part["bytes"] for part in self.table.parts)
 
     @property
     def inputs(self) -> dict:

@@ -21,6 +21,8 @@ GROUP_FILES_2 = ("memory.max", "memory.current", "inactive_file")
 MEMORY_SHARE = "MPIEDGE_MEMORY"
 """Set by mpiedge-run after a rank was ended for want of memory: the share of its budget that a rank plans with."""
 M_MMAP_THRESHOLD = -3  # of mallopt
+DEFAULT_SHARE = 0.7  # of the memory that is free, without --memory
+LARGEST_BUDGET = 1 << 62
 UNLIMITED = 1 << 60  # control groups write "no limit" as a number close to 2^63
 
 
@@ -106,6 +108,13 @@ def _statistic(path: Path, name: str) -> int:
     except (OSError, ValueError):
         pass
     return 0
+
+
+def budget_bytes(asked: str | None, node_size: int) -> int:
+    """Local: what one of `node_size` ranks of this host may hold: `asked` (--memory), else its part of what is free."""
+    free = available_bytes(node_size) + current_rss_bytes()
+    own = parse_size(asked, free) if asked else DEFAULT_SHARE * free
+    return min(int(own * float(os.environ.get(MEMORY_SHARE, 1))), LARGEST_BUDGET)
 
 
 def swapped_bytes(files: Path = Path("/")) -> int:

@@ -33,17 +33,18 @@ class World:
     host in order of its lowest rank; node_rank, node_size: among the ranks of the same host; threads: cores this rank
     should use; bytes_sent, bytes_recv: payload counted at the calls of this class and its users; wait_s: seconds
     spent in collective calls, waiting for other ranks and their bytes; committed: whether the stage is complete; lost:
-    those of the ranks that were launched which have died (recovery.py); start: seconds for which this process computed,
-    and waited for a processor, before MPI: the same work on every rank. World.current is the one made last.
+    those of the ranks that were launched which have died (recovery.py); resting: what is known of those that sit out
+    (team.py), outer: the world that has them; start: seconds for which this process computed, and waited for a
+    processor, before MPI: the same work on every rank. World.current is the one made last.
     """
 
     current = None
     start = (0.0, 0.0)
 
-    def __init__(self, threads: int | None = None, ranks=None):
+    def __init__(self, threads: int | None = None, ranks=None, resting: list[dict] = ()):
         """Collective: starts MPI if need be, duplicates the communicator, groups the ranks by host.
 
-        ranks: their communicator, by default COMM_WORLD.
+        ranks: their communicator, by default COMM_WORLD; resting: of each rank that was launched and sits out.
         """
         import mpi4py
 
@@ -64,6 +65,7 @@ class World:
         self.host = os.environ.get("MPIEDGE_HOST") or socket.gethostname()
         self.bytes_sent = self.bytes_recv = 0
         self.wait_s = 0.0
+        self.resting, self.outer = list(resting), None
         self.committed, self.lost = False, self._missing()
         self._words: list | None = None
         self.while_waiting = _nothing  # Mail puts its poll here; returns how much was done
@@ -96,11 +98,32 @@ class World:
             comm.Revoke()
         return World(self._asked_threads, self._ranks.Shrink())
 
+    def without(self, resting: list[dict]) -> "World | None":
+        """Collective: a world of the other ranks, None on one of these; resting: of each its number as `rank`, ..."""
+        rests = self.rank in {known["rank"] for known in resting}
+        others = self.comm.Split(self._mpi.UNDEFINED if rests else 0, self.rank)
+        if rests:
+            return None
+        smaller = World(self._asked_threads, others, resting)
+        smaller.outer = self
+        return smaller
+
+    def dismiss(self) -> None:
+        """Collective: tells the ranks that sit out, if any, that the stage is over."""
+        if self.outer:
+            self.outer.barrier()
+
     def _missing(self) -> list[int]:
-        """Local: the ranks that were launched and are not in this world."""
+        """Local: the ranks that were launched and neither are in this world nor sit out."""
         launched = self._mpi.COMM_WORLD.Get_group()
         here = launched.Translate_ranks(None, self._ranks.Get_group())
-        return [rank for rank, place in enumerate(here) if place == self._mpi.UNDEFINED]
+        resting = {known["rank"] for known in self.resting}
+        return [rank for rank, place in enumerate(here) if place == self._mpi.UNDEFINED and rank not in resting]
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether this process is the whole job, as far as it lives."""
+        return self.size == 1 and self.outer is None
 
     # ---- waiting -------------------------------------------------------------------------------------------------
 
@@ -298,14 +321,14 @@ class World:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):  # a closed pipe must not keep the job alive
                 stream.flush()
-        if self.nodes > 1:
+        if (self.outer or self).nodes > 1:
             # Ranks of other hosts see a closed connection before they are ended: let word arrive first.
             self._send_word()
             end = time.monotonic() + ERROR_GRACE_S
             while not self._mpi.Request.Testall(self._words) and time.monotonic() < end:
                 time.sleep(0.001)
             time.sleep(3 * LONGEST_SLEEP_S)
-        if code == 0 or not (self.size == 1 or launcher.ends_job_on_error()):
+        if code == 0 or not (self.is_alone or launcher.ends_job_on_error()):
             self._mpi.COMM_WORLD.Abort(code)
         os._exit(code)
 
@@ -314,6 +337,9 @@ class World:
         if self._words is None:
             others = [rank for rank in range(self.size) if rank != self.rank]
             self._words = [self._errors.Isend(np.zeros(1, np.uint8), other, 0) for other in others]
+            if self.outer:
+                self.outer._send_word()
+                self._words += self.outer._words
 
     def _heed(self) -> None:
         """Local: a waiting rank that hears that another failed touches MPI no more, and is ended by it.

@@ -5,10 +5,11 @@ As root: python benchmarks/chaos.py [--stages clean,profile] [--faults cut] [--s
 
 For every stage, fault and seed: mpiedge-run is started on four emulated hosts, at a moment drawn by the seed the fault
 strikes a host drawn by the seed, and what is left in the end is compared. clean and profile: every file equal, byte for
-byte; train: the same epochs, losses within 0.002. down: a host is dead before the start; back: one that dies is
-mended meanwhile and must take part in the next stage. A row a case goes to the output and to --out. --storm: one chain
-after the other while again and again something happens to some host; ends with the throughput beside that without
-faults, which is measured before and after. Seconds in which this whole box stood still do not count.
+byte; train: the same epochs, losses within 0.002. down, older, unknown: before the start a host is dead, has another
+version of mpiedge, or the hostfile names one that nobody knows; back: one that dies is mended meanwhile and must take
+part in the next stage. A row a case goes to the output and to --out. --storm: one chain after the other while again and
+again something happens to some host; ends with the throughput beside that without faults, which is measured before and
+after. Seconds in which this whole box stood still do not count.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+import mpiedge
 from mpiedge.errors import EnvironmentProblem
 from mpiedge.supervise import cluster as emulated
 from mpiedge.supervise.profiles import Machine, fit
@@ -43,7 +45,9 @@ STAGES = {"clean": ["clean", "{demo}/papers.csv", "{demo}/cites.csv"], "profile"
           "train": ["train", "--label", "area", "--epochs", "300", "--patience", "300", "--dropout", "0",
                     "--checkpoint-every", "20"]}
 FAULTS = ("kill-rank", "kill-rank-0", "stop-rank", "kill", "cut", "cut-in", "cut-out", "freeze", "freeze-2s",
-          "freeze-10s", "slow", "supervisor", "disk-full", "down", "back")
+          "freeze-10s", "slow", "supervisor", "disk-full", "down", "older", "unknown", "back")
+AT_START = ("down", "older", "unknown")
+VERSION = Path(mpiedge.__file__)
 COLUMNS = ("stage", "fault", "seed", "host", "delay_s", "exit", "attempts", "noticed_s", "wall_s", "undisturbed_s",
            "equal")
 
@@ -54,7 +58,7 @@ class Bench:
     def __init__(self, cluster, disk: Path, rows: int, served: bool, stages: list[str]):
         self.cluster, self.disk, self.served = cluster, disk, served
         self.demo, self.hostfile = disk / "demo", disk / "hosts"
-        self.hostfile.write_text("".join(f"{name} slots=1\n" for name in HOSTS))
+        self.list_hosts(HOSTS)
         command = [sys.executable, "-m", "mpiedge.commands.demo", "--rows", str(rows), "--out", str(self.demo), "-q"]
         subprocess.run(command, check=True)
         self.good, self.wall_s = disk / "undisturbed", {}
@@ -64,6 +68,28 @@ class Bench:
             code, said = self.supervise(self.good, stage).finish()
             assert code == 0, said
             self.wall_s[stage] = clock.now_s - start_s
+
+    def list_hosts(self, names: tuple[str, ...]) -> None:
+        """Writes the hostfile."""
+        self.hostfile.write_text("".join(f"{name} slots=1\n" for name in names))
+
+    def spoil(self, fault: str, host: str) -> str:
+        """What is wrong before the start, with this host or instead of it; the name of the host it is wrong with."""
+        if fault == "unknown":
+            self.list_hosts((*HOSTS, "nowhere"))
+            return "nowhere"
+        if fault == "down":
+            self.cluster.order(["kill", host])
+        else:
+            older = self.disk / "older.py"
+            older.write_text(VERSION.read_text().replace(mpiedge.__version__, "0.0.1"))
+            self.inside(host, "mount", "--bind", older, VERSION)
+        return host
+
+    def inside(self, host: str, *words) -> None:
+        """Runs a command with the files of an emulated host."""
+        pid = psutil.Process(self.cluster.hosts[host].process.pid).children()[0].pid
+        subprocess.run(["nsenter", f"--mount=/proc/{pid}/ns/mnt", *words], check=False, stderr=subprocess.DEVNULL)
 
     def supervise(self, run: Path, *stages: str) -> "Case":
         words = [sys.executable, "-m", "mpiedge.commands.run", "--hostfile", str(self.hostfile), "--timeout",
@@ -131,8 +157,10 @@ class Bench:
     def mend(self) -> None:
         """All hosts as at the start; ranks that run go on, those that were stopped wake."""
         (self.disk / "filler").unlink(missing_ok=True)
+        self.list_hosts(HOSTS)
         for name in HOSTS:
             self.cluster.order(["mend", name])
+            self.inside(name, "umount", "--quiet", VERSION)
 
     def clear(self) -> None:
         """All hosts as at the start, without the ranks that the last run has left."""
@@ -227,19 +255,19 @@ def try_case(bench: Bench, stage: str, fault: str, seed: int) -> dict:
     delay_s = draw.uniform(0, 0.8 * bench.wall_s[stage])
     run = bench.disk / "case"
     bench.begin(run, [stage])
-    if fault == "down":
-        bench.cluster.order(["kill", host])
+    if fault in AT_START:
+        host = bench.spoil(fault, host)
     start = time.monotonic()
     chain = list(STAGES)[: list(STAGES).index(stage) + (2 if fault == "back" else 1)]
     case = bench.supervise(run, *chain)
     began = case.wait_for("attempt 1:") or start
     struck = start
-    if fault != "down":
+    if fault not in AT_START:
         time.sleep(max(0.0, began + delay_s - time.monotonic()))
         struck = time.monotonic()
         bench.strike(fault, host, case)
     code, said = case.finish()
-    noticed = case.wait_for(f"{host} is set aside" if fault == "down" else "attempt 2:") or case.wait_for(
+    noticed = case.wait_for(f"{host} is set aside" if fault in AT_START else "attempt 2:") or case.wait_for(
         "mpiedge-run:")
     attempts = said.count(", attempt ")
     exits = str(code)

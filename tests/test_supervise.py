@@ -291,3 +291,7 @@ def test_hosts_that_cannot_take_part_are_named(tmp_path, monkeypatch):
         "older": f"has mpiedge 0.0.1, this host has {__version__}",
         "bare": "cannot start mpiedge there (ModuleNotFoundError: No module named 'mpiedge')",
     }
+    began_s = time.monotonic()
+    known = [hosts.Host(name, 1) for name in ("down", "fine")]
+    assert launch.check_hosts(known, 40.0, doubtful=frozenset(("down",))) == {"down": "still no answer"}
+    assert time.monotonic() - began_s < 30  # as it was down before, it is not waited for in vain again

@@ -26,7 +26,7 @@ CALM = {  # as in bin/mpiedge-env.sh: more ranks than cores, cores shared out by
 }
 ROOT_MAY = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 AGENTS = ("PRTE_MCA_plm_ssh_agent", "OMPI_MCA_plm_rsh_agent", "HYDRA_LAUNCHER_EXEC")
-ASK_POLL_S, LONGEST_STEP_S = 0.05, 0.5
+ASK_POLL_S, LONGEST_STEP_S, LEAST_MORE_S = 0.05, 0.5, 0.5
 """Between two looks for answers. What lies between them beyond the second, this host stood still, and so did those that
 answer if they are part of the same box: it does not count."""
 FORWARDED = ("OMP_NUM_THREADS", "PYTHONPATH", "LD_LIBRARY_PATH")
@@ -93,10 +93,12 @@ def agent_words(wait_s: float) -> list[str]:
     return ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={max(1, round(wait_s / 2))}"]
 
 
-def ask(questions: dict[str, list[str]], wait_s: float, meanwhile=None) -> dict[str, tuple[int | None, str]]:
+def ask(questions: dict[str, list[str]], wait_s: float, meanwhile=None,
+        doubtful: frozenset[str] = frozenset()) -> dict[str, tuple[int | None, str]]:
     """Local: runs one command on each host at the same time; host -> (exit code, output), None after `wait_s`.
 
-    meanwhile: called again and again, as beats want an answer during the wait too.
+    meanwhile: called again and again, as beats want an answer during the wait too. doubtful: hosts that did not answer
+    before: where there are others, they get little more than twice the time of these.
     """
     agent = agent_words(wait_s)
     running = {}
@@ -108,8 +110,10 @@ def ask(questions: dict[str, list[str]], wait_s: float, meanwhile=None) -> dict[
                                              start_new_session=True)
         except OSError as error:
             raise EnvironmentProblem(command[0], error.strerror or str(error), "Install it, or use one host") from error
-    left_s, looked_s = wait_s, time.monotonic()
+    left_s, looked_s, sure = wait_s, time.monotonic(), running.keys() - doubtful
     while any(process.poll() is None for process in running.values()) and left_s > 0:
+        if sure and all(running[name].poll() is not None for name in sure):
+            left_s, sure = min(left_s, wait_s - left_s + LEAST_MORE_S), set()
         if meanwhile:
             meanwhile()
         time.sleep(ASK_POLL_S)
@@ -120,7 +124,7 @@ def ask(questions: dict[str, list[str]], wait_s: float, meanwhile=None) -> dict[
         if process.poll() is not None:
             answers[name] = process.returncode, process.communicate()[0].strip()
             continue
-        answers[name] = None, f"no answer within {wait_s:g} s"
+        answers[name] = None, "still no answer" if name in doubtful else f"no answer within {wait_s:g} s"
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.stdout.close()  # its other end may live on, on the host that does not answer
@@ -128,12 +132,13 @@ def ask(questions: dict[str, list[str]], wait_s: float, meanwhile=None) -> dict[
     return answers
 
 
-def check_hosts(hosts: list[Host], wait_s: float, meanwhile=None) -> dict[str, str]:
-    """Local: what is wrong with hosts, by name: no answer, no mpiedge there, or another version of it."""
+def check_hosts(hosts: list[Host], wait_s: float, meanwhile=None,
+                doubtful: frozenset[str] = frozenset()) -> dict[str, str]:
+    """Local: what is wrong with hosts, by name: no answer, no mpiedge there, or another version of it. See `ask`."""
     question = [sys.executable, "-c", "import mpiedge; print('mpiedge', mpiedge.__version__)"]
     faults = {}
     others = [host for host in hosts if not host.is_here]
-    for name, (code, output) in ask({host.name: question for host in others}, wait_s, meanwhile).items():
+    for name, (code, output) in ask({host.name: question for host in others}, wait_s, meanwhile, doubtful).items():
         last = output.splitlines()[-1] if output else f"exit code {code}"
         if code is None:
             faults[name] = last

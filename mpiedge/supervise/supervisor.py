@@ -174,13 +174,14 @@ class Supervisor:
             raise Stopped(self.run, f"{call.stage} was given up after {self.failures} faults, the last: {faults[-1]}",
                           "What is complete is saved: run the same line again to go on")
 
-    def _silent_hosts(self, names: list[str], meanwhile=None, wait_s: float = CHECK_WAIT_S) -> list[Fault]:
+    def _silent_hosts(self, names: list[str], meanwhile=None, wait_s: float = CHECK_WAIT_S,
+                      doubtful: frozenset[str] = frozenset()) -> list[Fault]:
         """Local: a fault for each of these hosts that does not answer or cannot start mpiedge (any more)."""
         if self.launcher.kind == launch.SLURM:
             return []  # a login on a node of an allocation may be forbidden
         hosts = [host for host in self.listed if host.name in names]
         return [Fault(name, None, cause, host_lost=True)
-                for name, cause in launch.check_hosts(hosts, wait_s, meanwhile).items()]
+                for name, cause in launch.check_hosts(hosts, wait_s, meanwhile, doubtful).items()]
 
     def _reduce(self, fault: Fault) -> str:
         """Local: takes a lost host, or a slot of a host that lost a rank, out of use; says so.
@@ -214,9 +215,10 @@ class Supervisor:
 
     def _rejoin(self) -> None:
         """Local, before each stage: hosts that answer get all their slots (back), hosts that do not are set aside."""
+        set_aside = frozenset(name for name, slots in self.slots.items() if not slots)
         self.slots = {host.name: host.slots for host in self.listed}
         self.spared.clear()
-        for fault in self._silent_hosts([host.name for host in self.listed]):
+        for fault in self._silent_hosts([host.name for host in self.listed], doubtful=set_aside):
             self.failures += 1
             self.log.note(fault, self._reduce(fault))
             if self.failures > self.max_failures:

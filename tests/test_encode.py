@@ -15,6 +15,7 @@ from mpiedge.kernels import cells, dictionary
 from mpiedge.profiling import expected
 from mpiedge.profiling.encode import merge
 from mpiedge.profiling.local import LocalTable, canonical_number
+from mpiedge.profiling.plan import limited
 from mpiedge.profiling.sources import sniff_delimiter, unique_names
 from mpiedge.profiling.texts import Texts
 
@@ -105,12 +106,13 @@ def test_strings_that_are_not_compared_and_their_owners(strings, ranks):
         ids, empty = known.add(texts.data, texts.length)
         assert ids.tolist() == list(range(len(strings))) and empty == strings.count(b"")
         assert Texts(*known.strings()).tolist() == strings and len(known) == len(strings)
-    owners = [(dictionary.hash_plain(one) & 0xFFFFF) % ranks for one in strings]
+    parts = dictionary.part_owners(np.arange(1.0, ranks + 1))
+    owners = [parts[(dictionary.hash_plain(one) & 0xFFFFF) % len(parts)] for one in strings]
     for native in (True, False):
         with pytest.MonkeyPatch.context() as patch:
             if not native:
                 patch.setattr(dictionary, "_library", None)
-            dealt = dictionary.deal(texts.data, texts.length, ranks)
+            dealt = dictionary.deal(texts.data, texts.length, parts, ranks)
         assert len(dealt) == ranks
         for rank, (data, length, numbers) in enumerate(dealt):
             assert numbers.tolist() == [index for index, owner in enumerate(owners) if owner == rank]
@@ -235,3 +237,14 @@ def test_distinct_values_are_expected_from_a_sample(distinct):
     count, text = expected._estimate([one.astype(np.uint64) for one in drawn], [np.full(len(one), 5) for one in drawn],
                                  16_000, 1_000_000)
     assert distinct <= count <= max(1.7 * distinct, 3) and text == 5 * count
+
+
+@pytest.mark.parametrize(("speeds", "most", "shares"), [
+    ((1, 1, 1, 1), 2.0, (1, 1, 1, 1)), ((4, 2, 1, 1), 2.0, (2, 1, 0.5, 0.5)), ((10, 1, 1, 0), 2.0, (2, 1, 1, 0)),
+    ((4, 2, 1, 1), 1.0, (1, 1, 1, 1)), ((1, 0, 0, 0), 2.0, (2, 2, 2, 2)),
+])  # fmt: skip
+def test_fast_ranks_own_more(speeds, most, shares):
+    """Parts of the hashes are owned in proportion to the speeds, but by none more than its share of the memory."""
+    speeds = np.array(speeds, float)
+    owners = dictionary.part_owners(limited(speeds / speeds.sum(), most / len(speeds)))
+    assert np.bincount(owners, minlength=4) / dictionary.PARTS == pytest.approx(np.array(shares) * 4 / sum(shares))

@@ -91,14 +91,14 @@ def run(args, world) -> None:
         planned = plan.plan_reading(stage, tables, wanted, null)
         kept = Kept(stage, args.tables or [str(stage.run / "clean" / MANIFEST)])
         with stage.phase("read", "io"):
-            encoded = kept.recall(tables, planned.codes_folder, planned.values_folder)
+            encoded = kept.recall(tables, planned, planned.owners(stage.queue.speeds))
         if encoded is None:
             local = sources.read_tables(stage, tables, null, planned.new_local, interruption)
             with stage.phase("encode"):
-                valued = bool(wanted - {"fd", "ucc"})
-                encoded = [encode.merge_table(world, source, local.pop(0), args.null_unequal, valued, planned)
+                valued, owners = bool(wanted - {"fd", "ucc"}), planned.owners(stage.queue.speeds)
+                encoded = [encode.merge_table(world, source, local.pop(0), args.null_unequal, valued, planned, owners)
                            for source in tables]
-        plan.plan_discovery(stage, encoded, wanted, args, planned.estimates)
+        plan.plan_discovery(stage, encoded, wanted, args, planned)
         with stage.phase("encode", "io"):
             kept.keep(encoded)
         with stage.phase("discover"):

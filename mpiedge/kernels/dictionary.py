@@ -15,6 +15,7 @@ PLAIN_STRING_BYTES = 120
 """About what a string of a plain dictionary takes besides its text."""
 
 OWNER_BITS = np.uint64(0xFFFFF)
+PARTS, MOST_PARTS = 64, 1 << 16  # into which hashes are cut for each rank, and in all
 """Bits of a hash that choose its owner; the hash tables use the bits above."""
 
 
@@ -185,27 +186,36 @@ def hashes(data: np.ndarray, length: np.ndarray) -> np.ndarray:
     return found
 
 
-def owners_of(hashes: np.ndarray, ranks: int) -> np.ndarray:
-    """Local: which rank the strings with these hashes belong to, uint16."""
-    return ((hashes & OWNER_BITS) % np.uint64(ranks)).astype(np.uint16)
+def part_owners(shares: np.ndarray) -> np.ndarray:
+    """Local: the rank to which each part of the hashes belongs, uint16, in proportion to `shares` (ranks,)."""
+    parts = len(shares) * max(1, min(PARTS, MOST_PARTS // len(shares)))
+    ends = np.rint(np.cumsum(shares) / np.sum(shares) * parts).astype(np.int64)
+    return np.repeat(np.arange(len(shares), dtype=np.uint16), np.diff(ends, prepend=0))
 
 
-def deal(data: np.ndarray, length: np.ndarray, ranks: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def owners_of(hashes: np.ndarray, owners: np.ndarray) -> np.ndarray:
+    """Local: which rank the strings with these hashes belong to, uint16; owners: as of `part_owners`."""
+    return owners[(hashes & OWNER_BITS) % np.uint64(len(owners))]
+
+
+def deal(data: np.ndarray, length: np.ndarray, owners: np.ndarray, ranks: int) -> list[tuple]:
     """Local: the strings, which lie one after another, of each owner among `ranks`: their text (uint8) and lengths
-    (int32), one after another too, and their numbers (uint32), ascending."""
+    (int32), one after another too, and their numbers (uint32), ascending. owners: as of `part_owners`."""
     if _library is None:
-        owners = owners_of(hashes(data, length), ranks)
-        chosen = [np.flatnonzero(owners == rank).astype(np.uint32) for rank in range(ranks)]
+        found = owners_of(hashes(data, length), owners)
+        chosen = [np.flatnonzero(found == rank).astype(np.uint32) for rank in range(ranks)]
         start = np.cumsum(length, dtype=np.int64) - length
         return [(copy_strings(data, start[one], length[one]), length[one], one) for one in chosen]
     data, length = np.ascontiguousarray(data, np.uint8), np.ascontiguousarray(length, np.int32)
-    owners, sizes = np.empty(len(length), np.uint16), np.zeros((2, ranks), np.int64)
-    _library.mpiedge_string_owners(data.ctypes.data, length.ctypes.data, len(length), ranks, owners.ctypes.data,
-                                   sizes[0].ctypes.data, sizes[1].ctypes.data)
+    parts, counted = np.empty(len(length), np.uint16), np.zeros((2, len(owners)), np.int64)
+    _library.mpiedge_string_owners(data.ctypes.data, length.ctypes.data, len(length), len(owners), parts.ctypes.data,
+                                   counted[0].ctypes.data, counted[1].ctypes.data)
+    found, sizes = owners[parts], np.zeros((2, ranks), np.int64)
+    np.add.at(sizes, (slice(None), owners), counted)
     dealt = [(np.empty(size, np.uint8), np.empty(count, np.int32), np.empty(count, np.uint32))
              for count, size in sizes.T.tolist()]
     places = np.array([[array.ctypes.data for array in arrays] for arrays in dealt], np.uintp).T.copy()
-    _library.mpiedge_deal_strings(data.ctypes.data, length.ctypes.data, len(length), owners.ctypes.data,
+    _library.mpiedge_deal_strings(data.ctypes.data, length.ctypes.data, len(length), found.ctypes.data,
                                   *(row.ctypes.data for row in places))
     return dealt
 

@@ -52,7 +52,7 @@ def _count(world, strings: dict[int, tuple[Texts, np.ndarray]]) -> dict[str, lis
     messages: list[dict] = [{} for _ in range(world.size)]
     for index, some in strings.items():
         texts, hashes, counts = group_patterns(*some, SLICE)
-        owners = dictionary.owners_of(hashes, world.size)
+        owners = dictionary.owners_of(hashes, dictionary.part_owners(np.ones(world.size)))
         for owner, message in enumerate(messages):
             chosen = np.flatnonzero(owners == owner)
             message[str(index)] = {**texts.take(chosen).to_message(), "counts": counts[chosen]}

@@ -86,17 +86,19 @@ def unsigned(largest: int) -> np.dtype:
 
 
 def merge(world, local: LocalTable, null_unequal: bool = False, keep_values: bool = True,
-          pass_bytes: int = PASS_BYTES, folder=None, values_folder=None,
-          together_bytes: int = TOGETHER_BYTES) -> tuple[int, list[EncodedColumn]]:
+          pass_bytes: int = PASS_BYTES, folder=None, values_folder=None, together_bytes: int = TOGETHER_BYTES,
+          owners: np.ndarray | None = None) -> tuple[int, list[EncodedColumn]]:
     """Collective: the rows of a table and its columns, encoded over the blocks of all ranks; `local` is emptied.
 
     null_unequal: each missing cell but the first gets a code of its own. pass_bytes: strings a rank sends at once, of
     one column; together_bytes: of several.
-    folder, values_folder: codes and values lie in files there (see `shared_array`). Messages, for every few columns:
+    folder, values_folder: codes and values lie in files there (see `shared_array`). owners: who numbers and keeps the
+    strings of which hashes (`dictionary.part_owners`), by default in equal shares. Messages, for every few columns:
     strings to their owners and codes back (all-to-all), counts (all-gather), the codes of the rows to other hosts.
     """
     sketches = local.take_sketches()
     layout = _Layout(world, local)
+    owners = dictionary.part_owners(np.ones(world.size)) if owners is None else owners
     encoded: list[EncodedColumn] = []
     for columns in together(layout.string_bytes, min(pass_bytes, together_bytes)):
         passes = _passes(max(layout.string_bytes[column] for column in columns), pass_bytes)
@@ -107,7 +109,7 @@ def merge(world, local: LocalTable, null_unequal: bool = False, keep_values: boo
         merged = [_MergedColumn(world, local.columns[column], layout, column, keep_values, values_folder)
                   for column in columns]
         for first in range(0, BUCKETS, BUCKETS // passes):
-            _exchange(world, merged, first, first + BUCKETS // passes)
+            _exchange(world, merged, owners, first, first + BUCKETS // passes)
         encoded += _place(world, layout, merged, null_unequal, folder)
         for column in columns:
             local.columns[column] = None
@@ -116,10 +118,10 @@ def merge(world, local: LocalTable, null_unequal: bool = False, keep_values: boo
     return layout.total, encoded
 
 
-def merge_table(world, source, local: LocalTable, null_unequal: bool, keep_values: bool, plan) -> EncodedTable:
+def merge_table(world, source, local: LocalTable, null_unequal: bool, keep_values: bool, plan, owners) -> EncodedTable:
     """Collective: as `merge`, for a table of sources.py that is read as a plan.py says."""
     rows, columns = merge(world, local, null_unequal, keep_values, plan.pass_bytes, plan.codes_folder,
-                          plan.values_folder, plan.together_bytes)
+                          plan.values_folder, plan.together_bytes, owners)
     return EncodedTable(source.name, source.columns, source.kinds, rows, columns, plan.codes_folder is not None)
 
 
@@ -195,7 +197,7 @@ class _MergedColumn:
         self.done = 0  # owned strings that have codes
         self.spilled = (Spill(values_folder), Spill(values_folder)) if keep_values and values_folder else None
 
-    def messages(self, ranks, first, stop) -> list[list[dict]]:
+    def messages(self, ranks, owners, first, stop) -> list[list[dict]]:
         """Local: the strings of some buckets by owner, in parts; remembers which ids they have."""
         messages: list[list[dict]] = [[] for _ in range(ranks)]
         self.sent: list[list] = [[] for _ in range(ranks)]
@@ -204,7 +206,7 @@ class _MergedColumn:
                 messages[0].append(texts.to_message())
                 self.sent[0].append(ids)
                 continue
-            for owner, (data, length, places) in enumerate(dictionary.deal(texts.data, texts.length, ranks)):
+            for owner, (data, length, places) in enumerate(dictionary.deal(texts.data, texts.length, owners, ranks)):
                 messages[owner].append(Texts(data, length).to_message())
                 self.sent[owner].append(places + np.uint32(ids.start) if isinstance(ids, slice) else ids[places])
         return messages
@@ -293,9 +295,9 @@ class _MergedColumn:
         self.local = self.mapping = None
 
 
-def _exchange(world, merged: list[_MergedColumn], first: int, stop: int) -> None:
+def _exchange(world, merged: list[_MergedColumn], owners: np.ndarray, first: int, stop: int) -> None:
     """Collective: the strings of some buckets of some columns get their codes."""
-    outgoing = [column.messages(world.size, first, stop) for column in merged]
+    outgoing = [column.messages(world.size, owners, first, stop) for column in merged]
     for column in merged if stop - first == BUCKETS else []:
         column.let_go()
     received = world.alltoall([{"columns": [messages[owner] for messages in outgoing]} for owner in range(world.size)])

@@ -44,7 +44,7 @@ class Expected:
         """Bytes of the codes of all rows."""
         return self.rows * float(sum(unsigned(int(count)).itemsize for count in self.distinct))
 
-    def values(self, ranks: int) -> float:
+    def values(self, ranks: float) -> float:
         """Bytes of a rank's share of the distinct values."""
         return float((self.text + VALUE_BYTES * self.distinct).sum()) / ranks
 

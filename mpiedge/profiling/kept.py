@@ -50,17 +50,17 @@ class Kept:
         if on_root(stage.world, lambda: left_by(stage.run, stage.name)):
             stage.go_on(inputs)
 
-    def recall(self, sources: list, codes_folder, values_folder) -> list[EncodedTable] | None:
+    def recall(self, sources: list, plan, owners: np.ndarray) -> list[EncodedTable] | None:
         """Collective: the tables as an earlier attempt encoded them, None where they have to be read.
 
-        codes_folder, values_folder: as of `encode.merge`. Messages: every piece, from the rank that reads it to all.
+        plan: of plan.py; owners: as of `encode.merge`. Messages: every piece, from the rank that reads it to all.
         """
         stage = self._stage
         if stage.queue.ledger is None or not stage.queue.ledger.resumed:
             return None
         try:
             about = next(self._results(TABLES, 1))[1]
-            tables = [self._table(f"{about['attempt']} %s {number}", source, one, codes_folder, values_folder)
+            tables = [self._table(f"{about['attempt']} %s {number}", source, one, plan, owners)
                       for number, (source, one) in enumerate(zip(sources, about["tables"], strict=True))]
         except Damaged:
             return None
@@ -130,9 +130,9 @@ class Kept:
             every = world.allgather([[piece, result] for (piece,), result in mine])
             yield from sorted((one for part in every for one in part), key=lambda one: one[0])
 
-    def _table(self, name: str, source, about: dict, codes_folder, values_folder) -> EncodedTable:
+    def _table(self, name: str, source, about: dict, plan, owners: np.ndarray) -> EncodedTable:
         """Collective: one table; every host gets the codes of all rows, every rank the values it owns."""
-        world, columns = self._stage.world, []
+        world, columns, codes_folder = self._stage.world, [], plan.codes_folder
         arrays = shared_arrays(world, [(about["rows"], np.dtype(one["kind"])) for one in about["columns"]],
                                codes_folder)
         for index, (one, codes) in enumerate(zip(about["columns"], arrays)):
@@ -144,9 +144,9 @@ class Kept:
                 start += len(part)
             values = None
             if one["valued"]:
-                own = [_own_values(world, result)
+                own = [_own_values(world, owners, result)
                        for _, result in self._results(f"{name % 'values'} {index}", one["values"])]
-                values = _joined(own, values_folder)
+                values = _joined(own, plan.values_folder)
             columns.append(EncodedColumn(codes, one["distinct"], one["missing"], values))
             if codes_folder is not None:
                 leave_to_kernel(codes)
@@ -160,11 +160,10 @@ def _values_message(values: Values, begin: int, end: int, texts: Texts) -> dict:
     return {**texts.to_message(), "codes": values.codes[begin:end], "counts": values.counts[begin:end]}
 
 
-def _own_values(world, message: dict) -> Values:
+def _own_values(world, owners: np.ndarray, message: dict) -> Values:
     """Local: those of some values whose hash this rank owns, as `encode.merge` leaves them."""
     texts = Texts.from_message(message)
-    owners = dictionary.owners_of(dictionary.hashes(texts.data, texts.length), world.size)
-    mine = np.flatnonzero(owners == world.rank)
+    mine = np.flatnonzero(dictionary.owners_of(dictionary.hashes(texts.data, texts.length), owners) == world.rank)
     return Values(texts.take(mine), message["codes"][mine], message["counts"][mine])
 
 

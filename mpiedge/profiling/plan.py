@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mpiedge.kernels import dictionary
 from mpiedge.profiling import correlations, interest, nary, nodes
 from mpiedge.profiling.encode import PASS_BYTES, TOGETHER_BYTES, EncodedTable, codes_bytes
 from mpiedge.profiling.estimated import Estimates, choose, statistics_bytes
@@ -24,6 +25,9 @@ MOST_DIFFERENT = 0.75
 BLOCK_COPIES = 8
 """A block as text, as cells and as ids."""
 
+UNEVEN = 2.0
+"""So many times as many strings as with equal shares a fast rank owns, where there is memory for that."""
+
 LEAST_BYTES = 12 << 20
 """Dictionaries get at least so much."""
 
@@ -38,7 +42,7 @@ UNSTEADY_BYTES = 1 << 20
 class Plan:
     """How tables are read: what dictionaries of a rank may take, strings of one column and of several columns sent at
     once, the folders of the codes and of the distinct values (None: memory), which columns are not described exactly,
-    and per table those whose cells nearly all differ."""
+    per table those whose cells nearly all differ, and how many times its equal share of the strings a rank may own."""
 
     allowance_bytes: int
     pass_bytes: int
@@ -49,6 +53,11 @@ class Plan:
     estimates: Estimates
     kinds: list[list[str | None]]
     different: list[frozenset[int]]
+    uneven: float
+
+    def owners(self, speeds: np.ndarray) -> np.ndarray:
+        """Local: who owns the strings of which hashes: fast ranks more, as far as there is memory for that."""
+        return dictionary.part_owners(limited(speeds / speeds.sum(), self.uneven / len(speeds)))
 
     def new_local(self, table: int, width: int) -> LocalTable:
         """Local: an empty table of a rank."""
@@ -67,12 +76,14 @@ def plan_reading(stage, tables: list, wanted: set[str], null: bytes | None) -> P
     blocks += estimates.working_bytes
     kinds = [source.kinds for source in tables]
     small = [at_most(source) for source in tables]
-    needs = _Needs(world, [small[index] or samples.look(index) for index in places], wanted, estimates)
+    uneven = UNEVEN
+    needs = _Needs(world, [small[index] or samples.look(index) for index in places], wanted, estimates, uneven)
     free = _free_bytes(stage) - blocks - estimates.nbytes  # a look at blocks leaves something behind
     different = [frozenset() if world.size == 1 or small[index] else samples.look(index).different(MOST_DIFFERENT)
                  for index in places]
-    if needs.in_memory > free and any(small):
-        needs = _Needs(world, [samples.look(index) for index in places], wanted, estimates)
+    if needs.in_memory > free:
+        uneven = 1.0
+        needs = _Needs(world, [samples.look(index) for index in places], wanted, estimates, uneven)
         free = _free_bytes(stage) - blocks - estimates.nbytes
     sketches = {"sketches": estimates.nbytes} if estimates.nbytes else {}
     needs.send_at_once(world, free)
@@ -80,7 +91,7 @@ def plan_reading(stage, tables: list, wanted: set[str], null: bytes | None) -> P
         stage.foresee(codes=needs.codes, **sketches, **_larger(encoding=blocks + needs.encoding, discovery=needs.most))
         spare = free - needs.codes - needs.passes - needs.mapping
         return Plan(int(max(spare, LEAST_BYTES)), needs.pass_bytes, needs.together_bytes, None, None, scratch,
-                    estimates, kinds, different)
+                    estimates, kinds, different, uneven)
     # Strings go to scratch from here on; the codes too, when they leave too little for the rest.
     on_disk = needs.codes + max(2 * LEAST_BYTES + needs.mapping, min(2 * needs.least, needs.most)) > free
     codes = 0.0 if on_disk else needs.codes
@@ -92,7 +103,21 @@ def plan_reading(stage, tables: list, wanted: set[str], null: bytes | None) -> P
     stage.foresee(codes=codes, **sketches, **_larger(encoding=encoding, discovery=discovery))
     stage.detail(f"scratch {scratch}: strings of the dictionaries{' and codes' if on_disk else ''}")
     return Plan(int(allowance), pass_bytes, min(pass_bytes, TOGETHER_BYTES), scratch if on_disk else None, scratch,
-                scratch, estimates, kinds, different)
+                scratch, estimates, kinds, different, uneven)
+
+
+def limited(shares: np.ndarray, most: float) -> np.ndarray:
+    """Local: the shares (sum 1), none above `most`, which is at least 1 / how many there are: the rest goes to others.
+
+    >>> limited(np.array([0.7, 0.2, 0.1]), 0.5).tolist()
+    [0.5, 0.33333333333333337, 0.16666666666666669]
+    """
+    above = np.zeros(len(shares), bool)
+    while (shares > most).any():
+        above |= shares >= most
+        rest = shares[~above].sum()
+        shares = np.where(above, most, shares * (1 - most * above.sum()) / rest if rest else most)
+    return shares
 
 
 def _free_bytes(stage) -> float:
@@ -108,7 +133,7 @@ class _Needs:
     mapping: codes of ids of one column; least, most: once the tables are read.
     """
 
-    def __init__(self, world, expected: list[Expected], wanted: set[str], estimates: Estimates):
+    def __init__(self, world, expected: list[Expected], wanted: set[str], estimates: Estimates, uneven: float):
         if estimates.streamed:
             expected = [one.without(columns) for one, columns in zip(expected, estimates.columns)]
         sharing = int(world.min(np.array([world.node_size]))[0])
@@ -119,8 +144,8 @@ class _Needs:
         mapped = [12.0 * one.distinct / sharing for one in expected]
         self.mapping = max((float(one.max(initial=0)) for one in mapped), default=0.0)
         self._mapping_at_once = max((float(one.sum()) for one in mapped), default=0.0)
-        self.values = sum(one.values(world.size) for one in expected) if wanted - {"fd", "ucc"} else 0.0
-        least, most = later_bytes(world, expected, wanted, estimates)
+        self.values = sum(one.values(world.size / uneven) for one in expected) if wanted - {"fd", "ucc"} else 0.0
+        least, most = later_bytes(world, expected, wanted, estimates, uneven)
         self.least, self.most = self.values + least, self.values + most
         self.encoding = self.strings + self.passes + self.mapping
         self.in_memory = self.codes + max(self.encoding, self.most)
@@ -141,9 +166,10 @@ def _larger(**items: float) -> dict[str, float]:
     return {name: items[name]}
 
 
-def later_bytes(world, expected: list[Expected], wanted: set[str], estimates: Estimates) -> tuple[float, float]:
+def later_bytes(world, expected: list[Expected], wanted: set[str], estimates: Estimates,
+                uneven: float) -> tuple[float, float]:
     """Collective: what a rank needs once the tables are read, besides codes and values: at least, and to be fast."""
-    sharing = int(world.min(np.array([world.node_size]))[0])
+    sharing, owning = int(world.min(np.array([world.node_size]))[0]), world.size / uneven
     least = most = 0.0
     for one in expected if wanted & {"fd", "ucc"} else []:
         distinct = one.distinct.tolist()
@@ -152,19 +178,19 @@ def later_bytes(world, expected: list[Expected], wanted: set[str], estimates: Es
     for one, estimated in zip(expected, estimates.columns) if wanted - {"fd", "ucc"} else []:
         # Patterns of text may be as many as the values; numbers are short, and lie in scratch where values do.
         statistics = max((statistics_bytes(distinct, text, len(one.distinct)) for distinct, text in zip(
-            (one.distinct / world.size).tolist(), (one.without(estimated).text / world.size).tolist())), default=0.0)
-        numbers = float((one.distinct * (one.text <= SHORT * one.distinct)).sum()) / world.size
+            (one.distinct / owning).tolist(), (one.without(estimated).text / owning).tolist())), default=0.0)
+        numbers = float((one.distinct * (one.text <= SHORT * one.distinct)).sum()) / owning
         least, most = max(least, statistics), max(most, statistics + 8.0 * numbers)
     return least, most
 
 
-def plan_discovery(stage, tables: list[EncodedTable], wanted: set[str], args, estimates: Estimates) -> None:
+def plan_discovery(stage, tables: list[EncodedTable], wanted: set[str], args, planned: Plan) -> None:
     """Collective: prints what the work on encoded tables will take besides them. Raises MemoryPlanError."""
     world = stage.world
     expected = [Expected(table.rows, np.array([float(column.distinct) for column in table.columns]),
                          world.sum(np.array([float(len(column.values.texts.data)) if column.values else 0.0
                                              for column in table.columns]))) for table in tables]
-    least, most = later_bytes(world, expected, wanted, estimates)
+    least, most = later_bytes(world, expected, wanted, planned.estimates, planned.uneven)
     options = max((option_bytes(one, wanted, args) for one in expected), default=0.0)
     least, most = max(least, options), max(most, options)
     codes = codes_bytes(world, tables)

@@ -8,6 +8,7 @@ import pytest
 from encoding import encode_arrays
 from test_profile import Apart
 
+from mpiedge.kernels import dictionary
 from mpiedge.profiling import kept
 from mpiedge.profiling.encode import EncodedTable
 from mpiedge.profiling.inds import discover_inds
@@ -46,9 +47,10 @@ def test_tables_come_back(world, shared_tmp_path, monkeypatch, access, apart, ro
     made = EncodedTable("t", ["a", "b", "c"], [None] * 3, *encode_arrays(stage.world, mine, 3))
     kept.Kept(stage, []).keep([made])
     source = SimpleNamespace(name="t", columns=made.names, kinds=made.kinds)
+    owners = dictionary.part_owners(np.ones(world.size))
     for folder in (None,) if apart else (None, shared_tmp_path / "scratch"):
         later = attempt(world, shared_tmp_path, apart)
-        (table,) = kept.Kept(later, []).recall([source], folder, folder)
+        (table,) = kept.Kept(later, []).recall([source], SimpleNamespace(codes_folder=folder, values_folder=folder), owners)
         assert (table.name, table.names, table.rows) == ("t", ["a", "b", "c"], rows)
         for column, expected in zip(table.columns, made.columns):
             assert (column.distinct, column.missing) == (expected.distinct, expected.missing)

@@ -213,17 +213,17 @@ def test_energy_of_a_run(tmp_path):
     joules = 5.0 * (2.6 + 4.6 * 2.0 / (5.0 * 4))
     cells = [word for word in words.splitlines() if word.strip()]
     at = cells.index("estimated")
-    assert cells[at - 1 : at + 5] == [f"{joules:.1f}", "estimated", f"{joules / 3.6e6 * 480:.3f}", f"{joules / 5:.1f}",
-                                      f"{joules / 2:.3g}", "epoch"]
+    assert cells[at - 1 : at + 5] == [f"{joules:.0f} J", "estimated", f"{joules / 3.6e6 * 480:.3g} g",
+                                      f"{joules / 5:.3g} W", f"{joules / 2:.2g} J", "epoch"]
     assert "top500-benchmark" in words and "Energy is estimated" in words and "emulated" not in words
     assert "whole run" not in words
     both = [dict(found, stage=stage) for stage in ("profile", "train") for found in rows]
     (tmp_path / "timings.csv").write_text(to_csv(both))
     cells = [word for word in "\n".join(Page(build(tmp_path)).words).splitlines() if word.strip()]
     at = cells.index("whole run")
-    assert cells[at + 1 : at + 5] == [f"{2 * joules:.1f}", "estimated", f"{2 * joules / 3.6e6 * 480:.3f}",
-                                      f"{joules / 5:.1f}"]
-    assert cells[cells.index("FD") - 1] == f"{joules / 7:.3g}"
+    assert cells[at + 1 : at + 5] == [f"{2 * joules:.0f} J", "estimated", f"{2 * joules / 3.6e6 * 480:.3g} g",
+                                      f"{joules / 5:.3g} W"]
+    assert cells[cells.index("FD") - 1] == f"{joules / 7:.2g} J"
     (tmp_path / "timings.csv").write_text(to_csv([dict(found, stage="train", cluster="emulated-pi") for found in rows]))
     words = "\n".join(Page(build(tmp_path)).words)
     assert "1 emulated host" in words and "estimated for emulated hosts" in words
@@ -238,7 +238,8 @@ def test_plots():
 
 
 def test_alerts_of_heat_and_swap(tmp_path):
-    """Epochs that become slower and a host that swapped are named, each with a remedy; steady epochs are not."""
+    """Epochs that become slower and a host that swapped are named, each with a remedy; steady epochs are not. The rank
+    that computed longest is named with its host."""
     make(tmp_path)
 
     def told(slow):
@@ -251,6 +252,9 @@ def test_alerts_of_heat_and_swap(tmp_path):
     words = told(1.0)
     assert "the last epochs took 2.0 times" in words and "mpiedge-doctor" in words
     assert "clean: pi4-3 swapped 120 MB in and out. Use fewer ranks" in words
+    uneven = [row("clean", rank, "compute", 0.0, 2.0 + 6 * rank, host=f"pi4-{rank}") for rank in range(2)]
+    (tmp_path / "timings.csv").write_text(to_csv(uneven))
+    assert "load balance 0.62: rank 1 on pi4-1 computed 8 s, the ranks on average 5 s" in told(0.6)
 
 
 def test_compression_and_steals(tmp_path):

@@ -184,7 +184,7 @@ def confusion(run: Run) -> str:
     rows = [(short(name), *(counts[name, other] for other in classes),
              f"{counts[name, name] / (sum(counts[name, other] for other in classes) or 1):.2f}") for name in classes]
     note = f"Rows: {short(label)}; columns: predicted. All labelled rows, those of the training included: no test."
-    return "<h3>Confusion matrix</h3>" + table(("", *map(short, classes), "share found"), rows, note)
+    return "<h3>Confusion matrix</h3>" + table((short(label), *map(short, classes), "share found"), rows, note)
 
 
 def _label_and_key(path: Path) -> tuple[str | None, str | None]:

@@ -49,7 +49,7 @@ PHONE_SIGNS, SIGNS_BETWEEN = 44, 2.6
 
 NUMBER = re.compile(r"""
     [-~]?[\d,]*\.?\d+(e[-+]?\d+)?(\ ±\ [\d.]+)?            # 1,234.5   ~12   0.98 ± 0.02
-    (\ ?(%|s|min|h|[kMGT]?B|[kM]?J|W))?(\ \d+\ (s|min))?   # 45.1 kJ   4 min 5 s
+    (\ ?(%|s|min|h|[kMGT]?B|[kM]?J|W|g))?(\ \d+\ (s|min))?   # 45.1 kJ   4 min 5 s
     (\ \(n=1\))? | -?""", re.X)
 
 

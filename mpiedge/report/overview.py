@@ -9,6 +9,7 @@ from mpiedge.report.energy import Energy, Power
 from mpiedge.report.figures import Figures
 from mpiedge.report.html import folded, section, table, text
 from mpiedge.report.read import DECISIONS, METRICS, Run, read_table
+from mpiedge.report.tables import joules
 from mpiedge.runtime.resources import format_size
 from mpiedge.runtime.telemetry import KINDS
 
@@ -77,7 +78,7 @@ def alerts(run: Run, figures: dict[str, Figures], energies: dict[str, Energy]) -
             if told.ranks > 1 and lost > WAITING:
                 found.append(f"{stage}: ranks waited or idled {lost:.0%} of the time. Fewer ranks may be as fast.")
             if told.load_balance is not None and told.load_balance < BALANCE:
-                found.append(f"{stage}: load balance {told.load_balance:.2f}: some ranks computed much less.")
+                found.append(f"{stage}: load balance {told.load_balance:.2f}: {busiest(run, stage, told)}.")
         budget = budget_bytes(run, stage)
         if budget and told.peak_rss_mb and told.peak_rss_mb * 1e6 > FULL * budget:
             found.append(f"{stage}: peak memory is {told.peak_rss_mb * 1e6 / budget:.0%} of the budget. "
@@ -96,6 +97,15 @@ def alerts(run: Run, figures: dict[str, Figures], energies: dict[str, Energy]) -
         found.append(f"{count(rejected, 'row')} of the input could not be read and are listed in clean/*.rejects.csv.")
     return section("Attention", '<ul class="alerts">', *(f"<li>{text(line)}</li>" for line in found), "</ul>"
                    ) if found else ""
+
+
+def busiest(run: Run, stage: str, told: Figures) -> str:
+    """Local: which rank computed longest, where, and how long all did on average."""
+    rank = max(told.compute_s, key=told.compute_s.get)
+    host = next((row["host"] for row in run.rows[stage] if row["rank"] == rank and row["host"]), "")
+    mean_s = sum(told.compute_s.values()) / len(told.compute_s)
+    where = f" on {host}" if host else ""
+    return f"rank {rank}{where} computed {duration(told.compute_s[rank])}, the ranks on average {duration(mean_s)}"
 
 
 def drift(run: Run) -> list[str]:
@@ -244,14 +254,14 @@ def steals(stage: str, rows: list[dict]) -> str:
 
 def energy(run: Run, figures: dict[str, Figures], energies: dict[str, Energy], power: Power) -> str:
     """Local: joules and CO2 equivalents with what they rest on; hosts of which nothing is known are named."""
-    rows = [(stage, f"{found.joules:.1f}", found.method, f"{power.grams(found.joules):.3f}",
-             f"{found.joules / figures[stage].elapsed_s:.1f}", *_each(run, stage, found.joules))
+    rows = [(stage, joules(found.joules), found.method, f"{power.grams(found.joules):.3g} g",
+             f"{found.joules / figures[stage].elapsed_s:.3g} W", *_each(run, stage, found.joules))
             for stage, found in energies.items() if found.joules is not None and figures[stage].elapsed_s > 0]
     known = [(figures[stage].elapsed_s, found) for stage, found in energies.items() if found.joules is not None]
     if len(known) > 1 and len(known) == len(energies):
-        joules, seconds = sum(found.joules for _, found in known), sum(elapsed for elapsed, _ in known)
-        rows.append(("whole run", f"{joules:.1f}", " + ".join(dict.fromkeys(found.method for _, found in known)),
-                     f"{power.grams(joules):.3f}", f"{joules / seconds:.1f}" if seconds > 0 else "", "", ""))
+        whole, seconds = sum(found.joules for _, found in known), sum(elapsed for elapsed, _ in known)
+        rows.append(("whole run", joules(whole), " + ".join(dict.fromkeys(found.method for _, found in known)),
+                     f"{power.grams(whole):.3g} g", f"{whole / seconds:.3g} W" if seconds > 0 else "", "", ""))
     unknown = sorted({host for found in energies.values() for host in found.unknown})
     notes = [f"{power.grams_per_kwh:g} g CO2e per kWh ({power.grid_source})."] if rows else []
     notes += sorted({source for found in energies.values() if found.joules is not None for source in found.sources})
@@ -262,13 +272,13 @@ def energy(run: Run, figures: dict[str, Figures], energies: dict[str, Energy], p
         notes.append("Measured: by the counters of the processors (RAPL), processor and memory, no more.")
     if unknown:
         notes.append(f"No estimate for {', '.join(unknown[:20])}: not in the power table. Give one with --power.")
-    heads = ("stage", "J", "method", "g CO2e", "mean W", "J for each", "")
+    heads = ("stage", "energy", "method", "CO2e", "mean power", "for each", "")
     return section("Energy", table(heads, rows) if rows else "",
                    *(f"<p>{text(note)}</p>" for note in notes))
 
 
-def _each(run: Run, stage: str, joules: float) -> tuple[str, str]:
-    """Joules for an epoch, a dependency or a row, and which of them."""
+def _each(run: Run, stage: str, energy_j: float) -> tuple[str, str]:
+    """Energy for an epoch, a dependency or a row, and which of them."""
     found = {"train": ("epoch", "epochs"), "predict": ("row", "rows")}.get(stage)
     summary = run.summaries.get(stage) or {}
     if found:
@@ -278,4 +288,4 @@ def _each(run: Run, stage: str, joules: float) -> tuple[str, str]:
         key = {"clean": "rows_in", "profile": "fds"}.get(stage)
         thing = {"clean": "row", "profile": "FD"}.get(stage, "")
         number = sum(table.get(key) or 0 for table in tables.values()) if isinstance(tables, dict) else None
-    return (f"{joules / number:.3g}", thing) if isinstance(number, int) and number > 0 else ("", "")
+    return (joules(energy_j / number), thing) if isinstance(number, int) and number > 0 else ("", "")

@@ -52,11 +52,11 @@ def cells(line: Line) -> list[str]:
 
 
 def joules(energy_j: float) -> str:
-    """Local: 850 J, 42.6 kJ or 1.20 MJ."""
+    """Local: 0.45 J, 850 J, 42.6 kJ or 1.20 MJ."""
     for unit, size in (("MJ", 1e6), ("kJ", 1e3)):
         if energy_j >= size:
             return f"{energy_j / size:#.3g} {unit}".replace(". ", " ")
-    return f"{energy_j:.0f} J"
+    return f"{energy_j:.0f} J" if energy_j >= 10 else f"{energy_j:.2g} J"
 
 
 def _or_dash(value, form: str) -> str:

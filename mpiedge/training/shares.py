@@ -78,10 +78,12 @@ def settle(stage, wanted, work: float, divided_bytes: float, fixed_bytes: float)
         why = "equal: the graph is small"
     else:
         with stage.phase("calibrate"):
-            found = np.array([message["rates"] for message in world.allgather({"rates": measure(world)})])
-        speeds = np.median(found, axis=1) / np.median(found, axis=1).mean()
+            found = world.allgather({"rates": measure(world), "host": world.node})
+        rates = of_hosts(np.array([message["rates"] for message in found]),
+                         np.array([message["host"] for message in found]))
+        speeds = np.median(rates, axis=1) / np.median(rates, axis=1).mean()
         why = "speeds " + " ".join(f"{speed:.2f}" for speed in speeds)
-        if found.min(axis=1).max() > ALIKE * found.max(axis=1).min():
+        if unlike(rates):
             values = speeds
     values = values / values.sum()
     free = stage.own_budget_bytes - resources.current_rss_bytes() - fixed_bytes
@@ -105,6 +107,22 @@ def measure(world) -> list[float]:
             done += 1
         rates.append(done / (time.perf_counter() - start))
     return rates
+
+
+def unlike(rates: np.ndarray) -> bool:
+    """Local: whether some rank is faster than another beyond doubt. rates: a row of measurements for each rank."""
+    return bool(rates.min(axis=1).max() > ALIKE * rates.max(axis=1).min())
+
+
+def of_hosts(rates: np.ndarray, hosts: np.ndarray) -> np.ndarray:
+    """Local: the rates where ranks of one host have their mean, unless some of them are slower beyond doubt: they share
+    its cores, and which of them gets more in a tenth of a second is chance."""
+    result = rates.copy()
+    for host in np.unique(hosts):
+        its = hosts == host
+        if not unlike(rates[its]):
+            result[its] = rates[its].mean(axis=0)
+    return result
 
 
 def cap(shares: np.ndarray, rooms: np.ndarray, whole: float) -> np.ndarray:

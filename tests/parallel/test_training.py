@@ -277,6 +277,15 @@ def test_shares_fit_the_rooms(ranks):
         assert np.ptp((found / values)[free], axis=0) < 1e-6 if free.any() else True
 
 
+def test_ranks_of_a_host_have_one_speed():
+    """What scatters among ranks of a host is chance; a host that is slower stays so, and a rank that always is."""
+    scattered = np.array([[2.0, 4.0, 3.0], [4.0, 2.0, 3.0], [1.0, 1.0, 1.2]])
+    found = shares.of_hosts(scattered, np.array([0, 0, 1]))
+    assert found.tolist() == [[3.0, 3.0, 3.0], [3.0, 3.0, 3.0], [1.0, 1.0, 1.2]] and shares.unlike(found)
+    slowed = np.array([[4.0, 4.0, 4.1], [1.0, 1.0, 1.2]])
+    assert np.array_equal(shares.of_hosts(slowed, np.array([0, 0])), slowed)
+
+
 @pytest.mark.parametrize(("model", "method"), [("gcn", METHODS[0]), ("sage", "ldg"), ("sign", "ldg")])
 def test_a_rank_that_becomes_slow(world, shared_tmp_path, monkeypatch, model, method):
     """A rank that is found to take five times as long loses nodes between two epochs; the curve stays as it was."""

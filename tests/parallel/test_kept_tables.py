@@ -50,7 +50,8 @@ def test_tables_come_back(world, shared_tmp_path, monkeypatch, access, apart, ro
     owners = dictionary.part_owners(np.ones(world.size))
     for folder in (None,) if apart else (None, shared_tmp_path / "scratch"):
         later = attempt(world, shared_tmp_path, apart)
-        (table,) = kept.Kept(later, []).recall([source], SimpleNamespace(codes_folder=folder, values_folder=folder), owners)
+        folders = SimpleNamespace(codes_folder=folder, values_folder=folder)
+        (table,) = kept.Kept(later, []).recall([source], folders, owners)
         assert (table.name, table.names, table.rows) == ("t", ["a", "b", "c"], rows)
         for column, expected in zip(table.columns, made.columns):
             assert (column.distinct, column.missing) == (expected.distinct, expected.missing)

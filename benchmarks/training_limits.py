@@ -33,7 +33,7 @@ def compare(limit_mb: int, programs_mb: int, ranks: int, epochs: int, peers: str
     print(f"{nodes:,} nodes, {EDGES * nodes:,} edges: {size_mb:.0f} MB as sparse rows, {TIMES} times the {limit_mb} - "
           f"{programs_mb} MB of each of {ranks} ranks", flush=True)  # fmt: skip
     about, flags = {"nodes": nodes, "size_mb": size_mb}, ("--epochs", epochs)
-    free = runs.mpiedge(folder, ranks, *flags, keep=scratch / "free", limit_s=limit_s)
+    free = runs.mpiedge(folder, ranks, *flags, "--hold", "memory", keep=scratch / "free", limit_s=limit_s)
     with limits.groups(limit_mb, ranks) as before:
         memory = ("--memory", f"{int(limits.FLAG_SHARE * limit_mb)}MB")
         bound = runs.mpiedge(folder, ranks, *flags, *memory, before=before, keep=scratch / "bound", limit_s=limit_s)

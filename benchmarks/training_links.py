@@ -32,6 +32,7 @@ def cluster(link: str):
 
 def compare(graph: Path, split: str, arrays: Path, peers: str, limit_s: float, links=LINKS) -> list[dict]:
     """A line for every link and program: seconds of an epoch and until the accuracy is reached, bytes, accuracy.
+    Shares are equal, as the hosts are: else bytes of different parts would be compared.
 
     The time until an accuracy is reached is the median epoch times the epochs it takes.
     """
@@ -46,7 +47,8 @@ def compare(graph: Path, split: str, arrays: Path, peers: str, limit_s: float, l
                 else:
                     flags = ("--compress", "auto", "--halo", "auto") if program.endswith("auto") else ()
                     found = runs.mpiedge(graph, HOSTS, "--hidden", HIDDEN, "--epochs", EPOCHS, "--patience", EPOCHS,
-                                         "--split", split, *flags, launch=launch, before=after, limit_s=limit_s)
+                                         "--split", split, "--shares", "equal", *flags, launch=launch, before=after,
+                                         limit_s=limit_s)
             if found is None:
                 continue
             reached = reached or found["val_accuracy"] - POINTS

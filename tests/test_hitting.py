@@ -50,7 +50,7 @@ def test_hitting_sets_match_their_definition(seed, columns, count, shift, larges
         assert set(members) == expected
     parts, tasks = [], [()]
     while tasks:  # every branch that a search leaves to others is searched by itself
-        search = hitting.minimal_hitting_sets(masks, largest, budget, tasks.pop(), cut=True)
+        search = hitting.minimal_hitting_sets(masks, largest, budget, tasks.pop(), cut=1)
         while True:
             try:
                 tasks += next(search)
@@ -86,9 +86,17 @@ def test_minimal_evidence_matches_its_definition(seed, columns, count):
     needed = {one: frozenset(a for a in one if not any(other < one and a in other for other in all_sets))
               for one in all_sets}
     expected = {one: use for one, use in needed.items() if use}
-    for sets, use in (hitting.minimal_evidence(masks), hitting.minimal_evidence_plain(bits.unique(masks))):
-        got = dict(zip(map(frozenset, bits.members(sets, columns)), map(frozenset, bits.members(use, columns))))
-        assert got == expected
+    everything, some = np.full(masks.shape[1], ~np.uint64(0)), bits.mask_of(range(0, columns, 2), columns)
+    for rights in (everything, some, ~some):  # each rank looks at some right-hand sides only
+        numbers, use = hitting.minimal_for(masks, rights)
+        plain_numbers, plain_use = hitting.minimal_for_plain(masks, rights)
+        assert numbers.tolist() == plain_numbers.tolist() and np.array_equal(use, plain_use)
+        got = dict(zip(map(frozenset, bits.members(masks[numbers], columns)), bits.members(use, columns)))
+        wanted = set(bits.members(rights[None], columns)[0])
+        assert got == {one: tuple(sorted(use & wanted)) for one, use in expected.items() if use & wanted}
+    sets, use = hitting.minimal_evidence(masks)
+    got = dict(zip(map(frozenset, bits.members(sets, columns)), map(frozenset, bits.members(use, columns))))
+    assert got == expected
 
 
 @given(seed=st.integers(0, 2**32), columns=st.sampled_from([3, 64, 65, 200]), count=st.integers(0, 300))

@@ -18,11 +18,22 @@
 
 /* ---- what was seen ---- */
 
+/* Memory that is met in any order: in huge pages where it fills some, as the system has them. */
+static void *allocate_pages(size_t size) {
+    const size_t page = size < HUGE_PAGE ? 64 : HUGE_PAGE;
+    void *memory = aligned_alloc(page, (size + page - 1) / page * page);
+#ifdef MADV_HUGEPAGE
+    if (memory && page == HUGE_PAGE) madvise(memory, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+#endif
+    return memory;
+}
+
 static int grow_slots(evidence *e) {
     int W = e->key_words;
     int64_t old = e->slot_mask + 1, size = old * 4;
-    uint64_t *slots = calloc((size_t)(size * W), 8);
+    uint64_t *slots = allocate_pages((size_t)(size * W) * 8);
     if (!slots) return 0;
+    memset(slots, 0, (size_t)(size * W) * 8);
     for (int64_t i = 0; i < old; i++) {
         const uint64_t *key = e->slots + i * W;
         uint64_t any = 0;
@@ -160,16 +171,6 @@ evidence *evidence_new(int64_t rows, int32_t columns, int32_t words, const int32
 }
 
 void evidence_frugal(evidence *e, int32_t frugal) { e->frugal = frugal; }
-
-/* Memory for rows that are met in any order: in huge pages where they fill some and the system has them. */
-static uint8_t *allocate_pages(size_t size) {
-    const size_t page = size < 4 * HUGE_PAGE ? 64 : HUGE_PAGE;
-    uint8_t *memory = aligned_alloc(page, (size + page - 1) / page * page);
-#ifdef MADV_HUGEPAGE
-    if (memory && page == HUGE_PAGE) madvise(memory, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
-#endif
-    return memory;
-}
 
 /* Where the rows are to lie: rows x width bytes at a multiple of 16; NULL: in memory of its own. */
 void evidence_place(evidence *e, uint8_t *tile) {

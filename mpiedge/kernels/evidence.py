@@ -87,13 +87,17 @@ class NativeEvidence:
 
     def masks(self, since: int = 0) -> np.ndarray:
         """Local: a copy of the difference sets from number `since` on, in the order found."""
+        return self.view(since).copy()
+
+    def view(self, since: int = 0) -> np.ndarray:
+        """Local: the difference sets from number `since` on, until more are found."""
         self._check()
         count = self.count - since
         if count <= 0:
             return np.empty((0, self.words), np.uint64)
         start = _library.evidence_masks(self.handle) + since * self.words * 8
         return np.frombuffer((ctypes.c_uint64 * (count * self.words)).from_address(start), np.uint64).reshape(
-            count, self.words).copy()
+            count, self.words)
 
     def add(self, masks: np.ndarray):
         """Local: take over difference sets found elsewhere."""
@@ -161,6 +165,8 @@ class PlainEvidence:
     def masks(self, since: int = 0) -> np.ndarray:
         """Local: a copy of the difference sets from number `since` on, in the order found."""
         return np.array(self.found[since:], np.uint64).reshape(-1, self.words)
+
+    view = masks
 
     def add(self, masks: np.ndarray):
         """Local: take over difference sets found elsewhere."""

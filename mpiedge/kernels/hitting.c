@@ -10,7 +10,7 @@
 /* ---- minimal difference sets ----
  *
  * A set d with A in d is of no use for the right-hand side A when another set k with A in k lies inside d; it is enough
- * to look at those k that are minimal for A (induction over the size). Sets come in ascending size, no duplicates. The
+ * to look at those k that are minimal for A (induction over the size). Sets are taken by ascending size. The
  * minimal ones are listed for each A. A set found inside d covers all its columns, so few lists are gone through; it
  * moves towards the front of its list and is among those tried first, as the next sets are much like d. */
 
@@ -32,6 +32,12 @@ static int list_add(list *l, const uint64_t *set, int W) {
     }
     memcpy(l->sets + l->count++ * W, set, (size_t)W * 8);
     return 1;
+}
+
+INLINE int size_of(const uint64_t *set, int W) {
+    int size = 0;
+    for (int w = 0; w < W; w++) size += __builtin_popcountll(set[w]);
+    return size;
 }
 
 /* All ones where `set` has a member outside d, else 0. */
@@ -67,10 +73,10 @@ INLINE void drop_recent(const recent *r, const uint64_t *d, uint64_t *open, int 
     }
 }
 
-/* Puts into `use` the columns for which d is minimal; returns whether there are any. */
-INLINE int minimal_for(list *lists, recent *r, const uint64_t *d, uint64_t *use, int W) {
+/* Puts into `use` those of `rights` for which d is minimal; returns whether there are any. */
+INLINE int minimal_for(list *lists, recent *r, const uint64_t *d, const uint64_t *rights, uint64_t *use, int W) {
     uint64_t open[64], any = 0;
-    for (int w = 0; w < W; w++) open[w] = d[w], use[w] = 0;
+    for (int w = 0; w < W; w++) open[w] = d[w] & rights[w], use[w] = 0;
     drop_recent(r, d, open, W);
     for (int w = 0; w < W; w++)
         while (open[w]) {
@@ -99,31 +105,42 @@ static int list_by_use(list *lists, const uint64_t *set, const uint64_t *use, in
     return 1;
 }
 
-INLINE int64_t minimise_as(const uint64_t *sets, int W, int64_t n, uint64_t *kept, uint64_t *use, list *lists,
-                           recent *r) {
+INLINE int64_t minimise_as(const uint64_t *sets, int W, int64_t n, const int64_t *order, const uint64_t *rights,
+                           int64_t *kept, uint64_t *use, list *lists, recent *r) {
     int64_t count = 0;
     for (int64_t i = 0; i < n; i++) {
-        if (!minimal_for(lists, r, sets + i * W, use + count * W, W)) continue;
-        memcpy(kept + count * W, sets + i * W, (size_t)W * 8);
-        if (!list_by_use(lists, kept + count * W, use + count * W, W)) return -1;
-        count++;
+        const uint64_t *set = sets + order[i] * W;
+        if (!minimal_for(lists, r, set, rights, use + count * W, W)) continue;
+        if (!list_by_use(lists, set, use + count * W, W)) return -1;
+        kept[count++] = order[i];
     }
     return count;
 }
 
-/* kept and use: room for n sets; returns how many are kept, -1 without memory. */
-PER_PROCESSOR int64_t hitting_minimise(const uint64_t *sets, int32_t words, int64_t n, uint64_t *kept, uint64_t *use) {
+/* Puts the numbers of the sets into `order`, by ascending size; those of one size stay in their order. */
+static void order_by_size(const uint64_t *sets, int W, int64_t n, int64_t *order) {
+    int64_t next[64 * 64 + 2] = {0};
+    for (int64_t i = 0; i < n; i++) next[size_of(sets + i * W, W) + 1]++;
+    for (int size = 0; size < W * 64; size++) next[size + 1] += next[size];
+    for (int64_t i = 0; i < n; i++) order[next[size_of(sets + i * W, W)]++] = i;
+}
+
+/* rights: the right-hand sides looked at; kept, use: numbers of the sets that are minimal for some, and for which, with
+ * room for n of them; returns how many there are, -1 without memory. */
+PER_PROCESSOR int64_t hitting_minimise(const uint64_t *sets, int32_t words, int64_t n, const uint64_t *rights,
+                                       int64_t *kept, uint64_t *use) {
     list *lists = calloc((size_t)words * 64, sizeof(list));
     recent r = {calloc((size_t)words * RECENT, 8), 0};         /* empty sets, which take nothing out */
-    int64_t count = -1;
-    if (lists && r.sets) {
-        if (words == 1) count = minimise_as(sets, 1, n, kept, use, lists, &r);
-        else if (words == 2) count = minimise_as(sets, 2, n, kept, use, lists, &r);
-        else if (words == 4) count = minimise_as(sets, 4, n, kept, use, lists, &r);
-        else count = minimise_as(sets, words, n, kept, use, lists, &r);
+    int64_t count = -1, *order = malloc((size_t)n * sizeof(int64_t) + 1);
+    if (lists && r.sets && order) {
+        order_by_size(sets, words, n, order);
+        if (words == 1) count = minimise_as(sets, 1, n, order, rights, kept, use, lists, &r);
+        else if (words == 2) count = minimise_as(sets, 2, n, order, rights, kept, use, lists, &r);
+        else if (words == 4) count = minimise_as(sets, 4, n, order, rights, kept, use, lists, &r);
+        else count = minimise_as(sets, words, n, order, rights, kept, use, lists, &r);
         for (int32_t c = 0; c < words * 64; c++) free(lists[c].sets);
     }
-    free(lists), free(r.sets);
+    free(lists), free(r.sets), free(order);
     return count;
 }
 

@@ -13,7 +13,7 @@ MOST_CUTS = 8
 def _declare(library):
     address, size, narrow = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
     signatures = {
-        "minimise": (size, [address, narrow, size, address, address]),
+        "minimise": (size, [address, narrow, size, address, address, address]),
         "covered": (None, [address, size, narrow, address, size, address]),
         "new": (address, [address, size, narrow, narrow, address, narrow]),
         "run": (narrow, [address, size]),
@@ -38,30 +38,48 @@ def minimal_evidence(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     masks: (k, words) uint64. Returns (sets, use), both (m, words), sorted by size and value of the set; bit A of use[i]
     is set where no other set that holds column A lies inside set i.
     """
+    return ordered(masks, *minimal_for(masks))
+
+
+def ordered(masks: np.ndarray, numbers: np.ndarray, use: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Local: masks[numbers], sorted by size and value, and what belongs to each."""
+    sets = masks[numbers]
+    at = bits.order(sets)
+    return sets[at], use[at]
+
+
+def minimal_for(masks: np.ndarray, rights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Local: which of the sets `masks` (k, words) are minimal for some of `rights`, and for which.
+
+    rights: a mask of columns (words,), all by default. Returns (numbers (m,) int64, use (m, words) uint64), by
+    ascending size; of equal sets the first counts.
+    """
+    if rights is None:
+        rights = np.full(masks.shape[1], ~np.uint64(0))
     if _library is None:
-        return minimal_evidence_plain(bits.unique(masks))
-    masks = masks[np.argsort(bits.sizes(masks).astype(np.uint16), kind="stable")]
-    kept, use = np.empty_like(masks), np.empty_like(masks)
-    count = _library.hitting_minimise(masks.ctypes.data, masks.shape[1], len(masks), kept.ctypes.data, use.ctypes.data)
+        return minimal_for_plain(masks, rights)
+    masks = np.ascontiguousarray(masks)
+    numbers, use = np.empty(len(masks), np.int64), np.empty_like(masks)
+    count = _library.hitting_minimise(masks.ctypes.data, masks.shape[1], len(masks), rights.ctypes.data,
+                                      numbers.ctypes.data, use.ctypes.data)
     if count < 0:
         raise MemoryError("no memory for the minimal difference sets")
-    at = bits.order(kept[:count])
-    return kept[at], use[at]
+    return numbers[:count], use[:count]
 
 
-def minimal_evidence_plain(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Local: the plain version of `minimal_evidence` on distinct masks in ascending size."""
-    kept, use = [], []
-    for mask in masks:
+def minimal_for_plain(masks: np.ndarray, rights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Local: the plain version of `minimal_for`."""
+    numbers, use = [], []
+    for number in np.argsort(bits.sizes(masks), kind="stable").tolist():
+        mask = masks[number]
         union = np.zeros_like(mask)
-        for other in kept:
-            if not (other & ~mask).any():
-                union |= other
-        if (mask & ~union).any():
-            kept.append(mask)
-            use.append(mask & ~union)
-    shape = (-1, masks.shape[1])
-    return np.array(kept, np.uint64).reshape(shape), np.array(use, np.uint64).reshape(shape)
+        for other in numbers:
+            if not (masks[other] & ~mask).any():
+                union |= masks[other]
+        if (mask & rights & ~union).any():
+            numbers.append(number)
+            use.append(mask & rights & ~union)
+    return np.array(numbers, np.int64), np.array(use, np.uint64).reshape(-1, masks.shape[1])
 
 
 def covered(sets: np.ndarray, closed: np.ndarray) -> np.ndarray:
@@ -76,13 +94,13 @@ def covered(sets: np.ndarray, closed: np.ndarray) -> np.ndarray:
 
 
 def minimal_hitting_sets(edges: np.ndarray, largest: int | None = None, budget: int = 1 << 17, path: tuple = (),
-                         stop=None, cut: bool = False):
-    """Local: a generator that yields about every 50 ms and returns all minimal hitting sets of `edges`.
+                         stop=None, cut: int | None = None):
+    """Local: a generator that yields after every `budget` steps and returns all minimal hitting sets of `edges`.
 
     edges: (k, words) uint64, none empty, none inside another. largest: leave out hitting sets with more members.
     stop: a function () -> bool; when it says so after a slice, return what was found by then. path: search one branch
-    only; cut: after every slice leave other branches to be searched elsewhere: yields a list of their paths (of at most
-    MOST_CUTS numbers). Each hitting set is found in exactly one branch.
+    only; cut: after so many slices, and when True was sent, leave other branches to be searched elsewhere: yields a
+    list of their paths (of at most MOST_CUTS numbers). Each hitting set is found in exactly one branch.
     Returns (m, words) uint64, unsorted: the minimal hitting sets of the hypergraph (Murakami & Uno 2014).
     """
     words = edges.shape[1]
@@ -94,12 +112,14 @@ def minimal_hitting_sets(edges: np.ndarray, largest: int | None = None, budget: 
     try:
         if not handle or _library.hitting_failed(handle):
             raise MemoryError("no memory for the enumeration of hitting sets")
+        slices, asked = 0, False
         while status := _library.hitting_run(handle, budget):
             if status < 0:
                 raise MemoryError("no memory for the enumeration of hitting sets")
             if stop is not None and stop():
                 break
-            yield _cut(handle) if cut else []
+            slices += 1
+            asked = yield _cut(handle) if cut and (asked or slices % cut == 0) else []
         count = _library.hitting_count(handle)
         if not count:
             return np.empty((0, words), np.uint64)

@@ -8,6 +8,7 @@ from mpiedge.profiling.anytime import State
 
 SHARE_NS = 2e7  # less work than this is done by every rank alike: cheaper than sharing it
 EVEN_NS = 1e8  # less than this, where the costs are known well, is shared out for good: a run takes as long to end
+SHARE_SETS = 1 << 12  # difference sets of which the ranks find the minimal ones together
 SHARE_CELLS = 1 << 20  # of a table of which the ranks prepare parts for one another
 COMPACT = 1 << 18  # difference sets in memory before those that are not minimal are dropped
 
@@ -154,10 +155,10 @@ class TableEvidence:
 
     def settle(self):
         """Local: merge the evidence found since the last time into the minimal difference sets."""
-        fresh = self.evidence.masks(self._settled)
+        fresh = self.evidence.view(self._settled)
         self._settled = self.evidence.count
         if len(fresh):
-            self.sets, self.use = hitting.minimal_evidence(np.concatenate([self.sets, fresh]))
+            self.sets, self.use = hitting.minimal_evidence(np.concatenate([self.sets, fresh]) if len(self.sets) else fresh)
 
     def compact(self) -> bool:
         """Local: when too many difference sets are in memory, keep the minimal ones only; True if they were renumbered.
@@ -188,8 +189,7 @@ class TableEvidence:
             fresh, closed, left, safe, undone = (
                 np.concatenate([np.asarray(message[name], np.uint64).reshape(-1, self.words) for message in messages])
                 for name in ("fresh", "closed", "left", "safe", "undone"))
-            self.evidence.add(fresh)
-            self.settle()
+            self._take_over(world, fresh, complete=not bits.nonempty(closed).all() and not len(undone))
         self._common = self.sets
         if len(undone):
             broken = {row.tobytes() for row in undone}
@@ -198,6 +198,26 @@ class TableEvidence:
             self.closed = minimal_sets(np.concatenate([self.closed, closed]))
         if len(left):
             self._add_checked(left, safe)
+
+    def _take_over(self, world, fresh: np.ndarray, complete: bool):
+        """Collective: the minimal sets of those known to all ranks and `fresh`, what is new to any of them.
+
+        Where they are many, each rank finds out for some right-hand sides what is minimal for them. complete: there is
+        no other evidence, so none of it will be met again."""
+        every = np.concatenate([self._common, fresh])
+        if world.size == 1 or len(every) < SHARE_SETS:
+            self.sets, self.use = hitting.ordered(every, *hitting.minimal_for(every))
+        else:
+            own = bits.mask_of(self.active[world.rank :: world.size], self.columns)
+            numbers, own_use = hitting.minimal_for(every, own)
+            use = np.zeros_like(every)
+            for found in world.allgather({"numbers": numbers, "use": own_use}):
+                use[found["numbers"]] |= found["use"]
+            numbers = np.flatnonzero(bits.nonempty(use))
+            self.sets, self.use = hitting.ordered(every, numbers, use[numbers])
+        if not complete:
+            self.evidence.add(fresh)
+            self._settled = self.evidence.count
 
     def _add_checked(self, left: np.ndarray, safe: np.ndarray):
         self.checked_left, self.checked_safe = group_or(np.concatenate([self.checked_left, left]),

@@ -13,7 +13,8 @@ from mpiedge.profiling.room import Pile, Room, gather_sets, joined
 
 FIRST_STEPS = 1 << 11  # search steps of a right-hand side made at a time before the rest is shared
 FIRST_SLICES = 16  # so many steps are made by every rank, before it is clear that sharing pays
-STEPS = 1 << 16  # made at a time afterwards; then other branches are left to others
+STEPS = 1 << 13  # made at a time afterwards; then others are answered
+SLICES = 8  # after which other branches are left to others, if nobody has asked for them before
 EDGE_NS = 2500.0  # of a search, for each difference set to hit: measured on wide tables
 
 
@@ -114,14 +115,15 @@ class Search:
         def work(task):
             path = tuple(number for number in task[1:] if number >= 0)
             search = hitting.minimal_hitting_sets(self.edges_of(task[0]), self.largest, STEPS, path, self.stop.tell,
-                                                  cut=True)
+                                                  cut=SLICES)
+            asked = None
             while True:
                 try:
-                    branches = next(search)
+                    branches = search.send(asked)
                 except StopIteration as end:
                     piles[task[0]].add(end.value[bits.order(end.value)])  # here, as then it is shared too
                     return
-                yield [padded(task[0], *branch) for branch in branches]
+                asked = yield [padded(task[0], *branch) for branch in branches]
 
         tasks = [padded(root) for root in roots]
         if queue is None:

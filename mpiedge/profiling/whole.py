@@ -28,6 +28,7 @@ ENUMERATIONS = 10.0  # or after so many times what it took to find its candidate
 SAMPLE_ROWS = 1 << 18  # whose neighbours are compared: more of them tell little that is new
 TASK_ROWS = 1 << 17
 FEW_ROWS = 256  # whose columns are compared all at once
+EVEN_TASKS = 16  # for each rank, at least, of the pairs of a table: their costs are about alike
 DUPLICATE_SHARE = 8  # drop duplicate rows when they are at least one in so many
 
 
@@ -186,7 +187,7 @@ class WholeTable(TableEvidence):
         def cost_ns(task):
             return (task[0] + task[1]) * (task[1] - task[0]) / 2 * self.new_pair_ns
 
-        tasks = cut_pairs(everything.starts, self.task_pairs)
+        tasks = cut_pairs(everything.starts, min(self.task_pairs, max(1, self.all_pairs // (EVEN_TASKS * self.ranks))))
         _, shared = share(self.world, self.queue, tasks, work, cost_ns, name="pairs", even=True)
         self._merge(shared, closed=np.zeros((1, self.words), np.uint64), undone=undone)
 

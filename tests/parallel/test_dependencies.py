@@ -17,6 +17,7 @@ def share_all(patch):
     patch.setattr(evidence, "SHARE_NS", -1.0)
     patch.setattr(whole, "TASK_ROWS", 16)
     patch.setattr(evidence, "SHARE_CELLS", 0)
+    patch.setattr(evidence, "SHARE_SETS", 0)
     patch.setattr(hitting, "FIRST_STEPS", 4)
     patch.setattr(hitting, "FIRST_SLICES", 3)
     patch.setattr(hitting, "STEPS", 4)

@@ -158,7 +158,8 @@ class TableEvidence:
         fresh = self.evidence.view(self._settled)
         self._settled = self.evidence.count
         if len(fresh):
-            self.sets, self.use = hitting.minimal_evidence(np.concatenate([self.sets, fresh]) if len(self.sets) else fresh)
+            known = np.concatenate([self.sets, fresh]) if len(self.sets) else fresh
+            self.sets, self.use = hitting.minimal_evidence(known)
 
     def compact(self) -> bool:
         """Local: when too many difference sets are in memory, keep the minimal ones only; True if they were renumbered.

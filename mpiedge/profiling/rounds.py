@@ -11,7 +11,8 @@ from mpiedge.kernels.walk import DONE, EXHAUST, EXPAND, PAIR_NS, ROW_NS, Candida
 
 BETA = 0.3  # weight of going on against exhausting pairs; measured flat between 0.1 and 1
 EXPAND_NS = 2e7  # nodes with more work below them are cut into their children
-SLICE_NS = 1e7  # thieves are answered between two slices
+SLICE_NS = 1e7  # thieves are answered between two slices, of so much wall time
+LEAST_SLICE = 1 / 8  # of that is worth an answer, however small a share of a processor the rank gets
 SPLIT_NS = 1e7  # of work not begun are worth giving away, when another rank asks for work
 LEVEL_NS = 10.0  # of a row, to split its cluster by one more column
 SCAN_NS = 1.0  # of a row, to see whether it belongs to a part
@@ -79,8 +80,13 @@ class Round:
         return int(min(most, (walk_ns + make_ns) / PART_NS))
 
     @property
+    def slice_share(self) -> float:
+        """Of a slice, what this rank computes in its time."""
+        return 1.0 if self.table.queue is None else max(LEAST_SLICE, self.table.queue.share_of_processor)
+
+    @property
     def slice_pairs(self) -> int:
-        """Pairs that are compared between two answers to thieves."""
+        """Pairs that are compared in a slice with a whole processor."""
         return max(1, min(self.table.task_pairs, int(SLICE_NS / PAIR_NS)))
 
     def walks(self) -> list[tuple]:
@@ -178,7 +184,7 @@ class Round:
         node = self.table.partition(self.prefix(low, depth))
         self.walk.begin(low, high, depth, node)
         one_level = high - low > 1 and (high - low) * len(node.rows) * ROW_NS > EXPAND_NS
-        while (status := self.walk.run(SLICE_NS, one_level)) != DONE:
+        while (status := self.walk.run(SLICE_NS * self.slice_share, one_level)) != DONE:
             if status == EXPAND:
                 _, _, below, end, _ = self.walk.top()
                 if end > below:
@@ -196,7 +202,7 @@ class Round:
         walk = self._part_walk = self._part_walk or self._new_walk()
         walk.restart(self.candidates.some(low, high))
         walk.begin(0, high - low, depth, self.table.part(self.prefix(low, depth), *codes))
-        while (status := walk.run(SLICE_NS)) != DONE:
+        while (status := walk.run(SLICE_NS * self.slice_share)) != DONE:
             yield from self._go_on(walk, status, low, codes)
             if self.table.stop.tell():
                 return
@@ -259,20 +265,21 @@ class Round:
 
     def _pairs(self, candidate: int, depth: int, starts: np.ndarray, code_of) -> list[tuple]:
         """Local: the tasks that compare all pairs of a node; code_of: see `_code_of`."""
-        edges = self._slices(starts, 0, int(starts[-1]))
-        return [self._pairs_task(candidate, depth, starts, code_of, edges[first : last + 1])
+        edges = self._slices(starts, 0, int(starts[-1]), self.slice_pairs)
+        return [self._pairs_task(candidate, depth, starts, code_of, edges[first], edges[last], last - first)
                 for first, last in even_ranges(len(edges) - 1, self.shared_parts)]
 
-    def _pairs_task(self, candidate: int, depth: int, starts: np.ndarray, code_of, edges: list[int]) -> tuple:
+    def _pairs_task(self, candidate: int, depth: int, starts: np.ndarray, code_of, at: int, end: int,
+                    slices: int) -> tuple:
         """Local: the task of the slices between such positions of a node, or of some whole clusters of it."""
-        first, last = (np.searchsorted(starts, at, side="right") - 1 for at in (edges[0], edges[-1] - 1))
+        first, last = (np.searchsorted(starts, place, side="right") - 1 for place in (at, end - 1))
         low, high = int(code_of(first)), int(code_of(last)) + 1
         before = int(starts[bisect_left(range(len(starts) - 1), low, key=code_of)])
-        return PAIRS, candidate, depth, low, high, edges[0] - before, edges[-1] - before, len(edges) - 1
+        return PAIRS, candidate, depth, low, high, at - before, end - before, slices
 
-    def _slices(self, starts: np.ndarray, first: int, last: int) -> list[int]:
-        """Local: positions that cut the pairs whose later member stands in [first, last) into slices."""
-        inside = [at for _, at in cut_pairs(starts, self.slice_pairs, ROW_PAIRS) if first < at < last]
+    def _slices(self, starts: np.ndarray, first: int, last: int, pairs: int) -> list[int]:
+        """Local: positions that cut the pairs whose later member stands in [first, last) into slices of `pairs`."""
+        inside = [at for _, at in cut_pairs(starts, pairs, ROW_PAIRS) if first < at < last]
         return [first, *inside, last] if first < last else []
 
     def _compare(self, candidate: int, depth: int, low: int, high: int, first: int, last: int):
@@ -281,8 +288,8 @@ class Round:
         if stop.tell():
             self.undone.append(bits.mask_of(columns, self.table.columns))
             return
-        part = self.table.part(columns, low, high)
-        edges = self._slices(part.starts, first, last)
+        part, pairs = self.table.part(columns, low, high), max(1, int(self.slice_share * self.slice_pairs))
+        edges = self._slices(part.starts, first, last, pairs)
         while len(edges) > 1:
             self.table.evidence.pairs(part, *edges[:2])
             self._compact()
@@ -293,7 +300,9 @@ class Round:
                 return
             if asked and len(edges) > 2:
                 kept = len(edges) // 2
-                yield [self._pairs_task(candidate, depth, part.starts, self._code_of(candidate, part), edges[kept:])]
+                slices = -(-(len(edges) - 1 - kept) * pairs // self.slice_pairs)
+                yield [self._pairs_task(candidate, depth, part.starts, self._code_of(candidate, part), edges[kept],
+                                        edges[-1], slices)]
                 edges = edges[: kept + 1]
 
     def _compact(self):

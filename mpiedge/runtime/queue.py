@@ -66,6 +66,11 @@ class Queue:
         """Tasks that this rank has finished, those of the run at work included."""
         return self.tasks_done + (self._run.finished if self._running else 0)
 
+    @property
+    def share_of_processor(self) -> float:
+        """That this rank gets, as far as is known."""
+        return self._run.meter.share()
+
     def expect(self, starts: list, speeds=None) -> None:
         """Collective: before the first run: what the starts of the ranks tell of their speeds (`speeds_of_starts`);
         speeds: better known ones."""
@@ -93,8 +98,8 @@ class Queue:
 
         tasks: distinct tuples of ints of one length, the same list on every rank. work(task) returns the result, or is
         a generator that yields every 50-100 ms of compute (None, or a list of child tasks for this rank's queue) and
-        returns the result; a yield gives True when another rank asked in vain since the last, so that a long task may
-        hand on a part of itself. cost(task): its weight, 1 by default; zero and negative count as very small.
+        returns the result; a yield gives True when another rank waits for work, so that a long task may hand on a part
+        of itself with the next yield. cost(task): its weight, 1 by default; zero and negative count as very small.
         split(task) returns two tasks that replace it, or None: lets a rank with one large waiting task share it.
         steal=False computes the first share only (for comparison). learn=False: the costs are guesses and tell
         nothing about the speeds. kept: a name under which the ledger keeps the
@@ -163,11 +168,13 @@ class Queue:
         outcome = work(task)
         if not isinstance(outcome, GeneratorType):
             return outcome
-        asked = None
+        asked, run.may_hand_on = None, True
         while True:
             try:
                 children = outcome.send(asked)
             except StopIteration as end:
+                run.may_hand_on = False
+                self._answer_kept(run)
                 return end.value
             run.meter.stop()
             if children:
@@ -178,8 +185,9 @@ class Queue:
                 run.load += handed_on
                 run.running = max(0.0, run.running - handed_on)  # their work is no longer that of this task
                 run.total += len(children)
+            self._answer_kept(run)
             self.mail.poll()
-            asked, run.refused = run.refused, False
+            asked = bool(run.kept)
 
     def _find_work(self, run, waves, steal: bool) -> bool:
         """Local: with nothing waiting: steals until a task is here (True) or until no rank has one (False)."""
@@ -241,15 +249,25 @@ class Queue:
         self.mail.send(victim, "steal", [self._run_number, *run.about()])
 
     def _take_steal(self, thief: int, message: list) -> None:
-        """Handler on the victim. A thief that is a run ahead of this rank gets an empty grant that tells no load."""
+        """Handler on the victim. A thief that is a run ahead of this rank gets an empty grant that tells no load; one
+        that asks when nothing is waiting gets its answer after the next step of the task, which may leave a part."""
         number, *about = message
         if number != self._run_number:
             self.mail.send(thief, "grant", [[]])
             return
-        started = time.perf_counter()
         run = self._run
         run.note(thief, *about)
-        run.refused |= not self._tasks
+        if run.may_hand_on and not self._tasks:
+            run.kept.append(thief)
+        else:
+            self._grant(run, thief)
+
+    def _answer_kept(self, run) -> None:
+        while run.kept:
+            self._grant(run, run.kept.popleft())
+
+    def _grant(self, run, thief: int) -> None:
+        started = time.perf_counter()
         tasks = self._cut(run, thief)
         run.grants_sent += bool(tasks)
         self.mail.send(thief, "grant", [np.array(tasks, np.int64), *run.about()])
@@ -363,7 +381,8 @@ class _Run:
         self.busy_s = self.finished_cost = 0.0
         self.finished = self.stolen = self.requests = self.told = self.shown = 0
         self.grants_sent = self.grants_received = 0
-        self.refused = False  # a thief asked when nothing was waiting
+        self.may_hand_on = False  # the task that is being computed may leave a part of itself to others
+        self.kept: deque[int] = deque()  # the thieves that wait for that
         self.between = False  # no task is being computed, and the next is about to be
         self.asked: set[int] = set()  # the victims whose grants are outstanding
         self.next_probe, self.probe_s, self.next_news = 0.0, FIRST_PROBE_S, 0.0

@@ -26,6 +26,7 @@ from mpiedge.runtime.waves import Waves
 FIRST_MOVE_S = 0.0005  # guess of what handing a task over costs the victim, replaced by measurements
 FIRST_PROBE_S, LONGEST_PROBE_S = 0.001, 0.05  # pause between refused steal requests, doubled each time
 PATIENCE_S = 0.01  # after which another rank is asked, too: the first may be in the midst of a long step
+LONGEST_PAUSE_S = 0.001  # between two looks of a rank without work: the end of a run takes some of all ranks
 FASTER = 1.5  # a thief so many times faster gets even the task that its victim was to begin now
 NEWS_S = 1.0
 FEW_TASKS = 4  # per rank
@@ -197,7 +198,7 @@ class Queue:
             return self._wait_for_work(run, waves, steal)
 
     def _wait_for_work(self, run, waves, steal: bool) -> bool:
-        pause = self.world.pause()
+        pause = self.world.pause(longest_s=LONGEST_PAUSE_S)
         run.load = run.running = 0.0  # sheds the rounding of sums of costs
         run.between = True  # a task that arrives together with a request is not handed on at once
         while not self._tasks:
@@ -216,7 +217,7 @@ class Queue:
         All ranks know that the run is over (the waves said so) and ask no more; a request still out is answered by a
         victim that polls here or is yet to come here.
         """
-        pause = self.world.pause()
+        pause = self.world.pause(longest_s=LONGEST_PAUSE_S)
         while run.asked:
             if not self.mail.poll():
                 pause.rest()

@@ -77,15 +77,16 @@ def test_a_node_of_one_code_is_not_cut(monkeypatch):
 
 
 @pytest.mark.parametrize("depth", [1, 2])
-@pytest.mark.parametrize("ranks", [1, 3])
-def test_who_asks_gets_what_is_left_undone(monkeypatch, depth, ranks):
+@pytest.mark.parametrize("ranks, slice_share", [(1, 1.0), (3, 1.0), (3, 0.4)])
+def test_who_asks_gets_what_is_left_undone(monkeypatch, depth, ranks, slice_share):
     """All pairs of a node are compared once, also where another rank asks after every slice and gets half of what is
-    left."""
+    left, and where the slices are shorter than those that tell the cost."""
     table = whole.WholeTable([np.arange(300) % values for values in (12, 7, 5)])
     table.task_pairs = 5
     everything = np.array([[7]], np.uint64)
     round_ = rounds.Round(table, Candidates(everything, everything, table.by_rank, 3))
     round_.ranks = ranks
+    monkeypatch.setattr(rounds.Round, "slice_share", slice_share)
     node, compared = table.partition(round_.prefix(0, depth)), []
 
     def note(part, first, last):
@@ -95,6 +96,7 @@ def test_who_asks_gets_what_is_left_undone(monkeypatch, depth, ranks):
 
     monkeypatch.setattr(table.evidence, "pairs", note)
     waiting = round_._pairs(0, depth, node.starts, round_._code_of(0, node))
+    slices = round_._slices(node.starts, 0, len(node.rows), round_.slice_pairs)
     first_tasks = done = len(waiting)
     while waiting:
         steps = round_.work(waiting.pop())
@@ -104,7 +106,7 @@ def test_who_asks_gets_what_is_left_undone(monkeypatch, depth, ranks):
                 waiting += children or []
                 done += len(children or [])
                 children = steps.send(True)
-    assert done > first_tasks == min(round_.shared_parts, len(round_._slices(node.starts, 0, len(node.rows))) - 1)
+    assert done > first_tasks == min(round_.shared_parts, len(slices) - 1)
     assert sorted(compared) == sorted((node.rows[i], node.rows[j]) for start, stop in pairwise(node.starts.tolist())
                                       for j in range(start, stop) for i in range(start, j))
 

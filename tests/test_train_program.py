@@ -144,7 +144,7 @@ def test_a_graph_in_chunks(world, mpirun, planetoid, tmp_path, capsys, monkeypat
     assert "1,000 nodes" in capsys.readouterr().out and not (tmp_path / "one/train/manifest.json").exists()
     with pytest.raises(MemoryPlanError, match="would need"):
         in_process(train, world, *line, "--run", tmp_path / "one", "--memory", "1MB")
-    with pytest.raises(MemoryPlanError, match=r"block .*spans .*buffers"):
+    with pytest.raises(MemoryPlanError, match=r"block .*sums .*buffers"):
         in_process(train, world, *line, "--run", tmp_path / "one", "--memory", "1MB", "--hold", "disk")
     with pytest.raises(UsageError, match="graph in chunks"):
         in_process(train, world, *line, "--run", tmp_path / "one", "--partition", "metis")
@@ -193,7 +193,7 @@ def test_a_graph_that_does_not_fit_is_trained_from_disk(world, tmp_path):
                                     env=launch_environment())  # fmt: skip
     assert done["memory"].returncode and "out of memory" in done["memory"].stderr
     assert done["auto"].returncode == 0, done["auto"].stderr
-    assert "disk    10 blocks" in done["auto"].stdout and "test acc" in done["auto"].stdout
+    assert " blocks of " in done["auto"].stdout and "test acc" in done["auto"].stdout
     assert json.loads((tmp_path / "auto/train/summary.json").read_text())["hold"] == "disk"
 
 

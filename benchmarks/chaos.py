@@ -7,9 +7,10 @@ For every stage, fault and seed: mpiedge-run is started on four emulated hosts, 
 strikes a host drawn by the seed, and what is left in the end is compared. clean and profile: every file equal, byte for
 byte; train: the same epochs, losses within 0.002. down, older, unknown: before the start a host is dead, has another
 version of mpiedge, or the hostfile names one that nobody knows; back: one that dies is mended meanwhile and must take
-part in the next stage. A row a case goes to the output and to --out. --storm: one chain after the other while again and
-again something happens to some host; ends with the throughput beside that without faults, which is measured before and
-after. Seconds in which this whole box stood still do not count.
+part in the next stage; cut-3s, stop-rank-60s and the like: mended after so many seconds. A row a case goes to the
+output and to --out. --storm: one chain after the other while again and again something happens to some host; ends with
+the throughput beside that without faults, which is measured before and after. Seconds in which this whole box stood
+still do not count.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -44,7 +46,7 @@ LOSS_TOLERANCE = 0.002
 STAGES = {"clean": ["clean", "{demo}/papers.csv", "{demo}/cites.csv"], "profile": ["profile"],
           "train": ["train", "--label", "area", "--epochs", "300", "--patience", "300", "--dropout", "0",
                     "--checkpoint-every", "20"]}
-FAULTS = ("kill-rank", "kill-rank-0", "stop-rank", "kill", "cut", "cut-in", "cut-out", "freeze", "freeze-2s",
+FAULTS = ("kill-rank", "kill-rank-0", "stop-rank", "kill", "cut", "cut-3s", "cut-in", "cut-out", "freeze", "freeze-2s",
           "freeze-10s", "slow", "supervisor", "disk-full", "down", "older", "unknown", "back")
 AT_START = ("down", "older", "unknown")
 VERSION = Path(mpiedge.__file__)
@@ -55,8 +57,8 @@ COLUMNS = ("stage", "fault", "seed", "host", "delay_s", "exit", "attempts", "not
 class Bench:
     """The emulated cluster, the demo data and the undisturbed results."""
 
-    def __init__(self, cluster, disk: Path, rows: int, served: bool, stages: list[str]):
-        self.cluster, self.disk, self.served = cluster, disk, served
+    def __init__(self, cluster, disk: Path, rows: int, served: bool, stages: list[str], timeout_s: float = TIMEOUT_S):
+        self.cluster, self.disk, self.served, self.timeout_s = cluster, disk, served, timeout_s
         self.demo, self.hostfile = disk / "demo", disk / "hosts"
         self.list_hosts(HOSTS)
         command = [sys.executable, "-m", "mpiedge.commands.demo", "--rows", str(rows), "--out", str(self.demo), "-q"]
@@ -93,7 +95,7 @@ class Bench:
 
     def supervise(self, run: Path, *stages: str) -> "Case":
         words = [sys.executable, "-m", "mpiedge.commands.run", "--hostfile", str(self.hostfile), "--timeout",
-                 str(TIMEOUT_S), "--max-failures", "1000", "--run", str(run)]
+                 str(self.timeout_s), "--max-failures", "1000", "--run", str(run)]
         for stage in stages:
             words += [word.format(demo=self.demo) for word in STAGES[stage]] + ["--"]
         return Case(self.cluster, words[:-1], run)
@@ -129,6 +131,11 @@ class Bench:
 
     def strike(self, fault: str, host: str, case: "Case") -> None:
         """One fault, now."""
+        if match := re.fullmatch(r"(.+)-(\d+)s", fault):
+            self.strike(match[1], host, case)
+            time.sleep(float(match[2]))
+            self.cluster.order(["mend", host])
+            return
         if fault == "kill-rank-0":
             host = HOSTS[0]
         if fault.startswith("kill-rank") or fault == "stop-rank":
@@ -142,10 +149,6 @@ class Bench:
         elif fault == "back":
             self.cluster.order(["kill", host])
             case.wait_for("attempt 2:")
-            self.cluster.order(["mend", host])
-        elif fault.startswith("freeze-"):
-            self.cluster.order(["freeze", host])
-            time.sleep(float(fault[len("freeze-") : -1]))
             self.cluster.order(["mend", host])
         elif fault == "slow":
             self.cluster.order(["slow", host, "4x"])
@@ -371,6 +374,7 @@ def main() -> int:
     page.add_argument("--seeds", type=int, default=1)
     page.add_argument("--rows", type=int, default=600)
     page.add_argument("--served", action="store_true", help="only the first host sees the run folder")
+    page.add_argument("--timeout", type=float, default=TIMEOUT_S, metavar="SECONDS", help="of mpiedge-run")
     page.add_argument("--storm", type=float, metavar="SECONDS")
     page.add_argument("--every", type=float, default=30.0, metavar="SECONDS", help="between two faults of the storm")
     page.add_argument("--out", default="results/chaos.csv")
@@ -388,7 +392,7 @@ def main() -> int:
             private, disk = [str(disk / "here")], disk / "here"
         with emulated.Cluster("emulated-chaos", machines, scale, private, lambda text: None) as cluster:
             bench = Bench(cluster, disk, args.rows, args.served,
-                          list(STAGES)[: 1 + max(map(list(STAGES).index, args.stages.split(",")))])
+                          list(STAGES)[: 1 + max(map(list(STAGES).index, args.stages.split(",")))], args.timeout)
             print(f"emulated: {len(HOSTS)} hosts, {scale.tell()}; undisturbed {json.dumps(bench.wall_s)}", flush=True)
             if args.storm:
                 return min(1, storm(bench, args.stages.split(","), args.storm, args.every, args.seeds))

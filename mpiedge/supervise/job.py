@@ -24,6 +24,8 @@ POLL_S = 0.2
 GONE_S = 1.0
 """For the others to tell that they go on without a rank whose process is gone."""
 TERM_GRACE_S = 2.0
+LOST_GRACE_S = 0.7
+"""For mpirun to end the ranks that it reaches, where it would wait in vain for those of a host that is lost."""
 LEAST_END_GRACE_S = 4.0
 SAVE_GRACE_S = 10.0
 LONGEST_PROBE_S = 3.0
@@ -100,7 +102,7 @@ class Job:
             raise
         finally:
             code = self.process.poll()
-            self.end()
+            self.end(LOST_GRACE_S if any(fault.host_lost for fault in faults) else TERM_GRACE_S)
         self._hear()
         said = self.said.decode("utf-8", "replace")
         if not faults and code is not None:
@@ -206,7 +208,7 @@ class Job:
                     fault.memory = True
                     fault.cause += "; the host was out of memory"
 
-    def end(self) -> None:
+    def end(self, grace_s: float = TERM_GRACE_S) -> None:
         """Local: ends mpirun and every process of it on this host; mpirun's daemons end those of other hosts.
 
         Ranks on hosts that cannot be reached end themselves when nothing answers their beats (runtime/heartbeat.py).
@@ -216,7 +218,7 @@ class Job:
             with contextlib.suppress(ProcessLookupError):
                 self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(TERM_GRACE_S)
+                self.process.wait(grace_s)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         for victim in victims:

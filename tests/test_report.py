@@ -248,10 +248,15 @@ def test_alerts_of_heat_and_swap(tmp_path):
         return "\n".join(Page(build(tmp_path)).words)
 
     assert "the last epochs took" not in told(0.6)
-    write(tmp_path / "decisions.csv", ["stage", "host", "saw"], [["clean", "pi4-3", "swapped 120 MB in and out"]])
+    now = "2026-11-22T05:16:09.125+00:00"
+    write(tmp_path / "decisions.csv", ["time", "stage", "attempt", "host", "rank", "saw", "did"],
+          [[now, "clean", "", "pi4-3", "", "swapped 120 MB in and out", "nothing"],
+           [now, "clean", "", "pi4-9", "7", "2.9 times slower than the fastest", "sits out"]])
     words = told(1.0)
     assert "the last epochs took 2.0 times" in words and "mpiedge-doctor" in words
     assert "clean: pi4-3 swapped 120 MB in and out. Use fewer ranks" in words
+    assert "clean: rank 7 on pi4-9 sat out, 2.9 times slower than the fastest." in words
+    assert "\n2026-11-22 05:16:09\n" in words and "\nattempt\n" not in words
     uneven = [row("clean", rank, "compute", 0.0, 2.0 + 6 * rank, host=f"pi4-{rank}") for rank in range(2)]
     (tmp_path / "timings.csv").write_text(to_csv(uneven))
     assert "load balance 0.62: rank 1 on pi4-1 computed 8 s, the ranks on average 5 s" in told(0.6)

@@ -55,12 +55,18 @@ def _about(run: Run, stage: str) -> dict:
 
 
 def decisions(run: Run) -> str:
-    """Local: what the supervisor saw and did."""
+    """Local: what supervisor and stages saw and did; columns without a cell are left out."""
     rows = read_table(run.folder / DECISIONS, MOST_DECISIONS) if run.folder else []
     if not rows:
         return ""
-    return section("Decisions while it ran", table(list(rows[0]), [[findings.short(row.get(name)) for name in rows[0]]
-                                                                   for row in rows]))
+    names = [name for name in rows[0] if any(row.get(name) for row in rows)]
+    cells = [[moment(row[name]) if name == "time" else findings.short(row.get(name)) for name in names] for row in rows]
+    return section("Decisions while it ran", table([name.replace("since_s", "after s") for name in names], cells))
+
+
+def moment(time) -> str:
+    """Local: 2026-11-22 05:16:09 of a time as ISO 8601 says it."""
+    return findings.short(time)[:19].replace("T", " ")
 
 
 def provenance(run: Run) -> str:
@@ -72,7 +78,7 @@ def provenance(run: Run) -> str:
             lines.append(again(stage, about))
             hosts = about.get("hosts")
             names = list(dict.fromkeys(map(str, hosts))) if isinstance(hosts, list) else []
-            rows.append((stage, str(about.get("started", ""))[:19].replace("T", " "), findings.short(", ".join(names)),
+            rows.append((stage, moment(about.get("started")), findings.short(", ".join(names)),
                          *(findings.short(about.get(name)) for name in VERSIONS)))
     if not rows:
         return ""

@@ -87,6 +87,8 @@ def alerts(run: Run, figures: dict[str, Figures], energies: dict[str, Energy]) -
         if row.get("saw", "").startswith("swapped"):
             found.append(f"{row.get('stage')}: {row.get('host')} {row.get('saw')}. Use fewer ranks there, or a smaller "
                          "--memory.")
+        elif row.get("did") == "sits out":
+            found.append(f"{row.get('stage')}: rank {row.get('rank')} on {row.get('host')} sat out, {row.get('saw')}.")
     found += drift(run)
     if emulated(run):
         found.append("The hosts were emulated on one computer: no time here is one of real hosts.")

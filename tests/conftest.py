@@ -10,8 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from launching import PROJECT, launch_environment
 from training_files import write_planetoid, write_tables
+
+# No test fails because the host is busy.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 NOTICE = re.compile(r"^(?:-{60,}|={60,})\n.*?^(?:-{60,}|={60,})\n?", re.DOTALL | re.MULTILINE)
 

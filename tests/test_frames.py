@@ -79,8 +79,8 @@ def test_statistics_of_a_frame():
     assert columns["nulls"].tolist() == [0, 1, 1, 0, 1] and columns.loc["day", "distinct"] == 3
     assert columns.loc["year", "mean"] == PAPERS["year"].mean() and columns.loc["id", "max"] == 5
     assert ("id",) in set(found.uccs["columns"]) and (("zip",), "city") in set(zip(found.fds["lhs"], found.fds["rhs"]))
-    lists = pandas.DataFrame({"a": [[1], [1], None], "b": [{"x": 1}, {"x": 1}, {}]})
-    assert profiling.profile(lists).columns["distinct"].tolist() == [1, 2]
+    lists = pandas.DataFrame({"a": [[1], [1], None, np.nan, pandas.NA], "b": [{"x": 1}, {"x": 1}, {}, {}, {}]})
+    assert profiling.profile(lists).columns[["nulls", "distinct"]].to_numpy().tolist() == [[3, 1], [0, 2]]
     assert profiling.profile(pandas.DataFrame()).fds.empty
 
 

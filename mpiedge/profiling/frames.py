@@ -52,8 +52,8 @@ def discover_fds(frame: pandas.DataFrame, *, error: float = 0.0, max_lhs: int | 
     """Local: all minimal functional dependencies of a data frame: lhs (tuple of columns), rhs, g3; small ones first.
 
     error: also those with g3 up to this share of the rows. max_lhs: at most so many columns on the left. Missing values
-    (None, NaN, NaT, "") equal each other unless null_unequal; numbers compare by value. time_limit_s: end early with
-    what is certain; `.attrs["partial"]` of the result tells. Raises InputError.
+    (None, NaN, NaT, NA, "") equal each other unless null_unequal; numbers compare by value, all else by its text, so 1
+    equals "1". time_limit_s: end early with what is certain; `.attrs["partial"]` of the result tells. Raises InputError.
     """
     return _fds(_encode(frame, "frame", null_unequal), error, max_lhs, time_limit_s)
 
@@ -174,7 +174,7 @@ def _column(series: pandas.Series, null_unequal: bool) -> EncodedColumn:
     try:
         places, values = pandas.factorize(series)
     except TypeError:  # lists, dicts and the like cannot be hashed
-        places, values = pandas.factorize(series.map(lambda value: None if value is None else str(value)))
+        places, values = pandas.factorize(series.map(str, na_action="ignore"))
     known: dict[bytes, int] = {}
     numbers = [known.setdefault(text, len(known)) if (text := _text(value)) else -1 for value in values.tolist()]
     codes, texts = np.array([*numbers, -1], np.int64)[places], list(known)

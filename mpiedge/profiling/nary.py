@@ -37,7 +37,8 @@ def discover_nary(world, queue, columns: list[Side], unary: list[tuple[int, int]
 
     unary: all inclusions between single columns, as pairs of places in `columns`. All columns of a side are of one
     table; they differ, and within a table the sides share none; those on the left ascend. Rows with a missing cell
-    among the columns are left out on either side, and every part of a list must be included by itself. Returns the
+    among the columns are left out on either side, and every part of a list must be included by itself; a list without
+    rows is in none, as a column without values is. Returns the
     inclusions and the number of columns up to which they are complete. Messages: the numbers of the distinct values of
     the columns in `unary` (all-gather); results of a level (all-gather).
     """
@@ -125,11 +126,13 @@ def _valid(world, queue, columns, numbers, candidates: list[Pairs]) -> list[Pair
                 parts.append(part)
                 yield None
             sides.append(np.concatenate([np.empty((0, len(pairs)), np.int64), *parts]))
-        return {"holds": _included(sides[1], sides[0])}
+        return {"rows": len(sides[1]), "holds": _included(sides[1], sides[0])}
 
     results, shared = share(world, queue, tasks, work, lambda task: rows[task[0]] / buckets[task[0]] * ROW_NS, "lists")
-    broken = {task[0] for task, message in (queue.gather(results) if shared else results) if not message["holds"]}
-    return [pairs for index, pairs in enumerate(candidates) if index not in broken]
+    answers = queue.gather(results) if shared else results
+    filled = {task[0] for task, message in answers if message["rows"]}
+    broken = {task[0] for task, message in answers if not message["holds"]}
+    return [pairs for index, pairs in enumerate(candidates) if index in filled - broken]
 
 
 def _tuples(codes: list[np.ndarray], numbers: list[np.ndarray], bucket: int, buckets: int):

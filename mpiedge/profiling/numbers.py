@@ -89,7 +89,8 @@ class Moments:
         if not len(values):
             return
         self.count += int(counts.sum())
-        self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
+        low, high = float(values.min()) + 0.0, float(values.max()) + 0.0  # + 0.0: there is one zero
+        self.low, self.high = min(self.low, low), max(self.high, high)
         self.sum += exact_sum(values, counts)
         # The square is the rounded one and what rounding left of it (Dekker 1971), both exact.
         spread = SPLITTER * values

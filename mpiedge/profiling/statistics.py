@@ -143,9 +143,9 @@ def _column(column: dict, rows: int, kind: str | None, number: dict | None, patt
         moments = facts.moments
         whole = facts.integers and max(abs(moments.low), abs(moments.high)) < 2**53
         entry |= {"min": _whole(moments.low, whole), "max": _whole(moments.high, whole),
-                  "mean": _figures(moments.mean), "std": _figures(moments.std),
-                  "quantiles": {name: _figures(value) for name, value in number["quantiles"].items()},
-                  "histogram": {"edges": [_figures(edge) for edge in number["histogram"]["edges"]],
+                  "mean": _finite(moments.mean), "std": _finite(moments.std),
+                  "quantiles": {name: _finite(value) for name, value in number["quantiles"].items()},
+                  "histogram": {"edges": [_finite(edge) for edge in number["histogram"]["edges"]],
                                 "counts": number["histogram"]["counts"]}}
     if column["distinct"]:
         entry["length"] = {"min": facts.shortest, "max": facts.longest,
@@ -171,6 +171,11 @@ def _figures(value: float | None) -> float | None:
     if value is None or not math.isfinite(value):
         return None
     return float(f"{value:.12g}")
+
+
+def _finite(value: float | None) -> float | None:
+    """All digits: what takes no such library is the same on every host."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _whole(value: float, whole: bool) -> int | float:

@@ -76,9 +76,10 @@ def test_clean_tables_shared_and_served(mpirun, tables, tmp_path):
 
 
 def test_determined_features_are_dropped_on_demand(world, tmp_path, capsys):
-    """A region told by the town goes when profile has found that; without profile the flag is refused."""
-    rows = [f"{row},t{row % 7},r{row % 7 // 3},{row * row % 11},{'ab'[row % 7 > 3]}" for row in range(70)]
-    (tmp_path / "people.csv").write_text("\n".join(["id,town,region,age,label", *rows]) + "\n")
+    """A region told by the town goes when profile has found that, nothing for a weight; without profile the flag is
+    refused."""
+    rows = [f"{row},{row}.5,t{row % 7},r{row % 7 // 3},{row * row % 11},{'ab'[row % 7 > 3]}" for row in range(70)]
+    (tmp_path / "people.csv").write_text("\n".join(["id,weight,town,region,age,label", *rows]) + "\n")
     run = ["--run", tmp_path / "run"]
     line = [*run, "--label", "label", "--model", "mlp", "--epochs", 2, "--drop-determined"]
     in_process(clean, world, tmp_path / "people.csv", "--steps", "structure,types", *run)
@@ -88,7 +89,7 @@ def test_determined_features_are_dropped_on_demand(world, tmp_path, capsys):
     capsys.readouterr()
     in_process(train, world, *line)
     said = capsys.readouterr().out
-    assert "dropped region (told by town)" in said and "region" not in said.split("features", 1)[1].splitlines()[0]
+    assert "dropped region (told by town)\n" in said and "region" not in said.split("features", 1)[1].splitlines()[0]
 
 
 @pytest.mark.parametrize(("words", "error", "text"), [

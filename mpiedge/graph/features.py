@@ -63,6 +63,10 @@ class Survey:
         marks = self.marks[name]
         return marks is not None and len(marks) == self.rows > 0 and len(np.unique(marks)) == self.rows
 
+    def repeats(self, name: str) -> bool:
+        """Whether at least half of the filled rows have a value that an earlier row has, too."""
+        return 2 * sum(count - 1 for count in self.value_counts[name].values()) >= self.present[name]
+
     def is_phrase(self, name: str) -> bool:
         """Whether most values of a text column are several words (codes such as 10-20-a are not)."""
         values = self.value_counts[name]

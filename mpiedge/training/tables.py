@@ -143,7 +143,8 @@ def open_tables(stage, args) -> Source:
             raise InputError(node_name, f"the {found.distinct(label):,} values of {label} are names, no classes",
                              "Name another --label")
         encoder = plan_encoder(candidates, found)
-        gone = tables.determined(told, list(encoder.kinds))
+        telling = {name for name in encoder.kinds if found.repeats(name)}  # others determine all, and tell nothing
+        gone = tables.determined([one for one in told if one["lhs"][0] in telling], list(encoder.kinds))
         if gone:
             stage.say(f"dropped {', '.join(f'{name} (told by {by})' for name, by in gone.items())}")
             encoder = plan_encoder({name: kind for name, kind in candidates.items() if name not in gone}, found)

@@ -54,9 +54,12 @@ class Stage:
     budget_bytes (the smallest of all ranks'), timings.
     """
 
-    def __init__(self, world, args, name: str, *, needs: str | None = None):
-        """Collective: opens the run folder: `args.run`, `$MPIEDGE_RUN` or the newest with a complete stage `needs`."""
+    def __init__(self, world, args, name: str, *, needs: str | None = None, program: str | None = None):
+        """Collective: opens the run folder: `args.run`, `$MPIEDGE_RUN` or the newest with a complete stage `needs`.
+
+        program: its name without mpiedge-, where it is not that of the stage."""
         self.world, self.args, self.name, self.seed = world, args, name, args.seed
+        self.program = f"mpiedge-{program or name}"
         chosen = on_root(world, lambda: [str(part) for part in choose_run(args.run, needs)])
         self.run, self.how_chosen = Path(chosen[0]), chosen[1]
         on_root(world, lambda: create_run(self.run))
@@ -85,7 +88,7 @@ class Stage:
         hosts, starts = [rank["host"] for rank in told], [rank["start"] for rank in told]
         names = list(dict.fromkeys(hosts))
         library = mpi_library()
-        self.say(f"mpiedge-{self.name} {__version__} | {_count(self.world.size, 'rank')} on "
+        self.say(f"{self.program} {__version__} | {_count(self.world.size, 'rank')} on "
                  f"{_count(len(names), 'host')} ({platform.machine()}) | {library}")
         for known in self.world.resting:
             self.say(f"resting rank {known['rank']} on {known['host']}: {1 / known['speed']:.1f} times slower than the "
@@ -179,7 +182,7 @@ class Stage:
     def warn(self, text: str) -> None:
         """Rank 0 prints a warning to stderr unless -q."""
         if self.world.is_root and not self.args.quiet:
-            print(f"mpiedge-{self.name}: warning: {text}", file=sys.stderr, flush=True)
+            print(f"{self.program}: warning: {text}", file=sys.stderr, flush=True)
 
     def progress(self, total: float, unit: str):
         """A progress bar as a context manager; only rank 0 on a terminal shows it."""

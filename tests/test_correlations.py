@@ -56,8 +56,8 @@ def test_categories_are_associated_as_in_scipy(world, rows, unequal):
 
 def test_what_cannot_be_compared_is_left_out(world, monkeypatch):
     """Keys of text, constants and empty columns; and columns beyond the limit."""
-    frame = pandas.DataFrame({"key": [f"k{n}" for n in range(200)], "one": 1, "none": None, "x": np.arange(200.0),
-                              "c": list("ab") * 100})
+    frame = pandas.DataFrame({"key": [f"k{n}" for n in range(200)], "one": [None, *[1] * 199], "none": None,
+                              "x": np.arange(200.0), "c": list("ab") * 100})
     assert set(correlate(world, frame)) == set()
     frame["y"] = -frame["x"]
     assert correlate(world, frame)[("x", "y")]["pearson"] == -1

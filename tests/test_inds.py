@@ -76,7 +76,7 @@ def sides(world, tables: list) -> list[Side]:
 
 
 def lists_by_definition(tables: list, unary: list, largest: int) -> list:
-    """All inclusions between lists of columns, parts included, rows with missing cells left out, some left on the left."""
+    """All inclusions between lists of columns, parts included, rows with missing cells left out; some are there."""
     places = [(table, column) for table in range(len(tables)) for column in range(len(tables[table]))]
     known, found = {((a,), (b,)) for a, b in unary}, []
     for size in range(2, largest + 1):

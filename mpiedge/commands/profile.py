@@ -80,7 +80,7 @@ def run(args, world) -> None:
     wanted = {what for what in DEFAULT if getattr(args, what)} or set(DEFAULT) if name == "profile" else {name}
     wanted |= {"correlations"} if args.correlations else set()
     interruption = Interruption(limit_s, began_s)
-    with Stage(world, args, name, needs=None if args.tables else "clean") as stage, interruption:
+    with Stage(world, args, name, needs=None if args.tables else "clean", program="profile") as stage, interruption:
         with stage.phase("read", "io"):
             if args.tables:
                 tables = sources.open_csvs(stage, args.tables, delimiter, not args.no_header)

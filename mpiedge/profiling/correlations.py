@@ -34,9 +34,9 @@ def correlate(world, queue, table: EncodedTable) -> list[dict]:
     numbers = _numbers(world, table)
     # Codes from here on are of missing cells that are told apart.
     known = world.sum(np.array([len(one.values.codes) for one in table.columns], np.int64)).tolist()
-    few = [column for column, (many, one) in enumerate(zip(known, table.columns))
-           if 2 <= many - (one.missing is not None) <= MOST_CATEGORIES]
-    able = sorted({*(column for column, one in numbers.items() if len(one) > 1), *few})[:MOST_COLUMNS]
+    values = [many - (one.missing is not None) for many, one in zip(known, table.columns)]
+    few = [column for column, many in enumerate(values) if 2 <= many <= MOST_CATEGORIES]
+    able = sorted({*(column for column in numbers if values[column] > 1), *few})[:MOST_COLUMNS]
     pairs = [(left, right) for left, right in combinations(able, 2)
              if (left in numbers and right in numbers) or (left in few and right in few)]
 

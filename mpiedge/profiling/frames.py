@@ -52,8 +52,9 @@ def discover_fds(frame: pandas.DataFrame, *, error: float = 0.0, max_lhs: int | 
     """Local: all minimal functional dependencies of a data frame: lhs (tuple of columns), rhs, g3; small ones first.
 
     error: also those with g3 up to this share of the rows. max_lhs: at most so many columns on the left. Missing values
-    (None, NaN, NaT, NA, "") equal each other unless null_unequal; numbers compare by value, all else by its text, so 1
-    equals "1". time_limit_s: end early with what is certain; `.attrs["partial"]` of the result tells. Raises InputError.
+    (None, NaN, NaT, NA, "") equal each other unless null_unequal; numbers compare by value, all else by its text, and
+    1 equals "1". time_limit_s: end early with what is certain; `.attrs["partial"]` of the result tells. Raises
+    InputError.
     """
     return _fds(_encode(frame, "frame", null_unequal), error, max_lhs, time_limit_s)
 

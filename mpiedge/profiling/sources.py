@@ -22,6 +22,7 @@ MOST_BLOCK_BYTES = 1 << 20
 MANY_BLOCKS = 256  # enough to share between ranks; fewer and larger ones cost less
 TEXT_SIZE = 3  # of parts, which are compressed
 CLEAN = "mpiedge-clean repairs such files"
+NUL = "the text holds NUL bytes"
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,14 @@ class CsvTable:
     def encode(self, text: bytes, block: int, order: int, null: bytes | None, local: LocalTable) -> int:
         """Local: adds a block to what this rank has read; its rows.
 
-        Raises InputError with the line for bytes that are not UTF-8 and ragged records.
+        Raises InputError with the line for bytes that are no plain text in UTF-8 and ragged records.
         """
         try:
             text.decode()
         except UnicodeDecodeError as error:
             raise self._problem(text, block, error.start, "the text is not UTF-8") from None
+        if (place := text.find(0)) >= 0:
+            raise self._problem(text, block, place, NUL)
         try:
             found = cells.csv_cells(text, self.dialect.delimiter, len(self.columns),
                                     records=self.ranges[block].records)
@@ -184,13 +187,13 @@ def open_csv(stage, path: str, delimiter: str | None, header: bool) -> CsvTable:
 
 
 def _check_encoding(path: str, head: bytes) -> None:
+    cause = f"{NUL}, as UTF-16 does" if 0 in head else ""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
-        wrong = b"\x00" in head
     except UnicodeDecodeError:
-        wrong = True
-    if wrong:
-        raise everywhere(InputError(path, "the text is not UTF-8", CLEAN))
+        cause = "the text is not UTF-8"
+    if cause:
+        raise everywhere(InputError(path, cause, CLEAN))
 
 
 def everywhere(error: InputError) -> InputError:

@@ -100,8 +100,9 @@ def profile(run: Run) -> str:
             (short(key.get("table")), short(_words(key.get("columns")))) for key in keys])))
     inds, number = read_lines(folder / "inds.jsonl", MOST_ROWS)
     if inds:
-        parts.append(folded(f"Inclusions: {len(inds)} of {number:,}", table(("values of", "are in"), [
-            (short(_words(ind.get("lhs"))), short(_words(ind.get("rhs")))) for ind in inds])))
+        parts.append(folded(f"Inclusions: {len(inds)} of {number:,}", table(("values of", "are in", "share"), [
+            (short(_words(ind.get("lhs"))), short(_words(ind.get("rhs"))), ind.get("coverage", 1))
+            for ind in inds])))
     return section("Profile", *parts)
 
 

@@ -128,15 +128,19 @@ class Grid:
                 self._files.pop(name).remove()
 
     def share(self, name: str) -> None:
-        """Collective: dense rows of all blocks onto the disk of every rank. Message: each block's rows to all ranks."""
+        """Collective: dense rows of all blocks onto the disk of every rank. Messages: a maximum; each rank's rows,
+        some MB at a time, to all others."""
         if self.world.size == 1:
             return
-        for block in range(self.count):
-            holder = int(self.holder[block])
-            mine = holder == self.world.rank
-            found = self.world.bcast({"rows": self.get(block, name)} if mine else None, holder)
-            if not mine:
-                self.put(block, name, found["rows"])
+        row_bytes = self._files[name].row_bytes if self.own else 1
+        step = max(1, int(WINDOW_BYTES // self.world.max(np.array([row_bytes]))[0]))
+        for holder, (first, stop) in enumerate(itertools.pairwise(self.strips.borders.tolist())):
+            for begin in range(first, stop, step):
+                mine = holder == self.world.rank
+                rows = {"rows": self._files[name].get(begin, min(begin + step, stop))} if mine else None
+                found = self.world.bcast(rows, holder)
+                if not mine:
+                    self._put(name, begin, found["rows"])
 
     def sums(self, name: str, loops: bool) -> Iterator[tuple[int, np.ndarray]]:
         """Local: yields own blocks with the sums of the shared rows `name` over the neighbours of their nodes.

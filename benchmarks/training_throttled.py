@@ -13,8 +13,8 @@ from benchmarks import training_runs as runs
 
 RANKS, SPEED, SLOWED = 4, 0.4, 4
 PERIOD_US = 10_000  # as a slow host is slow all the time, not fast at the start of every tenth of a second
-EPOCHS = 80
-LATER_S = 20.0  # the slowing in mid-run, after the programs have begun
+EPOCHS = 300
+LATER_S = 12.0  # the slowing in mid-run, after the programs have begun
 NEAR = 1.3  # times the ideal count as reached
 SEVERAL = 5  # epochs whose median counts
 

@@ -1,6 +1,7 @@
 """A work queue without a master: every rank computes, and a rank that runs dry steals from the richest it knows of.
 
-Messages (all non-blocking, answered whenever a rank polls: between tasks and at each yield of a task):
+Messages (all non-blocking, answered whenever a rank polls: between tasks and at each yield of a task; a thief that
+comes when nothing is waiting, after the next step of the task):
 
     thief  -> victim  steal   run, load, rate and share of a processor of the thief
     victim -> thief   grant   tasks (perhaps none), load, rate and share of the victim: the receipt of the request

@@ -161,21 +161,31 @@ def test_children_of_one_task_are_shared(world, queue):
     assert balance(world, nap.took_s) < 1.5
 
 
-def test_a_long_task_hands_on_a_part_when_asked(world, queue):
-    """A task that hears at its yields that another rank asked in vain leaves children; those are computed elsewhere."""
+def test_a_long_task_hands_on_a_part_when_asked(world, queue, monkeypatch):
+    """A task that hears at its yields that another rank waits leaves children, with which that rank is answered."""
+    given, send = [], queue.mail.send
+
+    def note(target, kind, message):
+        if kind == "grant":
+            given.append(len(message[0]))
+        send(target, kind, message)
+
     def work(task):
         if task[0]:
             time.sleep(0.01)
             return world.rank
+        given.clear()  # who asked before had to be refused
         end = time.monotonic() + 20
         while not (yield None):
             assert time.monotonic() < end, "nobody asked"
             time.sleep(0.002)
         yield [(number,) for number in range(1, 9)]
+        assert given[0] > 0
         return world.rank
 
     if world.size == 1:
         return
+    monkeypatch.setattr(queue.mail, "send", note)
     done = dict(queue.gather([(task, {"rank": rank}) for task, rank in queue.run([(0,)], work)]))
     assert set(done) == {(number,) for number in range(9)}
     assert len({one["rank"] for one in done.values()}) > 1

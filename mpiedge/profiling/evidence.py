@@ -184,7 +184,7 @@ class TableEvidence:
         self.settle()
         empty = np.empty((0, self.words), np.uint64)
         closed, left, safe, undone = (empty if array is None else array for array in (closed, left, safe, undone))
-        if world is not None:
+        if world is not None and world.size > 1:
             fresh = self.sets[bits.absent(self.sets, self._common)]
             messages = world.allgather({"fresh": fresh, "closed": closed, "left": left, "safe": safe, "undone": undone})
             fresh, closed, left, safe, undone = (
@@ -206,7 +206,7 @@ class TableEvidence:
         Where they are many, each rank finds out for some right-hand sides what is minimal for them. complete: there is
         no other evidence, so none of it will be met again."""
         every = np.concatenate([self._common, fresh])
-        if world.size == 1 or len(every) < SHARE_SETS:
+        if len(every) < SHARE_SETS:
             self.sets, self.use = hitting.ordered(every, *hitting.minimal_for(every))
         else:
             own = bits.mask_of(self.active[world.rank :: world.size], self.columns)

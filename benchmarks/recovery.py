@@ -1,9 +1,10 @@
-"""One of three ranks of clean is killed: how long until the others, or those launched anew, begin a task?
+"""One of three ranks of clean, or of train, is killed: how long until the others, or those launched anew, go on?
 
 python benchmarks/recovery.py FOLDER [--repeats 5]
+python benchmarks/recovery.py GRAPH --stage train [--repeats 5]
 
 FOLDER, of mpiedge-demo, has papers.csv and cites.csv; some thousand rows, so that clean lasts longer than the moments
-drawn here.
+drawn here: until a task is begun. GRAPH: for mpiedge-train --graph: until an epoch is about to begin.
 """
 
 import argparse
@@ -55,15 +56,41 @@ def measure(tables: list[str], draw: random.Random) -> float:
         return after_s
 
 
+def measure_training(graph: str, draw: random.Random) -> float:
+    """Seconds from the kill, at a moment after the first line of an epoch, to the line that tells that they go on."""
+    with tempfile.TemporaryDirectory() as run:
+        words = [sys.executable, "-m", "mpiedge.commands.run", "-n", "3", "--run", run, "train", "--graph", graph,
+                 "--epochs", "2000", "--patience", "2000"]
+        supervisor = subprocess.Popen(words, env=launch_environment(), stdout=subprocess.PIPE, text=True,
+                                      stderr=subprocess.DEVNULL)
+        began_s, after_s = 0.0, float("nan")
+        for line in supervisor.stdout:
+            if line.startswith("epoch") and not began_s:
+                time.sleep(draw.uniform(0, LATEST_S))
+                began_s = time.monotonic()
+                draw.choice(ranks(run)).kill()
+            elif began_s and line.startswith("recover"):
+                after_s = time.monotonic() - began_s
+                break
+        supervisor.stdout.close()
+        supervisor.terminate()
+        supervisor.wait()
+        return after_s
+
+
 def main() -> None:
     page = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     page.add_argument("folder", type=Path)
+    page.add_argument("--stage", choices=("clean", "train"), default="clean")
     page.add_argument("--repeats", type=int, default=5)
     args = page.parse_args()
     draw = random.Random(0)
     found = []
     for _ in range(args.repeats):
-        found.append(measure([str(args.folder / "papers.csv"), str(args.folder / "cites.csv")], draw))
+        if args.stage == "train":
+            found.append(measure_training(str(args.folder), draw))
+        else:
+            found.append(measure([str(args.folder / "papers.csv"), str(args.folder / "cites.csv")], draw))
         print(f"{found[-1]:.2f} s", flush=True)
     print(f"median {statistics.median(found):.2f} s, longest {max(found):.2f} s")
 

@@ -9,8 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+from graphs import npz_bytes, random_graph
 from launching import launch_environment
 
 from mpiedge.supervise import launch
@@ -91,6 +93,34 @@ def test_ranks_that_are_killed(undisturbed, tmp_path):
     assert checksums(run) == expected
     with open(run / "decisions.csv", newline="") as file:
         assert [row["did"] for row in csv.DictReader(file)].count("the others go on without it") == 2
+
+
+@pytest.mark.skipif(not launch.find_launcher().outlives, reason="mpirun ends a job that loses a rank")
+def test_ranks_that_are_killed_while_they_train(tmp_path, mpirun):
+    """Rank 0, then one of the two others: those that are left go on from memory, without being launched again and
+    without a checkpoint on disk, and the curve is that of one rank that nothing disturbs."""
+    (tmp_path / "graph.npz").write_bytes(npz_bytes(random_graph(5, nodes=2000, edges=6000)))
+    words = ["--graph", str(tmp_path / "graph.npz"), "--split", "60/20/20", "--epochs", "500", "--patience", "500",
+             "--dtype", "float64"]
+    assert mpirun(0, "mpiedge-train", *words, "--run", tmp_path / "alone").returncode == 0
+    run = tmp_path / "run"
+    process = supervise(run, "train", *words, ranks=3)
+    out, left = "", 3
+    for line in process.stdout:
+        out += line
+        if line.startswith("epoch") and left > 1:
+            ranks = sorted(ranks_of(run, left), key=lambda rank: rank.pid)
+            ranks[0 if left == 3 else 1].kill()
+            left -= 1
+    err = process.communicate(timeout=90)[1]
+    assert process.returncode == 0, err
+    assert "attempt 2" not in out and out.count("(from memory)") == out.count("recover rank") == 2
+    with open(run / "decisions.csv", newline="") as file:
+        told = [row for row in csv.DictReader(file) if row["brought"].startswith("training stood still for")]
+    assert len(told) == 2 and told[0]["rank"] == "0"
+    curves = [np.genfromtxt(folder / "metrics.csv", delimiter=",", skip_header=1)[:, :5]
+              for folder in (run, tmp_path / "alone")]
+    np.testing.assert_allclose(*curves, rtol=0, atol=1.1e-6)  # of six digits
 
 
 def test_the_supervisor_is_killed(undisturbed, tmp_path):

@@ -14,6 +14,7 @@ from mpiedge import __version__, stage
 from mpiedge.commands import profile
 from mpiedge.errors import InputError, Stopped, UsageError
 from mpiedge.runtime import heartbeat, resources
+from mpiedge.runtime.heartbeat import REGROUP
 from mpiedge.supervise import births, chain, hosts, job, launch, supervisor, watch
 from mpiedge.supervise.job import read_notices
 from mpiedge.supervise.watch import Listener, Table
@@ -100,6 +101,27 @@ def test_a_standstill_is_noticed():
         table.progress_s -= 31
         table.note(beat(1, waiting=waiting))
         assert len(table.suspects(time.monotonic())) == expected
+
+
+def test_a_rank_that_computes_notices_nothing(monkeypatch):
+    """Where a process is gone and those that noticed wait for one that computes, the job goes on; not where it waits,
+    too, nor where nobody has noticed, nor a while after all have."""
+    monkeypatch.setattr(job, "GONE_S", 0.05)
+    cases = ({0: {}, 1: {}}, True), ({0: {"phase": REGROUP}, 1: {}}, False), (
+        {0: {"phase": REGROUP}, 1: {"waiting": True}}, True), ({0: {"phase": REGROUP}, 1: {"phase": REGROUP}}, True)
+    for told, ends in cases:
+        watched = job.Job.__new__(job.Job)
+        watched.in_place, watched.told, watched.gone_s, watched.computed_s = True, set(), {}, 0.0
+        watched.table = table = Table(["a", "a", "a"], timeout_s=10)
+        for rank, pid in enumerate((os.getpid(), os.getpid(), 1 << 30)):
+            table.note(beat(rank, pid=pid))
+        assert watched._look_for_lost() == []
+        for rank, changes in told.items():
+            table.note(beat(rank, pid=os.getpid(), **changes))
+        time.sleep(0.06)
+        assert bool(watched._look_for_lost()) == ends
+    watched.computed_s = time.monotonic()  # that it notices now gives all a while to agree
+    assert watched._look_for_lost() == []
 
 
 def test_notices_of_the_launchers():
@@ -230,6 +252,18 @@ def test_what_is_left_of_the_hosts(tmp_path, monkeypatch):
     assert left(with_it, with_it) == {"a": 2, "b": 1, "c": 0}
     with pytest.raises(Stopped):
         left(*[Fault("c", 3, "killed")] * 10)
+
+
+@pytest.mark.parametrize("went_on", [True, False])
+def test_too_little_memory_for_those_that_are_left(tmp_path, monkeypatch, went_on):
+    """What is too much for ranks that go on without a dead one is launched again, for all; else it is final."""
+    monkeypatch.setattr(launch, "check_hosts", lambda *_: {})
+    chief = supervisor.Supervisor(tmp_path, [hosts.Host("a", 3)], launch.Launcher(launch.OPEN_MPI, "/bin/false"),
+                                  ranks=None, timeout_s=5, max_failures=0, common=[], quiet=True)
+    ended = job.Outcome(4, [], (4, "memory: the work would need 3 GB"), "", went_on)
+    with pytest.raises(Stopped if went_on else supervisor.GivenUp):
+        chief._judge(chain.make_call("train", []), chief.listed, ended)
+    assert chief.slots == {"a": 3} and chief.failures == went_on
 
 
 def test_the_last_host_is_lost(tmp_path, monkeypatch):

@@ -72,11 +72,7 @@ class Allreduce:
 
         residuals: float32 (ranks, length); sum_residual: float32 (length,). Message: each rank's vectors to rank 0.
         """
-        gathered = self.world.gather(lost) if lost else None
-        if gathered is None:
-            return {}
-        return {"residuals": np.stack([message["residual"] for message in gathered]),
-                "sum_residual": np.concatenate([message["sum_residual"] for message in gathered])}
+        return joined(self.world.gather(lost) or []) if lost else {}
 
     def restore(self, kept: dict) -> None:
         """Local: goes on with what `gather_lost` gave, the same on every rank.
@@ -131,6 +127,18 @@ class Allreduce:
             self.sum_residual = total - compress.decode(mine, count)
         for piece, data in zip(pieces, world.allgather(mine)):
             flat[piece] = compress.decode(data, piece.stop - piece.start)
+
+
+def joined(lost: list[dict]) -> dict[str, np.ndarray]:
+    """Local: what all ranks' `lost` gave, in rank order, as `restore` takes it; {} when nothing was lost."""
+    if not lost or not lost[0]:
+        return {}
+    kept = {"residuals": np.stack([parts["residual"] for parts in lost])}
+    if "sum_residual" in lost[0]:
+        kept["sum_residual"] = np.concatenate([parts["sum_residual"] for parts in lost])
+    if "guess" in lost[0]:
+        kept["guess"] = lost[0]["guess"]
+    return kept
 
 
 def share_out(world, kept: dict) -> np.ndarray:

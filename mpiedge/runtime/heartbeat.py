@@ -32,6 +32,8 @@ END_CODE = Stopped.exit_code
 WAITING_FILES = ("world.py", "mail.py")  # a main thread inside a function of these waits for other ranks
 WAITING_CALLS = ("_wait_for_work", "_clean_up", "finished")
 LONGEST_INTERVAL_S = 2.0
+REGROUP = "regroup"
+"""The phase of a rank that has noticed that another one died, and waits for those that are left."""
 STOPPED_S = 1.0
 """A thread that comes so much too late was stopped, or had no share of the processor."""
 
@@ -73,6 +75,7 @@ class Heart:
         self.link = link
         self.stage = None
         self.lost: list[int] = []  # the ranks that this one goes on without
+        self.regroups = False
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.settimeout(link.interval_s)
         self._heard = time.monotonic()
@@ -127,7 +130,7 @@ class Heart:
             phases = list(stage.timings.phases.values())
             state["phase"] = open_phases[-1].name if open_phases else stage.name
             state["steps"] = sum(phase.calls or 0 for phase in phases) + stage.queue.finished
-        return state
+        return state | {"phase": REGROUP} if self.regroups else state
 
     def _waits(self) -> bool:
         """Whether the main thread is inside a call that waits for other ranks."""
@@ -139,9 +142,14 @@ class Heart:
             frame = frame.f_back
         return False
 
+    def regroup(self) -> None:
+        """Local: tells at once that this rank waits for others that are left, to go on without one that died."""
+        self.regroups = True
+        self._send(self._state())
+
     def went_on(self, lost: list[int]) -> None:
         """Local: tells at once that this rank begins its stage again without these."""
-        self.stage, self.lost = None, lost
+        self.stage, self.lost, self.regroups = None, lost, False
         self._send(self._state())
 
     def farewell(self, code: int, line: str) -> None:
@@ -167,6 +175,12 @@ def follow(stage) -> None:
     """Local: from now on the beats tell phase and progress of this stage."""
     if _heart is not None:
         _heart.stage = stage
+
+
+def regroup() -> None:
+    """Local: tells the supervisor that this rank has noticed that another one died."""
+    if _heart is not None:
+        _heart.regroup()
 
 
 def went_on(lost: list[int]) -> None:

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from mpiedge.runtime.allreduce import Allreduce, share_out
+from mpiedge.runtime.allreduce import Allreduce, joined, share_out
 from mpiedge.runtime.compress import Compressor
 
 TINY = 1e-30  # added to the length of a column before it is divided by it: columns of zeros stay so
@@ -86,9 +86,7 @@ class LowRankSum(Allreduce):
     def gather_lost(self, lost: dict) -> dict[str, np.ndarray]:
         """Collective: as in `Allreduce`; guess instead of sum_residual. Message: each rank's residual to rank 0."""
         gathered = self.world.gather({"residual": lost["residual"]}) if lost else None
-        if gathered is None:
-            return {}
-        return {"residuals": np.stack([message["residual"] for message in gathered]), "guess": lost["guess"]}
+        return joined(gathered) | {"guess": lost["guess"]} if gathered else {}
 
     def restore(self, kept: dict) -> None:
         """Local: as in `Allreduce`."""

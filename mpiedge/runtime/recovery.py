@@ -1,9 +1,10 @@
 """Going on in place when a rank dies: the others cut it out and run the stage again in their own processes.
 
-mpirun ends a job that loses a rank, unless it is started `--with-ft ulfm` (Open MPI 5; mpiedge-run does so for clean
-and profile on one host). Then a call that needs the dead rank raises on whoever makes it. That rank revokes the
-communicators of the job, by which all calls of all the others raise too; those that are left agree on a smaller world
-(ULFM's Shrink) and run the stage again. What was finished is in its ledger: no more is lost than the tasks in flight.
+mpirun ends a job that loses a rank, unless it is started `--with-ft ulfm` (Open MPI 5; mpiedge-run does so on one
+host). Then a call that needs the dead rank raises on whoever makes it. That rank revokes the communicators of the job,
+by which all calls of all the others raise too; those that are left agree on a smaller world (ULFM's Shrink) and run the
+stage again. What was finished is in its ledger, or, of a training, in their memory (training/mirror.py): no more is
+lost than the tasks in flight, or the step.
 
 Question: can a rank that was cut out still act? Answer: no. On one host a rank counts as dead when the kernel has ended
 its process; that of a rank that is only slow or stopped is alive, and the supervisor judges it.
@@ -17,7 +18,7 @@ import threading
 
 from mpiedge.runtime import heartbeat, launcher, resources
 
-LONGEST_S = 5.0
+LONGEST_S = 30.0  # a rank that computes notices nothing; the supervisor, where there is one, waits for it for less
 
 
 def is_loss(error: BaseException | None) -> bool:
@@ -50,9 +51,11 @@ def without_the_dead(world):
     watch = threading.Timer(LONGEST_S, os._exit, (heartbeat.END_CODE,))
     watch.daemon = True
     watch.start()
+    heartbeat.regroup()
     smaller = world.shrink()
     heartbeat.went_on(smaller.lost)
     watch.cancel()
+    gc.unfreeze()  # what a training had frozen
     gc.collect()
     resources.return_freed()
     return smaller

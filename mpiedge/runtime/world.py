@@ -1,5 +1,6 @@
 """The ranks of a job as one object: messages without pickles, waiting without burning a core, one end for all."""
 
+import collections
 import contextlib
 import os
 import socket
@@ -23,7 +24,7 @@ LONGEST_ERROR_WAIT_S = 2.0
 TAG_PIECE = 1
 
 _abandoned: list[list] = []
-"""Requests that failed as a rank died, and by them their buffers: MPI may still write there."""
+"""Requests that failed as a rank died, and arrays of sums then under way: MPI may still write there."""
 
 
 class World:
@@ -33,7 +34,8 @@ class World:
     host in order of its lowest rank; node_rank, node_size: among the ranks of the same host; threads: cores this rank
     should use; bytes_sent, bytes_recv: payload counted at the calls of this class and its users; wait_s: seconds
     spent in collective calls, waiting for other ranks and their bytes; committed: whether the stage is complete; lost:
-    those of the ranks that were launched which have died (recovery.py); resting: what is known of those that sit out
+    those of the ranks that were launched which have died (recovery.py); kept: what a stage keeps in memory for that
+    case; failed_s: when calls failed for it, by `time.perf_counter`; resting: what is known of those that sit out
     (team.py), outer: the world that has them; start: seconds for which this process computed, and waited for a
     processor, before MPI: the same work on every rank. World.current is the one made last.
     """
@@ -58,6 +60,7 @@ class World:
         self._mpi = MPI
         self._asked_threads, self._ranks = threads, ranks or MPI.COMM_WORLD
         self._made: list = []  # all communicators of this world
+        self._sums = collections.deque(maxlen=4)  # the last that were started, and their arrays
         self.comm = self.duplicate()
         self._errors = self.duplicate()  # of its own, so that word of an error is never mistaken for data
         self.rank, self.size = self.comm.Get_rank(), self.comm.Get_size()
@@ -67,6 +70,7 @@ class World:
         self.wait_s = 0.0
         self.resting, self.outer = list(resting), None
         self.committed, self.lost = False, self._missing()
+        self.kept, self.failed_s = None, 0.0
         self._words: list | None = None
         self.while_waiting = _nothing  # Mail puts its poll here; returns how much was done
         self._node = self.comm.Split_type(MPI.COMM_TYPE_SHARED, key=self.rank)
@@ -94,9 +98,13 @@ class World:
 
         Messages: Revoke, by which the calls of all others on the communicators of this world fail, and Shrink.
         """
+        failed_s = time.perf_counter()
         for comm in self._made:
             comm.Revoke()
-        return World(self._asked_threads, self._ranks.Shrink())
+        _abandoned.append(list(self._sums))
+        smaller = World(self._asked_threads, self._ranks.Shrink())
+        smaller.kept, smaller.failed_s = self.kept, failed_s
+        return smaller
 
     def without(self, resting: list[dict]) -> "World | None":
         """Collective: a world of the other ranks, None on one of these; resting: of each its number as `rank`, ..."""
@@ -158,8 +166,10 @@ class World:
         if self.size == 1:
             return []
         self._count(array.nbytes, array.nbytes)
-        return [self.comm.Iallreduce(self._mpi.IN_PLACE, piece, self._mpi.SUM)
-                for piece in _pieces(array.reshape(-1), PIECE_BYTES // array.itemsize)]
+        requests = [self.comm.Iallreduce(self._mpi.IN_PLACE, piece, self._mpi.SUM)
+                    for piece in _pieces(array.reshape(-1), PIECE_BYTES // array.itemsize)]
+        self._sums.append((requests, array))
+        return requests
 
     def barrier(self) -> None:
         """Collective: returns when every rank has called it; waiting ranks sleep (MPI's own barrier spins)."""

@@ -22,7 +22,9 @@ from mpiedge.supervise.watch import Fault, Listener, Table
 
 POLL_S = 0.2
 GONE_S = 1.0
-"""For the others to tell that they go on without a rank whose process is gone."""
+"""For the others to tell that they go on without a rank whose process is gone, once all can have noticed."""
+COMPUTES_S = 20.0
+"""For a rank that computes to notice it."""
 TERM_GRACE_S = 2.0
 LOST_GRACE_S = 0.7
 """For mpirun to end the ranks that it reaches, where it would wait in vain for those of a host that is lost."""
@@ -45,12 +47,14 @@ SIGNAL_MPICH = re.compile(r"PID\s+(\d+)\s+RUNNING\s+AT\s+(\S+)\s*\n=\s+EXIT CODE
 
 @dataclass
 class Outcome:
-    """How a job ended. code: that of mpirun, None when it was killed; error: (exit code, line) of a rank's own."""
+    """How a job ended. code: that of mpirun, None when it was killed; error: (exit code, line) of a rank's own;
+    went_on: whether ranks had gone on without some that died."""
 
     code: int | None
     faults: list[Fault]
     error: tuple[int, str] | None
     last_words: str
+    went_on: bool = False
 
 
 class Job:
@@ -68,6 +72,7 @@ class Job:
         self.said = b""
         self.told: set[int] = set()  # the ranks of which it is known that the others go on without them
         self.gone_s: dict[int, float] = {}  # since when the process of a rank is gone
+        self.computed_s = 0.0  # when a rank that is left was last seen to compute, and so to have noticed nothing
         self.listened_s = time.monotonic()
         self.silent_hosts = silent_hosts
         self.next_check_s = time.monotonic() + table.timeout_s
@@ -111,7 +116,8 @@ class Job:
         self._look_for_memory(faults)
         own = None if faults else self.table.own_error()
         error = (own.exit, f"{own.line}") if own else None
-        return Outcome(code, faults, error, " ".join(said.replace("-", " ").split())[-KEPT_WORDS:])
+        words = " ".join(said.replace("-", " ").split())[-KEPT_WORDS:]
+        return Outcome(code, faults, error, words, bool(self.table.lost))
 
     def _ask_to_end(self) -> None:
         """Local: SIGUSR1, which launchers pass on: profile writes what it has found, train a checkpoint; others end."""
@@ -192,8 +198,11 @@ class Job:
             missing = len(self.table.placement) - len(self.table.lost) - len(gone) - len(_family(self.process.pid))
             gone += unheard[: max(0, missing)]
         self.gone_s = {rank: self.gone_s.get(rank, now) for rank in gone}
+        since_s = min(self.gone_s.values(), default=now)
+        if now - since_s < COMPUTES_S and self.table.computes(gone, since_s):
+            self.computed_s = now
         return [Fault(self.table.host_of(rank), rank, "its process is gone") for rank in gone
-                if now - self.gone_s[rank] > GONE_S]
+                if now - max(self.gone_s[rank], self.computed_s) > GONE_S]
 
     def _look_for_memory(self, faults: list[Fault]) -> None:
         """Local: whether ranks that are gone were ended for want of memory: their hosts count such ends."""

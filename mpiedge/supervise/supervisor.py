@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from mpiedge.errors import EnvironmentProblem, MpiedgeError, Stopped
+from mpiedge.errors import EnvironmentProblem, MemoryPlanError, MpiedgeError, Stopped
 from mpiedge.runtime.heartbeat import JOB_FILE, VARIABLE
 from mpiedge.runtime.leftovers import sweep_sessions
 from mpiedge.runtime.resources import MEMORY_SHARE
@@ -34,8 +34,8 @@ HOSTFILE = "supervisor.hostfile"
 MEND = "Mend it and run the same line again"
 CHECK_WAIT_S, LAST_WAIT_S = 6.0, 20.0
 """For the answers of hosts: of some, and of all when none has answered, which may be the fault of this one."""
-IN_PLACE = ("clean", "profile")
-"""Stages of tasks, which go on where they are when a rank dies; train goes back to a checkpoint anyway."""
+IN_PLACE = ("clean", "profile", "train")
+"""Stages that go on where they are when a rank dies."""
 
 
 class GivenUp(MpiedgeError):
@@ -148,9 +148,11 @@ class Supervisor:
         if not faults and outcome.error:
             code, line = outcome.error
             fault = Fault(None, None, line or f"exit code {code}")
-            self.log.note(fault, "its own error, so no new attempt", aloud=False)
-            remedy = "Run the same line again to go on" if code == Stopped.exit_code else MEND
-            raise GivenUp(call.stage, f"ended with exit code {code}, for the reason above", remedy, code)
+            if not (outcome.went_on and code == MemoryPlanError.exit_code):
+                self.log.note(fault, "its own error, so no new attempt", aloud=False)
+                remedy = "Run the same line again to go on" if code == Stopped.exit_code else MEND
+                raise GivenUp(call.stage, f"ended with exit code {code}, for the reason above", remedy, code)
+            faults = [fault]  # too much for those that were left: all ranks together may hold it
         known = {fault.host for fault in faults if fault.host_lost}
         silent = self._silent_hosts([host.name for host in hosts if host.name not in known])
         if not faults and not silent and outcome.code in (2, 3, 4):

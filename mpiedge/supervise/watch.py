@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from mpiedge.runtime.heartbeat import Link
+from mpiedge.runtime.heartbeat import REGROUP, Link
 
 MOST_ADDRESSES = 8
 STALL_TIMEOUTS = 30
@@ -158,6 +158,14 @@ class Table:
             faults.append(Fault(None, None, f"no rank has got anything done for {now - self.progress_s:.0f} s "
                                             f"(phases {', '.join(phases) or 'none'})"))
         return faults
+
+    def computes(self, gone: list[int], since_s: float) -> bool:
+        """Local: whether ranks that have noticed that some are gone, since then, wait for another one that has not: it
+        computes, as far as is known."""
+        left = [state for rank, state in self.ranks.items()
+                if state.exit is None and rank not in self.lost and rank not in gone]
+        late = [state for state in left if state.phase != REGROUP]
+        return 0 < len(late) < len(left) and not any(state.waiting and state.heard_s > since_s for state in late)
 
     def unstarted_hosts(self) -> list[str]:
         """Local: the hosts of ranks that have not beaten yet."""

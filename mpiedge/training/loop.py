@@ -48,8 +48,9 @@ class State:
     """Everything that training carries from epoch to epoch; the same on every rank.
 
     weights, first_moment, second_moment, best_weights: flat; history: rows of files.EPOCH_COLUMNS, bytes over
-    all ranks, wall_s of this one; lost: only in a state from a checkpoint: what compression is to feed back, of all
-    ranks (see runtime/allreduce.py).
+    all ranks, wall_s of this one; trained: of the step to these weights, until history has it: loss and right
+    predictions, float64; lost: only in a state from a checkpoint: what compression is to feed back, of all ranks (see
+    runtime/allreduce.py).
     """
 
     weights: np.ndarray
@@ -61,6 +62,7 @@ class State:
     best_loss: float = np.inf
     best_accuracy: float = -1.0
     history: list[list[float]] = field(default_factory=list)
+    trained: np.ndarray = field(default_factory=lambda: np.zeros(2))
     lost: dict[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -95,6 +97,7 @@ class Trainer:
         self.optimiser = Adam(self.weights, settings.learning_rate, settings.weight_decay, decayed)
         optimiser = self.optimiser
         self.asked, self.lost, self.lacking = 0, {}, np.zeros(world.size)
+        self.mirror = None  # see training/mirror.py
         self.busy_s = np.zeros((0, world.size))  # a row per epoch of this run: seconds each rank computed, not waited
         self.wall_s: list[float] = []  # of rank 0, per epoch; that of the last epoch is not known yet
         self.state = State(self.weights.numpy(), optimiser.first_moment.numpy(), optimiser.second_moment.numpy(),
@@ -120,7 +123,7 @@ class Trainer:
         for name in ("weights", "first_moment", "second_moment"):  # these arrays are shared with torch: fill, not bind
             getattr(self.state, name)[:] = getattr(state, name)
         self.state.best_weights = state.best_weights.copy()
-        for name in ("epoch", "best_epoch", "best_loss", "best_accuracy", "history"):
+        for name in ("epoch", "best_epoch", "best_loss", "best_accuracy", "history", "trained"):
             setattr(self.state, name, getattr(state, name))
         self.optimiser.steps = state.epoch
         self.reduce.restore(state.lost)
@@ -138,7 +141,7 @@ class Trainer:
         """
         state, settings = self.state, self.settings
         self._mark = time.perf_counter(), self.world.bytes_sent
-        trained, busy_s = np.zeros(2), 0.0
+        busy_s = 0.0
         while True:
             self.lost = self.reduce.lost()
             clock = time.perf_counter() - self.world.wait_s
@@ -150,7 +153,7 @@ class Trainer:
                     self.reduce.start(self.gradient.numpy())
             size = self.world.size
             sums = np.zeros(7 + 2 * size)
-            sums[:4] = *trained, *(self._validate() if due else (0.0, 0.0))
+            sums[:4] = *ahead, *(self._validate() if due else (0.0, 0.0))
             sums[4] = self.world.bytes_sent - self._mark[1]
             busy_s += time.perf_counter() - self.world.wait_s - clock
             sums[5 + self.world.rank], sums[5 + size + self.world.rank] = busy_s, lacks()
@@ -159,7 +162,7 @@ class Trainer:
             self._wait_for_sums(sums, going)
             busy_s = 0.0
             if due:
-                self._record(sums)
+                self._record(np.array([*state.trained, *sums[2:5]]))
                 self.busy_s = np.vstack([self.busy_s, sums[5 : 5 + size]])
                 self.lacking = sums[5 + size : 5 + 2 * size]
                 self.wall_s = [*self.wall_s[:-1], *([sums[-2]] if self.wall_s else []), np.nan]
@@ -171,8 +174,7 @@ class Trainer:
             with self.phase("step"):
                 self.optimiser.step(self.gradient, SCHEDULES[settings.schedule](state.epoch / self.planned))
             busy_s = time.perf_counter() - clock
-            state.epoch += 1
-            trained = ahead
+            state.epoch, state.trained = state.epoch + 1, sums[:2].copy()
 
     def stalled(self) -> bool:
         """Local: whether early stopping ends the training here."""
@@ -202,8 +204,12 @@ class Trainer:
             return np.array(found)
 
     def _wait_for_sums(self, sums: np.ndarray, with_gradient: bool) -> None:
-        """Collective: `sums` and the gradient under way become sums over the ranks. Message: one more sum."""
+        """Collective: `sums` and the gradient under way become sums over the ranks. Messages: one more sum, and before
+        it what a mirror keeps: so once a rank takes the step, all have got that."""
         with self.phase("allreduce", "communicate"):
+            if with_gradient and self.mirror:
+                self.reduce.finish()
+                self.mirror.keep(self.state.epoch + 1, self.reduce.lost())
             requests = self.world.start_sum(sums)
             if with_gradient:
                 self.reduce.finish()
@@ -218,7 +224,8 @@ class Trainer:
             return cross_entropy(scores, self.labels, self.rows[VALIDATION], factors=self.factors)
 
     def _record(self, sums: np.ndarray) -> None:
-        """Local: an epoch's row of history from the sums over all ranks."""
+        """Local: an epoch's row of history from sums over all ranks: loss and right predictions in training and in
+        validation, bytes sent."""
         state, nodes = self.state, np.array([self.train_nodes] * 2 + [self.validation_nodes] * 2)
         figures = np.divide(sums[:4], nodes, where=nodes > 0, out=np.full(4, np.nan))
         train_loss, train_accuracy, loss, accuracy = figures

@@ -13,7 +13,7 @@ from mpiedge.graph.part import Part
 from mpiedge.graph.shared_halo import shares_rows
 from mpiedge.kernels import native
 from mpiedge.models.build import MODELS, uses_graph
-from mpiedge.runtime import resources
+from mpiedge.runtime import launcher, resources
 from mpiedge.runtime.root import on_root
 from mpiedge.runtime.rows import form
 from mpiedge.training import split as splits
@@ -30,6 +30,7 @@ larger network and less against learning them by heart."""
 ID_BYTES = 70  # of each node's name while it is written (counted)
 MODEL_WINDOW = 1 << 15  # nodes of which what they hand to new neighbours is written at a time, in four copies
 METIS_NODE, METIS_ENTRY = 140, 100  # bytes that METIS takes for a node and for a neighbour of one (86 MB measured)
+COPIES = 6  # times the weights: what compression had lost, of this rank and of another (training/mirror.py)
 SCIPY_PRODUCT = 60  # bytes per entry of a sparse matrix that scipy multiplies, dropout included (counted)
 
 
@@ -283,6 +284,10 @@ def tell(stage, source: Source, layout: Layout, only: bool) -> None:
     planned = memory(layout, stage.world.rank)
     if source.encoder and stage.world.is_root:
         planned["model"] = model_memory(layout)
+    if stage.args.compress != "none" and stage.world.size > 1 and launcher.goes_on_without_dead():
+        planned["copies"] = COPIES * 4 * weights(layout)
+    if stage.world.kept:
+        del planned["torch"]  # it has that from before a rank died
     layout.shares.tell(stage)
     if layout.tile:
         rows, widest = layout.tile.block_rows, max(widths(layout)) * layout.real

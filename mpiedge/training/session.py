@@ -5,17 +5,19 @@ import gc
 import shutil
 import time
 
+import numpy as np
 import torch
 
 from mpiedge.errors import InputError, Stopped
 from mpiedge.graph.grid import Grid
 from mpiedge.graph.part import Part
 from mpiedge.models.build import MODELS, build_model
+from mpiedge.runtime import launcher
 from mpiedge.runtime.choose import reducer
 from mpiedge.runtime.root import on_root
 from mpiedge.store.layout import MANIFEST
 from mpiedge.store.parts import write_atomic
-from mpiedge.training import checkpoint
+from mpiedge.training import checkpoint, mirror
 from mpiedge.training.balance import Balance
 from mpiedge.training.board import Board
 from mpiedge.training.files import METRICS_FILE, metrics_csv
@@ -36,9 +38,11 @@ def find_checkpoint(stage, layout: Layout, inputs: dict) -> State | None:
     """Collective: the state to go on from, the same on every rank, or None when training is to start anew.
 
     An unfinished training goes on by itself; a finished one only with --resume. A checkpoint of another training is
-    left alone, and an InputError when --resume was given. inputs: checksums of the data. Call before `stage.plan`,
-    which marks the stage as unfinished. Message: one broadcast of the checkpoint.
+    left alone, and an InputError when --resume was given. Once a rank has died, the memory of the others comes first.
+    inputs: checksums of the data. Call before `stage.plan`, which marks the stage as unfinished. Messages: a broadcast
+    of the checkpoint, and those of `mirror.newest`.
     """
+    mark = fingerprint(layout, inputs)
 
     def read() -> bytes | None:
         path = stage.run / checkpoint.FILE
@@ -47,7 +51,8 @@ def find_checkpoint(stage, layout: Layout, inputs: dict) -> State | None:
             return None
         return path.read_bytes()
 
-    image = on_root(stage.world, read)
+    remembered = mirror.newest(stage.world, mark) if stage.world.lost else None
+    image = remembered or on_root(stage.world, read)
     if image is None:
         if stage.args.resume:
             stage.say("resume  there is no checkpoint: starting with epoch 1")
@@ -60,8 +65,8 @@ def find_checkpoint(stage, layout: Layout, inputs: dict) -> State | None:
             raise
         stage.warn(f"{error.subject}: {error.cause}: starting with epoch 1")
         return None
-    if found == fingerprint(layout, inputs):
-        stage.say(f"resume  after epoch {state.epoch:,} (--fresh starts anew)")
+    if found == mark:
+        stage.say(f"resume  after epoch {state.epoch:,} ({'from memory' if remembered else '--fresh starts anew'})")
         return state
     if stage.args.resume:
         error = InputError(stage.run / checkpoint.FILE, "the checkpoint belongs to other data or other flags",
@@ -107,12 +112,16 @@ def train(stage, part: Part | Grid, layout: Layout, source: dict, earlier: State
     del part, inputs, made_of  # the trainer's may be taken apart later on, and then nobody is to hold on to them
     if earlier is not None:
         trainer.restore(earlier)
+    mark = fingerprint(layout, source)
+    reflect(stage, trainer, mark)
     balance, link = Balance(stage, layout, trainer, cost_s, began_s), LinkWatch(stage, trainer, began_s)
     gc.freeze()  # else every look for garbage goes through torch's modules anew: 7 % of a small graph's epochs
     board = board_of(stage, trainer)
     with Halt(stage) as halt, stage.progress(settings.epochs, "epoch") as bar, board as write:
-        watcher = Watcher(stage, layout, fingerprint(layout, source), trainer, halt)
+        watcher = Watcher(stage, layout, mark, trainer, halt)
         bar.update(trainer.state.epoch)
+        if stage.world.lost:
+            mirror.tell(stage, trainer.state.epoch, began_s)
 
         def after_epoch(state: State) -> None:
             bar.update(1)
@@ -133,6 +142,18 @@ def train(stage, part: Part | Grid, layout: Layout, source: dict, earlier: State
 
         trainer.run(after_epoch, watcher.asks, watcher.lacks)
     return trainer
+
+
+def reflect(stage, trainer: Trainer, mark: str) -> None:
+    """Collective: where ranks go on without one that dies, what they go on with (see training/mirror.py)."""
+    world = stage.world
+    world.kept = None
+    if not (trainer.synchronous and world.size > 1 and launcher.goes_on_without_dead()):
+        return
+    world.kept = mirror.Mirror(world, mark, trainer.state)
+    if stage.args.compress != "none":
+        trainer.mirror = world.kept
+        trainer.mirror.keep(trainer.state.epoch, trainer.reduce.lost())
 
 
 def board_of(stage, trainer: Trainer):
@@ -167,6 +188,8 @@ class Watcher:
         self.unit, self.every = stage.args.checkpoint_every
         self.start = self.saved_at = time.monotonic()
         self.saved_epoch, self.shortage, self.lacking = trainer.state.epoch, Shortage(stage), 0.0
+        if stage.world.lost:
+            self.saved_epoch = self.saved_at = -np.inf  # what was gone on with may be on no disk
 
     def lacks(self) -> float:
         """Local: bytes of memory that this rank lacks."""

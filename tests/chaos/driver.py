@@ -34,10 +34,10 @@ from launching import launch_environment  # noqa: E402
 
 TIMEOUT_S, LONGEST_S = 2.0, 900.0
 DISK_BYTES = 64 << 20
-LOSS_TOLERANCE, CHECKPOINT_EPOCHS = 0.002, 10
+LOSS_TOLERANCE, CHECKPOINT_EPOCHS = 0.002, 50
 EPOCH = re.compile(r"(?:epoch +|resume +after epoch )([\d,]+)")
 STAGES = {"clean": ["clean", "{demo}/papers.csv", "{demo}/cites.csv"], "profile": ["profile"],
-          "train": ["train", "--label", "area", "--epochs", "60", "--patience", "60", "--dropout", "0",
+          "train": ["train", "--label", "area", "--epochs", "600", "--patience", "600", "--dropout", "0",
                     "--checkpoint-every", str(CHECKPOINT_EPOCHS)]}
 FAULTS = ("kill", "kill-rank-0", "kill-all", "stop", "stop-a-while", "suspend", "supervisor", "mpirun", "disk-full")
 COLUMNS = ("stage", "seed", "ranks", "faults", "struck", "delay_s", "exits", "attempts", "wall_s", "undisturbed_s",

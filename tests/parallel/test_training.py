@@ -26,7 +26,7 @@ from mpiedge.models.build import MODELS, build_model
 from mpiedge.runtime import resources
 from mpiedge.runtime.allreduce import Allreduce
 from mpiedge.runtime.choose import reducer
-from mpiedge.training import balance, checkpoint, links, shares, shortage
+from mpiedge.training import balance, checkpoint, links, mirror, shares, shortage
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.loop import Settings, Trainer
 from mpiedge.training.propagate import propagate
@@ -200,6 +200,58 @@ def test_resumed_training_is_the_uninterrupted_one(world, compress):
     np.testing.assert_array_equal(second.state.weights, whole.state.weights)
     curve = slice(0, 5)
     assert [row[curve] for row in second.state.history] == [row[curve] for row in whole.state.history]
+
+
+class Death(Exception):
+    """What a call of MPI raises, in this test."""
+
+
+@pytest.mark.parametrize("compress", ["none", "int8", "powersgd:2"])
+def test_memory_outlives_a_rank(world, monkeypatch, compress):
+    """Rank 0 dies when the others have taken a step that it has not, before that is in the curve: what they have in
+    memory leads to the very same curve and weights; it is refused where the copy of what compression lost has died."""
+    if world.size == 1:
+        return
+    graph = random_graph(11, nodes=100, edges=300)
+    owner = (np.arange(graph.nodes) % world.size).astype(np.int32)
+    config, shapes = settings(dropout=0.5, epochs=16), [(graph.features.columns, 8), (8,), (8, 3), (3,)]
+    whole, cut, second = (trainer_of(world, graph, config, owner, reducer(world, compress, shapes)) for _ in range(3))
+    whole.run(lambda state: None)
+    kept = mirror.Mirror(world, "mark", cut.state)
+    if compress != "none":
+        cut.mirror = kept
+        kept.keep(0, cut.reduce.lost())
+
+    def wait(*args, wait=cut._wait_for_sums):
+        wait(*args)
+        if world.is_root and cut.state.epoch == 10:
+            raise Death
+
+    def gradient(epoch, gradient=cut._gradient):
+        if epoch == 12:
+            raise Death
+        return gradient(epoch)
+
+    monkeypatch.setattr(cut, "_wait_for_sums", wait)
+    monkeypatch.setattr(cut, "_gradient", gradient)
+    with pytest.raises(Death):
+        cut.run(lambda state: None)
+    monkeypatch.setattr(type(world), "current", world)  # what is made here is not to stay
+    images = {}
+    for dead in range(1, min(world.size, 3)):
+        others = world.without([{"rank": rank} for rank in range(dead)])
+        if others:
+            others.kept = kept
+            assert mirror.newest(others, "of another training") is None
+            images[dead] = mirror.newest(others, "mark")
+    if world.rank > 1:
+        assert (images[2] is None) == (compress != "none")
+    state, _ = checkpoint.from_image(world.bcast(images.get(1), 1))
+    assert (state.epoch, len(state.history)) == (11, 10)
+    second.restore(state)
+    second.run(lambda state: None)
+    np.testing.assert_array_equal(second.state.weights, whole.state.weights)
+    assert [row[:5] for row in second.state.history] == [row[:5] for row in whole.state.history]
 
 
 @pytest.mark.parametrize("weights", ["none", "balanced"])

@@ -108,7 +108,7 @@ def test_a_rank_that_computes_notices_nothing(monkeypatch):
     too, nor where nobody has noticed, nor a while after all have."""
     monkeypatch.setattr(job, "GONE_S", 0.05)
     cases = ({0: {}, 1: {}}, True), ({0: {"phase": REGROUP}, 1: {}}, False), (
-        {0: {"phase": REGROUP}, 1: {"waiting": True}}, True), ({0: {"phase": REGROUP}, 1: {"phase": REGROUP}}, True)
+        {0: {"phase": REGROUP}, 1: {"waiting": True}}, True), ({0: {"phase": REGROUP}, 1: {"phase": REGROUP}}, False)
     for told, ends in cases:
         watched = job.Job.__new__(job.Job)
         watched.in_place, watched.told, watched.gone_s, watched.computed_s = True, set(), {}, 0.0
@@ -120,7 +120,9 @@ def test_a_rank_that_computes_notices_nothing(monkeypatch):
             table.note(beat(rank, pid=os.getpid(), **changes))
         time.sleep(0.06)
         assert bool(watched._look_for_lost()) == ends
-    watched.computed_s = time.monotonic()  # that it notices now gives all a while to agree
+    watched.gone_s = {2: time.monotonic() - job.AGREE_S}
+    assert watched._look_for_lost()
+    watched.computed_s = time.monotonic()  # that one notices only now gives all a while to agree
     assert watched._look_for_lost() == []
 
 

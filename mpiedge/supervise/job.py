@@ -22,9 +22,9 @@ from mpiedge.supervise.watch import Fault, Listener, Table
 
 POLL_S = 0.2
 GONE_S = 1.0
-"""For the others to tell that they go on without a rank whose process is gone, once all can have noticed."""
-COMPUTES_S = 20.0
-"""For a rank that computes to notice it."""
+"""For the others to notice that the process of a rank is gone."""
+AGREE_S, COMPUTES_S = 4.0, 20.0
+"""For those that have noticed it to go on, and for a rank that computes meanwhile to notice it."""
 TERM_GRACE_S = 2.0
 LOST_GRACE_S = 0.7
 """For mpirun to end the ranks that it reaches, where it would wait in vain for those of a host that is lost."""
@@ -199,10 +199,13 @@ class Job:
             gone += unheard[: max(0, missing)]
         self.gone_s = {rank: self.gone_s.get(rank, now) for rank in gone}
         since_s = min(self.gone_s.values(), default=now)
-        if now - since_s < COMPUTES_S and self.table.computes(gone, since_s):
+        noticed, late = self.table.regrouping(gone)
+        waits = any(state.waiting and state.heard_s > since_s for state in late)  # so it should have noticed
+        if noticed and late and not waits and now - since_s < COMPUTES_S:
             self.computed_s = now
+        limit_s = AGREE_S if noticed and not waits else GONE_S
         return [Fault(self.table.host_of(rank), rank, "its process is gone") for rank in gone
-                if now - max(self.gone_s[rank], self.computed_s) > GONE_S]
+                if now - max(self.gone_s[rank], self.computed_s) > limit_s]
 
     def _look_for_memory(self, faults: list[Fault]) -> None:
         """Local: whether ranks that are gone were ended for want of memory: their hosts count such ends."""

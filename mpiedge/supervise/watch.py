@@ -159,13 +159,12 @@ class Table:
                                             f"(phases {', '.join(phases) or 'none'})"))
         return faults
 
-    def computes(self, gone: list[int], since_s: float) -> bool:
-        """Local: whether ranks that have noticed that some are gone, since then, wait for another one that has not: it
-        computes, as far as is known."""
+    def regrouping(self, gone: list[int]) -> tuple[list[RankState], list[RankState]]:
+        """Local: of the ranks that are left when some are gone, those that have noticed that, and the others."""
         left = [state for rank, state in self.ranks.items()
                 if state.exit is None and rank not in self.lost and rank not in gone]
-        late = [state for state in left if state.phase != REGROUP]
-        return 0 < len(late) < len(left) and not any(state.waiting and state.heard_s > since_s for state in late)
+        noticed = [state for state in left if state.phase == REGROUP]
+        return noticed, [state for state in left if state.phase != REGROUP]
 
     def unstarted_hosts(self) -> list[str]:
         """Local: the hosts of ranks that have not beaten yet."""

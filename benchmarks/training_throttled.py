@@ -13,26 +13,30 @@ from benchmarks import training_runs as runs
 
 RANKS, SPEED, SLOWED = 4, 0.4, 4
 PERIOD_US = 10_000  # as a slow host is slow all the time, not fast at the start of every tenth of a second
-EPOCHS = 300
-LATER_S = 12.0  # the slowing in mid-run, after the programs have begun
+EPOCHS = 50
+LATER = 15  # epochs before the slowing in mid-run
 NEAR = 1.3  # times the ideal count as reached
 SEVERAL = 5  # epochs whose median counts
 
 
-def compare(graph: Path, limit_s: float) -> list[dict]:
-    """A line for each case: epochs and seconds until an epoch is near the ideal, and what it takes from then on."""
-    full = _run(graph, limit_s, "equal")
-    if full is None:
-        return []
-    usual_s = statistics.median(full["walls"][runs.WARM :])
-    ideal_s = usual_s * RANKS / (RANKS - 1 + 1 / SLOWED)
-    print(f"nobody slowed: {1e3 * usual_s:.0f} ms an epoch; ideal with one slowed: {1e3 * ideal_s:.0f} ms", flush=True)
+def compare(graph: Path, repeats: int, limit_s: float) -> list[dict]:
+    """A line for each run: epochs and seconds until an epoch is near the ideal, and what it takes from then on.
+
+    What comes of a rank that is left alone is measured once."""
     lines = []
-    for case, flags in (("start", ("--shares", "equal", "--no-rebalance")), ("start", ()),
-                        ("mid-run", ("--no-rebalance",)), ("mid-run", ())):  # fmt: skip
-        found = _run(graph, limit_s, case, *flags)
-        if found:
-            lines.append(_line(case, flags, found, usual_s, ideal_s))
+    for repeat in range(repeats):
+        full = _run(graph, limit_s, "equal")
+        if full is None:
+            continue
+        usual_s = statistics.median(full["walls"][runs.WARM :])
+        ideal_s = usual_s * RANKS / (RANKS - 1 + 1 / SLOWED)
+        print(f"nobody slowed: {1e3 * usual_s:.0f} ms an epoch; ideal with one slowed: {1e3 * ideal_s:.0f} ms",
+              flush=True)  # fmt: skip
+        for case, flags in (("start", ("--shares", "equal", "--no-rebalance")), ("start", ()),
+                            ("mid-run", ("--no-rebalance",)), ("mid-run", ())):  # fmt: skip
+            found = None if flags and repeat else _run(graph, limit_s, case, *flags)
+            if found:
+                lines.append(_line(case, flags, found, usual_s, ideal_s))
     return lines
 
 
@@ -41,13 +45,13 @@ def _run(graph: Path, limit_s: float, case: str, *flags) -> dict | None:
     slow = SPEED / SLOWED
     first = [SPEED] * (RANKS - 1) + [slow if case == "start" else SPEED]
     with tempfile.TemporaryDirectory() as scratch, quotas.groups(tuple(first), PERIOD_US) as before:
-        timer = threading.Timer(LATER_S, lambda: before.change(RANKS - 1, slow))
+        folder, over = Path(scratch, "run"), threading.Event()
+        later = threading.Thread(target=_slow_later, args=(folder, lambda: before.change(RANKS - 1, slow), over))
         if case == "mid-run":
-            timer.start()
-        folder = Path(scratch, "run")
-        found = runs.mpiedge(graph, RANKS, "--epochs", EPOCHS, "--patience", EPOCHS, *flags, before=before(),
-                             limit_s=limit_s, keep=folder)
-        timer.cancel()
+            later.start()
+        lasting = ("--epochs", EPOCHS, "--patience", EPOCHS, "--checkpoint-every", LATER)
+        found = runs.mpiedge(graph, RANKS, *lasting, *flags, before=before(), limit_s=limit_s, keep=folder)
+        over.set()
         if found is None:
             return None
         rows = runs.rows_of(folder / "decisions.csv") if (folder / "decisions.csv").is_file() else []
@@ -55,12 +59,20 @@ def _run(graph: Path, limit_s: float, case: str, *flags) -> dict | None:
         return found | {"walls": walls, "decisions": rows}
 
 
+def _slow_later(folder: Path, slow, over: threading.Event) -> None:
+    """Calls slow() once the first checkpoint is there, with the curve so far."""
+    while not (folder / "metrics.csv").exists():
+        if over.wait(0.02):
+            return
+    slow()
+
+
 def _line(case: str, flags: tuple, found: dict, usual_s: float, ideal_s: float) -> dict:
     """Figures of a case; prints them and what was decided."""
     walls, slowed = found["walls"][:-1], 0  # the last has no step
     if case == "mid-run":
-        slowed = next((epoch for epoch in range(runs.WARM, len(walls) - 1)
-                       if min(walls[epoch : epoch + 2]) > 1.6 * usual_s), len(walls))  # fmt: skip
+        usually = statistics.median(walls[runs.WARM : LATER])
+        slowed = next((epoch for epoch in range(LATER, len(walls)) if walls[epoch] > 1.5 * usually), LATER)
     near = next((epoch for epoch in range(slowed, len(walls) - SEVERAL + 1) if walls[epoch] <= NEAR * ideal_s
                  and statistics.median(walls[epoch : epoch + SEVERAL]) <= NEAR * ideal_s), None)  # fmt: skip
     after = walls[slowed if near is None else near :] or [usual_s]

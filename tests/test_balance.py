@@ -7,8 +7,9 @@ import pytest
 
 from mpiedge.training import balance as balancing
 from mpiedge.training.balance import Balance, Promise, Uneven, uneven
+from mpiedge.training.shares import by_speed
 
-WORK = np.full(4, 1000.0)
+WORK, CALLS = np.full(4, 0.25), 0.01
 
 
 def seen(times, spread=0.02, epochs=40):
@@ -16,12 +17,20 @@ def seen(times, spread=0.02, epochs=40):
     random = np.random.default_rng(1)
     busy_s = random.lognormal(0, spread, (epochs, 4)) * np.array([1, 1, 1, times])
     for epoch in range(1, epochs + 1):
-        for found in uneven(busy_s[:epoch], WORK):
+        for found in uneven(busy_s[:epoch], WORK, CALLS):
             return epoch, found
     return None, None
 
 
-@pytest.mark.parametrize(("times", "after"), [(4, 2), (2, 3), (1.4, 6), (1.25, 12)])
+def test_one_stalled_epoch_moves_nothing():
+    """A rank that is stopped for the time of 25 epochs is no slow rank afterwards."""
+    for stalled in range(1, 20):
+        busy_s = np.random.default_rng(stalled).lognormal(0, 0.02, (40, 4))
+        busy_s[stalled, 2] = 25
+        assert not [found for epoch in range(1, 41) for found in uneven(busy_s[:epoch], WORK, CALLS)]
+
+
+@pytest.mark.parametrize(("times", "after"), [(4, 2), (2, 3), (1.6, 4), (1.4, 6), (1.25, 12)])
 def test_the_slower_the_sooner(times, after):
     """A rank four times as slow is found after two epochs, a little slowness after twelve, each with its speed."""
     epoch, found = seen(times)
@@ -30,10 +39,29 @@ def test_the_slower_the_sooner(times, after):
     assert found.ideal_s == pytest.approx(4 / (3 + 1 / times), rel=0.1)
 
 
+def test_who_is_not_slow_keeps_its_share():
+    """After two epochs only the slow rank has another speed: what the others differ by is chance."""
+    busy_s = np.array([[0.9, 1.2, 1.0, 4.0], [1.2, 1.0, 0.9, 4.0]])
+    (found,) = uneven(busy_s, WORK, CALLS)
+    assert np.ptp(found.speeds[:3]) < 1e-12 and found.speeds[3] < 0.3 * found.speeds[0]
+
+
 def test_chance_moves_nothing():
-    """Ranks that are alike but scatter by a tenth in each epoch stay as they are."""
+    """Ranks that are alike but scatter by a tenth or a fifth in each epoch stay as they are."""
     assert seen(1, spread=0.1, epochs=200) == (None, None)
+    assert seen(1, spread=0.2, epochs=200) == (None, None)
     assert seen(1.05) == (None, None)
+
+
+def test_calls_weigh_more_on_a_slow_rank():
+    """Of two ranks with 2 : 1 of the speed the slower gets less than a third, as both make the same calls; where these
+    take all its time it gets nothing; all end together."""
+    speeds = np.array([2.0, 1.0])
+    np.testing.assert_allclose(by_speed(speeds, 0), [2 / 3, 1 / 3])
+    values = by_speed(speeds, 0.1)
+    np.testing.assert_allclose(values, [0.7, 0.3])
+    assert np.ptp((values + 0.1) / speeds) < 1e-12
+    assert by_speed(speeds, 2).tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(("typical_ms", "watched", "pays"), [(7.5, 12, False), (7.5, 100, False), (750, 12, True),

@@ -15,13 +15,15 @@ from mpiedge.graph import move
 from mpiedge.graph.partition import NODE_WEIGHT
 from mpiedge.runtime import resources
 from mpiedge.training.inputs import PartInputs
-from mpiedge.training.plan import Layout, fixed_memory, measure_rows, memory
-from mpiedge.training.shares import HALO_ROOM, Shares, cap, note
+from mpiedge.training.plan import Layout, calls, fixed_memory, measure_rows, memory
+from mpiedge.training.shares import HALO_ROOM, Shares, by_speed, cap, note
 from mpiedge.training.shortage import WANTED
 
-UNEVEN = ((2, 2.5), (3, 1.5), (6, 1.25), (12, 1.15))
+UNEVEN = ((2, 2.5), (3, 1.5), (4, 1.4), (6, 1.25), (12, 1.15))
 """Epochs in a row, and how many times as long as with shares by speed they take: the smaller, the longer it is watched,
 so that chance moves nothing."""
+BEYOND = 4  # standard errors by which a rank must be slower: epochs may scatter more than that table allows for
+ALIKE = 1.5  # what ranks may differ at most to count as alike, however few the epochs
 MOSTLY = 0.75  # of these epochs in which the same rank is slow
 SEVERAL = 3  # epochs after which it is written down what shares brought
 LASTS = 5  # times as many epochs as a rank has been slow it is expected to stay so: not every disturbance counts
@@ -53,10 +55,11 @@ class Promise:
     expected_s: float
 
 
-def uneven(since: np.ndarray, work: np.ndarray) -> Iterator[Uneven]:
+def uneven(since: np.ndarray, work: np.ndarray, calls: float) -> Iterator[Uneven]:
     """Local: what is uneven in the last epochs, watched for a short time and for longer ones.
 
-    since: seconds each rank computed, a row per epoch since the last change; work: of each rank, in any unit.
+    since: seconds each rank computed, a row per epoch since the last change; work: the share of each rank; calls: what
+    each does besides, whatever its share.
     """
     for epochs, times in (*UNEVEN, (len(since), UNEVEN[-1][1])):
         if len(since) < epochs:
@@ -65,10 +68,43 @@ def uneven(since: np.ndarray, work: np.ndarray) -> Iterator[Uneven]:
         rank = int(np.median(recent, axis=0).argmax())
         always = (recent[:, rank] > recent.mean(axis=1)).mean() >= MOSTLY  # else another may be slow in the next
         typical = np.median(recent[1:], axis=0)  # the first of them may be slow in part only
-        speeds = np.maximum(work, 1) / np.maximum(typical, 1e-6)
-        ideal_s = float(work.sum() / speeds.sum())
-        if always and typical.max() > times * ideal_s:
+        seconds = alike(np.maximum(typical, 1e-6), work + calls, min(times, ALIKE))
+        speeds = (work + calls) / seconds
+        ideal_s = expected(by_speed(speeds, calls), speeds, calls)
+        if not always or typical.max() <= times * ideal_s:
+            continue
+        if epochs == 2:
+            lasts = recent[0, rank] > ALIKE * ideal_s  # in one epoch a rank may just have been stopped for a while
+        else:
+            lasts = beyond_chance(recent[1:], rank)
+        if lasts:
             yield Uneven(rank, epochs, typical, speeds, ideal_s)
+
+
+def alike(typical: np.ndarray, work: np.ndarray, times: float) -> np.ndarray:
+    """Local: the seconds of all ranks, alike for those whose seconds differ by less than `times`: that is chance in so
+    few epochs, and those that are not slow are not to be dealt out anew by it."""
+    result, left = typical.copy(), np.ones(len(typical), bool)
+    while left.any():
+        group = left & (typical <= times * typical[left].min())
+        result[group] = work[group].sum() / (work[group] / typical[group]).sum()
+        left &= ~group
+    return result
+
+
+def expected(values: np.ndarray, speeds: np.ndarray, calls: float) -> float:
+    """Local: seconds that the slowest rank computes in an epoch with these shares."""
+    return float(((values + calls) / speeds).max())
+
+
+def beyond_chance(recent: np.ndarray, rank: int) -> bool:
+    """Local: whether `rank` computed longer than the others by more than their epochs scatter."""
+    logs = np.log(np.maximum(recent, 1e-6))
+    logs -= logs.mean(axis=1, keepdims=True)
+    epochs, ranks = logs.shape
+    scatter = logs - logs.mean(axis=0)
+    error = np.sqrt((scatter**2).sum() / ((epochs - 1) * (ranks - 1)) / epochs)
+    return bool(logs[:, rank].mean() > BEYOND * error)
 
 
 class Balance:
@@ -106,7 +142,7 @@ class Balance:
             return
         if self.stage.args.no_rebalance:
             return
-        for found in uneven(since, self._work()):
+        for found in uneven(since, self._work(), calls(self.layout)):
             if self._pays(found, found.ideal_s):
                 self._change(found)
                 return
@@ -124,9 +160,11 @@ class Balance:
         return min(left, sure) if self.trainer.validation_nodes else left
 
     def _work(self) -> np.ndarray:
-        """Local: the work of every rank in adjacency entries; in nodes, where the model has no graph."""
+        """Local: the share of the work that every rank has: of adjacency entries and weighted nodes; of nodes, where
+        the model has no graph."""
         rows = self.layout.rank_rows.astype(np.float64)
-        return rows[:, 2] + NODE_WEIGHT * rows[:, 0] if self.trainer.model.norm else rows[:, 0]
+        work = rows[:, 2] + NODE_WEIGHT * rows[:, 0] if self.trainer.model.norm else rows[:, 0]
+        return work / max(work.sum(), 1)
 
     def _change(self, found: Uneven) -> None:
         """Collective: new shares by speed, as far as they fit beside the old parts; parts and inputs made anew."""
@@ -134,9 +172,9 @@ class Balance:
         start, trainer = time.perf_counter(), self.trainer
         typical, speeds, slowest = found.typical, found.speeds, found.rank
         rooms, held = self._rooms()
-        values = cap(speeds / speeds.sum(), rooms, HALO_ROOM * held.sum())
-        expected = (values * self._work().sum() / speeds).max()
-        if not self._pays(found, expected):
+        values = cap(by_speed(speeds, calls(layout)), rooms, HALO_ROOM * held.sum())
+        expected_s = expected(values, speeds, calls(layout))
+        if not self._pays(found, expected_s):
             self.first = len(self.trainer.busy_s) + REST
             stage.say("balance too little memory to deal the graph out anew")
             return
@@ -145,19 +183,19 @@ class Balance:
         layout.shares = Shares(values, speeds / speeds.mean(), f"measured while training, {before} before")
         self.cost_s = float(world.max(np.array([time.perf_counter() - start]))[0])
         last = len(trainer.wall_s)
-        self.promise = Promise(slowest, slice(last - found.epochs + 1, last), typical.max(), expected)
+        self.promise = Promise(slowest, slice(last - found.epochs + 1, last), typical.max(), expected_s)
         times = " ".join(f"{1e3 * value:.1f}" for value in typical)
         saw = f"ranks compute {times} ms an epoch after epoch {trainer.state.epoch}"
         did = f"shares {layout.shares.text()} instead of {before}, in {self.cost_s:.2f} s"
         stage.say(f"balance rank {slowest} is slow: {did}")
-        note(stage, self.began_s, saw, did, f"expected: {1e3 * expected:.1f} ms an epoch instead of "
+        note(stage, self.began_s, saw, did, f"expected: {1e3 * expected_s:.1f} ms an epoch instead of "
              f"{1e3 * typical.max():.1f}", slowest)
 
     def _relieve(self, lacking: np.ndarray) -> None:
         """Collective: ranks that lack memory (bytes of each) give nodes to others, as far as these have room."""
         stage, world, layout = self.stage, self.stage.world, self.layout
         rooms, held = self._rooms()
-        work = self._work() / max(self._work().sum(), 1)
+        work = self._work()
         fewer = work * np.maximum(1 - lacking / np.maximum(held, 1), 0)
         more = work + np.maximum(rooms, 0) / 2 / max(held.sum(), 1)  # half, as old and new parts are side by side
         limits = np.where(lacking > 0, fewer, more)
@@ -168,8 +206,7 @@ class Balance:
             did, brought = "a checkpoint: no other rank has room for its nodes", ""
         else:
             self._deal(cap(work, limits, 1.0), "", rooms)
-            work = self._work()
-            layout.shares = Shares(work / work.sum(), layout.shares.speeds, f"memory became short, {before} before")
+            layout.shares = Shares(self._work(), layout.shares.speeds, f"memory became short, {before} before")
             did = f"a checkpoint, and shares {layout.shares.text()} instead of {before}"
             after = self._rooms()[1]
             brought = (f"{after[ranks].sum() / 1e6:.1f} MB for its part of the graph, {held[ranks].sum() / 1e6:.1f} "

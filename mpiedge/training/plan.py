@@ -31,6 +31,7 @@ ID_BYTES = 70  # of each node's name while it is written (counted)
 MODEL_WINDOW = 1 << 15  # nodes of which what they hand to new neighbours is written at a time, in four copies
 METIS_NODE, METIS_ENTRY = 140, 100  # bytes that METIS takes for a node and for a neighbour of one (86 MB measured)
 COPIES = 6  # times the weights: what compression had lost, of this rank and of another (training/mirror.py)
+CALLS = 4e6  # multiplications that take as long as the calls of an epoch: 1 to 2 ms (measured)
 SCIPY_PRODUCT = 60  # bytes per entry of a sparse matrix that scipy multiplies, dropout included (counted)
 
 
@@ -131,7 +132,7 @@ def choose_shares(stage, args, source: Source, facts: dict, given: bool = False)
     if source.encoder and stage.world.is_root:
         fixed += model_memory(layout)
     work = adjacent + partition.NODE_WEIGHT * facts["nodes"]
-    shares = settle(stage, "equal" if given else args.shares, work, divided, fixed)
+    shares = settle(stage, "equal" if given else args.shares, work, calls(layout), divided, fixed)
     return replace(shares, why="") if given else shares
 
 
@@ -222,6 +223,15 @@ def weights(layout: Layout) -> int:
     """Local: the number of weights and biases."""
     wide, entering = MODELS[layout.settings.model].side_by_side, [entering_columns(layout), *widths(layout)]
     return sum((rows * wide + 1) * columns for rows, columns in itertools.pairwise(entering))
+
+
+def calls(layout: Layout) -> float:
+    """Local: what the calls of an epoch cost each rank, whatever its share, as a share of the work of all."""
+    out, wide = widths(layout), MODELS[layout.settings.model].side_by_side
+    owned, _, adjacent, _ = layout.rank_rows.sum(axis=0).tolist()
+    entering = sum(entering_entries(layout, rank) for rank in range(len(layout.rank_rows)))
+    products = wide * (entering * out[0] + owned * sum(a * b for a, b in itertools.pairwise(out)))
+    return CALLS / max(products + adjacent * sum(out), 1)
 
 
 def memory(layout: Layout, rank: int) -> dict[str, float]:

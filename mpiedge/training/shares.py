@@ -57,11 +57,12 @@ class Shares:
         return float((1 / speeds).max() / len(self.values) / (self.values / speeds).max())
 
 
-def settle(stage, wanted, work: float, divided_bytes: float, fixed_bytes: float) -> Shares:
+def settle(stage, wanted, work: float, calls: float, divided_bytes: float, fixed_bytes: float) -> Shares:
     """Collective: the shares; `wanted` is auto, equal or a list of numbers. Raises UsageError on every rank.
 
-    work: adjacency entries and weighted nodes of the whole graph; divided_bytes, fixed_bytes: memory that is divided
-    among the ranks, and that each rank takes whatever its share. Messages: speeds and free memory of all ranks.
+    work: adjacency entries and weighted nodes of the whole graph; calls: see `by_speed`; divided_bytes, fixed_bytes:
+    memory that is divided among the ranks, and that each rank takes whatever its share. Messages: speeds and free
+    memory of all ranks.
     """
     world = stage.world
     speeds, values = None, np.ones(world.size)
@@ -84,12 +85,20 @@ def settle(stage, wanted, work: float, divided_bytes: float, fixed_bytes: float)
         speeds = np.median(rates, axis=1) / np.median(rates, axis=1).mean()
         why = "speeds " + " ".join(f"{speed:.2f}" for speed in speeds)
         if unlike(rates):
-            values = speeds
+            values = by_speed(speeds, calls)
     values = values / values.sum()
     free = stage.own_budget_bytes - resources.current_rss_bytes() - fixed_bytes
     rooms = np.array([message["free"] for message in world.allgather({"free": float(free)})])
     fitting = cap(values, rooms, HALO_ROOM * divided_bytes)
     return Shares(fitting, speeds, why, capped=not np.allclose(fitting, values))
+
+
+def by_speed(speeds: np.ndarray, calls: float) -> np.ndarray:
+    """Local: the share (sum 1) of each rank with which all end an epoch together, of speeds in any unit.
+
+    calls: what each rank does whatever its share, as a share of the whole work; too slow a rank gets nothing."""
+    values = np.maximum(speeds / speeds.sum() * (1 + calls * len(speeds)) - calls, 0)
+    return values / values.sum()
 
 
 def measure(world) -> list[float]:

@@ -26,7 +26,7 @@ from mpiedge.models.build import MODELS, build_model
 from mpiedge.runtime import resources
 from mpiedge.runtime.allreduce import Allreduce
 from mpiedge.runtime.choose import reducer
-from mpiedge.training import balance, checkpoint, links, mirror, shares, shortage
+from mpiedge.training import balance, checkpoint, links, mirror, plan, shares, shortage
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.loop import Settings, Trainer
 from mpiedge.training.propagate import propagate
@@ -296,6 +296,7 @@ def test_shares(world, shared_tmp_path, monkeypatch):
         path.write_bytes(npz_bytes(graph))
     world.barrier()
     monkeypatch.setattr(shares, "WORTH_MEASURING", 0)
+    monkeypatch.setattr(plan, "CALLS", 1)
     monkeypatch.setattr(shares, "measure", lambda world: [1.0 + 2 * world.rank])
     found = {}
     numbers = ",".join(str(3 if rank else 1) for rank in range(world.size))
@@ -368,6 +369,7 @@ def test_a_rank_that_becomes_slow(world, shared_tmp_path, monkeypatch, model, me
     expected = run("undisturbed", "--no-rebalance")
     monkeypatch.setattr(Trainer, "_wait_for_sums", found_slow)
     monkeypatch.setattr(Trainer, "take", take_and_keep)
+    monkeypatch.setattr(plan, "CALLS", 1)
     monkeypatch.setattr(balance, "UNEVEN", ((2, 1.5),))
     monkeypatch.setattr(balance, "CAUTION", 0.0)
     monkeypatch.setattr(balance, "LEAST_GAIN_S", 0.0)

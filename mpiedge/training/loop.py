@@ -209,7 +209,7 @@ class Trainer:
         with self.phase("allreduce", "communicate"):
             if with_gradient and self.mirror:
                 self.reduce.finish()
-                self.mirror.keep(self.state.epoch + 1, self.reduce.lost())
+                self.mirror.keep(self.world, self.state.epoch + 1, self.reduce.lost())
             requests = self.world.start_sum(sums)
             if with_gradient:
                 self.reduce.finish()

@@ -31,17 +31,16 @@ class Mirror:
 
     def __init__(self, world, mark: str, state: State):
         """Collective. Message: the number of each rank's host."""
-        self.world, self.size, self.mark, self.state = world, world.size, mark, state
+        self.size, self.mark, self.state = world.size, mark, state
         self.steps: dict[int, dict[str, dict]] = {}
         self.keeper = keeper(world.rank, [message["host"] for message in world.allgather({"host": world.node})])
 
-    def keep(self, epoch: int, lost: dict) -> None:
+    def keep(self, world, epoch: int, lost: dict) -> None:
         """Collective: keeps what this rank has lost up to a step. Message: a copy to another rank."""
         messages = [{} for _ in range(self.size)]
-        messages[self.keeper] = {str(self.world.rank): lost}
-        kept = {str(self.world.rank): lost}
-        for message in self.world.alltoall(messages):
-            kept |= message
+        messages[self.keeper] = kept = {str(world.rank): lost}
+        for message in world.alltoall(messages):
+            kept = kept | message
         self.steps[epoch] = kept
         for old in sorted(self.steps)[:-STEPS]:
             del self.steps[old]

@@ -153,7 +153,7 @@ def reflect(stage, trainer: Trainer, mark: str) -> None:
     world.kept = mirror.Mirror(world, mark, trainer.state)
     if stage.args.compress != "none":
         trainer.mirror = world.kept
-        trainer.mirror.keep(trainer.state.epoch, trainer.reduce.lost())
+        trainer.mirror.keep(world, trainer.state.epoch, trainer.reduce.lost())
 
 
 def board_of(stage, trainer: Trainer):

@@ -220,7 +220,7 @@ def test_memory_outlives_a_rank(world, monkeypatch, compress):
     kept = mirror.Mirror(world, "mark", cut.state)
     if compress != "none":
         cut.mirror = kept
-        kept.keep(0, cut.reduce.lost())
+        kept.keep(world, 0, cut.reduce.lost())
 
     def wait(*args, wait=cut._wait_for_sums):
         wait(*args)

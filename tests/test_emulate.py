@@ -63,9 +63,10 @@ def test_limits_of_both_control_group_versions(tmp_path, monkeypatch, version_2)
     group.create(0.5, 100_000_000)
     group.add(7)
     written = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.glob("**/g/*")}
-    expected = {"g/cpu.max": "50000 100000", "g/memory.max": "100000000", "g/cgroup.procs": "7"} if version_2 else {
-        "cpu/g/cpu.cfs_period_us": "100000", "cpu/g/cpu.cfs_quota_us": "50000", "cpu/g/cgroup.procs": "7",
-        "memory/g/memory.limit_in_bytes": "100000000", "memory/g/cgroup.procs": "7"}
+    expected = {"g/cpu.max": "5000 10000", "g/cpu.weight": "50", "g/memory.max": "100000000",
+                "g/cgroup.procs": "7"} if version_2 else {
+        "cpu/g/cpu.cfs_period_us": "10000", "cpu/g/cpu.cfs_quota_us": "5000", "cpu/g/cpu.shares": "512",
+        "cpu/g/cgroup.procs": "7", "memory/g/memory.limit_in_bytes": "100000000", "memory/g/cgroup.procs": "7"}
     assert written == expected
     assert group.pids() == [7]
 

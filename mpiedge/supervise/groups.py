@@ -8,8 +8,9 @@ from pathlib import Path
 from mpiedge.errors import EnvironmentProblem
 
 ROOT = Path("/sys/fs/cgroup")
-PERIOD_US = 100_000
-LEAST_QUOTA_US = 1_000
+PERIOD_US = 10_000  # short, as a slow host is slow all the time, not fast at the start of every tenth of a second
+LEAST_QUOTA_US, LONGEST_PERIOD_US = 1_000, 1_000_000  # that Linux allows
+SHARES, WEIGHT, MOST_WEIGHT = 1024, 100, 10_000  # of one core; what a group has where nothing is said
 
 
 class Group:
@@ -37,12 +38,16 @@ class Group:
                                      ) from error
 
     def set_cores(self, cores: float) -> None:
-        """Local: how many cores the group may use together, as a share of time."""
-        quota = max(LEAST_QUOTA_US, int(cores * PERIOD_US))
+        """Local: how many cores the group may use together, as a share of time. Where more is wanted than there is,
+        each group gets its part of it by its weight: a host with many cores has more ranks, too."""
+        period = min(max(PERIOD_US, round(LEAST_QUOTA_US / cores)), LONGEST_PERIOD_US)
+        quota = max(LEAST_QUOTA_US, int(cores * period))
         if self.version_2:
-            (self.folders[0] / "cpu.max").write_text(f"{quota} {PERIOD_US}")
+            (self.folders[0] / "cpu.weight").write_text(str(min(max(1, round(WEIGHT * cores)), MOST_WEIGHT)))
+            (self.folders[0] / "cpu.max").write_text(f"{quota} {period}")
         else:
-            (self.folders[0] / "cpu.cfs_period_us").write_text(str(PERIOD_US))
+            (self.folders[0] / "cpu.shares").write_text(str(max(2, round(SHARES * cores))))
+            (self.folders[0] / "cpu.cfs_period_us").write_text(str(period))
             (self.folders[0] / "cpu.cfs_quota_us").write_text(str(quota))
 
     def add(self, pid: int) -> None:

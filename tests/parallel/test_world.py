@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mpiedge.runtime import world as world_module
+from mpiedge.runtime.wire import pack
 
 THREADS = threading.active_count()  # before a world is made
 
@@ -51,6 +52,29 @@ def test_allgather(world, way):
     messages = world.allgather(sample(world.rank))
     assert len(messages) == world.size
     assert all(same(message, sample(rank)) for rank, message in enumerate(messages))
+
+
+def test_allgather_by_host(world, monkeypatch):
+    """Where hosts have several ranks, here every other one, messages are the same and cross each link once."""
+    if world.size < 3:
+        return
+    node = world.comm.Split(world.rank % 2, world.rank)
+    leaders = world.comm.Split(0 if node.rank == 0 else 1, world.rank)
+    told = {"_node": node, "_leaders": leaders, "_nodes": np.arange(world.size) % 2, "node": world.rank % 2, "nodes": 2,
+            "node_rank": node.rank, "node_size": node.size, "node_ranks": list(range(world.rank % 2, world.size, 2)),
+            "bytes_sent": 0, "bytes_recv": 0}
+    for name, value in told.items():
+        monkeypatch.setattr(world, name, value)
+    monkeypatch.setattr(world_module, "SMALL_BYTES", 10)
+    messages = world.allgather(sample(world.rank))
+    assert [message["rank"] for message in messages] == list(range(world.size))
+    assert all(same(message, sample(rank)) for rank, message in enumerate(messages))
+    sizes = [pack(sample(rank)).size for rank in range(world.size)]
+    own = sizes[world.rank]
+    assert world.bytes_recv == sum(sizes) - (own if node.rank == 0 else 0)
+    assert node.rank == 0 or world.bytes_sent == own
+    node.Free()
+    leaders.Free()
 
 
 def test_alltoall(world, way):

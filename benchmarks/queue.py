@@ -125,7 +125,8 @@ def slow_rank(world, tasks, work) -> None:
 
 def equal_ranks(world, tasks, work, repeats: int) -> None:
     """Prints what the queue adds to a plain loop over an equal share, medians of alternating runs."""
-    mine = [task for task, rank in zip(tasks, share(np.ones(len(tasks)), np.ones(world.size))) if rank == world.rank]
+    first = share(np.ones(len(tasks)), np.ones(world.size), np.zeros(world.size))
+    mine = [task for task, rank in zip(tasks, first) if rank == world.rank]
     queue = Queue(world, Mail(world))
 
     def plain():

@@ -44,7 +44,7 @@ def learn_marks(stage, known: Known, codes, numbers: np.ndarray, plans, open_, w
         return found and found.to_message()
 
     able = [place for place in columns if may(place, "sequence")]
-    done = dict(stage.queue.gather(stage.queue.run([(place,) for place in [*able, leaks]], work,
+    done = dict(stage.queue.gather(stage.queue.run([(place,) for place in [*able, leaks]], work, learn=False,
                                                    name="sequences looked for", kept="sequences")))
     known.leaks = [leak for leak in map(Leak.from_message, done.pop((leaks,))) if may(leak.of, "run together")]
     known.sequences = {place: Sequence(**message) for (place,), message in sorted(done.items()) if message}

@@ -17,7 +17,7 @@ def learn_rows(stage, known: Known, codes, plans, open_, sourced: list[int], may
         found = find_claims(codes[: len(known.names)], known.values, sourced, names)
         return {"found": found.to_message() if found else None}
 
-    (_, claims), (_, rowwise) = stage.queue.gather(stage.queue.run([(0,), (1,)], work, name="rows compared",
-                                                                   kept="rows"))
+    (_, claims), (_, rowwise) = stage.queue.gather(stage.queue.run([(0,), (1,)], work, learn=False,
+                                                                   name="rows compared", kept="rows"))
     known.claims = Claims.from_message(claims["found"]) if claims["found"] else None
     known.rowwise = Rowwise.from_message(rowwise, plans)

@@ -25,8 +25,8 @@ def learn_rules(stage, known: Known, codes: list[np.ndarray], counts: list[np.nd
     counts: how often each value of a column occurs. planned: the rules of a plan, None without one.
     """
     search = _Search(known, codes, counts, plans, open_, planned)
-    done = stage.queue.gather(stage.queue.run([(rhs,) for rhs in search.right], search.judge, name="rules mined",
-                                              kept="rules"))
+    done = stage.queue.gather(stage.queue.run([(rhs,) for rhs in search.right], search.judge, learn=False,
+                                              name="rules mined", kept="rules"))
     for (rhs,), result in sorted(done, key=lambda pair: pair[0]):
         if result is not None:
             known.rules[rhs] = sorted(search.rules(rhs, result["lhs"]), key=lambda rule: (-rule.lift, rule.lhs))

@@ -11,14 +11,18 @@ from mpiedge.cleaning.types import ColumnPlan
 def learn_values(stage, known: Known, counts: list[np.ndarray], plans: list[ColumnPlan], open_: list[int]) -> None:
     """Collective: the repairs of the open columns, from how often each of their values occurs."""
     is_text = [plan.kind == "text" for plan in plans]
+    letters = known.cost_by_letters()
+
+    def cost(task) -> float:
+        return letters(task) * (typos.cost_of(task[1]) if len(task) > 1 else 1.0)
 
     def work(task):
         place, way = task
         return _pack(typos.find_by(way, known.values[place], counts[place], is_text[place]))
 
     def gather(work, tasks, kept) -> dict[tuple[int, ...], Repairs]:
-        done = stage.queue.gather(stage.queue.run(tasks, work, cost=known.cost_by_letters(), learn=False,
-                                                  name="values judged", kept=kept))
+        done = stage.queue.gather(stage.queue.run(tasks, work, cost=cost, learn=False, name="values judged",
+                                                  kept=kept))
         return {task: _unpack(result) for task, result in done}
 
     places, ways = [place for place in open_ if len(known.values[place]) > 2], range(len(typos.WAYS))

@@ -111,8 +111,8 @@ def _round(stage, codes: list[Code], cells, first: dict[int, Model], targets: li
     def work(task):
         return fit(codes, read(), cells[task[0]], task[0])
 
-    done = stage.queue.gather(stage.queue.run([(target,) for target in targets], work, name="predictions learnt",
-                                              kept="predictions"))
+    done = stage.queue.gather(stage.queue.run([(target,) for target in targets], work, learn=False,
+                                              name="predictions learnt", kept="predictions"))
     return {task[0]: Model(codes, task[0], **result) for task, result in sorted(done, key=lambda pair: pair[0])
             if result is not None}
 

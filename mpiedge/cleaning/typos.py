@@ -24,12 +24,21 @@ ANY_COLUMN = (constant_with_noise, spoilt_by_spreadsheet, lookalikes, broken_add
 """Those that judge columns of numbers, too, and of any number of values."""
 
 
+DEAR = {lookalikes: 5.0}
+"""How many times as long some take as most do."""
+
+
 def find_by(way: int, values: list[str], counts: np.ndarray, is_text: bool) -> Repairs:
     """Local: the wrong values of a column by one of WAYS, from its distinct values and how often each occurs ("" =
     blank)."""
     if WAYS[way] not in ANY_COLUMN and not (is_text and 1 < len(values) <= MOST_VALUES):
         return {}
     return WAYS[way](values, counts)
+
+
+def cost_of(way: int) -> float:
+    """Local: how long one of WAYS takes, relative to most."""
+    return DEAR.get(WAYS[way], 1.0)
 
 
 def find_repairs(values: list[str], counts: np.ndarray, is_text: bool, by_ways: list[Repairs]) -> Repairs:

@@ -30,7 +30,8 @@ PATIENCE_S = 0.01  # after which another rank is asked, too: the first may be in
 LONGEST_PAUSE_S = 0.001  # between two looks of a rank without work: the end of a run takes some of all ranks
 FASTER = 1.5  # a thief so many times faster gets even the task that its victim was to begin now
 NEWS_S = 1.0
-FEW_TASKS = 4  # per rank
+FEW_TASKS = 8  # per rank
+SAME_END = 1.2  # ends that are so near each other are the same, as speeds are known
 STEALING = "MPIEDGE_STEAL"
 
 
@@ -49,7 +50,7 @@ class Queue:
         progress: None, or a function (total, name) -> object with `update(n)` and `close()`, called on rank 0.
         """
         self.world, self.mail, self.timings, self._progress = world, mail, timings, progress
-        self.speeds, self.shares = np.ones(world.size), np.ones(world.size)
+        self.speeds, self.shares, self._worked_s = np.ones(world.size), np.ones(world.size), np.zeros(world.size)
         self._processor = Processor()
         self.stealing = os.environ.get(STEALING) != "0"
         self.tasks_done = self.tasks_stolen = self.steal_requests = 0
@@ -90,7 +91,7 @@ class Queue:
     def own(self, tasks: list[tuple], cost) -> list[tuple]:
         """Local: this rank's part of tasks that take less time than a run does to end; nobody steals of them."""
         weights = np.array([_weight(cost(task)) for task in tasks])
-        return list(itertools.compress(tasks, share(weights, self.speeds) == self.world.rank))
+        return list(itertools.compress(tasks, share(weights, self.speeds, self._worked_s) == self.world.rank))
 
     # ---- running -------------------------------------------------------------------------------------------------
 
@@ -129,7 +130,7 @@ class Queue:
 
     def _share_out(self, tasks, steps, cost, split, steal: bool, learn: bool, name: str) -> list:
         """Collective: computes all tasks; this rank's (task, result) pairs."""
-        shares = share(np.array([_weight(cost(task)) for task in tasks]), self.speeds)
+        shares = share(np.array([_weight(cost(task)) for task in tasks]), self.speeds, self._worked_s)
         self._run_number += 1
         run = self._run = _Run(self.world.rank, self.shares, self._processor, tasks, cost, split, learn)
         run.loads[:] = np.bincount(shares, [run.weight(task) for task in tasks], minlength=self.world.size)
@@ -229,6 +230,7 @@ class Queue:
             whole = self.speeds / self.shares
             self.speeds = shares * (learned_speeds(whole, finished_cost, busy_s) if run.learn else whole)
             self.shares = shares
+            self._worked_s += busy_s
         if run.bar:
             run.bar.update(int(finished.sum()) - run.shown)
             run.bar.close()
@@ -445,11 +447,12 @@ class _Run:
         return None
 
 
-def share(weights: np.ndarray, speeds: np.ndarray) -> np.ndarray:
-    """Local: the rank that first holds each task.
+def share(weights: np.ndarray, speeds: np.ndarray, worked_s: np.ndarray) -> np.ndarray:
+    """Local: the rank that first holds each task. worked_s: what the ranks have computed so far.
 
     Contiguous runs of tasks, their costs in proportion to the speeds; of a few tasks the longest go first, each to the
-    rank that would finish it earliest (Graham 1969, here with unequal machines).
+    rank that would finish it earliest (Graham 1969, here with unequal machines), and of those that would do so at about
+    the same time to the one that has worked least: costs are guesses, and the longest task of a run waits for nobody.
     """
     if len(weights) > FEW_TASKS * len(speeds):
         middles = np.cumsum(weights) - weights / 2
@@ -457,7 +460,9 @@ def share(weights: np.ndarray, speeds: np.ndarray) -> np.ndarray:
         return np.minimum(np.searchsorted(ends, middles), len(speeds) - 1)
     owner, loads = np.zeros(len(weights), np.int64), np.zeros(len(speeds))
     for task in np.argsort(-weights, kind="stable").tolist():
-        owner[task] = np.argmin((loads + weights[task]) / speeds)
+        ends = (loads + weights[task]) / speeds
+        early = np.flatnonzero(ends <= SAME_END * ends.min())
+        owner[task] = early[worked_s[early].argmin()]
         loads[owner[task]] += weights[task]
     return owner
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mpiedge.runtime.mail import Mail
 from mpiedge.runtime.processor import Meter, Processor, learned_speeds, speeds_of_starts
-from mpiedge.runtime.queue import FEW_TASKS, Queue, _Run, share
+from mpiedge.runtime.queue import FEW_TASKS, SAME_END, Queue, _Run, share
 from mpiedge.runtime.telemetry import Timings
 
 
@@ -345,9 +345,9 @@ def test_progress_counts_every_task(world):
 @given(st.lists(st.floats(0.01, 100), max_size=40), st.lists(st.floats(0.1, 4), min_size=1, max_size=8))
 def test_share(world, costs, speeds):
     """First shares leave nothing out. Many tasks go in runs and stray from the exact proportion by one task at most; of
-    few, no rank that computes could have handed its last one to another that would then be done earlier."""
+    few, no rank that computes could have handed its last one to another that would then be done much earlier."""
     weights, speeds = np.array(costs), np.array(speeds)
-    shares = share(weights, speeds)
+    shares = share(weights, speeds, np.zeros(len(speeds)))
     assert len(shares) == len(costs) and np.all((shares >= 0) & (shares < len(speeds)))
     loads = np.bincount(shares, weights, len(speeds))
     if len(costs) > FEW_TASKS * len(speeds):
@@ -356,7 +356,15 @@ def test_share(world, costs, speeds):
     for rank in set(shares.tolist()):
         least = weights[shares == rank].min()
         if len(costs) <= FEW_TASKS * len(speeds):
-            assert np.all(loads[rank] / speeds[rank] <= (loads + least) / speeds + 1e-6)
+            assert np.all(loads[rank] / speeds[rank] <= SAME_END * ((loads + least) / speeds) + 1e-6)
+
+
+def test_who_has_worked_least_gets_the_long_task(world):
+    """Of ranks that are about equally fast; a slower one does not."""
+    speeds, worked_s = np.array([1.0, 1.1, 0.5]), np.array([2.0, 3.0, 0.0])
+    assert share(np.array([1.0]), speeds, worked_s).tolist() == [0]
+    assert share(np.array([1.0]), speeds, np.array([3.0, 2.0, 0.0])).tolist() == [1]
+    assert share(np.array([1.0, 1.0]), speeds, worked_s).tolist() == [0, 1]
 
 
 def test_a_thief_does_not_wait_for_one_victim_alone(world):

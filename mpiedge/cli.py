@@ -67,7 +67,7 @@ def main(page: argparse.ArgumentParser, run, argv: list[str] | None = None, *, a
     `alone`: a program that is no rank of a job: no MPI, and `run(args)` returns the exit code.
     `before`: what a rank does ahead of MPI, `before(args)`: child processes must not be started once it runs.
     `work`: bytes of input, `work(args)`, and those that take as long as what all ranks do alike, where the slowest may
-    sit out (`runtime.team`).
+    sit out, and from how many hosts on they may (`runtime.team`).
     Returns 0; on an error the process ends with that error's exit code.
     """
     args = _parse(page, argv)
@@ -85,7 +85,7 @@ def main(page: argparse.ArgumentParser, run, argv: list[str] | None = None, *, a
             from mpiedge.runtime.world import World
 
             world = World(threads=args.threads)
-            if team := assemble(world, args, *work) if work else world:
+            if team := assemble(world, args, _known_speeds, *work) if work else world:
                 world = team
                 while not recovery.finish(run, copy.copy(args), world):
                     world = recovery.without_the_dead(world)
@@ -96,6 +96,16 @@ def main(page: argparse.ArgumentParser, run, argv: list[str] | None = None, *, a
         except BaseException as error:  # whatever it is, the other ranks must not wait for this one
             _end(page.prog, world, error, args.verbose)
             return 1
+
+
+def _known_speeds(args, hosts: list[str]) -> list[float] | None:
+    """Local: what mpiedge-doctor found of the hosts of a run."""
+    from pathlib import Path
+
+    from mpiedge.store import host_profile
+    from mpiedge.store.run import RESULTS
+
+    return host_profile.speeds(Path(args.run or os.environ.get("MPIEDGE_RUN") or Path(RESULTS, "new")), hosts)
 
 
 def table_bytes(args) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from launching import PROJECT
 
+from mpiedge.commands import train
 from mpiedge.runtime import team
 
 
@@ -25,12 +26,51 @@ def test_who_is_of_use(speeds, work, ranks):
     assert team.of_use(np.array(speeds, float), work, 1.0) == ranks
 
 
+def test_ranks_of_a_host_are_alike_unless_one_is_slow_beyond_doubt():
+    """Those that are within a factor of two have the speed of their mean."""
+    found = team.of_hosts(np.array([1.0, 0.4, 0.7, 1.0, 0.2]), ["oak", "elm", "elm", "fir", "fir"])
+    np.testing.assert_allclose(found, [1.0, 0.55, 0.55, 1.0, 0.2])
+
+
 def test_all_take_part_where_memory_is_scarce(monkeypatch):
     """With four times the input in the budget of each rank the slow one sits out, with less it does not."""
     told = [{"start": start, "host": "oak", "budget": 4000} for start in ((0.1, 0.0), (0.1, 0.0), (0.1, 0.9))]
-    assert [known["rank"] for known in team._resting(told, None, lambda args: 1000, 1000)] == [2]
-    assert team._resting(told, None, lambda args: 1001, 1000) == []
-    assert team._resting(told, SimpleNamespace(tables=["nowhere.csv"]), team_bytes, 1000) == []
+    assert [known["rank"] for known in team._resting(told, None, unknown, lambda args: 1000, 1000)] == [2]
+    assert team._resting(told, None, unknown, lambda args: 1001, 1000) == []
+    assert team._resting(told, SimpleNamespace(tables=["nowhere.csv"]), unknown, team_bytes, 1000) == []
+
+
+def test_who_may_sit_out_of_training(tmp_path, monkeypatch):
+    """Nobody on one host, whose ranks wait for no link, nor where a flag counts the ranks; a graph has the size of its
+    files."""
+    monkeypatch.delenv(team.RESTING, raising=False)
+    world = SimpleNamespace(size=4, nodes=1)
+    assert team.assemble(world, None, unknown, None, train.ALIKE_BYTES, train.ROOM, train.HOSTS) is world
+    (tmp_path / "edges.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "target.csv").write_text("id,y\n1,x\n")
+    args = dict.fromkeys(("data", "nodes", "edges", "partition", "run")) | {"graph": str(tmp_path), "shares": "auto"}
+    assert train.input_bytes(SimpleNamespace(**args)) == 8 + 9
+    assert train.input_bytes(SimpleNamespace(**args | {"graph": str(tmp_path / "edges.csv")})) == 8
+    assert train.input_bytes(SimpleNamespace(**args | {"shares": [1.0, 2.0]})) == 0
+    assert train.input_bytes(SimpleNamespace(**args | {"partition": "owners.txt"})) == 0
+
+
+@pytest.mark.parametrize(("last", "known", "ranks"), [
+    ((0.1, 0.06), 1.0, []),  # it started a little slower
+    ((0.1, 0.2), 1.0, [2]),  # much slower: it is slower now
+    ((0.1, 0.1), 0.3, [2]),  # faster than its host usually is
+])  # fmt: skip
+def test_what_the_doctor_found_counts(last, known, ranks):
+    """A start is short: it tells of a host that has been measured only where it took twice as long or half."""
+    told = [{"start": start, "host": host, "budget": 4000} for host, start in
+            zip(("oak", "elm", "ash"), ((0.1, 0.0), (0.1, 0.0), last))]
+    found = team._resting(told, None, lambda args, hosts: [1.0, 1.0, known], lambda args: 1000, 1000)
+    assert [rest["rank"] for rest in found] == ranks
+
+
+def unknown(args, hosts):
+    """What is known of hosts that no doctor has seen."""
+    return None
 
 
 def team_bytes(args):

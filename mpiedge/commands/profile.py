@@ -132,13 +132,9 @@ def seconds(text: str | None) -> float | None:
 
 def input_bytes(args) -> int:
     """Local, on rank 0: about the size of the tables as text; 0 where none are known yet."""
-    from mpiedge.profiling.sources import TEXT_SIZE
-    from mpiedge.store.run import choose_run, read_manifest
+    from mpiedge.store.run import clean_bytes
 
-    if args.tables:
-        return cli.table_bytes(args)
-    tables = read_manifest(choose_run(args.run, "clean")[0], "clean")["tables"].values()
-    return sum(TEXT_SIZE * part["bytes"] for table in tables for part in table["parts"])
+    return cli.table_bytes(args) if args.tables else clean_bytes(args.run)
 
 
 def check(args) -> str | None:

@@ -10,6 +10,9 @@ from mpiedge.commands.prepare import prepare_demo
 from mpiedge.errors import UsageError
 
 TABLES = (".csv", ".csv.gz", ".tsv")
+ALIKE_BYTES, ROOM, HOSTS = 1 << 22, 10, 2
+"""Of a graph as text: an epoch of so much of it takes the time of what all ranks do alike, and wait for each other; so
+many times of it fit each rank where some sit out; of so many hosts, as ranks of one wait for no link."""
 
 EXAMPLES = """\
 mpirun -hostfile hostfiles/pi.txt mpiedge-train
@@ -255,9 +258,22 @@ def _interval(text: str) -> tuple[str, float]:
     return "epochs", _number(int, 1)(text)
 
 
+def input_bytes(args) -> int:
+    """Local, on rank 0: about the size of the graph as text; 0 where a flag counts the ranks, so that none sits out."""
+    from pathlib import Path
+
+    from mpiedge.store.run import clean_bytes
+
+    if isinstance(args.shares, list) or args.partition not in (None, "metis", "ldg", "hash"):
+        return 0
+    named = [Path(path) for path in (args.data, args.graph, args.nodes, args.edges) if path]
+    files = [file for path in named for file in (path, *path.rglob("*")) if file.is_file()]
+    return sum(file.stat().st_size for file in files) if files else clean_bytes(args.run)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Entry point of mpiedge-train."""
-    return cli.main(build_parser(), run, argv)
+    return cli.main(build_parser(), run, argv, work=(input_bytes, ALIKE_BYTES, ROOM, HOSTS))
 
 
 if __name__ == "__main__":

@@ -14,13 +14,13 @@ from mpiedge.profiling.local import LocalTable
 from mpiedge.store.access import InputFile
 from mpiedge.store.layout import table_name
 from mpiedge.store.ranges import BLOCK_BYTES, Dialect, RecordRange, read_head, read_header, record_ranges
+from mpiedge.store.run import TEXT_SIZE
 from mpiedge.store.tables import Table
 
 DELIMITERS = ",;\t|"
 HEAD_BYTES = 1 << 16
 MOST_BLOCK_BYTES = 1 << 20
 MANY_BLOCKS = 256  # enough to share between ranks; fewer and larger ones cost less
-TEXT_SIZE = 3  # of parts, which are compressed
 CLEAN = "mpiedge-clean repairs such files"
 NUL = "the text holds NUL bytes"
 

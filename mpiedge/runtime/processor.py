@@ -82,6 +82,15 @@ def speeds_of_starts(starts: list[tuple[float, float]]) -> tuple[np.ndarray, np.
     return whole * shares, shares
 
 
+def confirmed(speeds: np.ndarray, known: np.ndarray, still: float) -> np.ndarray:
+    """Local: the known speeds of the ranks, which were measured for longer, where what is seen now is not `still` times
+    more or less than that; else what is seen now. All (ranks,) float64, relative; mean 1."""
+    now = speeds / known
+    usual = np.median(now)
+    result = np.where((now < still * usual) & (now > usual / still), known * usual, speeds)
+    return result / result.mean()
+
+
 def learned_speeds(whole: np.ndarray, finished_cost: np.ndarray, busy_s: np.ndarray) -> np.ndarray:
     """Local: relative speeds with a whole processor, from what they were and from what the ranks did in a run.
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from mpiedge.errors import MpiedgeError
 from mpiedge.runtime import launcher, resources
-from mpiedge.runtime.processor import speeds_of_starts
+from mpiedge.runtime.processor import UNLIKE, confirmed, speeds_of_starts
 
 RESTING = "MPIEDGE_REST"
 SLOW, MOST = 0.4, 0.25
@@ -39,17 +39,32 @@ def of_use(speeds: np.ndarray, work: float, alike: float) -> list[int]:
     return sorted(order[: len(speeds) - int(expected[::-1].argmin())].tolist())
 
 
-def assemble(world, args, input_bytes, alike_bytes: int):
+def of_hosts(speeds: np.ndarray, hosts: list[str]) -> np.ndarray:
+    """Local: the speeds, where those of a host that are not unlike are their mean: which of its ranks gets more of it
+    while they start is chance."""
+    result = speeds.copy()
+    for host in set(hosts):
+        its = np.array([other == host for other in hosts])
+        if speeds[its].max() < UNLIKE * speeds[its].min():
+            result[its] = speeds[its].mean()
+    return result
+
+
+def assemble(world, args, known, input_bytes, alike_bytes: int, room: int = ROOM, least_hosts: int = 1):
     """Collective: a world of the ranks that take part, this one if they all do; None on a rank that sits out, once
     the others have called its `dismiss`.
 
-    input_bytes(args): called on rank 0; OSError and MpiedgeError, as where there is no input, mean that all take part.
-    Messages: start and budget of each rank to rank 0, and back the places of those that sit out."""
+    known(args, hosts), called on rank 0: the speeds of the ranks on these hosts as the doctor found them, or None;
+    input_bytes(args), there, too: 0, OSError and MpiedgeError, as where there is no input, mean that all take
+    part; so do they where `room` times the input does not fit a budget, and on fewer than `least_hosts`. Messages:
+    start and budget of each rank to rank 0, and back the places of those that sit out."""
     if world.size == 1 or launcher.goes_on_without_dead() or os.environ.get(RESTING) == "0":
+        return world
+    if world.nodes < least_hosts:
         return world
     told = world.gather({"start": world.start, "host": world.host,
                          "budget": resources.budget_bytes(args.memory, world.node_size)})
-    resting = world.bcast(_resting(told, args, input_bytes, alike_bytes) if told else None)
+    resting = world.bcast(_resting(told, args, known, input_bytes, alike_bytes, room) if told else None)
     if not resting:
         return world
     smaller = world.without(resting)
@@ -66,14 +81,18 @@ def _rest(world) -> None:
         signal.signal(number, handler)
 
 
-def _resting(told: list[dict], args, input_bytes, alike_bytes: int) -> list[dict]:
+def _resting(told: list[dict], args, known, input_bytes, alike_bytes: int, room: int = ROOM) -> list[dict]:
     """Local, on rank 0: rank, host, and speed as a share of the fastest of each rank that sits out."""
     speeds, _ = speeds_of_starts([rank["start"] for rank in told])
+    hosts = [rank["host"] for rank in told]
+    speeds, found = of_hosts(speeds, hosts), known(args, hosts)
+    if found:
+        speeds = confirmed(speeds, np.array(found), UNLIKE)
     size = 0
     with contextlib.suppress(OSError, MpiedgeError):
         size = input_bytes(args)
     ranks = of_use(speeds, size, alike_bytes)
-    if not size or ROOM * size > min(told[rank]["budget"] for rank in ranks):
+    if not size or room * size > min(told[rank]["budget"] for rank in ranks):
         return []
     return [{"rank": rank, "host": told[rank]["host"], "speed": float(speeds[rank] / speeds.max())}
             for rank in range(len(told)) if rank not in ranks]

@@ -17,6 +17,7 @@ from mpiedge.store.layout import KINDS, MANIFEST, RUN_FILE, TIMINGS
 from mpiedge.store.parts import write_atomic
 
 RESULTS = "results"
+TEXT_SIZE = 3  # of parts, which are compressed
 LOCK_WAIT_S = 3.0
 """How long a stage waits for the run folder: a job that was killed may need a moment to die."""
 
@@ -48,6 +49,12 @@ def newest_run(needs: str) -> Path | None:
     """The folder in `results/` whose manifest of stage `needs` was committed last; None when there is none."""
     manifests = [path for path in Path(RESULTS).glob(f"*/{needs}/{MANIFEST}") if path.is_file()]
     return max(manifests, key=lambda path: (path.stat().st_mtime_ns, str(path))).parent.parent if manifests else None
+
+
+def clean_bytes(given: str | None) -> int:
+    """Local: about the size of a run's clean tables as text. Raises InputError where there are none."""
+    tables = read_manifest(choose_run(given, "clean")[0], "clean")["tables"].values()
+    return sum(TEXT_SIZE * part["bytes"] for table in tables for part in table["parts"])
 
 
 def create_run(folder: Path) -> None:

@@ -165,7 +165,7 @@ def _folder(folder: Path) -> dict:
     return told
 
 
-def speed(seconds: float = 0.3) -> float:
+def speed(seconds: float = 1.0) -> float:
     """Local: pieces of fixed work a second: sorting and multiplying in numpy, counting in plain Python."""
     import numpy as np
 

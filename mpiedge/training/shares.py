@@ -12,14 +12,17 @@ from mpiedge.errors import UsageError
 from mpiedge.graph.sparse import SparseRows
 from mpiedge.kernels.sparse_product import product
 from mpiedge.runtime import resources
+from mpiedge.runtime.processor import confirmed
 from mpiedge.runtime.root import on_root
-from mpiedge.store import decisions
+from mpiedge.store import decisions, host_profile
 
 CALIBRATION_S = 0.11  # longer than the period of 100 ms in which Linux grants a throttled group its share of a core
 CALIBRATIONS = 3
 WORTH_MEASURING = 100_000  # adjacency entries and weighted nodes; below, an epoch is mostly calls that all ranks make
 ALIKE = 1.3  # a rank is faster if each of its measurements is so many times every one of another's: they scatter
+ALIKE_TWINS = 2.0  # the same on one host, where its ranks take from each other what they get in a tenth of a second
 HALO_ROOM = 1.3  # memory of a part with halo copies over one without: a guess, which the plan checks afterwards
+STILL = 1.5  # a speed that has not changed by so much is the one that the doctor has found
 ROWS, NEIGHBOURS, WIDTH = 4096, 16, 16
 
 
@@ -79,12 +82,15 @@ def settle(stage, wanted, work: float, calls: float, divided_bytes: float, fixed
         why = "equal: the graph is small"
     else:
         with stage.phase("calibrate"):
-            found = world.allgather({"rates": measure(world), "host": world.node})
+            found = world.allgather({"rates": measure(world), "node": world.node, "host": world.host})
         rates = of_hosts(np.array([message["rates"] for message in found]),
-                         np.array([message["host"] for message in found]))
+                         np.array([message["node"] for message in found]))
         speeds = np.median(rates, axis=1) / np.median(rates, axis=1).mean()
+        known = on_root(world, lambda: host_profile.speeds(stage.run, [message["host"] for message in found]))
+        if known:
+            speeds = confirmed(speeds, np.array(known), STILL)
         why = "speeds " + " ".join(f"{speed:.2f}" for speed in speeds)
-        if unlike(rates):
+        if unlike(rates) or (known and speeds.max() > ALIKE * speeds.min()):
             values = by_speed(speeds, calls)
     values = values / values.sum()
     free = stage.own_budget_bytes - resources.current_rss_bytes() - fixed_bytes
@@ -118,9 +124,9 @@ def measure(world) -> list[float]:
     return rates
 
 
-def unlike(rates: np.ndarray) -> bool:
+def unlike(rates: np.ndarray, alike: float = ALIKE) -> bool:
     """Local: whether some rank is faster than another beyond doubt. rates: a row of measurements for each rank."""
-    return bool(rates.min(axis=1).max() > ALIKE * rates.max(axis=1).min())
+    return bool(rates.min(axis=1).max() > alike * rates.max(axis=1).min())
 
 
 def of_hosts(rates: np.ndarray, hosts: np.ndarray) -> np.ndarray:
@@ -129,7 +135,7 @@ def of_hosts(rates: np.ndarray, hosts: np.ndarray) -> np.ndarray:
     result = rates.copy()
     for host in np.unique(hosts):
         its = hosts == host
-        if not unlike(rates[its]):
+        if not unlike(rates[its], ALIKE_TWINS):
             result[its] = rates[its].mean(axis=0)
     return result
 

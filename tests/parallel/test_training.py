@@ -26,6 +26,7 @@ from mpiedge.models.build import MODELS, build_model
 from mpiedge.runtime import resources
 from mpiedge.runtime.allreduce import Allreduce
 from mpiedge.runtime.choose import reducer
+from mpiedge.runtime.processor import confirmed
 from mpiedge.training import balance, checkpoint, links, mirror, plan, shares, shortage
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.loop import Settings, Trainer
@@ -337,6 +338,14 @@ def test_ranks_of_a_host_have_one_speed():
     assert found.tolist() == [[3.0, 3.0, 3.0], [3.0, 3.0, 3.0], [1.0, 1.0, 1.2]] and shares.unlike(found)
     slowed = np.array([[4.0, 4.0, 4.1], [1.0, 1.0, 1.2]])
     assert np.array_equal(shares.of_hosts(slowed, np.array([0, 0])), slowed)
+
+
+def test_known_speeds_count_as_long_as_they_hold():
+    """What the doctor found replaces what scatters about it; a rank that has become slow counts as it is now."""
+    known = np.array([1.5, 1.5, 0.5, 0.5])
+    np.testing.assert_allclose(confirmed(np.array([1.6, 1.3, 0.6, 0.5]), known, 1.5), known)
+    found = confirmed(np.array([1.5, 0.4, 0.5, 0.5]), known, 1.5)
+    np.testing.assert_allclose(found / found[0], [1, 0.4 / 1.5, 1 / 3, 1 / 3], rtol=1e-6)
 
 
 @pytest.mark.parametrize(("model", "method"), [("gcn", METHODS[0]), ("sage", "ldg"), ("sign", "ldg")])

@@ -8,8 +8,9 @@ lost than the tasks in flight, or the step.
 
 Question: can a rank that was cut out still act? Answer: no. On one host a rank counts as dead when the kernel has ended
 its process; that of a rank that is only slow or stopped is alive, and the supervisor judges it.
-Question: can the others wait for ever? Answer: no. Who does not have its smaller world within `LONGEST_S` ends itself,
-and who ends is lost for the others in turn; the supervisor launches the stage anew when none is left.
+Question: can the others wait for ever? Answer: no. Who does not have its smaller world within `LONGEST_S`, or does not
+get it as another one dies meanwhile, ends itself, and who ends is lost for the others in turn; the supervisor launches
+the stage anew when none is left.
 """
 
 import gc
@@ -52,7 +53,12 @@ def without_the_dead(world):
     watch.daemon = True
     watch.start()
     heartbeat.regroup()
-    smaller = world.shrink()
+    try:
+        smaller = world.shrink()
+    except Exception as error:
+        if is_loss(error):
+            os._exit(heartbeat.END_CODE)
+        raise
     heartbeat.went_on(smaller.lost)
     watch.cancel()
     gc.unfreeze()  # what a training had frozen

@@ -22,12 +22,12 @@ from mpiedge.commands import demo, predict, train
 from mpiedge.errors import InputError, MemoryPlanError, Stopped, StoreError, UsageError
 from mpiedge.graph import readers
 from mpiedge.graph.build import adjacency
-from mpiedge.training import onnx_export, predict_chunks
+from mpiedge.training import checkpoint, onnx_export, predict_chunks
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.predict_graph import normalised
 
 SUMMARY = {"model", "split", "seed", "ranks", "epochs", "best_epoch", "train_accuracy", "val_accuracy", "test_accuracy",
-           "macro_f1", "wall_s", "cpu_s", "bytes_sent", "peak_rss_mb"}  # fmt: skip
+           "macro_f1", "wall_s", "cpu_s", "bytes_sent", "peak_rss_mb", "peak_rss_mb_planned"}  # fmt: skip
 
 
 def test_files_and_equal_results_on_more_ranks(mpirun, planetoid, tmp_path):
@@ -41,6 +41,9 @@ def test_files_and_equal_results_on_more_ranks(mpirun, planetoid, tmp_path):
         summary = json.loads((run / "train/summary.json").read_text())
         assert set(summary) >= SUMMARY and summary["ranks"] == ranks and summary["epochs"] == 50
         assert summary["split"] == "planetoid" and (summary["bytes_sent"] > 0) == (ranks > 1)
+        assert f"plan    peak {summary['peak_rss_mb']:.0f} MB per rank of" in done.stdout
+        if ranks > 1:
+            assert summary["sent_mb_per_epoch"] == pytest.approx(summary["sent_mb_per_epoch_planned"], rel=0.2)
         assert len(rows_of(run / "metrics.csv")) == 50
         predictions = rows_of(run / "train/predictions.csv")
         assert list(predictions[0]) == ["id", "predicted", "probability"] and len(predictions) == 60
@@ -52,6 +55,20 @@ def test_files_and_equal_results_on_more_ranks(mpirun, planetoid, tmp_path):
         with h5py.File(run / "train/model.h5") as file:
             weights[ranks] = np.concatenate([file[name][:].ravel() for name in ("weight_1", "bias_1", "weight_2")])
     np.testing.assert_allclose(weights[1], weights[3], atol=1e-4)
+
+
+def test_checkpoints_as_often_as_loses_least():
+    """Of all intervals the one given loses the least time, by Daly's model (2006): exponential failures, of which each
+    costs what was done since the last checkpoint."""
+    for cost_s, hosts in ((0.02, 1), (0.5, 8), (30.0, 4), (600.0, 12)):
+        mean_s = checkpoint.HOST_FAILS_S / hosts
+
+        def expected(interval_s, cost_s=cost_s, mean_s=mean_s):
+            return np.expm1((interval_s + cost_s) / mean_s) / interval_s
+
+        best_s = min(np.geomspace(1e-4 * mean_s, mean_s, 4000), key=expected)
+        assert checkpoint.interval_s(cost_s, hosts) == pytest.approx(best_s, rel=0.02)
+    assert checkpoint.interval_s(1e9, 3) == checkpoint.HOST_FAILS_S / 3
 
 
 def test_killed_and_run_again(mpirun, world, planetoid, tmp_path, capsys):

@@ -189,8 +189,8 @@ def test_the_usual_class_and_rare_ones_are_told(capsys):
     told = usual({"train": train_counts, "test": test_counts}, ["a", "b", "c"])
     assert told == {"usual_class": "a", "usual_accuracy": 0.25, "rare_classes": ["b"]}
     assert usual({"train": train_counts, "test": 0 * test_counts}, ["a", "b", "c"])["usual_accuracy"] is None
-    figures = {"epochs": 1, "best_epoch": 1, "train_wall_s": 1.0, "peak_rss_mb": 1.0, "val_accuracy": None,
-               "macro_f1": None, "test_nodes": 900} | told  # fmt: skip
+    figures = {"epochs": 1, "best_epoch": 1, "train_wall_s": 1.0, "peak_rss_mb": 1.0, "peak_rss_mb_planned": 1.0,
+               "val_accuracy": None, "macro_f1": None, "test_nodes": 900} | told  # fmt: skip
     for accuracy, better in ((0.25, False), (0.26, True)):
         tell(Namespace(say=print, run=Path("run")), figures | {"test_accuracy": accuracy})
         said = capsys.readouterr().out

@@ -83,8 +83,9 @@ def build_parser():
     fit.add_argument("--dtype", choices=("float32", "float64"), default="float32",
                      help="of weights, features and all that is computed: float64 makes ranks agree to more digits, in "
                      "twice the memory and up to twice the time (default float32)")
-    fit.add_argument("--checkpoint-every", type=_interval, default=("seconds", 60.0), metavar="T",
-                     help="epochs, or a time such as 30s or 5min (default 60s)")
+    fit.add_argument("--checkpoint-every", type=_interval, default=("auto", 0.0), metavar="T",
+                     help="epochs, a time such as 30s or 5min, or auto: so often that least time is lost, by what a "
+                     "checkpoint costs and a failure of each host a day (default auto)")
     fit.add_argument("--tune", type=_grid, metavar="GRID",
                      help="choose settings first, by successive halving: such as lr=0.01,0.05,hidden=16,64,dropout=0.2,"
                      "0.5 (weight-decay, too)")
@@ -251,7 +252,9 @@ def _compressor(text: str) -> str:
 
 
 def _interval(text: str) -> tuple[str, float]:
-    """("epochs", n) for a bare number, ("seconds", s) for a number with s or min."""
+    """("epochs", n) for a bare number, ("seconds", s) for a number with s or min, ("auto", 0.0)."""
+    if text == "auto":
+        return text, 0.0
     for unit, seconds in (("min", 60), ("s", 1)):
         if text.endswith(unit):
             return "seconds", _number(float, 0, open_end=True)(text[: -len(unit)]) * seconds

@@ -178,7 +178,18 @@ def summary(stage, layout: Layout, trainer: Trainer, quality: dict, began_s: flo
         "gradient_bytes_plain": int(sums[2]),
         "gradient_bytes_sent": int(sums[3]),
         "peak_rss_mb": round(stage.peak_bytes() / 1e6, 1),
+        "peak_rss_mb_planned": round(stage.planned_bytes / 1e6, 1),
+        **sent_per_epoch(stage, layout, state.history),
     }
+
+
+def sent_per_epoch(stage, layout: Layout, history: list[list[float]]) -> dict:
+    """Local: megabytes that a rank sent per epoch, on average, and those planned; {} where none were."""
+    if layout.sent_bytes is None or not history:
+        return {}
+    sent_bytes = sum(row[-1] for row in history) / len(history) / stage.world.size
+    return {"sent_mb_per_epoch": round(sent_bytes / 1e6, 3),
+            "sent_mb_per_epoch_planned": round(layout.sent_bytes / 1e6, 3)}
 
 
 def usual(quality: dict, classes: list[str]) -> dict:
@@ -255,8 +266,13 @@ def tell(stage, found: dict) -> None:
         figures.append(f"macro F1 {found['macro_f1']:.3f}")
     if found.get("test_roc_auc") is not None:
         figures.append(f"ROC AUC {found['test_roc_auc']:.3f}")
-    stage.say(f"done    {found['epochs']} epochs in {found['train_wall_s']:.1f} s, best {found['best_epoch']} | "
-              + "".join(f"{figure} | " for figure in figures) + f"peak {found['peak_rss_mb']:.0f} MB per rank")
+    stage.say(f"done    {found['epochs']} epochs in {found['train_wall_s']:.1f} s, best {found['best_epoch']}"
+              + "".join(f" | {figure}" for figure in figures))
+    planned = [f"peak {found['peak_rss_mb']:.0f} MB per rank of {found['peak_rss_mb_planned']:.0f} MB planned"]
+    if "sent_mb_per_epoch" in found:
+        planned.append(f"{found['sent_mb_per_epoch']:.2f} MB sent per epoch and rank of "
+                       f"{found['sent_mb_per_epoch_planned']:.2f} MB planned")
+    stage.say(f"plan    {', '.join(planned)}")
     if found["test_accuracy"] is not None:
         low, high = metrics.accuracy_between(found["test_accuracy"], found["test_nodes"])
         if high - low > UNSURE:

@@ -40,7 +40,8 @@ class Layout:
     """Who holds what and what is trained. owner, split, neighbours: on rank 0 only; the rest on every rank.
 
     rank_rows: owned nodes, halo copies, adjacency entries and feature entries of every rank, int64 (ranks, 4). tile:
-    where the graph stays on disk, what is in memory at a time (see training/blocks.py).
+    where the graph stays on disk, what is in memory at a time (see training/blocks.py). sent_bytes: what each rank was
+    expected to send per epoch when that was told, else None.
     """
 
     settings: Settings
@@ -57,6 +58,7 @@ class Layout:
     shares: Shares
     config: dict
     tile: object = None
+    sent_bytes: float | None = None
     owner: np.ndarray | None = None
     split: np.ndarray | None = None
     neighbours: Adjacency | None = None
@@ -288,7 +290,7 @@ def tell(stage, source: Source, layout: Layout, only: bool) -> None:
         halo = layout.rank_rows[:, 1].sum() / layout.nodes
         share = layout.cut_edges / max(layout.edges, 1)
         shared = shares_rows(stage.world, stage.args.halo, not stage.args.staleness)
-        sent = bytes_per_epoch(layout, None if shared else stage.args.halo)
+        sent = layout.sent_bytes = bytes_per_epoch(layout, None if shared else stage.args.halo)
         stage.say(f"parts   {layout.method}: {layout.cut_edges:,} cut edges ({share:.1%}), "
                   f"{halo:.2f} halo copies per node, {sent / 1e6:.2f} MB per epoch and rank")
     planned = memory(layout, stage.world.rank)

@@ -186,6 +186,7 @@ class Watcher:
     def __init__(self, stage, layout: Layout, mark: str, trainer: Trainer, halt: Halt):
         self.stage, self.layout, self.mark, self.trainer, self.halt = stage, layout, mark, trainer, halt
         self.unit, self.every = stage.args.checkpoint_every
+        self.cost_s = checkpoint.FIRST_COST_S  # of the last checkpoint
         self.start = self.saved_at = time.monotonic()
         self.saved_epoch, self.shortage, self.lacking = trainer.state.epoch, Shortage(stage), 0.0
         if stage.world.lost:
@@ -207,7 +208,8 @@ class Watcher:
             waited = self.trainer.state.epoch - self.saved_epoch
         else:
             waited = time.monotonic() - self.saved_at
-        return self.stage.world.is_root and waited >= self.every
+        every = checkpoint.interval_s(self.cost_s, self.stage.world.nodes) if self.unit == "auto" else self.every
+        return self.stage.world.is_root and waited >= every
 
     def after_epoch(self, state: State, last: bool) -> None:
         """Collective: rank 0 prints and saves. Message: before saving, what compression lost, to rank 0."""
@@ -216,6 +218,7 @@ class Watcher:
             self.say(state, epochs)
         if not self.trainer.asked and not last:
             return
+        began_s = time.monotonic()
         with self.stage.phase("checkpoint", "io"):
             lost = self.trainer.reduce.gather_lost(self.trainer.lost)
             if self.stage.world.is_root:
@@ -223,6 +226,7 @@ class Watcher:
                 write_atomic(self.stage.run / checkpoint.FILE, checkpoint.to_image(state, self.mark, lost))
                 write_atomic(self.stage.run / METRICS_FILE, metrics_csv(state.history).encode())
         self.saved_epoch, self.saved_at = state.epoch, time.monotonic()
+        self.cost_s = self.saved_at - began_s
 
     def say(self, state: State, epochs: int) -> None:
         """Local: one epoch's line."""

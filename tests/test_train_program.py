@@ -55,6 +55,10 @@ def test_files_and_equal_results_on_more_ranks(mpirun, planetoid, tmp_path):
         with h5py.File(run / "train/model.h5") as file:
             weights[ranks] = np.concatenate([file[name][:].ravel() for name in ("weight_1", "bias_1", "weight_2")])
     np.testing.assert_allclose(weights[1], weights[3], atol=1e-4)
+    line = ["mpiedge-train", "--graph", planetoid, "--run", tmp_path / "run1", "--epochs", 60, "--dropout", 0]
+    assert mpirun(3, *line, "--resume").returncode == 0
+    summary = json.loads((tmp_path / "run1/train/summary.json").read_text())  # of the epochs on these ranks
+    assert summary["sent_mb_per_epoch"] == pytest.approx(summary["sent_mb_per_epoch_planned"], rel=0.2)
 
 
 def test_checkpoints_as_often_as_loses_least():

@@ -98,6 +98,7 @@ class Trainer:
         optimiser = self.optimiser
         self.asked, self.lost, self.lacking = 0, {}, np.zeros(world.size)
         self.mirror = None  # see training/mirror.py
+        self.earlier = 0  # epochs of the history that were trained before this run
         self.busy_s = np.zeros((0, world.size))  # a row per epoch of this run: seconds each rank computed, not waited
         self.wall_s: list[float] = []  # of rank 0, per epoch; that of the last epoch is not known yet
         self.state = State(self.weights.numpy(), optimiser.first_moment.numpy(), optimiser.second_moment.numpy(),
@@ -125,7 +126,7 @@ class Trainer:
         self.state.best_weights = state.best_weights.copy()
         for name in ("epoch", "best_epoch", "best_loss", "best_accuracy", "history", "trained"):
             setattr(self.state, name, getattr(state, name))
-        self.optimiser.steps = state.epoch
+        self.optimiser.steps, self.earlier = state.epoch, len(state.history)
         self.reduce.restore(state.lost)
 
     def run(self, after_epoch: Callable[[State], None], asks: Callable[[], int] = int,

@@ -179,12 +179,13 @@ def summary(stage, layout: Layout, trainer: Trainer, quality: dict, began_s: flo
         "gradient_bytes_sent": int(sums[3]),
         "peak_rss_mb": round(stage.peak_bytes() / 1e6, 1),
         "peak_rss_mb_planned": round(stage.planned_bytes / 1e6, 1),
-        **sent_per_epoch(stage, layout, state.history),
+        **sent_per_epoch(stage, layout, state.history[trainer.earlier :]),
     }
 
 
 def sent_per_epoch(stage, layout: Layout, history: list[list[float]]) -> dict:
-    """Local: megabytes that a rank sent per epoch, on average, and those planned; {} where none were."""
+    """Local: megabytes that a rank sent per epoch, on average, and those planned; {} where none were. history: of the
+    epochs on these ranks."""
     if layout.sent_bytes is None or not history:
         return {}
     sent_bytes = sum(row[-1] for row in history) / len(history) / stage.world.size

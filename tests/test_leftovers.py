@@ -4,6 +4,8 @@ import mmap
 import os
 import shutil
 import subprocess
+import time
+from pathlib import Path
 
 from mpiedge.runtime import leftovers
 
@@ -28,6 +30,8 @@ def test_session_folders_of_ended_launchers_are_removed_once_they_are_old(tmp_pa
     shutil.copy("/bin/sleep", tmp_path / "prterun")
     user = os.getuid()
     with subprocess.Popen(["sleep", "60"]) as other, subprocess.Popen([tmp_path / "prterun", "60"]) as launcher:
+        while Path(f"/proc/{launcher.pid}/comm").read_text().strip() != "prterun":
+            time.sleep(.01)  # the name of a process changes after its program has begun
         stays = [f"ompi.{launcher.pid}", "ompi.4194999", "ompi.1x", f"ompi.h.{user}/jf.0/5",
                  f"ompi.h.{user + 1}/jf.0/3"]
         goes = ["ompi.4194998", f"ompi.{other.pid}", f"ompi.h.{user}/jf.0/3"]

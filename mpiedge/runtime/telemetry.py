@@ -23,7 +23,7 @@ COLUMNS = (
 ASK_S = 10.0
 """Between two looks at the energy counters, which start anew after some minutes."""
 
-PEAK_S = 0.1
+PEAK_S = 1.0
 """Between two looks at the peak memory in short phases that come again and again: one look takes .2 ms."""
 
 KINDS = ("compute", "communicate", "wait", "io", "idle")

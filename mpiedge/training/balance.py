@@ -65,9 +65,11 @@ def uneven(since: np.ndarray, work: np.ndarray, calls: float) -> Iterator[Uneven
         if len(since) < epochs:
             return
         recent = since[-epochs:]
+        typical = np.median(recent[1:], axis=0)  # the first of them may be slow in part only
+        if typical.max() <= times * (work + calls).sum() / ((work + calls) / np.maximum(typical, 1e-6)).sum():
+            continue  # the ideal is never less
         rank = int(np.median(recent, axis=0).argmax())
         always = (recent[:, rank] > recent.mean(axis=1)).mean() >= MOSTLY  # else another may be slow in the next
-        typical = np.median(recent[1:], axis=0)  # the first of them may be slow in part only
         seconds = alike(np.maximum(typical, 1e-6), work + calls, min(times, ALIKE))
         speeds = (work + calls) / seconds
         ideal_s = expected(by_speed(speeds, calls), speeds, calls)
@@ -129,7 +131,8 @@ class Balance:
         last: no epoch comes after this one.
         """
         since = self.trainer.busy_s[self.first :]
-        if len(since) >= SEVERAL or (last and len(since)):
+        waited_for = self.opening or self.promise is not None
+        if waited_for and (len(since) >= SEVERAL or (last and len(since))):
             typical = np.median(since[-SEVERAL:], axis=0)
             if self.opening:
                 self._tell_opening(typical)

@@ -99,9 +99,20 @@ def test_reductions(world, way):
     assert np.array_equal(world.max(mine), np.arange(400).reshape(20, 20) * world.size)
     assert np.array_equal(world.min(mine), np.arange(400).reshape(20, 20))
     assert world.sum([True]).tolist() == [world.size]
-    flat = np.full(1000, 0.5, np.float32)
-    world.wait(*world.start_sum(flat))
-    assert np.array_equal(flat, np.full(1000, 0.5 * world.size, np.float32))
+
+
+@pytest.mark.parametrize("hosts", [1, 2])
+@pytest.mark.parametrize("count", [1000, 100_000])
+def test_sums_under_way(world, way, monkeypatch, hosts, count):
+    """Two arrays become their sums meanwhile, on one host and on several; the last bits are alike on all ranks."""
+    monkeypatch.setattr(world, "nodes", hosts)
+    flat, other = np.random.default_rng(world.rank).random(count, np.float32), np.full((2, 3), world.rank + 0.5)
+    whole = world.sum(flat)
+    requests = [*world.start_sum(flat), *world.start_sum(other)]
+    world.wait(*requests)
+    np.testing.assert_allclose(flat, whole, rtol=1e-6)
+    assert np.array_equal(flat, world.bcast({"flat": flat})["flat"])
+    assert np.array_equal(other, np.full((2, 3), world.size**2 / 2))
 
 
 def test_bytes_are_counted(world):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpiedge.kernels import bits, partition, removals
+from mpiedge.profiling import evidence
 from mpiedge.profiling.approximate import discover_approximate, most_removals
 from mpiedge.profiling.fds import discover_fds
 
@@ -37,16 +38,35 @@ def approximate_by_definition(table, rows, error, largest=99) -> set:
     return found
 
 
+def run_handing_on(tasks, work) -> list:
+    """What a rank does whose tasks are asked for a part of themselves at each step; the results in order."""
+    results, waiting = [], list(tasks)
+    while waiting:
+        task = waiting.pop()
+        steps, asked = work(task), None
+        while True:
+            try:
+                children = steps.send(asked)
+            except StopIteration as end:
+                results.append((task, end.value))
+                break
+            waiting, asked = waiting + (children or []), True
+    return sorted(results, key=lambda result: result[0])
+
+
 @given(seed=st.integers(0, 2**32), rows=st.integers(0, 30), columns=st.integers(1, 5),
        error=st.sampled_from([0.0, 0.01, 0.1, 0.25, 0.3, 0.6, 0.99]), largest=st.sampled_from([99, 99, 0, 1, 2]),
-       native=st.booleans())
+       native=st.booleans(), handing_on=st.booleans())
 @settings(max_examples=150, deadline=None)
-def test_approximate_dependencies_match_their_definition(seed, rows, columns, error, largest, native):
-    """The minimal left-hand sides and their removals on random tables, with kernels compiled and plain."""
+def test_approximate_dependencies_match_their_definition(seed, rows, columns, error, largest, native, handing_on):
+    """The minimal left-hand sides and their removals on random tables, with kernels compiled and plain, also of tasks
+    that leave parts of themselves to others."""
     table = random_table(seed, rows, columns)
     with pytest.MonkeyPatch.context() as patch:
         if not native:
             patch.setattr(removals, "_library", None)
+        if handing_on:
+            patch.setattr(evidence, "alone", run_handing_on)
         found = discover_approximate(table, error, max_lhs=None if largest == 99 else largest)
     lines = list(zip(bits.members(found.lhs, columns), found.rhs.tolist(), found.removed.tolist()))
     assert len(set(lines)) == len(lines)

@@ -28,6 +28,9 @@ from mpiedge.profiling.hitting import Enumerator
 from mpiedge.profiling.nodes import SLICE, Nodes
 
 ROW_NS = 12.0
+GROW_NS = 2.0
+"""Of a row, for each column that a candidate may grow by; at first nearly all grow."""
+
 FEWEST, MOST = 4, 64
 """Candidates of one task."""
 
@@ -132,14 +135,17 @@ class _Search:
 
     def advance(self, left, right, world, queue) -> None:
         """Collective: one round: counts the removals of candidates and grows those above the limit."""
-        size = min(max(len(left) // TASKS, FEWEST), MOST)
+        if len(self.sets):
+            size, row_ns = min(max(len(left) // TASKS, FEWEST), MOST), ROW_NS
+        else:
+            size, row_ns = 1, ROW_NS + GROW_NS * len(self.rights)
         tasks = [(begin, min(begin + size, len(left))) for begin in range(0, len(left), size)]
 
         def work(task):
-            return self._task(left[task[0] : task[1]], right[task[0] : task[1]])
+            return self._task(left, right, *task)
 
         def cost_ns(task):
-            return (task[1] - task[0]) * self.rows * ROW_NS
+            return (task[1] - task[0]) * self.rows * row_ns
 
         # Too little work to share is done by every rank alike, which must not end it on its own.
         self._may_stop = world is None or world.size == 1 or sum(map(cost_ns, tasks)) >= SHARE_NS
@@ -187,22 +193,26 @@ class _Search:
         hopeless = set(owner[bits.sizes(missing) == 1].tolist())  # all other columns together are above the limit
         self.rights = [column for column in self.rights if column not in hopeless]
 
-    def _task(self, left, right):
-        """Local: a generator; removals of each candidate (-1: above the limit) and what grew from those above it."""
-        removed, grown, owner = np.full(len(left), -1, np.int64), [], []
-        for index, (mask, column, node) in enumerate(zip(left, right.tolist(), self.nodes.walk(left))):
-            if self._may_stop and self.stop.tell():
-                break
+    def _task(self, left, right, begin: int, end: int):
+        """Local: a generator; removals of candidates [begin, end) (-1: above the limit) and what grew from those above
+        it. Where another rank waits for work, half of those not begun are left to a task of their own."""
+        removed, grown, owner = np.full(end - begin, -1, np.int64), [], []
+        nodes, place = self.nodes.walk(left[begin:end]), begin
+        while place < end and not (self._may_stop and self.stop.tell()):
+            mask, column, node = left[place], int(right[place]), next(nodes)
+            place += 1
             if any(own == column and not (mask & ~one).any() for one, own in zip(grown, owner)):
                 continue
             count = self.removals.count(node, column, self.limit)
             if count <= self.limit:
-                removed[index] = count
+                removed[place - 1 - begin] = count
             else:
                 grown.append(self.removals.extend(node, mask, column, self.limit, self.within[column]))
                 owner.append(column)
-            yield None
-        return {"removed": removed, "grown": np.array(grown, np.uint64).reshape(-1, self.words),
+            asked = yield None
+            while asked and (half := (place + end) // 2) < end:
+                asked, end = (yield [(half, end)]), half
+        return {"removed": removed[: end - begin], "grown": np.array(grown, np.uint64).reshape(-1, self.words),
                 "owner": np.array(owner, np.int64)}
 
     def result(self, left, right, rounds: int, partial: bool) -> ApproximateDependencies:

@@ -18,7 +18,7 @@ BUCKET_ROWS = 1 << 20
 """Rows of both sides whose tuples are compared at once; more are cut by the hash of their tuple."""
 
 SLICE_ROWS = 1 << 18
-ROW_NS = 60.0
+ROW_NS = 30.0
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -137,16 +137,18 @@ def _valid(world, queue, columns, numbers, candidates: list[Pairs]) -> list[Pair
 
 def _tuples(codes: list[np.ndarray], numbers: list[np.ndarray], bucket: int, buckets: int):
     """Local: a generator of tuples (rows, columns) int64 without missing cells, slice by slice, those of one bucket."""
+    there = [number >= 0 for number in numbers]
     for begin in range(0, len(codes[0]), SLICE_ROWS):
-        part = np.column_stack([number[column[begin : begin + SLICE_ROWS]] for column, number in zip(codes, numbers)])
-        keep = (part >= 0).all(axis=1)
+        some = [column[begin : begin + SLICE_ROWS] for column in codes]
+        keep = np.logical_and.reduce([present[column] for column, present in zip(some, there)])
+        part = np.column_stack([number[column[keep]] for column, number in zip(some, numbers)])
         if buckets > 1:
             mixed = np.zeros(len(part), np.uint64)
             for column in part.T:
                 mixed = (mixed ^ column.astype(np.uint64)) * np.uint64(dictionary.MULTIPLIER)
                 mixed ^= mixed >> np.uint64(29)
-            keep &= mixed % np.uint64(buckets) == bucket
-        yield part[keep]
+            part = part[mixed % np.uint64(buckets) == bucket]
+        yield part
 
 
 def _included(left: np.ndarray, right: np.ndarray) -> bool:

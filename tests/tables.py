@@ -34,7 +34,7 @@ class MemoryTable:
 class OneRank:
     """A job of one rank without MPI; also its queue: tasks in the given order."""
 
-    size, rank, ledger = 1, 0, None
+    size, rank, ledger, speeds = 1, 0, None, np.ones(1)
 
     def sum(self, array):
         return array

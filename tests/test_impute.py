@@ -10,6 +10,7 @@ from mpiedge.cleaning.summaries import ColumnSummary
 from mpiedge.cleaning.survey import Survey
 from mpiedge.cleaning.types import ColumnPlan, decide, is_key
 from mpiedge.commands import clean
+from mpiedge.kernels.columns import Columns
 
 
 class OneRank:
@@ -17,6 +18,11 @@ class OneRank:
 
     def allgather(self, message):
         return [message]
+
+
+def make_code(plan, cells):
+    """How a column of these cells is encoded."""
+    return coding.make_code(plan, *Columns.of([cells]).coded(0))
 
 
 def planned(names, columns):
@@ -124,7 +130,7 @@ def test_prediction_from_other_columns():
     size = ["tall" if float(value) > 170 else "small" for value in height]
     columns = [height, ["", *weight[1:]], ["", *noise[1:]], ["", *size[1:]]]
     plans = planned(["height", "weight", "noise", "size"], columns)[0]
-    codes = [coding.make_code(*pair) for pair in zip(plans, columns)]
+    codes = [make_code(*pair) for pair in zip(plans, columns)]
     read = [code.read(cells) for code, cells in zip(codes, columns)]
     found = [ridge.fit(codes, read, cells, place) for place, cells in enumerate(columns)]
     assert found[2] is None and 0.8 < found[1]["error"] < 1.5 < 7 < found[1]["usual_error"]
@@ -137,7 +143,7 @@ def test_prediction_from_other_columns():
 def test_predicted_numbers_are_as_long_as_others():
     """They have the decimals of nearly all others, but none that tell nothing; tiny ones are no zeros."""
     def decimals(cells: list[str]) -> int:
-        return coding.make_code(ColumnPlan("size", kind="decimal"), cells).decimals
+        return make_code(ColumnPlan("size", kind="decimal"), cells).decimals
 
     assert decimals([*(f"{row}.25" for row in range(99)), "8.500001"]) == 2
     assert decimals([repr(row / 7) for row in range(1, 99)]) == 6
@@ -147,11 +153,11 @@ def test_predicted_numbers_are_as_long_as_others():
 def test_a_wide_table_is_predicted_in_little_room():
     """However many words its columns have, a row becomes few numbers; numbers beyond all bounds become none."""
     words = [f"w{number % 50}" for number in range(300)]
-    codes = [coding.make_code(ColumnPlan(f"c{place}"), words) for place in range(150)]
+    codes = [make_code(ColumnPlan(f"c{place}"), words) for place in range(150)]
     coding.make_room(codes)
     assert 150 < sum(code.width for code in codes) <= coding.MOST_WIDTH
     assert codes[0].encode(codes[0].read(["w0", "w49", "other", ""])).shape == (4, codes[0].width)
-    huge = coding.make_code(ColumnPlan("huge", kind="decimal"), ["1e308", "-1e308", "2.5"] * 100)
+    huge = make_code(ColumnPlan("huge", kind="decimal"), ["1e308", "-1e308", "2.5"] * 100)
     assert huge.width == 0 and huge.encode(huge.read(["1e308"])).shape == (1, 0)
 
 

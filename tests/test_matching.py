@@ -131,7 +131,7 @@ def test_copied_column_shares_its_evidence():
     levels, chance, tops = sample()
     twice, chance_twice = np.vstack([levels, levels[:1]]), np.vstack([chance, chance[:1]])
     weights = fit(OneRank(), [level_vectors(twice)], chance_twice, np.append(tops, 3), 1000, 499_500)
-    discount = dependence_discount(weights, chance_twice)
+    discount = dependence_discount(OneRank(), weights, chance_twice)
     assert discount == pytest.approx([0.5, 1, 1, 0.5], abs=0.02)
 
 

@@ -42,21 +42,22 @@ def test_most_links_decide(share, found):
     rows = [row for k in range(20) for row in (
         [f"name {chr(97 + k)}x", "10"], [f"name {chr(97 + k)}x" if k < 20 * share else f"name {chr(97 + k)}y", "25"])]
     records = records_of(*rows)
-    assert (find_versions(records, np.arange(0, 40, 2), np.arange(1, 40, 2)) is not None) is found
-    assert find_versions(records, np.arange(2), np.arange(2)) is None
+    assert (find_versions(OneRank(), records, np.arange(0, 40, 2), np.arange(1, 40, 2)) is not None) is found
+    assert find_versions(OneRank(), records, np.arange(2), np.arange(2)) is None
 
 
 def test_slips_that_are_none():
     """In one column numbers one sign apart in most links are house numbers: even a mistyped street does not matter."""
     rows = [[f"{number} street {chr(97 + k)}"] for k in range(20) for number in (200 + k, 205 + k)]
     records = records_of(*rows, ["200 stret a"])
-    houses = find_versions(records, np.arange(0, 40, 2), np.arange(1, 40, 2))
+    houses = find_versions(OneRank(), records, np.arange(0, 40, 2), np.arange(1, 40, 2))
     assert not houses.slips and houses.are(records.codes[1], records.codes[40])
     assert not houses.are(records.codes[0], records.codes[40])
-    assert find_versions(records, np.arange(0, 40, 2), np.arange(0, 40, 2)) is None
+    assert find_versions(OneRank(), records, np.arange(0, 40, 2), np.arange(0, 40, 2)) is None
     rows = [[f"{name}{letter} street {number}"] for k, letter in enumerate("abcdefghijklmnopqrst")
             for name, number in (("main", 200 + k), ("mian", 205 + k))]
-    assert find_versions(records_of(*rows), np.arange(0, 40, 2), np.arange(1, 40, 2)) is None  # mistyped altogether
+    mistyped = records_of(*rows)
+    assert find_versions(OneRank(), mistyped, np.arange(0, 40, 2), np.arange(1, 40, 2)) is None
 
 
 @pytest.mark.parametrize("values, apart", [

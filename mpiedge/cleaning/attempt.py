@@ -89,6 +89,7 @@ class Attempt:
 
     def check(self, reading: Reading):
         """The twin check on what was clustered; where it finds nothing, also on links that are less or more sure."""
+        self.records.look(self.stage.queue)
         check = self._check(self.cut, self.label)
         if check is None and self.cut > 0 and (self.weight > 0).sum() <= 3 * (self.weight > self.cut).sum():
             check = self._check(0.0, self._clusters(0.0)[0])
@@ -116,7 +117,7 @@ class Attempt:
         if so."""
         links = self.links()
         a, b = self.candidates.a[links], self.candidates.b[links]
-        self.scorer.versions = find_versions(self.records, self.rows[a], self.rows[b])
+        self.scorer.versions = find_versions(self.stage.world, self.records, self.rows[a], self.rows[b])
         if self.scorer.versions is None:
             return []
         self.weight = self._weigh()

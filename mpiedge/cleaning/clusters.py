@@ -152,7 +152,9 @@ def cluster(stage, a, b, weight, cut: float, records: int, score, floor: float):
 
 def _weights_inside(a, b, weight, label) -> tuple[np.ndarray, np.ndarray]:
     """Local: the candidates inside components of three and more as a * records + b, ascending, and their weights."""
-    inside = np.flatnonzero((label[a] == label[b]) & (np.bincount(label)[label[a]] >= 3))
+    large = np.bincount(label)[label] >= 3
+    inside = np.flatnonzero(large[a] & large[b])
+    inside = inside[label[a[inside]] == label[b[inside]]]
     key = a[inside].astype(np.int64) * len(label) + b[inside]
     order = np.argsort(key)
     return key[order], weight[inside[order]]

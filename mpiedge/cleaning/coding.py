@@ -1,7 +1,6 @@
 """Cells as numbers for predictions: a value and a step for each of a few quantiles, or a place for each common word."""
 
 import math
-from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -74,18 +73,17 @@ class Code:
                 for value in np.round(np.clip(values, self.low, self.high), self.decimals).tolist()]
 
 
-def make_code(plan: ColumnPlan, cells: list[str]) -> Code:
-    """Local: how a column is encoded, from a sample of its cells."""
+def make_code(plan: ColumnPlan, distinct: list[str], places: np.ndarray) -> Code:
+    """Local: how a column is encoded, from a sample of its cells: different ones, and the place of each among them."""
     code = Code(plan)
     if plan.key:
         return Code(ColumnPlan(plan.name))
     if not code.is_number:
-        counts = Counter(filter(None, cells))
-        often = sorted((value for value, number in counts.items() if number >= LEAST_OFTEN),
-                       key=lambda value: (-counts[value], value))
-        code.words = often[:MOST_WORDS]
+        counts = np.bincount(places, minlength=len(distinct)).tolist()
+        often = sorted((-number, value) for value, number in zip(distinct, counts) if value and number >= LEAST_OFTEN)
+        code.words = [value for _, value in often[:MOST_WORDS]]
         return code
-    values = code.read(cells)
+    values = code.read(distinct)[places]
     values = values[np.isfinite(values)]
     with np.errstate(over="ignore", invalid="ignore"):   # squares beyond 1e308
         scale = float(values.std()) if len(values) else 0.0
@@ -96,14 +94,16 @@ def make_code(plan: ColumnPlan, cells: list[str]) -> Code:
         code.steps = np.unique(np.quantile(values, np.arange(1, steps) / steps, method="lower")) if steps > 1 else (
             np.empty(0))
         code.steps = code.steps[code.steps < code.high]
-        code.decimals = 0 if plan.kind == "integer" else _decimals(formats.canonical(plan, cells), scale)
+        code.decimals = 0 if plan.kind == "integer" else _decimals(formats.canonical(plan, distinct), places, scale)
     return code
 
 
-def _decimals(numbers: list[str], scale: float) -> int:
+def _decimals(distinct: list[str], places: np.ndarray, scale: float) -> int:
     """How many decimals nearly all numbers do with ("" = none), but none below a millionth of their spread."""
-    shown = sorted(max(0, -int(Decimal(text).normalize().as_tuple().exponent)) for text in numbers if text)
-    return min(shown[int(USUAL * (len(shown) - 1))], max(0, DIGITS - math.floor(math.log10(scale))))
+    shown = np.array([max(0, -int(Decimal(text).normalize().as_tuple().exponent)) if text else -1 for text in distinct])
+    shown = np.sort(shown[places])
+    shown = shown[np.searchsorted(shown, 0):]
+    return min(int(shown[int(USUAL * (len(shown) - 1))]), max(0, DIGITS - math.floor(math.log10(scale))))
 
 
 def make_room(codes: list[Code]) -> None:

@@ -15,7 +15,7 @@ from mpiedge.cleaning.learn_rules import learn_rules
 from mpiedge.cleaning.learn_values import learn_values, mended
 from mpiedge.cleaning.names import names_things
 from mpiedge.cleaning.types import ColumnPlan
-from mpiedge.cleaning.working import sample_rows, sampled_column
+from mpiedge.cleaning.working import sample_rows
 
 SAMPLE_BYTES = 8_000_000
 """Text of the rows that are learnt from: all of a small table, else those with the smallest hashes."""
@@ -86,16 +86,15 @@ def _sample(stage, table, known: Known, given: list[dict]) -> tuple[list[np.ndar
             known.joined.append(places)
         lhs = places[0] if len(places) == 1 else len(table.columns) + len(known.joined) - 1
         known.given.add((lhs, known.names.index(rule["rhs"])))
-    parts = sample_rows(stage, table, min(1.0, SAMPLE_BYTES / max(1, table.text_bytes)))
+    sample, numbers = sample_rows(stage, table, min(1.0, SAMPLE_BYTES / max(1, table.text_bytes)))
     codes = []
     for place in range(len(table.columns) + len(known.joined)):
-        if place < len(table.columns):
-            cells = sampled_column(parts, place)
-        else:
-            whole = [[known.values[at][code] for code in codes[at].tolist()] for at in
-                     known.joined[place - len(table.columns)]]
-            cells = ["\x1f".join(row) if all(row) else "" for row in zip(*whole)]
         known.values.append([])
         known.inverse.append({})
-        codes.append(known.encode(place, cells))
-    return codes, np.concatenate([np.zeros(0, np.int64), *(part["numbers"] for part in parts)])
+        if place < len(table.columns):
+            codes.append(known.take(place, *sample.coded(place)))
+            continue
+        whole = [[known.values[at][code] for code in codes[at].tolist()] for at in
+                 known.joined[place - len(table.columns)]]
+        codes.append(known.encode(place, ["\x1f".join(row) if all(row) else "" for row in zip(*whole)]))
+    return codes, numbers

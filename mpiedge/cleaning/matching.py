@@ -8,6 +8,7 @@ The sums of the E step are exact (`kernels.expectation`), so the fit has the sam
 the ranks.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,27 +118,27 @@ def fit(world, blocks: list, chance: np.ndarray, tops: np.ndarray, records: int,
     return Weights(_ratio(m, u, exists) * discount[:, None], float(np.log(share / (1 - share))))
 
 
-def dependence_discount(weights: Weights, chance: np.ndarray) -> np.ndarray:
-    """Local: 1 / (1 + sum of the correlations with other columns ^ 1.5) per column, over the random pairs.
+def dependence_discount(world, weights: Weights, chance: np.ndarray) -> np.ndarray:
+    """Collective: 1 / (1 + sum of the correlations with other columns ^ 1.5) per column, over the random pairs.
 
     chance: levels of the random pairs, weighted by their probability of being no match. Columns that agree together by
     chance would otherwise count the same evidence several times. The weights are rounded as the probabilities of
-    matches are, so that their sums by the levels of two columns are exact.
+    matches are, so that their sums by the levels of two columns are exact. Messages: a sum of the correlations, each
+    of which one rank computes.
     """
     unlikely = np.round((1.0 - logistic(weights.log_odds + weights.evidence(chance))) * GRAIN) / GRAIN
     folded = np.minimum(chance, MISSING_LEVEL).astype(np.int64)
-    excess = np.zeros(len(chance))
-    for c in range(len(chance)):
-        for d in range(c):
-            code = folded[c] * LEVELS + folded[d]
-            pairs = np.bincount(code, minlength=LEVELS * LEVELS).reshape(LEVELS, LEVELS)
-            if pairs[:MISSING_LEVEL, :MISSING_LEVEL].sum() < LEAST_PAIRS:
-                continue
-            together = np.bincount(code, unlikely, LEVELS * LEVELS).reshape(LEVELS, LEVELS)
-            correlation = _correlation(weights.ratio[c, :-1], weights.ratio[d, :-1], together[:-1, :-1])
-            if correlation > LEAST_CORRELATION:
-                excess[[c, d]] += correlation**CORRELATION_POWER
-    return 1.0 / (1.0 + excess)
+    correlations = np.zeros((len(chance), len(chance)))
+    for c, d in list(itertools.combinations(range(len(chance)), 2))[world.rank::world.size]:
+        code = folded[c] * LEVELS + folded[d]
+        pairs = np.bincount(code, minlength=LEVELS * LEVELS).reshape(LEVELS, LEVELS)
+        if pairs[:MISSING_LEVEL, :MISSING_LEVEL].sum() < LEAST_PAIRS:
+            continue
+        together = np.bincount(code, unlikely, LEVELS * LEVELS).reshape(LEVELS, LEVELS)
+        correlations[c, d] = _correlation(weights.ratio[c, :-1], weights.ratio[d, :-1], together[:-1, :-1])
+    correlations = world.sum(correlations.reshape(-1)).reshape(correlations.shape)
+    counted = np.where(correlations > LEAST_CORRELATION, correlations, 0.0) ** CORRELATION_POWER
+    return 1.0 / (1.0 + (counted + counted.T).sum(axis=1))
 
 
 def whole_record(cosines: np.ndarray) -> np.ndarray:

@@ -141,7 +141,8 @@ def find(stage, records, rows, exhaustive: bool, review: float, told_by_numbers:
         found = _cluster(stage, a, b, weight, len(rows), scorer, review)
         links = np.flatnonzero((weight > found[2]) & (found[0][a] == found[0][b]))
         scorer.rows, scorer.answers = rows, answers
-        scorer.versions = find_versions(records, rows[a[links]], rows[b[links]]) if told_by_numbers else None
+        if told_by_numbers:
+            scorer.versions = find_versions(stage.world, records, rows[a[links]], rows[b[links]])
         if scorer.versions is not None or answers is not None:
             scorer.judge(weight, a, b)
             found = _cluster(stage, a, b, weight, len(rows), scorer, review)

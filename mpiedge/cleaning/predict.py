@@ -10,7 +10,7 @@ from mpiedge.cleaning.coding import MOST_WIDTH, MOST_WORDS, NUMBERS, Code, make_
 from mpiedge.cleaning.names import CODE_NAMES, words_of
 from mpiedge.cleaning.ridge import FOLDS, LANDMARKS, LEAST_ROWS, fit, with_nearness
 from mpiedge.cleaning.types import ColumnPlan
-from mpiedge.cleaning.working import sample_rows, sampled_column
+from mpiedge.cleaning.working import sample_rows
 
 MOST_ROWS, MOST_CELLS, MOST_BYTES, MOST_NUMBERS = 20_000, 500_000, 8_000_000, 2_000_000
 """What is learnt from: rows, their cells, the bytes of these, and rows times the numbers they become."""
@@ -81,15 +81,14 @@ def learn(stage, tables, plans, surveys, fills) -> None:
         if not able or table.rows < LEAST_ROWS:
             continue
         most = min(MOST_ROWS, MOST_CELLS / len(columns), MOST_BYTES / max(1.0, table.text_bytes / table.rows))
-        parts = sample_rows(stage, table, min(1.0, most / table.rows))
-        cells = [sampled_column(parts, place) for place in range(len(columns))]
-        codes = [make_code(plan, values) for plan, values in zip(columns, cells)]
+        sample, _ = sample_rows(stage, table, min(1.0, most / table.rows))
+        codes = [make_code(plan, *sample.coded(place)) for place, plan in enumerate(columns)]
         make_room(codes)
         width = sum(code.width for code in codes)
-        rows = min(len(cells[0]), MOST_NUMBERS // max(1, width))
+        rows = min(sample.rows, MOST_NUMBERS // max(1, width))
         if rows < LEAST_ROWS or width > MOST_WIDTH:
             continue   # few or very long rows, a very wide table
-        cells = [values[:rows] for values in cells]
+        cells = cache(lambda sample=sample, rows=rows: [sample.cells(place)[:rows] for place in range(sample.width)])
         targets = [fill.column for fill in able]
         first = _round(stage, codes, cells, {}, targets)
         if not first:
@@ -103,13 +102,16 @@ def learn(stage, tables, plans, surveys, fills) -> None:
 
 
 def _round(stage, codes: list[Code], cells, first: dict[int, Model], targets: list[int]) -> dict[int, Model]:
-    """Collective: the models of the columns that can be predicted from the cells whose blanks `first` has filled."""
+    """Collective: the models of the columns that can be predicted from the cells whose blanks `first` has filled.
+
+    cells: gives them, on ranks that have something to fit.
+    """
     @cache
-    def read() -> list:  # by ranks that have something to fit
-        return [code.read(values) for code, values in zip(codes, complete(first, cells))]
+    def read() -> list:
+        return [code.read(values) for code, values in zip(codes, complete(first, cells()))]
 
     def work(task):
-        return fit(codes, read(), cells[task[0]], task[0])
+        return fit(codes, read(), cells()[task[0]], task[0])
 
     done = stage.queue.gather(stage.queue.run([(target,) for target in targets], work, learn=False,
                                               name="predictions learnt", kept="predictions"))

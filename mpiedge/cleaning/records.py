@@ -89,6 +89,17 @@ class Records:
         return Records(self.names, Texts(np.concatenate(parts), offsets), np.searchsorted(used, self.spans), codes,
                        self.words, self.fill, self.dropped, self.room)
 
+    def look(self, queue) -> None:
+        """Collective: all columns are judged by `worded` and `measured`, each by one rank. Messages: what it found."""
+        def work(task):
+            values = self._some(task[0])
+            return {"forms": np.array([judge(values) for judge in JUDGES])}
+
+        sizes = np.minimum(np.diff(self.spans, axis=1)[:, 0], VALUES_LOOKED_AT)
+        mine = queue.own([(column,) for column in range(self.width)], lambda task: sizes[task[0]])
+        for (column,), message in queue.gather([(task, work(task)) for task in mine]):
+            self._forms.update(((column, judge), bool(said)) for judge, said in zip(JUDGES, message["forms"]))
+
     def worded(self, column: int) -> bool:
         """Local: whether most distinct values of a column hold a word of three letters: names, not numbers or dates."""
         return self._remembered(column, _worded)
@@ -138,6 +149,9 @@ def _measured(values: list[str]) -> bool:
     numbers = [value for value in values if MEASURED.fullmatch(value)]
     fractions = sum(bool(FRACTION.fullmatch(number)) for number in numbers)
     return 2 * len(numbers) >= len(values) and fractions >= LEAST_FRACTIONS * len(numbers)
+
+
+JUDGES = (_worded, _measured)
 
 
 def normalise(text: str) -> str:

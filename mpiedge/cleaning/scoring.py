@@ -170,7 +170,7 @@ def fit_weights(stage, levels: dict[int, np.ndarray], chance, tops, records: int
     """
     def fitted(world, blocks) -> dict:
         plain = fit(world, blocks, chance, tops, records, pairs)
-        discount = dependence_discount(plain, chance)
+        discount = dependence_discount(world, plain, chance)
         discounted = fit(world, blocks, chance, tops, records, pairs, discount)
         return {"ratio": np.stack([plain.ratio, discounted.ratio]), "discount": discount,
                 "log_odds": np.array([plain.log_odds, discounted.log_odds])}

@@ -53,9 +53,9 @@ def scale_of(similarity: np.ndarray) -> Scale:
     """Local: the scale of a column from the similarities of random pairs (those with both sides filled)."""
     if not len(similarity):
         return Scale(np.float32(0), np.zeros(0, np.float32))
-    quantiles = np.quantile(similarity, [1 - tail for tail in QUANTILES], method="lower").astype(np.float32)
-    cuts = np.unique(quantiles[quantiles < ALMOST])
-    return Scale(np.float32(np.quantile(similarity, 0.5, method="lower")), cuts)
+    median, *quantiles = np.quantile(similarity, [0.5, *(1 - tail for tail in QUANTILES)], method="lower")
+    quantiles = np.array(quantiles, np.float32)
+    return Scale(np.float32(median), np.unique(quantiles[quantiles < ALMOST]))
 
 
 class Comparison:

@@ -53,8 +53,9 @@ def find_repairs(values: list[str], counts: np.ndarray, is_text: bool, by_ways: 
 def lost(values: list[str], counts: np.ndarray, found: Repairs) -> Repairs:
     """Blanks and cells without a letter or digit in a column that is full but for its misspelt cells: lost by the same
     hand. The commonest value stands for them, as sure as it is common."""
-    number = dict(zip(values, counts.tolist()))
-    wrong = sum(number[value] for value, (right, _, _) in found.items() if right and value)
+    misspelt = {value for value, (right, _, _) in found.items() if right and value}
+    number = dict(zip(values, counts.tolist())) if misspelt else {}
+    wrong = sum(number[value] for value in misspelt)
     if wrong < LEAST_WRONG:
         return {}
     empty = [value for value in values if not WORDLESS.sub("", value)]

@@ -90,23 +90,26 @@ class Versions:
                 weight[pair] = NEVER
 
 
-def find_versions(records, left: np.ndarray, right: np.ndarray) -> Versions | None:
-    """Local: looks at a sample of the links (record numbers); None where numbers do not tell things apart.
+def find_versions(world, records, left: np.ndarray, right: np.ndarray) -> Versions | None:
+    """Collective: looks at a sample of the links (record numbers); None where numbers do not tell things apart.
 
     In a single column, where no column of numbers can be looked at alone (`twins`), slips are none where links that
     differ in nothing but such numbers are more frequent than links whose numbers agree: they are house numbers, say.
+    Messages: a sum of three counts.
     """
     if len(left) < LEAST_LINKS:
         return None
     sample = np.linspace(0, len(left) - 1, min(len(left), SAMPLE)).astype(np.int64)
-    lenient, left, right = Versions(records), left[sample], right[sample]
-    seen = sum(lenient.are(*codes) for codes in lenient.pairs(left, right))
+    lenient, strict = Versions(records), Versions(records, slips=False)
+    mine = sample[world.rank::world.size]
+    left, right = left[mine], right[mine]
+    seen, any_number, alone = sum(lenient.are(*codes) for codes in lenient.pairs(left, right)), 0, 0
     if records.width == 1:
-        strict = Versions(records, slips=False)
         any_number = sum(strict.are(*codes) for codes in strict.pairs(left, right))
         alone = sum(strict.differ_in_numbers_alone(*one, *other) for one, other in strict.pairs(left, right))
-        if alone > len(sample) - any_number:
-            return strict
+    seen, any_number, alone = world.sum(np.array([seen, any_number, alone])).tolist()
+    if alone > len(sample) - any_number and records.width == 1:
+        return strict
     return lenient if seen >= LEAST_SHARE * len(sample) else None
 
 

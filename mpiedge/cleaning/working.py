@@ -10,7 +10,7 @@ from mpiedge.cleaning.summaries import mix
 from mpiedge.cleaning.survey import Survey
 from mpiedge.cleaning.tally import Tally
 from mpiedge.cleaning.types import ColumnPlan
-from mpiedge.kernels.columns import Columns, gather
+from mpiedge.kernels.columns import Columns, gather, stacked
 from mpiedge.store.tables import Column
 
 
@@ -114,8 +114,8 @@ def exhausted(generator):
             return end.value
 
 
-def sample_rows(stage, table: WorkingTable, share: float) -> list[dict[str, np.ndarray]]:
-    """Collective: about this share of a table's rows, chosen by hashes of their places, as parts for `sampled_column`.
+def sample_rows(stage, table: WorkingTable, share: float) -> tuple[Columns, np.ndarray]:
+    """Collective: about this share of a table's rows, chosen by hashes of their places, and their numbers in the input.
 
     Messages: the rows and their numbers in the input, to every rank.
     """
@@ -132,12 +132,9 @@ def sample_rows(stage, table: WorkingTable, share: float) -> list[dict[str, np.n
 
     done = stage.queue.gather(stage.queue.run([(chunk,) for chunk in range(len(table.chunk_rows))], work,
                                               name="rows learnt from"))
-    return [result for _, result in sorted(done, key=lambda pair: pair[0]) if int(result["rows"][0])]
-
-
-def sampled_column(parts: list[dict[str, np.ndarray]], place: int) -> list[str]:
-    """Local: one column of the rows that `sample_rows` chose."""
-    return [cell for part in parts for cell in WorkingTable.column(part, place)]
+    parts = [part for _, part in sorted(done, key=lambda pair: pair[0])]
+    return stacked([Columns(part["text"], part["ends"], int(part["rows"][0])) for part in parts],
+                   len(table.columns)), np.concatenate([np.zeros(0, np.int64), *(part["numbers"] for part in parts)])
 
 
 def changes_file(table: str) -> str:

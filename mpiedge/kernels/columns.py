@@ -90,10 +90,26 @@ class Columns:
     def distinct(self, place: int) -> tuple[list[str], np.ndarray, np.ndarray]:
         """Local: the different cells of a column in order of first occurrence, how often each is there, and its hash
         (see `forms.cell_hashes`)."""
-        starts = self.starts(place)
-        text, sizes = self.part(place), np.diff(starts.astype(np.int64)) - 1
-        ids, first, hashes = dictionary.group(np.ascontiguousarray(text), starts[:-1], sizes)
+        ids, first, hashes = self._grouped(place)
         return self.some(place, first), np.bincount(ids, minlength=len(first)), hashes
+
+    def coded(self, place: int) -> tuple[list[str], np.ndarray]:
+        """Local: "" and then the other different cells of a column in order of first occurrence, and the place among
+        them of each cell (int64)."""
+        ids, first, _ = self._grouped(place)
+        values = self.cells(place) if len(first) == self.rows else self.some(place, first)
+        blank = values.index("") if "" in values else -1
+        codes = np.arange(1, len(values) + 1)
+        if blank >= 0:
+            codes[blank:] -= 1
+            codes[blank] = 0
+            values.pop(blank)
+        return ["", *values], codes[ids]
+
+    def _grouped(self, place: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        starts = self.starts(place)
+        sizes = np.diff(starts.astype(np.int64)) - 1
+        return dictionary.group(np.ascontiguousarray(self.part(place)), starts[:-1], sizes)
 
     def replaced(self, new: dict[int, list[str]]) -> "Columns":
         """Local: with other cells in some columns."""
@@ -126,6 +142,18 @@ class Columns:
         text = self.part(place)
         _library.mpiedge_fixed_width(text.ctypes.data, starts.ctypes.data, self.rows, width, into.ctypes.data)
         return into
+
+
+def stacked(parts: list[Columns], width: int) -> Columns:
+    """Local: the rows of all parts, one below the other; `width` columns."""
+    parts = [part for part in parts if part.rows]
+    pieces, sizes, gap = [], [], np.zeros(1, np.uint8)
+    for place in range(width):
+        column = [piece for part in parts for piece in (part.part(place), gap)][:-1]
+        sizes.append(sum(map(len, column)))
+        pieces += column
+    return Columns(np.concatenate([gap[:0], *pieces]), np.cumsum([0, *sizes], dtype=np.int64),
+                   sum(part.rows for part in parts))
 
 
 def _joined(cells) -> bytes:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mpiedge.cleaning.gram_rows import GramRows, make_rows
+from mpiedge.cleaning.union import union
 from mpiedge.kernels import cosine
 from mpiedge.kernels.cosine import (
     GRAMS,
@@ -48,9 +49,7 @@ BUDGET, LARGE_BUDGET = 2_500, 12_000  # the second without pairs of values
 INDEX_BLOCK, QUERY_BLOCK, PAIR_BLOCK = 32_768, 512, 8192
 INDEX_SHARE = 0.75  # of the budget, full with what is there already and the index
 SLICE_S = 0.05
-SEGMENT, SEGMENTS = 2048, 64
 TILE = 1 << 17
-PAIR_BYTES = 6  # of the pairs of a round, about half of which were found from both sides
 MOST_SUMMED = (1 << 16) - 1
 
 
@@ -93,7 +92,9 @@ def sum_counts(world, counts: np.ndarray) -> np.ndarray:
         return counts
     most = MOST_SUMMED // world.size
     large = np.flatnonzero(counts > most)
-    total = world.sum(np.minimum(counts, most).astype(np.uint16)).astype(np.int32)
+    small = counts.astype(np.uint16)
+    small[large] = most
+    total = world.sum(small).astype(np.int32)
     for message in world.allgather({"place": large.astype(np.int32), "excess": counts[large] - np.int32(most)}):
         total[message["place"]] += message["excess"]
     return total
@@ -138,8 +139,7 @@ def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: 
                "bounded": f"each record's rarest features up to {budget:,} visits" if bounded else "no"}
     vectors = None if bounded else rows_of_grams
     del rows_of_grams
-    a, b, score = _union(stage, found, documents, not bounded, records.room)
-    del found
+    a, b, score = union(stage, found, documents, not bounded, records.room)
     if bounded and len(a) >= VECTORS_FROM * documents:
         vectors = make_rows(stage, texts, values, grams, 0, records.room)
         score = _row_cosines(stage, vectors, a, b, grams)
@@ -173,8 +173,8 @@ def neighbours_per_record(documents: int) -> int:
     return int(np.clip(min(max(SMALL_PAIRS // documents, 25), PAIRS // documents), FEWEST, MOST))
 
 
-def _search(stage, rows: GramRows, grams: int, bounded: bool, limits, sources, room) -> list[dict]:
-    """Collective: neighbours of all queries on every rank, a message per query block in order.
+def _search(stage, rows: GramRows, grams: int, bounded: bool, limits, sources, room) -> list:
+    """Collective: neighbours of all queries, ((first query,), message) of each block on the rank that has found them.
 
     Group by group, so that one list of neighbours is held, not one for each group. What is dropped early would be
     dropped at the end too: the best score only grows, and a neighbour's place only falls.
@@ -206,9 +206,11 @@ def _search(stage, rows: GramRows, grams: int, bounded: bool, limits, sources, r
             return message if scored else {key: message[key] for key in ("counts", "neighbours")}
 
         results = stage.queue.run(tasks, work, name="candidates", kept=f"candidates {first} {last} {documents}")
+        if last == documents:
+            return results
         del index, work, before
-        before = [message for _, message in stage.queue.gather(results)]
-    return before
+        before = [message for _, message in stage.queue.gather(results)]  # noqa: F841 - of the next group
+    return []
 
 
 def _groups(stage, rows: GramRows, grams: int) -> list[tuple[int, int]]:
@@ -239,45 +241,6 @@ def _merge_groups(parts: tuple[dict, ...], least: int, most: int) -> dict:
     kept = (place < most) & ((place < least) | (2 * scores.astype(np.int64) >= scores[start]))
     return {"counts": np.bincount(query[kept], minlength=len(counts)).astype(np.int32),
             "neighbours": neighbours[kept], "scores": scores[kept]}
-
-
-def _union(stage, found: list[dict], documents: int, with_scores: bool, room):
-    """Collective: pairs a < b found from either side, each once, sorted, on every rank; empties `found` on the way.
-
-    Messages: every pair to every rank, 8 or 12 bytes, in rounds.
-    """
-    total = sum(len(message["neighbours"]) for message in found)
-    low, high = room.array((total,), np.int32), room.array((total,), np.int32)
-    scores = room.array((total if with_scores else 0,), np.int32)
-    at = query = 0
-    for number, message in enumerate(found):
-        found[number] = None
-        here = slice(at, at + len(message["neighbours"]))
-        queries = np.repeat(np.arange(query, query + len(message["counts"]), dtype=np.int32), message["counts"])
-        np.minimum(queries, message["neighbours"], out=low[here])
-        np.maximum(queries, message["neighbours"], out=high[here])
-        if with_scores:
-            scores[here] = message["scores"]
-        at, query = here.stop, query + len(message["counts"])
-    step = max(SEGMENT, documents // SEGMENTS)
-
-    def work(task):
-        (start,) = task
-        here = np.flatnonzero((low >= start) & (low < start + step))
-        yield
-        key, chosen = np.unique((low[here].astype(np.int64) - start) * documents + high[here], return_index=True)
-        return {"low": (key // documents + start).astype(np.int32), "high": (key % documents).astype(np.int32),
-                "score": scores[here[chosen]] if with_scores else scores}
-
-    union = {key: room.file(np.int32) for key in ("low", "high", "score")}
-    starts = range(0, documents, step)
-    a_round = max(int(len(starts) * room.round_bytes / (PAIR_BYTES * max(total, 1))), 1)
-    for first in range(0, len(starts), a_round):
-        tasks = [(start,) for start in starts[first:first + a_round]]
-        for _, message in stage.queue.gather(stage.queue.run(tasks, work, name="pairs")):
-            for key, file in union.items():
-                file.write(message[key])
-    return tuple(file.array() for file in union.values())
 
 
 def _near_best(a, b, score, documents: int) -> np.ndarray:

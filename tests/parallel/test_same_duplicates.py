@@ -11,6 +11,8 @@ from tables import MemoryStage, MemoryTable, OneRank, pair_f1, people
 
 from mpiedge.cleaning.candidates import MOST_SUMMED, sum_counts
 from mpiedge.cleaning.duplicates import find_duplicates
+from mpiedge.cleaning.room import Room
+from mpiedge.cleaning.union import union
 
 FIELDS = ("cluster_id", "row_a", "row_b", "probability")
 
@@ -26,6 +28,30 @@ def test_counts_add_up_beyond_two_bytes(world):
     most = MOST_SUMMED // world.size
     mine = np.array([0, world.rank, most, most + 1, MOST_SUMMED, 100_000, 70_000 * world.is_root], np.int32)
     assert sum_counts(world, mine).tolist() == world.sum(mine).tolist()
+
+
+@pytest.mark.parametrize("documents, round_bytes", [(9000, 3e3), (9000, 1 << 20), (7, 1), (1, 1)])
+@pytest.mark.parametrize("with_scores", [True, False])
+def test_pairs_are_told_once(world, queue, documents, round_bytes, with_scores):
+    """However many rounds it takes, every rank has each pair that some rank has found, from either side, in order."""
+    dice, blocks = np.random.default_rng(documents), []
+    for first in range(0, documents, 512):
+        counts = dice.integers(4, size=min(512, documents - first)).astype(np.int32)
+        neighbours = dice.integers(documents, size=counts.sum()).astype(np.int32)
+        blocks.append(((first,), {"counts": counts, "neighbours": neighbours}))
+    pairs = {}
+    for (first,), message in blocks:
+        query = np.repeat(np.arange(first, first + len(message["counts"])), message["counts"])
+        low, high = np.minimum(query, message["neighbours"]), np.maximum(query, message["neighbours"])
+        message["scores"] = (low * 7 + high).astype(np.int32)
+        pairs.update(zip(zip(low.tolist(), high.tolist()), message["scores"].tolist()))
+    stage = MemoryStage(world)
+    stage.queue = queue
+    room = Room(stage)
+    room.round_bytes = round_bytes
+    a, b, score = union(stage, blocks[world.rank::world.size], documents, with_scores, room)
+    assert list(zip(a.tolist(), b.tolist())) == sorted(pairs)
+    assert score.tolist() == ([pairs[pair] for pair in sorted(pairs)] if with_scores else [])
 
 
 @pytest.mark.parametrize("kind", ["people", "linkage", "one column", "equal rows", "three rows", "one row", "no row"])

@@ -56,6 +56,8 @@ class OneRank:
     def gather(self, results):
         return sorted(results, key=lambda pair: pair[0])
 
+    gather_hosts = gather
+
     def _result(self, result):
         if isinstance(result, GeneratorType):
             try:

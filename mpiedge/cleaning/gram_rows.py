@@ -32,7 +32,7 @@ class GramRows:
 def make_rows(stage, texts, values, grams, budget: int, room) -> GramRows:
     """Collective: the rows of the documents `values`, with a budget of their rarest grams only.
 
-    Messages: 6 bytes a gram to every rank, in rounds small enough to be held beside everything else.
+    Messages: 6 bytes a gram to every host, in rounds small enough to be held beside everything else.
     """
     documents = len(values)
     step = int(np.clip(documents // TASKS, LEAST_TASK, MOST_TASK))
@@ -61,26 +61,29 @@ def make_rows(stage, texts, values, grams, budget: int, room) -> GramRows:
 
 
 def _gathered(stage, mine: dict[int, int], ends: list[int], columns: dict[str, np.ndarray], room) -> list[np.ndarray]:
-    """Collective: the columns of all ranks, each as one array on every rank, or one that those of a host hold together.
+    """Collective: the columns of all ranks, each as one array that the ranks of a host hold together.
 
     mine: where the items of which tasks begin in this rank's columns; ends: where those of each task begin and end in
     the arrays. Messages: see `make_rows`; none where all ranks are on one host.
     """
-    world = stage.world
-    if world.size > 1 and world.node_size == world.size:
-        whole = [room.together(world, (ends[-1],), column.dtype) for column in columns.values()]
-        for number, place in mine.items():
-            begin, end = ends[number:number + 2]
-            for array, column in zip(whole, columns.values()):
-                array[begin:end] = column[place:place + end - begin]
-        world.node_barrier()
-        return whole
-    found = {key: room.file(column.dtype) for key, column in columns.items()}
-    sizes = np.diff(ends).tolist()
-    for first, last in runs(sizes, room.round_bytes // BYTES):
-        parts = [((number,), {key: column[place:place + sizes[number]] for key, column in columns.items()})
-                 for number in range(first, last) if (place := mine.get(number)) is not None]
-        for _, message in stage.queue.gather(parts):
-            for key, file in found.items():
-                file.write(message[key])
-    return [file.array() for file in found.values()]
+    world, sizes = stage.world, np.diff(ends).tolist()
+    if world.size == 1:
+        return list(columns.values())
+    whole = {key: room.together(world, (ends[-1],), column.dtype) for key, column in columns.items()}
+    own = {number: {key: column[place:place + sizes[number]] for key, column in columns.items()}
+           for number, place in mine.items()}
+
+    def write(number: int, message: dict) -> None:
+        for key, array in whole.items():
+            array[ends[number]:ends[number + 1]] = message[key]
+
+    if world.nodes == 1:
+        for number, message in own.items():
+            write(number, message)
+    else:
+        for first, last in runs(sizes, room.round_bytes // BYTES):
+            parts = [((number,), own[number]) for number in range(first, last) if number in own]
+            for (number,), message in stage.queue.gather_hosts(parts):
+                write(number, message)
+    world.node_barrier()
+    return list(whole.values())

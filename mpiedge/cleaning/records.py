@@ -203,11 +203,10 @@ def read_records(stage, table, names: list[str], source_column: str | None):
 
 def _gathered(stage, results, keys: list[str], chunks=None, everywhere: bool = True) -> list[dict]:
     """Collective: some of what is known of the encoded chunks (all, or a range of them) of all ranks, in order; it
-    leaves `results`. Where all ranks are on one host and it is not needed everywhere, the first alone gets it."""
+    leaves `results`. Where it is not needed everywhere, the first rank of each host alone gets it."""
     mine = [(task, {key: message.pop(key) for key in keys}) for task, message in results
             if chunks is None or task[0] in chunks]
-    alone = not everywhere and stage.world.size > 1 and stage.world.node_size == stage.world.size
-    return [message for _, message in (stage.queue.gather_root if alone else stage.queue.gather)(mine)]
+    return [message for _, message in (stage.queue.gather if everywhere else stage.queue.gather_hosts)(mine)]
 
 
 def _unnamed(part: dict, prefix: str) -> dict:

@@ -347,6 +347,11 @@ class Queue:
         """Collective: the (task, result) pairs of all ranks on every rank, sorted by task; results are messages."""
         return _merge(self.world.allgather(_packed(results)))
 
+    def gather_hosts(self, results: list) -> list:
+        """Collective: the (task, result) pairs of all ranks on the first rank of each host, sorted by task; an empty
+        list elsewhere."""
+        return _merge(self.world.gather_hosts(_packed(results)) or [])
+
     def gather_root(self, results: list) -> list:
         """Collective: the (task, result) pairs of all ranks on rank 0, sorted by task; an empty list elsewhere."""
         return _merge(self.world.gather(_packed(results)) or [])

@@ -235,23 +235,49 @@ class World:
             messages.append(unpack(buffer))
         return messages
 
+    def gather_hosts(self, message) -> list | None:
+        """Collective: the messages of all ranks in rank order, on the first rank of each host; None elsewhere."""
+        mine = pack(message)
+        lengths = self._lengths(mine.size)
+        if lengths.sum() > TOGETHER_BYTES:
+            messages = self.allgather(message)
+            return messages if self.node_rank == 0 else None
+        together = self._gather_hosts(mine, lengths)
+        return None if together is None else self._in_order(together, lengths)
+
+    def _gather_hosts(self, mine: np.ndarray, lengths: np.ndarray) -> np.ndarray | None:
+        """Collective: what all ranks have, host by host, on the first rank of each host; None elsewhere.
+
+        Messages: to the first rank of a host, and among these all that their hosts have."""
+        of_hosts = np.bincount(self._nodes, lengths).astype(np.int64)
+        if self.node_rank > 0:
+            self.wait(self._node.Igatherv(mine, None))
+            self._count(mine.size, 0)
+            return None
+        together = self.space(lengths.sum())
+        own = list(_cut(together, of_hosts))[self.node]
+        self.wait(self._node.Igatherv(mine, [own, lengths[self.node_ranks]]))
+        self.wait(self._leaders.Iallgatherv(self._mpi.IN_PLACE, [together, of_hosts]))
+        self._count(own.size * (self.nodes - 1), together.size - mine.size)
+        return together
+
     def _allgather_by_host(self, mine: np.ndarray, lengths: np.ndarray) -> list:
         """Collective: as `allgather`; each message crosses the link of a host once, however many ranks it has.
 
-        Messages: to the first rank of a host, among these all that their hosts have, and from it to its ranks."""
-        order = np.argsort(self._nodes, kind="stable")  # ranks of a host beside each other
-        of_hosts = np.bincount(self._nodes, lengths).astype(np.int64)
-        together = self.space(lengths.sum())
-        own = list(_cut(together, of_hosts))[self.node]
-        leads = self.node_rank == 0
-        self.wait(self._node.Igatherv(mine, [own, lengths[self.node_ranks]] if leads else None))
-        if leads:
-            self.wait(self._leaders.Iallgatherv(self._mpi.IN_PLACE, [together, of_hosts]))
+        Messages: as of `_gather_hosts`, and from the first rank of a host all to its ranks."""
+        together = self._gather_hosts(mine, lengths)
+        if together is not None:
             self.wait(*(self._node.Isend(together, other) for other in range(1, self.node_size)))
-            self._count(own.size * (self.nodes - 1) + together.size * (self.node_size - 1), together.size - mine.size)
+            self._count(together.size * (self.node_size - 1), 0)
         else:
+            together = self.space(lengths.sum())
             self.wait(self._node.Irecv(together, 0))
-            self._count(mine.size, together.size)
+            self._count(0, together.size)
+        return self._in_order(together, lengths)
+
+    def _in_order(self, together: np.ndarray, lengths: np.ndarray) -> list:
+        """Local: the messages, in rank order, of ranks that lie host by host."""
+        order = np.argsort(self._nodes, kind="stable")  # ranks of a host beside each other
         parts = dict(zip(order.tolist(), _cut(together, lengths[order])))
         return [unpack(parts[rank]) for rank in range(self.size)]
 

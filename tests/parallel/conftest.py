@@ -6,6 +6,7 @@ import sys
 import traceback
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.errors import HypothesisException
@@ -80,6 +81,24 @@ def _end(item, text: str):
             capture.suspend_global_capture(in_=True)
         print(f"\n{item.nodeid} failed on rank {world.rank} of {world.size}:\n{text}", file=sys.stderr, flush=True)
     world.abort(1)
+
+
+@pytest.fixture
+def on_two_hosts(world, monkeypatch):
+    """The world as if every other rank were on a second host; with fewer than three ranks as it is."""
+    if world.size < 3:
+        yield world
+        return
+    node = world.comm.Split(world.rank % 2, world.rank)
+    leaders = world.comm.Split(0 if node.rank == 0 else 1, world.rank)
+    told = {"_node": node, "_leaders": leaders, "_nodes": np.arange(world.size) % 2, "node": world.rank % 2, "nodes": 2,
+            "node_rank": node.rank, "node_size": node.size, "node_ranks": list(range(world.rank % 2, world.size, 2)),
+            "bytes_sent": 0, "bytes_recv": 0}
+    for name, value in told.items():
+        monkeypatch.setattr(world, name, value)
+    yield world
+    node.Free()
+    leaders.Free()
 
 
 @pytest.fixture(scope="module")

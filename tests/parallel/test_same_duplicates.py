@@ -54,6 +54,13 @@ def test_pairs_are_told_once(world, queue, documents, round_bytes, with_scores):
     assert score.tolist() == ([pairs[pair] for pair in sorted(pairs)] if with_scores else [])
 
 
+def test_hosts_of_several_ranks(on_two_hosts):
+    """What ranks of a host hold together is the same on each host."""
+    names, rows, _ = people(60, 2)
+    together = search(MemoryStage(on_two_hosts), names, rows, 50)[1]
+    assert together == search(MemoryStage(OneRank()), names, rows, 999)[1]
+
+
 @pytest.mark.parametrize("kind", ["people", "linkage", "one column", "equal rows", "three rows", "one row", "no row"])
 def test_every_rank_has_the_result_of_one(world, kind):
     """Every rank gets the bytes a single rank computes without MPI, also with more ranks than rows."""

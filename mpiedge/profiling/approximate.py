@@ -150,11 +150,12 @@ class _Search:
         # Too little work to share is done by every rank alike, which must not end it on its own.
         self._may_stop = world is None or world.size == 1 or sum(map(cost_ns, tasks)) >= SHARE_NS
         results, shared = share(world, queue, tasks, work, cost_ns, name="approximate")
-        messages = [message for _, message in (queue.gather(results) if shared else results)]
-        removed = np.concatenate([np.asarray(message["removed"], np.int64) for message in messages])
-        grown = [np.asarray(message["grown"], np.uint64).reshape(-1, self.words) for message in messages]
-        owner = np.concatenate([np.asarray(message["owner"], np.int64) for message in messages])
-        self._learn(left, right, removed, np.concatenate(grown), owner)
+        found = _joined([message for _, message in results])
+        if shared:
+            found = _joined(world.allgather(found))
+        removed = np.full(len(left), -1, np.int64)
+        removed[found["within"]] = found["removed"]
+        self._learn(left, right, removed, found["grown"].reshape(-1, self.words), found["owner"])
 
     def resume(self, state: dict[str, np.ndarray]) -> None:
         """Local: take over what an earlier search left."""
@@ -194,26 +195,27 @@ class _Search:
         self.rights = [column for column in self.rights if column not in hopeless]
 
     def _task(self, left, right, begin: int, end: int):
-        """Local: a generator; removals of candidates [begin, end) (-1: above the limit) and what grew from those above
-        it. Where another rank waits for work, half of those not begun are left to a task of their own."""
-        removed, grown, owner = np.full(end - begin, -1, np.int64), [], []
+        """Local: a generator; of candidates [begin, end) those within the limit with their removals, and what grew from
+        those above it. Where another rank waits for work, half of those not begun are left to a task of their own."""
+        within, removed, grown, owner = [], [], [], []
         nodes, place = self.nodes.walk(left[begin:end]), begin
         while place < end and not (self._may_stop and self.stop.tell()):
             mask, column, node = left[place], int(right[place]), next(nodes)
-            place += 1
+            candidate, place = place, place + 1
             if any(own == column and not (mask & ~one).any() for one, own in zip(grown, owner)):
                 continue
             count = self.removals.count(node, column, self.limit)
             if count <= self.limit:
-                removed[place - 1 - begin] = count
+                within.append(candidate)
+                removed.append(count)
             else:
                 grown.append(self.removals.extend(node, mask, column, self.limit, self.within[column]))
                 owner.append(column)
             asked = yield None
             while asked and (half := (place + end) // 2) < end:
                 asked, end = (yield [(half, end)]), half
-        return {"removed": removed[: end - begin], "grown": np.array(grown, np.uint64).reshape(-1, self.words),
-                "owner": np.array(owner, np.int64)}
+        return {"within": np.array(within, np.int64), "removed": np.array(removed, np.int64),
+                "grown": np.array(grown, np.uint64).reshape(-1), "owner": np.array(owner, np.int64)}
 
     def result(self, left, right, rounds: int, partial: bool) -> ApproximateDependencies:
         """Local: candidates, all of them within the limit, and the constant columns."""
@@ -223,6 +225,13 @@ class _Search:
                                        np.insert(removed, at, 0), self.rows,
                                        partial, self.state(),
                                        {"rounds": rounds, "above": len(self.sets)})
+
+
+def _joined(messages: list[dict]) -> dict:
+    """Local: what was found in several tasks or by several ranks, as one message."""
+    nothing = {"within": np.int64, "removed": np.int64, "grown": np.uint64, "owner": np.int64}
+    return {name: np.concatenate([np.zeros(0, kind), *(message[name] for message in messages)])
+            for name, kind in nothing.items()}
 
 
 def _keys(left: np.ndarray, right: np.ndarray) -> list[bytes]:

@@ -13,6 +13,9 @@ from mpiedge.profiling.texts import Texts, most_frequent
 TOP_PATTERNS = 5
 SLICE = 1 << 14
 
+SHORT_BYTES = 1 << 16
+"""Of the distinct values of a column on a rank: to deal out what patterns they have takes longer than to count them."""
+
 MOST_PATTERNS = 1 << 16
 """Where patterns must not take as much memory as the values: so many are counted exactly, about."""
 
@@ -29,29 +32,36 @@ def common_patterns(world, columns: dict[int, Values], sampled: dict[int, np.nda
 
     columns: this rank's share of the distinct values; sampled: the codes of all rows of those columns whose patterns
     must not take much memory: if there are more than MOST_PATTERNS, they are counted in a sample of the rows. Messages:
-    registers and sizes (maximum); patterns to the rank that their hash chooses (all-to-all); the best of them (gather).
+    registers and sizes (maximum); patterns to the rank that counts them (all-to-all); the best of them (gather).
     """
     large = {index: codes for index, codes in sampled.items() if index in columns and _are_many(world, columns[index])}
     best, every = {}, sorted(columns)
     sizes = world.max(np.array([len(columns[index].texts.data) for index in every], np.int64)).tolist()
+    short = {index for index, size in zip(every, sizes) if size <= SHORT_BYTES}
     for places in together(sizes, TOGETHER_BYTES):
         some = [every[place] for place in places]
         strings = {index: _of_some_rows(columns[index], large[index]) if index in large
                    else (columns[index].texts, columns[index].counts) for index in some}
-        best |= _count(world, strings)
+        best |= _count(world, strings, short)
     found = {}
     for message in world.gather(best) or []:
         for index in every:
-            found.setdefault(index, []).extend((count, text) for count, text in message[str(index)])
+            found.setdefault(index, []).extend((count, text) for count, text in message.get(str(index), []))
     return {index: _scaled(sorted(some)[:TOP_PATTERNS], len(large[index]) if index in large else 0)
             for index, some in found.items()}
 
 
-def _count(world, strings: dict[int, tuple[Texts, np.ndarray]]) -> dict[str, list]:
-    """Collective: every pattern meets on the rank its hash chooses; the most frequent ones there, by column."""
+def _count(world, strings: dict[int, tuple[Texts, np.ndarray]], short: set[int]) -> dict[str, list]:
+    """Collective: equal patterns meet on one rank; the most frequent ones there, by column.
+
+    short: columns that have little text. One rank counts theirs; of other columns each pattern goes to the rank that
+    its hash chooses."""
     messages: list[dict] = [{} for _ in range(world.size)]
     for index, some in strings.items():
         texts, hashes, counts = group_patterns(*some, SLICE)
+        if index in short:
+            messages[index % world.size][str(index)] = {**texts.to_message(), "counts": counts}
+            continue
         owners = dictionary.owners_of(hashes, dictionary.part_owners(np.ones(world.size)))
         for owner, message in enumerate(messages):
             chosen = np.flatnonzero(owners == owner)

@@ -28,24 +28,26 @@ def describe_columns(world, columns: list[Values], rows: list[int], kinds: list[
 
     columns: this rank's share of every column's distinct values; rows: of each column's table; kinds: the declared kind
     (text, integer, decimal, date, boolean) or None to infer it; room: where the numbers of the columns lie; sampled:
-    see `common_patterns`. Messages: summaries (all-gather); see also `describe_numbers` and `common_patterns`.
+    see `common_patterns`. Messages: facts (all-gather), how many values occur how often, and the top ones (gather);
+    see also `describe_numbers` and `common_patterns`.
     """
     shares, numbers = [], {}
     for index, (column, kind) in enumerate(zip(columns, kinds)):
         share, values = _share(column, kind in (None, "integer", "decimal"), room or Room())
         shares.append(share)
         numbers[index] = Numbers(values, column.counts)
-    gathered = world.allgather(shares)
-    merged = [_merge_shares([share[index] for share in gathered]) for index in range(len(columns))]
-    facts = {index: column["facts"] for index, column in enumerate(merged)
-             if column["facts"].numeric and column["distinct"] > 0}
-    described = describe_numbers(world, {index: numbers[index] for index in facts}, facts)
-    patterns = common_patterns(world, {index: column for index, column in enumerate(columns) if index not in facts},
+    known = world.allgather([share.pop("facts") for share in shares])
+    facts = [Facts.merged([some[index] for some in known]) for index in range(len(columns))]
+    numeric = {index: one for index, one in enumerate(facts) if one.numeric and one.moments.count > 0}
+    described = describe_numbers(world, {index: numbers[index] for index in numeric}, numeric)
+    patterns = common_patterns(world, {index: column for index, column in enumerate(columns) if index not in numeric},
                                sampled or {})
-    gathered = world.gather(described)
+    gathered = world.gather({"shares": shares, "numbers": described})
     if gathered is None:
         return []
-    found = {key: number for message in gathered for key, number in message.items()}
+    found = {key: number for message in gathered for key, number in message["numbers"].items()}
+    merged = [_merge_shares(facts[index], [message["shares"][index] for message in gathered])
+              for index in range(len(columns))]
     return [_column(column, rows[index], kinds[index], found.get(str(index)), patterns.get(index, Patterns([])))
             for index, column in enumerate(merged)]
 
@@ -101,13 +103,13 @@ def add_up(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return keys, np.bincount(inverse, counts, minlength=len(keys)).astype(np.int64)
 
 
-def _merge_shares(shares: list[dict]) -> dict:
-    """Local: one description out of all ranks' shares."""
+def _merge_shares(facts: Facts, shares: list[dict]) -> dict:
+    """Local: one description out of the facts of all ranks and their shares."""
     frequencies, times = add_up(*(np.concatenate([share[name] for share in shares])
                                   for name in ("frequencies", "times")))
     top = sorted((count, text) for share in shares for count, text in share["top"])[:TOP_VALUES]
     return {
-        "facts": Facts.merged([share["facts"] for share in shares]),
+        "facts": facts,
         "distinct": sum(share["distinct"] for share in shares),
         "entropy": _entropy(frequencies.tolist(), times.tolist()),
         "top": [(text, -count) for count, text in top],

@@ -6,6 +6,7 @@ lie once on every host, in memory its ranks share.
 """
 
 from dataclasses import dataclass
+from itertools import accumulate, islice, pairwise
 
 import numpy as np
 
@@ -300,18 +301,37 @@ def _exchange(world, merged: list[_MergedColumn], owners: np.ndarray, first: int
     outgoing = [column.messages(world.size, owners, first, stop) for column in merged]
     for column in merged if stop - first == BUCKETS else []:
         column.let_go()
-    received = world.alltoall([{"columns": [messages[owner] for messages in outgoing]} for owner in range(world.size)])
+    received = world.alltoall([_bundled([messages[owner] for messages in outgoing]) for owner in range(world.size)])
     del outgoing
-    fresh = world.allgather({"columns": [column.receive([message["columns"][index] for message in received])
+    received = [_unbundled(message) for message in received]
+    fresh = world.allgather({"columns": [column.receive([columns[index] for columns in received])
                                          for index, column in enumerate(merged)]})
     del received
     for index, column in enumerate(merged):
         column.number(world, [message["columns"][index] for message in fresh])
     answers = [column.replies() for column in merged]
-    replies = world.alltoall([{"columns": [answer[rank] if answer else [] for answer in answers]}
-                              for rank in range(world.size)])
+    replies = world.alltoall([_bundled([[{"codes": codes} for codes in answer[rank]] if answer else []
+                                        for answer in answers]) for rank in range(world.size)])
+    replies = [_unbundled(message) for message in replies]
     for index, column in enumerate(merged):
-        column.accept([message["columns"][index] for message in replies])
+        column.accept([[part["codes"] for part in columns[index]] for columns in replies])
+
+
+def _bundled(columns: list[list[dict]]) -> dict:
+    """Local: parts of several columns, arrays by name, as few arrays: many small ones take long to pack."""
+    parts = [part for column in columns for part in column]
+    return {"parts": [len(column) for column in columns], "arrays": {name: {
+        "sizes": [len(part[name]) for part in parts],
+        "all": parts[0][name] if len(parts) == 1 else np.concatenate([part[name] for part in parts])}
+        for name in (parts[0] if parts else [])}}
+
+
+def _unbundled(message: dict) -> list[list[dict]]:
+    """Local: what `_bundled` was given; the arrays are views."""
+    cut = {name: [one["all"][begin:end] for begin, end in pairwise([0, *accumulate(one["sizes"])])]
+           for name, one in message["arrays"].items()}
+    parts = iter([dict(zip(cut, arrays)) for arrays in zip(*cut.values())])
+    return [list(islice(parts, count)) for count in message["parts"]]
 
 
 def _place(world, layout: _Layout, merged: list[_MergedColumn], null_unequal: bool, folder) -> list[EncodedColumn]:
@@ -324,8 +344,7 @@ def _place(world, layout: _Layout, merged: list[_MergedColumn], null_unequal: bo
     for column, array in zip(merged, codes):
         column.write(array)
     if world.nodes > 1:
-        for array in codes:
-            _send_to_hosts(world, layout, array)
+        _send_to_hosts(world, layout, codes)
     counted = null_unequal or any(column.keep_values for column in merged)
     numbers = shared_arrays(world, [(column.distinct, np.dtype(np.uint32)) for column in merged], folder)
     counts = shared_arrays(world, [(column.distinct * counted, np.dtype(np.int64)) for column in merged], folder)
@@ -359,24 +378,24 @@ def shared_arrays(world, wanted: list[tuple[int, np.dtype]], folder) -> list[np.
     return [together[start : start + count * kind.itemsize].view(kind) for start, (count, kind) in zip(starts, wanted)]
 
 
-def _send_to_hosts(world, layout: _Layout, codes: np.ndarray) -> None:
+def _send_to_hosts(world, layout: _Layout, columns: list[np.ndarray]) -> None:
     """Collective: the rows that ranks of other hosts have read; each rank sends its own to one rank of every host."""
-    own, place = codes.itemsize * layout.rows[world.rank], world.node_rank
+    row_bytes, place = sum(codes.itemsize for codes in columns), world.node_rank
     sizes = {node: layout.nodes.count(node) for node in set(layout.nodes)}
     targets = [rank for rank, (node, node_rank) in enumerate(zip(layout.nodes, layout.node_ranks))
                if node != world.node and node_rank == place % sizes[node]]
-    part = np.cumsum(own) // PASS_BYTES
+    part, nothing = np.cumsum(row_bytes * layout.rows[world.rank]) // PASS_BYTES, {}
     for number in range(int(world.max(np.array([part[-1] if len(part) else 0]))[0]) + 1):
-        orders = layout.orders[world.rank][part == number].tolist()
-        pieces = [codes[layout.start[order] :][:rows]
-                  for order, rows in zip(orders, layout.rows[world.rank][part == number].tolist())]
-        message = {"orders": orders, "rows": [len(piece) for piece in pieces],
-                   "codes": np.concatenate(pieces) if pieces else codes[:0]}
-        for received in world.alltoall([message if rank in targets else {} for rank in range(world.size)]):
-            begin = 0
-            for order, rows in zip(received.get("orders", []), received.get("rows", [])):
-                codes[layout.start[order] :][:rows] = received["codes"][begin : begin + rows]
-                begin += rows
+        rows = layout.rows[world.rank][part == number].tolist()
+        starts = [layout.start[order] for order in layout.orders[world.rank][part == number].tolist()]
+        message = {"starts": starts, "rows": rows, "codes": [
+            np.concatenate([codes[:0], *(codes[start : start + count] for start, count in zip(starts, rows))])
+            for codes in columns]}
+        for received in world.alltoall([message if rank in targets else nothing for rank in range(world.size)]):
+            ends = np.cumsum(received.get("rows", [])).tolist()
+            for codes, those in zip(columns, received.get("codes", [])):
+                for start, count, end in zip(received["starts"], received["rows"], ends):
+                    codes[start : start + count] = those[end - count : end]
 
 
 def _tell_missing_apart(codes: np.ndarray, distinct: int, missing: int) -> None:

@@ -282,10 +282,14 @@ class World:
         return [unpack(parts[rank]) for rank in range(self.size)]
 
     def alltoall(self, messages: list) -> list:
-        """Collective: messages[d] goes to rank d; returns what came from each rank, in rank order."""
+        """Collective: messages[d] goes to rank d; returns what came from each rank, in rank order.
+
+        One object that goes to several ranks is packed once."""
         if len(messages) != self.size:
             raise ValueError(f"{len(messages)} messages for {self.size} ranks")
-        packed = [pack(message) for message in messages]
+        different = {id(message): message for message in messages}
+        packed_once = {key: pack(message) for key, message in different.items()}
+        packed = [packed_once[id(message)] for message in messages]
         out = np.array([buffer.size for buffer in packed], np.int64)
         incoming = np.empty(self.size, np.int64)
         self.wait(self.comm.Ialltoall(out, incoming))

@@ -7,6 +7,7 @@ import numpy as np
 
 BUCKETS = 4096
 """Ranges of records whose pairs are counted, to share pairs out evenly."""
+PIECE = 65_536
 PAIR_BYTES = 6
 """Of the pairs of a round, about half of which were found from both sides."""
 
@@ -20,12 +21,13 @@ def union(stage, found: list, documents: int, with_scores: bool, room) -> tuple[
     """
     world, queue = stage.world, stage.queue
     low, high, scores = _pairs(found, with_scores, room)
-    slot, rounds = _slots(world, queue.speeds, low, documents, room.round_bytes)
+    slot, rounds = _slots(world, queue.speeds, low, documents, room)
     whole = [room.file(np.int32) for _ in range(3)]
     for number in range(rounds):
-        here = np.flatnonzero(slot // world.size == number)
+        first = number * world.size
+        here = np.flatnonzero((slot >= first) & (slot < first + world.size))
         here = here[np.argsort(slot[here], kind="stable")]
-        bounds = np.searchsorted(slot[here], number * world.size + np.arange(world.size + 1))
+        bounds = np.searchsorted(slot[here], first + np.arange(world.size + 1))
         parts = [here[start:stop] for start, stop in itertools.pairwise(bounds)]
         received = world.alltoall([{"low": low[part], "high": high[part], "score": scores[part] if with_scores else
                                     scores} for part in parts])
@@ -52,16 +54,23 @@ def _pairs(found: list, with_scores: bool, room) -> list[np.ndarray]:
     return low, high, scores
 
 
-def _slots(world, speeds: np.ndarray, low: np.ndarray, documents: int, round_bytes: int) -> tuple[np.ndarray, int]:
+def _slots(world, speeds: np.ndarray, low: np.ndarray, documents: int, room) -> tuple[np.ndarray, int]:
     """Collective: round * ranks + rank of each pair, ascending with `low`, and the number of rounds. Faster ranks get
     more pairs."""
-    bucket = (low // (-(-documents // BUCKETS) or 1)).astype(np.uint16)
-    counts = world.sum(np.bincount(bucket, minlength=BUCKETS))
+    width = -(-documents // BUCKETS) or 1
+    pieces = [slice(start, start + PIECE) for start in range(0, len(low), PIECE)]
+    counts = np.zeros(BUCKETS, np.int64)
+    for piece in pieces:
+        counts += np.bincount(low[piece] // width, minlength=BUCKETS)
+    counts = world.sum(counts)
     total = int(counts.sum())
-    rounds = max(math.ceil(PAIR_BYTES * total / max(round_bytes, 1)), 1)
+    rounds = max(math.ceil(PAIR_BYTES * total / max(room.round_bytes, 1)), 1)
     ends = (np.arange(rounds)[:, None] + np.cumsum(speeds) / speeds.sum()).ravel() / rounds * total
-    slots = np.searchsorted(ends, np.cumsum(counts) - counts / 2)
-    return np.minimum(slots, len(ends) - 1).astype(np.int32)[bucket], rounds
+    of_buckets = np.minimum(np.searchsorted(ends, np.cumsum(counts) - counts / 2), len(ends) - 1)
+    slot = room.array((len(low),), np.int32)
+    for piece in pieces:
+        slot[piece] = of_buckets[low[piece] // width]
+    return slot, rounds
 
 
 def _once(received: list[dict], documents: int, with_scores: bool) -> dict:

@@ -16,7 +16,7 @@ from mpiedge.graph.partition import NODE_WEIGHT
 from mpiedge.runtime import resources
 from mpiedge.training.inputs import PartInputs
 from mpiedge.training.plan import Layout, calls, fixed_memory, measure_rows, memory
-from mpiedge.training.shares import HALO_ROOM, Shares, by_speed, cap, note
+from mpiedge.training.shares import HALO_ROOM, Shares, alike, by_speed, cap, note
 from mpiedge.training.shortage import WANTED
 
 UNEVEN = ((2, 2.5), (3, 1.5), (4, 1.4), (6, 1.25), (12, 1.15))
@@ -81,17 +81,6 @@ def uneven(since: np.ndarray, work: np.ndarray, calls: float) -> Iterator[Uneven
             lasts = beyond_chance(recent[1:], rank)
         if lasts:
             yield Uneven(rank, epochs, typical, speeds, ideal_s)
-
-
-def alike(typical: np.ndarray, work: np.ndarray, times: float) -> np.ndarray:
-    """Local: the seconds of all ranks, alike for those whose seconds differ by less than `times`: that is chance in so
-    few epochs, and those that are not slow are not to be dealt out anew by it."""
-    result, left = typical.copy(), np.ones(len(typical), bool)
-    while left.any():
-        group = left & (typical <= times * typical[left].min())
-        result[group] = work[group].sum() / (work[group] / typical[group]).sum()
-        left &= ~group
-    return result
 
 
 def expected(values: np.ndarray, speeds: np.ndarray, calls: float) -> float:

@@ -22,6 +22,7 @@ WORTH_MEASURING = 100_000  # adjacency entries and weighted nodes; below, an epo
 ALIKE = 1.3  # a rank is faster if each of its measurements is so many times every one of another's: they scatter
 ALIKE_TWINS = 2.0  # the same on one host, where its ranks take from each other what they get in a tenth of a second
 HALO_ROOM = 1.3  # memory of a part with halo copies over one without: a guess, which the plan checks afterwards
+SCATTER = 1.1  # what speeds of like hosts differ by when they are measured
 STILL = 1.5  # a speed that has not changed by so much is the one that the doctor has found
 ROWS, NEIGHBOURS, WIDTH = 4096, 16, 16
 
@@ -89,6 +90,7 @@ def settle(stage, wanted, work: float, calls: float, divided_bytes: float, fixed
         known = on_root(world, lambda: host_profile.speeds(stage.run, [message["host"] for message in found]))
         if known:
             speeds = confirmed(speeds, np.array(known), STILL)
+        speeds = 1 / alike(1 / speeds, np.ones(world.size), SCATTER)
         why = "speeds " + " ".join(f"{speed:.2f}" for speed in speeds)
         if unlike(rates) or (known and speeds.max() > ALIKE * speeds.min()):
             values = by_speed(speeds, calls)
@@ -137,6 +139,17 @@ def of_hosts(rates: np.ndarray, hosts: np.ndarray) -> np.ndarray:
         its = hosts == host
         if not unlike(rates[its], ALIKE_TWINS):
             result[its] = rates[its].mean(axis=0)
+    return result
+
+
+def alike(typical: np.ndarray, work: np.ndarray, times: float) -> np.ndarray:
+    """Local: the seconds of all ranks for their work, alike for those whose seconds differ by less than `times`: so
+    much is chance, by which nobody is to get more or less than others."""
+    result, left = typical.copy(), np.ones(len(typical), bool)
+    while left.any():
+        group = left & (typical <= times * typical[left].min())
+        result[group] = work[group].sum() / (work[group] / typical[group]).sum()
+        left &= ~group
     return result
 
 

@@ -7,6 +7,7 @@ from mpiedge.kernels.evidence import Evidence, needed_bytes
 from mpiedge.profiling.anytime import State
 
 SHARE_NS = 2e7  # less work than this is done by every rank alike: cheaper than sharing it
+LEAST_EVEN_NS = 8e6  # the same, where the costs are known well: to share it out for good takes one exchange
 EVEN_NS = 1e8  # less than this, where the costs are known well, is shared out for good: a run takes as long to end
 SHARE_SETS = 1 << 12  # difference sets of which the ranks find the minimal ones together
 SHARE_CELLS = 1 << 20  # of a table of which the ranks prepare parts for one another
@@ -20,7 +21,7 @@ def share(world, queue, tasks: list[tuple], work, cost_ns, name="tasks", even=Fa
     (pairs, shared). The choice depends on the tasks alone, so all ranks choose alike.
     """
     work_ns = sum(map(cost_ns, tasks))
-    if queue is None or work_ns < SHARE_NS:
+    if queue is None or work_ns < (LEAST_EVEN_NS if even else SHARE_NS):
         return alone(tasks, work), False
     if even and work_ns < EVEN_NS:
         return alone(queue.own(tasks, cost_ns), work), True

@@ -16,7 +16,7 @@ from mpiedge.cleaning.structure import find_structure
 from mpiedge.cleaning.summaries import ColumnSummary
 from mpiedge.kernels import columns as kernel
 from mpiedge.kernels import forms
-from mpiedge.kernels.columns import Columns, number_lines
+from mpiedge.kernels.columns import Columns, number_lines, stacked
 
 pytestmark = pytest.mark.skipif(kernel._library is None, reason="the kernels are not compiled")
 
@@ -130,6 +130,19 @@ def test_parts_of_columns():
     assert columns.replaced({0: ["x", "\x00y", "", "z"]}).cells(0) == ["x", "y", "", "z"]
     assert columns.fixed(0, 1) is None and columns.fixed(0, 8).tolist() == [b"a", b"", b"a", "\u00e9".encode()]
     assert number_lines(np.array([0, 12]), np.array([0, 7])) == b"0,0\n12,7\n"
+
+
+def test_columns_of_several_parts():
+    """Cells of all parts, one below the other, and their places among the different ones, of which "" is the first."""
+    parts = [Columns.of([["b", ""], ["", ""]]), Columns.of([[], []]), Columns.of([["", "a"], ["x", "\u00e9"]])]
+    columns = stacked(parts, 2)
+    assert [columns.cells(place) for place in (0, 1)] == [["b", "", "", "a"], ["", "", "x", "\u00e9"]]
+    for place, expected in ((0, (["", "b", "a"], [1, 0, 0, 2])), (1, (["", "x", "\u00e9"], [0, 0, 1, 2]))):
+        values, codes = columns.coded(place)
+        assert (values, codes.tolist()) == expected
+    assert Columns.of([["b", "a"]]).coded(0)[1].tolist() == [1, 2]
+    nothing = stacked([], 2)
+    assert nothing.cells(1) == [] and nothing.coded(1)[0] == [""] and not len(nothing.coded(1)[1])
 
 
 def test_quotes_do_not_decide_the_kind_of_a_row():

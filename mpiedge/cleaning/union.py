@@ -8,6 +8,7 @@ import numpy as np
 BUCKETS = 4096
 """Ranges of records whose pairs are counted, to share pairs out evenly."""
 PIECE = 65_536
+"""Pairs whose places are found at once."""
 PAIR_BYTES = 6
 """Of the pairs of a round, about half of which were found from both sides."""
 

@@ -125,7 +125,11 @@ class Search:
                     return
                 asked = yield [padded(task[0], *branch) for branch in branches]
 
-        tasks = [padded(root) for root in roots]
+        bare = [root for root in roots if not self.sizes[root]]
+        if queue is None or queue.world.is_root:
+            for root in bare:
+                piles[root].add(np.zeros((1, words), np.uint64))  # nothing is to be hit: the empty set does
+        tasks = [padded(root) for root in roots if self.sizes[root]]
         if queue is None:
             alone(tasks, work)
         else:

@@ -72,7 +72,7 @@ class Mail:
         if self._leaving:
             self._leaving = [entry for entry in self._leaving if not entry[0].Test()]
         status = self._mpi.Status()
-        while (found := self.comm.Improbe(self._mpi.ANY_SOURCE, TAG_LETTER, status)) is not None:
+        while found := self._next(status):
             buffer = self.world.space(status.Get_count(self._mpi.BYTE))
             # Non-blocking: a long letter moves only while its sender polls, which may be a time slice away.
             self._arriving.append((found.Irecv(buffer), buffer, status.Get_source()))
@@ -87,6 +87,13 @@ class Mail:
                 self._deliver(source, unpack(buffer))
                 handled += 1
         return handled
+
+    def _next(self, status):
+        """Local: the next letter that has arrived, or None.
+
+        Open MPI moves messages on after a look that finds nothing, so one look sees only what came before the last."""
+        sought = self._mpi.ANY_SOURCE, TAG_LETTER, status
+        return self.comm.Improbe(*sought) or self.comm.Improbe(*sought)
 
     def _deliver(self, source: int, letter: list) -> None:
         kind, number, message = letter

@@ -204,11 +204,14 @@ class Queue:
         run.load = run.running = 0.0  # sheds the rounding of sums of costs
         run.between = True  # a task that arrives together with a request is not handed on at once
         while not self._tasks:
+            ended = waves.ended
             if waves.finished(run):
                 return False
             if steal and time.perf_counter() >= run.next_probe:
                 self._ask(run)
-            if not self.mail.poll():
+            if self.mail.poll() or waves.ended > ended:
+                pause.restart()
+            else:
                 pause.rest()
         run.between = False
         return True

@@ -27,6 +27,7 @@ class Waves:
         self._comm = comm
         self._request = None
         self._before = None
+        self.ended = 0  # waves so far
 
     def finished(self, run) -> bool:
         """Local: one step of the waves by an idle rank; True once the run is over."""
@@ -37,6 +38,7 @@ class Waves:
         if not self._request.Test():
             return False
         self._request = None
+        self.ended += 1
         sent, received = self._sums.tolist()
         over = sent == received and (sent == 0 or self._before == (sent, received))
         self._before = sent, received

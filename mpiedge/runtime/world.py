@@ -468,6 +468,10 @@ class Pause:
 
     def __init__(self, longest_s: float, watch):
         self.longest_s, self.watch = longest_s, watch
+        self.restart()
+
+    def restart(self) -> None:
+        """Local: something has come, and more may follow at once."""
         self.start = time.perf_counter()
 
     def rest(self) -> None:

@@ -57,7 +57,9 @@ def test_kernel_is_the_plain_version(values, width, random, features, budget):
             entries = [sorted(zip(rows[1][start:stop].tolist(), rows[2][start:stop].tolist()))
                        for start, stop in zip(rows[0], rows[0][1:])]
             blocks = [cosine.vectors(texts, documents[start:start + 8], grams, budget) for start in (0, 8, 16)]
-            index = Index(blocks, grams.in_use, 8, 0, 20, len(rows[1]))
+            index = Index(grams.in_use, 8, 0, 20, len(rows[1]))
+            for number, block in enumerate(blocks):
+                index.fill(number, block, int(rows[0][8 * number]))
             found = index.search(rows, np.arange(20), 2, 5, UNIT // 10)
             cosines = cosine.pairs(texts, documents[a], documents[b], grams)
             whole, dense = cosine.vectors(texts, documents, grams), np.zeros(grams.in_use, np.uint16)
@@ -106,8 +108,9 @@ def test_groups_of_the_index_change_nothing(stage):
     vectors = cosine.vectors(records.texts, records.codes, grams)
     parts = []
     for first, last in ((0, 120), (0, 50), (50, 100), (100, 120)):
-        blocks = [cosine.vectors(records.texts, records.codes[first:last], grams)]
-        index = Index(blocks, grams.in_use, 128, first, last - first, len(blocks[0][1]))
+        block = cosine.vectors(records.texts, records.codes[first:last], grams)
+        index = Index(grams.in_use, 128, first, last - first, len(block[1]))
+        index.fill(0, block, 0)
         parts.append(dict(zip(("counts", "neighbours", "scores"), index.search(vectors, np.arange(120), 3, 9, 1000))))
     merged = _merge_groups(parts[1:], 3, 9)
     assert all((merged[key] == parts[0][key]).all() for key in parts[0])

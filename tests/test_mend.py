@@ -129,7 +129,6 @@ def test_a_value_with_a_companion_is_another_thing(beside, doubted):
     known = Known(["team", "code"])
     columns = codes_of([teams, beside_all])
     known.values = [values for _, values in columns]
-    known.inverse = [{value: code for code, value in enumerate(values)} for values in known.values]
     known.repairs = {0: {"Iceland": ("Ireland", "typo", 0.9)}}
     codes = [column for column, _ in columns]
     doubt_other_things(known, codes, [np.bincount(column, minlength=len(values)) for column, values in columns])

@@ -34,5 +34,7 @@ def test_cells_taken_over():
     """Each row gives back its own cells, whatever the order in which ranks told them; other rows give none."""
     lines = ["b\x00\ud800\x000.5".encode("utf-8", "surrogatepass"), b"a\x00\x001.0\x00c\x00x y\x000.25"]
     merged = Merged([7, 2], [len(line) for line in lines], np.frombuffer(b"".join(lines), np.uint8))
-    assert merged.of(7) == {"b": ("\ud800", 0.5)} and merged.of(2) == {"a": ("", 1.0), "c": ("x y", 0.25)}
-    assert len(merged) == 2 and not Merged() and merged.of(3) == merged.of(9) == Merged().of(0) == {}
+    two, seven = {"a": ("", 1.0), "c": ("x y", 0.25)}, {"b": ("\ud800", 0.5)}
+    assert merged.between(2, 8) == {2: two, 7: seven} and merged.between(2, 7) == {2: two}
+    assert len(merged) == 2 and not Merged()
+    assert merged.between(3, 7) == merged.between(8, 9) == Merged().between(0, 9) == {}

@@ -12,6 +12,7 @@ would fill the table of features, they are left out and the budget is larger.
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from mpiedge.kernels.cosine import (
     weigh_grams,
 )
 from mpiedge.runtime import resources
+from mpiedge.runtime.shared import shared_array
 
 GRAM_SIZE, GRAM_BITS, FEATURE_BITS = 4, 20, 22
 MOST_SHARE, MOST_COUNT = 0.1, 300  # a gram in more than a tenth of the records (or 300) tells nothing
@@ -183,8 +185,7 @@ def _search(stage, rows: GramRows, grams: int, bounded: bool, limits, sources, r
     tasks = [(start,) for start in range(0, documents, QUERY_BLOCK)]
     before: list[dict] = []
     for first, last in _groups(stage, rows, grams):
-        index = Index((rows.block(block, min(block + INDEX_BLOCK, last)) for block in range(first, last, INDEX_BLOCK)),
-                      grams, INDEX_BLOCK, first, last - first, rows.entries(first, last))
+        index = _index(stage.world, rows, grams, first, last)
         room.give_back()
         scored = last < documents or not bounded  # with a budget scores serve only to merge groups
 
@@ -211,6 +212,17 @@ def _search(stage, rows: GramRows, grams: int, bounded: bool, limits, sources, r
         del index, work, before
         before = [message for _, message in stage.queue.gather(results)]  # noqa: F841 - of the next group
     return []
+
+
+def _index(world, rows: GramRows, grams: int, first: int, last: int) -> Index:
+    """Collective over a host: the index of documents first..last, whose blocks its ranks make for one another."""
+    index = Index(grams, INDEX_BLOCK, first, last - first, rows.entries(first, last), partial(shared_array, world))
+    starts = range(first, last, INDEX_BLOCK)
+    for number in range(world.node_rank, len(starts), world.node_size):
+        rows_of_block = rows.block(starts[number], min(starts[number] + INDEX_BLOCK, last))
+        index.fill(number, rows_of_block, rows.entries(first, starts[number]))
+    world.node_barrier()
+    return index
 
 
 def _groups(stage, rows: GramRows, grams: int) -> list[tuple[int, int]]:
@@ -254,14 +266,16 @@ def _near_best(a, b, score, documents: int) -> np.ndarray:
 def _in_tiles(a, b, score, kept: np.ndarray, documents: int, room):
     """The pairs kept (a ascending), ordered by tiles of TILE x TILE records: what is compared in a while lies in few
     pages of memory."""
+    if documents <= TILE and kept.all():
+        return a, b, score
     ordered = [room.file(np.int32) for _ in range(3)]
     bounds = np.searchsorted(a, np.arange(0, documents + TILE, TILE))
     for column in range(len(bounds) - 1):
         for row in range(column + 1):  # b is above a
-            chosen = bounds[row] + np.flatnonzero((b[bounds[row]:bounds[row + 1]] // TILE == column)
-                                                  & kept[bounds[row]:bounds[row + 1]])
+            here = slice(bounds[row], bounds[row + 1])
+            chosen = kept[here] if documents <= TILE else kept[here] & (b[here] // TILE == column)
             for file, part in zip(ordered, (a, b, score)):
-                file.write(part[chosen])
+                file.write(part[here][chosen])
     return tuple(file.array() for file in ordered)
 
 

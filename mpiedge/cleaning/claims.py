@@ -9,6 +9,7 @@ missing or notations differ are taken for such: where all is tidy, what differs 
 import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -86,22 +87,22 @@ def find_claims(codes: list[np.ndarray], values: list[list[str]], open_: list[in
     open_: columns that may be changed; names: columns that may hold the names of sources.
     """
     best: tuple[int, int, list[int]] = (0, 0, [])
-    keys = {place: _keys(codes[place], values[place]) for place in open_}
+    keys = cache(lambda place: _keys(codes[place], values[place]))   # most tables have no sources
     for source in names:
         if not FEWEST_SOURCES <= len(np.unique(codes[source][codes[source] > 0])) <= MOST_SOURCES:
             continue
         for entity in range(len(values)):
             if entity != source and _told_once(codes[entity], codes[source]):
                 facts = [place for place in open_ if place not in (entity, source)
-                         and _is_disputed(codes[entity], codes[source], keys[place])]
+                         and _is_disputed(codes[entity], codes[source], keys(place))]
                 best = max(best, (entity, source, facts), key=lambda found: len(found[2]))
     entity, source, facts = best
     if len(facts) >= LEAST_COLUMNS:
         facts = [place for place in open_ if place not in (entity, source)
-                 and _is_disputed(codes[entity], codes[source], keys[place], FURTHER_LIFT)]
+                 and _is_disputed(codes[entity], codes[source], keys(place), FURTHER_LIFT)]
     if len(facts) < LEAST_COLUMNS or not _are_untidy(codes, keys, entity, facts):
         return None
-    told = [_Told(codes[entity], codes[source], keys[place]) for place in facts]
+    told = [_Told(codes[entity], codes[source], keys(place)) for place in facts]
     weights, claims = _weights(told), Claims(entity, source, {}, {})
     for place, one, weight in zip(facts, told, weights):
         claims.facts[place], claims.near[place] = {}, {}
@@ -140,16 +141,16 @@ def _is_disputed(entity: np.ndarray, source: np.ndarray, key: np.ndarray, least:
     return (by_source is None or by_source.lift < rule.lift) and len(np.unique(usual)) >= LEAST_DIFFERENT * len(usual)
 
 
-def _are_untidy(codes: list[np.ndarray], keys: dict[int, np.ndarray], entity: int, facts: list[int]) -> bool:
+def _are_untidy(codes: list[np.ndarray], keys, entity: int, facts: list[int]) -> bool:
     """Whether the columns have many blank cells, or many in another notation than the commonest of the same claim."""
     untidy = 0
     for place in facts:
-        claim = codes[entity] * (keys[place].max() + 1) + keys[place]
+        claim = codes[entity] * (keys(place).max() + 1) + keys(place)
         _, claim = np.unique(claim, return_inverse=True)
         texts, times = np.unique(claim * (codes[place].max() + 1) + codes[place], return_counts=True)
         usual = np.zeros(claim.max() + 1, np.int64)
         np.maximum.at(usual, texts // (codes[place].max() + 1), times)
-        untidy += len(claim) - int(usual[np.unique(claim[keys[place] > 0])].sum())  # the blank ones are among the rest
+        untidy += len(claim) - int(usual[np.unique(claim[keys(place) > 0])].sum())  # the blank ones are among the rest
     return untidy >= LEAST_UNTIDY * len(facts) * len(codes[entity])
 
 

@@ -19,8 +19,9 @@ def doubt_other_things(known: Known, codes: list[np.ndarray], counts: list[np.nd
     """Local: misspelt values of `known` that come with a value of their own are only flagged. codes: of the sampled
     rows, counts: how often each occurs."""
     for place, repairs in known.repairs.items():
-        typos = {known.inverse[place][wrong]: wrong for wrong, (right, rule, _) in repairs.items()
-                 if rule == "typo" and right in known.inverse[place]}
+        code_of = known.code_of(place)
+        typos = {code_of[wrong]: wrong for wrong, (right, rule, _) in repairs.items()
+                 if rule == "typo" and right in code_of}
         if not typos:
             continue
         order = np.argsort(codes[place], kind="stable")
@@ -28,7 +29,7 @@ def doubt_other_things(known: Known, codes: list[np.ndarray], counts: list[np.nd
         others = [other for other in range(len(known.names)) if other != place and
                   counts[other][1:].max(initial=0) <= MOST_COMMON * len(order)]
         for code, wrong in typos.items():
-            right = known.inverse[place][repairs[wrong][0]]
+            right = code_of[repairs[wrong][0]]
             mine, usual = order[ends[code]:ends[code + 1]], order[ends[right]:ends[right + 1]]
             if len(usual) >= LEAST_RIGHT and any(
                     _comes_along(codes[other], counts[other], mine, usual) and

@@ -12,7 +12,6 @@ from mpiedge.cleaning.reading import Source
 from mpiedge.cleaning.rereading import notation
 from mpiedge.cleaning.resolve import Resolution
 from mpiedge.cleaning.survey import COLUMNS_PER_SLICE, Survey
-from mpiedge.cleaning.survivors import Merged
 from mpiedge.cleaning.tally import Tally
 from mpiedge.cleaning.types import ColumnPlan
 from mpiedge.cleaning.working import UnwrittenTable, changes_file, rejects_file
@@ -69,7 +68,7 @@ def write_clean(stage, sources: list[Source], surveys: list[Survey], plans: list
             if len(kept) < columns.rows:
                 rows = [[cells[row] for row in kept.tolist()] for cells in rows]
             if not keep_duplicates:
-                changes += _take_over(found.merged, rows, names, (first + kept).tolist())
+                changes += _take_over(found.merged.between(first, first + len(numbers)), rows, names, first + kept)
             changes += [(row, names[column], rule, "", value, confidence)
                         for row, column, rule, value, confidence in impute.apply(fills[table], rows, names)]
             places = {name: place for place, name in enumerate(names)}
@@ -94,12 +93,16 @@ def write_clean(stage, sources: list[Source], surveys: list[Survey], plans: list
         part = stage.access.write_part(stage.name, name, chunk, arrays)
         return {"part": part, "tally": tally.to_message()}
 
+    def cells(task) -> float:
+        table, chunk = task
+        return resolutions[table].table.chunk_rows[chunk] * len(plans[table])
+
     def take(task, message):
         tallies[task[0]].absorb(message["tally"])
         return message["part"]
 
     tasks = [(table, chunk) for table, found in enumerate(resolutions) for chunk in range(len(found.table.chunk_rows))]
-    parts = stage.queue.gather(stage.queue.run(tasks, work, name="clean rows", kept="rows", take=take))
+    parts = stage.queue.gather(stage.queue.run(tasks, work, cost=cells, name="clean rows", kept="rows", take=take))
     _write_pairs(stage, sources, surveys, resolutions)
     for tally in tallies:
         tally.merge(stage.world)
@@ -121,10 +124,11 @@ def _reference_changes(found: Resolution, chunk: int, cells: dict[str, list[str]
     return changes
 
 
-def _take_over(merged: Merged, rows: list[list[str]], names: list[str], numbers: list[int]) -> list[tuple]:
+def _take_over(merged: dict, rows: list[list[str]], names: list[str], numbers: np.ndarray) -> list[tuple]:
     changes = []
-    for place, number in enumerate(numbers):
-        for name, (value, confidence) in merged.of(number).items():
+    for number in sorted(merged):
+        place = int(np.searchsorted(numbers, number))
+        for name, (value, confidence) in merged[number].items():
             column = rows[names.index(name)]
             if column[place] != value:
                 changes.append((place, name, MERGE_RULE, column[place], value, confidence))

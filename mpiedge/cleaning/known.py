@@ -1,6 +1,7 @@
 """What was learnt of a table's wrong cells, and what it says of the cells of a chunk."""
 
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import numpy as np
 
@@ -24,15 +25,14 @@ class Known:
     """What was learnt of a table.
 
     names: its columns; joined: further ones, the columns whose cells stand side by side for a rule that was given.
-    values, inverse: per column the dictionary and its inverse. repairs: per column. rules: rhs -> rules; excused: rhs
-    -> (column, code) where exceptions are legitimate; given: (lhs, rhs) of the rules that were given. marks, leaks,
+    values: per column the dictionary, whose inverse is `code_of`. repairs: per column. rules: rhs -> rules; excused:
+    rhs -> (column, code) where exceptions are legitimate; given: (lhs, rhs) of the rules that were given. marks, leaks,
     sequences, defaults, claims, rowwise: what else was found. keys: columns whose cells are flagged at most.
     """
 
     names: list[str]
     joined: list[list[int]] = field(default_factory=list)
     values: list[list[str]] = field(default_factory=list)
-    inverse: list[dict[str, int]] = field(default_factory=list)
     repairs: dict[int, Repairs] = field(default_factory=dict)
     rules: dict[int, list] = field(default_factory=dict)
     excused: dict[int, list] = field(default_factory=dict)
@@ -44,6 +44,7 @@ class Known:
     claims: Claims | None = None
     rowwise: Rowwise = field(default_factory=Rowwise)
     keys: set[int] = field(default_factory=set)
+    _codes: dict[int, dict[str, int]] = field(default_factory=dict)
 
     @property
     def says_nothing(self) -> bool:
@@ -57,12 +58,28 @@ class Known:
 
     def take(self, place: int, values: list[str], codes: np.ndarray) -> np.ndarray:
         """Local: these become the values of a column, "" the first; returns their `codes`."""
-        self.values[place], self.inverse[place] = values, dict(zip(values, range(len(values))))
+        self.values[place] = values
+        self._codes.pop(place, None)
         return codes
+
+    def code_of(self, place: int) -> dict[str, int]:
+        """Local: the code of each value of a column; made for those that are asked for."""
+        if place not in self._codes:
+            self._codes[place] = dict(zip(self.values[place], range(len(self.values[place]))))
+        return self._codes[place]
+
+    def forget_values(self) -> None:
+        """Local: drops the dictionaries."""
+        self.values, self._codes = [], {}
 
     def cells(self, codes: list[np.ndarray]) -> list[list[str]]:
         """Local: the cells of every column from their codes."""
-        return [[self.values[place][code] for code in codes[place].tolist()] for place in range(len(self.names))]
+        return [self.column(place, codes[place]) for place in range(len(self.names))]
+
+    def column(self, place: int, codes: np.ndarray) -> list[str]:
+        """Local: the cells of one column from their codes."""
+        values = self.values[place]
+        return [values[code] for code in codes.tolist()]
 
     def cost_by_letters(self):
         """Local: the cost of a task whose first number is a column: about the letters of its different values. The
@@ -173,8 +190,8 @@ def _obey_rules(known: Known, changes: Changes) -> None:
     whole = columns + [["\x1f".join(row) for row in zip(*(columns[at] for at in places))] for places in known.joined]
     used = {rule.lhs for rules in known.rules.values() for rule in rules} | set(known.rules)
     used |= {column for pairs in known.excused.values() for column, _ in pairs}
-    codes = {place: np.fromiter((known.inverse[place].get(cell, -1) for cell in whole[place]), np.int64,
-                                len(columns[0])) for place in used}
+    codes = {place: np.fromiter(map(known.code_of(place).get, whole[place], repeat(-1)), np.int64, len(columns[0]))
+             for place in used}
     for rhs, rules in sorted(known.rules.items()):
         given = any((rule.lhs, rhs) in known.given for rule in rules)
         for row, code, confidence, lhs, weak in dependencies.judge(

@@ -47,16 +47,15 @@ def split(cell: str) -> tuple[str, str]:
     return rest.rstrip(" ,;"), end
 
 
-def find_leaks(columns: list[list[str]], text: list[int]) -> list[Leak]:
-    """Local: the leaks between columns (their sampled cells); text: those that may be one side of it."""
-    rows = len(columns[0]) if columns else 0
+def find_leaks(columns, text: list[int]) -> list[Leak]:
+    """Local: the leaks between columns; text: those that may be one side of it, columns: the sampled cells of these."""
     blank = {place: np.array([not cell for cell in columns[place]], bool) for place in text}
     ends = {place: np.array([split(cell)[1] if " " in cell else "" for cell in columns[place]], object)
             for place in text if any(" " in cell for cell in columns[place])}
-    short = [place for place in text if LEAST_BLANK <= blank[place].sum() < rows]
+    short = [place for place in text if LEAST_BLANK <= blank[place].sum() < len(blank[place])]
     found = []
     for into in short:
-        number = int(blank[into].sum())
+        rows, number = len(blank[into]), int(blank[into].sum())
         domain = frozenset(columns[into]) - {""}
         if not 1 < len(domain) <= min(MOST_VALUES, 0.5 * (rows - number)):
             continue

@@ -70,13 +70,13 @@ def learn(stage, table, plans: list[ColumnPlan], given: list[dict], said: dict |
                           if said is None or (known.names[found.column], "default") in wanted]
         for found in known.defaults:   # it says nothing of the other columns
             column = codes[found.column]
-            codes[found.column] = np.where(column == known.inverse[found.column][found.value], 0, column)
+            codes[found.column] = np.where(column == known.code_of(found.column)[found.value], 0, column)
         learn_rules(stage, known, codes, counts, plans, open_, planned)
     return known
 
 
 def _sample(stage, table, known: Known, given: list[dict]) -> tuple[list[np.ndarray], np.ndarray]:
-    """Collective: fills values and inverse of `known`; returns the codes of the sampled rows per column, their numbers.
+    """Collective: fills the values of `known`; returns the codes of the sampled rows per column, their numbers.
     """
     for rule in given:
         places = [known.names.index(name) for name in rule["lhs"] if name in known.names]
@@ -90,7 +90,6 @@ def _sample(stage, table, known: Known, given: list[dict]) -> tuple[list[np.ndar
     codes = []
     for place in range(len(table.columns) + len(known.joined)):
         known.values.append([])
-        known.inverse.append({})
         if place < len(table.columns):
             codes.append(known.take(place, *sample.coded(place)))
             continue

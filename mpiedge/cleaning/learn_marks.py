@@ -33,14 +33,14 @@ def learn_marks(stage, known: Known, codes, numbers: np.ndarray, plans, open_, w
     known.marks.markup = {place for place in found.markup if may(place, "markup")}
     known.marks.templates = {place: form for place, form in found.templates.items() if may(place, "usual form") and
                              plans[place].kind == "text"}
-    cells = cache(lambda: known.cells(codes))   # by ranks that have something to look for
-    leaks = len(known.names)
+    cells, leaks = cache(lambda place: known.column(place, codes[place])), len(known.names)
 
     def work(task):
         (place,) = task
         if place == leaks:
-            return [leak.to_message() for leak in find_leaks(cells(), [at for at in open_ if plans[at].kind == "text"])]
-        found = find_sequence(cells()[place], numbers, plans[place].day_first)
+            text = [at for at in open_ if plans[at].kind == "text"]
+            return [leak.to_message() for leak in find_leaks(dict(zip(text, map(cells, text))), text)]
+        found = find_sequence(cells(place), numbers, plans[place].day_first)
         return found and found.to_message()
 
     able = [place for place in columns if may(place, "sequence")]
@@ -50,8 +50,9 @@ def learn_marks(stage, known: Known, codes, numbers: np.ndarray, plans, open_, w
     known.sequences = {place: Sequence(**message) for (place,), message in sorted(done.items()) if message}
     if known.says_nothing:
         return codes
-    judge_chunk(replace(known, rules={}, repairs={}), cells(), numbers, 0.0)
-    for place, column in enumerate(cells()):
+    changed = list(map(cells, columns))
+    judge_chunk(replace(known, rules={}, repairs={}), changed, numbers, 0.0)
+    for place, column in enumerate(changed):
         if place in known.marks.columns or place in known.sequences or any(
                 place in (leak.of, leak.into) for leak in known.leaks):
             codes[place] = known.encode(place, column)

@@ -46,10 +46,13 @@ def learn_values(stage, known: Known, counts: list[np.ndarray], plans: list[Colu
 
 def mended(known: Known, place: int, codes: np.ndarray) -> np.ndarray:
     """Local: codes of a column after its repairs (a value that is new keeps the old code)."""
-    translation = np.arange(len(known.values[place]))
-    for wrong, (right, rule, _) in known.repairs.get(place, {}).items():
-        if rule != "lost value" and wrong in known.inverse[place] and right in known.inverse[place]:
-            translation[known.inverse[place][wrong]] = known.inverse[place][right]
+    repairs = {wrong: right for wrong, (right, rule, _) in known.repairs.get(place, {}).items() if rule != "lost value"}
+    if not repairs:
+        return codes
+    translation, code_of = np.arange(len(known.values[place])), known.code_of(place)
+    for wrong, right in repairs.items():
+        if wrong in code_of and right in code_of:
+            translation[code_of[wrong]] = code_of[right]
     return translation[codes]
 
 

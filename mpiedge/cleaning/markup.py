@@ -16,7 +16,7 @@ def plain_text(cell: str) -> str:
         text = html.unescape(text)
     if text != cell:
         text = " ".join(text.split())
-    return _read_again(text) if _MISREAD.search(text) else text
+    return _read_again(text) if not text.isascii() and _MISREAD.search(text) else text
 
 
 def _read_again(text: str) -> str:

@@ -57,5 +57,5 @@ def mend(stage, tables, plans: list[list[ColumnPlan]], steps, given: list[dict],
     for tally in tallies:
         tally.merge(stage.world)
     for found in known:  # the dictionaries have served; duplicates need the room
-        found.values, found.inverse = [], []
+        found.forget_values()
     return tallies, known

@@ -15,6 +15,23 @@ FIXED_COVER, RARE_BESIDE_FIXED = 0.95, 0.03
 """Where usual shapes cover so much, other shapes may be this frequent and broken all the same."""
 
 
+class _Signs(dict):
+    """For `str.translate`: what stands for each character that was met, by its number: digits for 9, letters for the
+    given sign, or for themselves without one."""
+
+    def __init__(self, letter: str):
+        super().__init__()
+        self._letter = letter
+
+    def __missing__(self, number: int) -> str:
+        sign = chr(number)
+        self[number] = "9" if sign.isdecimal() else self._letter or sign if sign.isalnum() else sign
+        return self[number]
+
+
+_SHAPES, _DIGITS = _Signs("a"), _Signs("")
+
+
 def broken_patterns(values, counts) -> Repairs:
     """Cells of digits and signs in a shape of their own, a deletion or a swap away from a usual shape."""
     shapes: Counter[str] = Counter()
@@ -69,7 +86,12 @@ def broken_patterns(values, counts) -> Repairs:
 
 def shape_of(value: str) -> str:
     """Local: a value with letters as a and digits as 9."""
-    return re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", value))
+    return value.translate(_SHAPES)
+
+
+def with_nines(value: str) -> str:
+    """Local: a value with digits as 9."""
+    return value.translate(_DIGITS)
 
 
 def runs_of(shape: str) -> str:

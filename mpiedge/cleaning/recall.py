@@ -63,7 +63,8 @@ def near_pairs(stage, texts, values, candidates, sample: np.ndarray) -> tuple[np
         (first,) = task
         stop = min(first + BLOCK, len(values))
         rows = yield from rows_of(first, stop)
-        index = Index([rows], grams.in_use, stop - first, first, stop - first, len(rows[1]))
+        index = Index(grams.in_use, stop - first, first, stop - first, len(rows[1]))
+        index.fill(0, rows, 0)
         found = []
         for start in range(0, len(sample), QUERIES):
             bounds = indptr[start:start + QUERIES + 1]

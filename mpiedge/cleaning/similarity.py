@@ -5,6 +5,7 @@ upper-tail quantiles are the cut points. Equality is a level of its own, a missi
 """
 
 import copy
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -172,7 +173,8 @@ def random_pairs(documents: int, seed: int, sources, count: int = 60_000) -> tup
 def compare_random(stage, comparison: Comparison, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Collective: sets the scales of `comparison` from random pairs of records; returns their levels on every rank.
 
-    Messages: the similarities of all pairs to every rank (4 bytes a pair and column).
+    Messages: the similarities of all pairs in a column to one rank each (4 bytes a pair and column), their levels to
+    every rank (1 byte).
     """
     columns, step = comparison.records.width, 8192
 
@@ -186,15 +188,25 @@ def compare_random(stage, comparison: Comparison, a: np.ndarray, b: np.ndarray) 
         return {"similarity": np.concatenate(parts)}
 
     tasks = [(column, start) for start in range(0, len(a), step) for column in range(columns)]  # alike for all ranks
-    results = stage.queue.gather(stage.queue.run(tasks, work, name="chance pairs", kept="chance"))
-    similar = [[] for _ in range(columns)]
-    for (column, _), message in results:
-        similar[column].append(message["similarity"])
-    levels = np.full((columns, len(a)), MISSING, np.uint8)
-    comparison.scales = []
-    for column in range(columns):
-        values = np.concatenate([np.zeros(0, np.float32), *similar[column]])
-        filled = ~np.isnan(values)
-        comparison.scales.append(scale_of(values[filled]))
-        levels[column, filled] = comparison.scales[column].levels(values[filled])
+    sent: list[list] = [[] for _ in range(stage.world.size)]
+    for task, message in stage.queue.run(tasks, work, name="chance pairs", kept="chance"):
+        sent[task[0] % len(sent)].append([list(task), message["similarity"]])
+    own: dict[int, list[np.ndarray]] = {column: [] for column in range(stage.world.rank, columns, len(sent))}
+    for (column, _), part in sorted(itertools.chain(*stage.world.alltoall(sent)), key=lambda pair: pair[0]):
+        own[column].append(part)
+    scales, levels = {}, np.empty((columns, len(a)), np.uint8)
+    for message in stage.world.allgather([_chance_of(column, parts) for column, parts in own.items()]):
+        for one in message:
+            scales[one["column"]] = Scale(one["scale"][0], one["scale"][1:])
+            levels[one["column"]] = one["levels"]
+    comparison.scales = [scales[column] for column in range(columns)]
     return levels
+
+
+def _chance_of(column: int, similarities: list[np.ndarray]) -> dict:
+    """Local: the scale of a column from the similarities of random pairs, and their levels."""
+    values = np.concatenate([np.zeros(0, np.float32), *similarities])
+    filled = ~np.isnan(values)
+    scale, levels = scale_of(values[filled]), np.full(len(values), MISSING, np.uint8)
+    levels[filled] = scale.levels(values[filled])
+    return {"column": column, "scale": np.append(scale.median, scale.cuts), "levels": levels}

@@ -1,6 +1,6 @@
 """The first look at every row: what each column holds, how many rows there are, and a fair sample of them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -69,7 +69,7 @@ class Survey:
 
 def survey(stage, sources: list[Source]) -> list[Survey]:
     """Collective: reads every range once, in tasks (table, range), those with many damaged rows again when these are
-    repaired. Messages: each rank's summaries to every rank."""
+    repaired. Messages: as of `_merged`."""
     mine = [_empty(source) for source in sources]
 
     def work(task):
@@ -111,14 +111,33 @@ def survey(stage, sources: list[Source]) -> list[Survey]:
         done += stage.queue.run([task for task, _ in left], work, name="repaired rows surveyed", kept="repaired",
                                 take=take)
     rejected = stage.queue.gather([(task, result) for task, result in done if len(result.get("rejected", ()))])
-    result = [_empty(source) for source in sources]
-    for message in stage.world.allgather([found.to_message() for found in mine]):
-        for whole, part in zip(result, message):
-            whole.merge(Survey.from_message(part))
+    result = _merged(stage.world, mine)
     for table, whole in enumerate(result):
         before = np.concatenate([[0], np.cumsum(whole.kept_rows)])
         parts = [np.asarray(found["rejected"]) + before[task[1]] for task, found in rejected if task[0] == table]
         whole.rejected = np.concatenate([np.empty(0, dtype=np.int64), *parts]).astype(np.int64)
+    return result
+
+
+def _merged(world, mine: list[Survey]) -> list[Survey]:
+    """Collective: what all ranks have found, table by table. Messages: each rank's summaries of a column to one rank,
+    which tells every rank the whole; each rank's rows of the sample to every rank."""
+    places = [(table, column) for table, found in enumerate(mine) for column in range(len(found.columns))]
+    sent = [[mine[table].columns[column].to_message() for table, column in places[rank::world.size]]
+            for rank in range(world.size)]
+    own = [ColumnSummary() for _ in places[world.rank::world.size]]
+    for message in world.alltoall(sent):
+        for whole, part in zip(own, message):
+            whole.merge(ColumnSummary.from_message(part))
+    result = [Survey([], np.zeros_like(found.kept_rows), np.zeros_like(found.total_rows)) for found in mine]
+    columns, told = {}, world.allgather({"columns": [summary.to_message() for summary in own],
+                                         "rest": [replace(found, columns=[]).to_message() for found in mine]})
+    for rank, message in enumerate(told):
+        columns |= zip(places[rank::world.size], map(ColumnSummary.from_message, message["columns"]))
+        for whole, part in zip(result, message["rest"]):
+            whole.merge(Survey.from_message(part))
+    for table, column in places:
+        result[table].columns.append(columns[table, column])
     return result
 
 

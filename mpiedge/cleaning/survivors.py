@@ -41,11 +41,12 @@ class Merged:
     def __len__(self) -> int:
         return len(self._row)
 
-    def of(self, row: int) -> dict[str, tuple[str, float]]:
-        """Local: column -> (value, confidence), the cells of this row that change."""
-        place = int(np.searchsorted(self._row, row))
-        if place == len(self._row) or self._row[place] != row:
-            return {}
+    def between(self, first: int, stop: int) -> dict[int, dict[str, tuple[str, float]]]:
+        """Local: the cells that change in rows [first, stop): row -> column -> (value, confidence)."""
+        return {int(self._row[place]): self._cells(place)
+                for place in range(*np.searchsorted(self._row, (first, stop)).tolist())}
+
+    def _cells(self, place: int) -> dict[str, tuple[str, float]]:
         line = str(self._text[self._start[place]:self._stop[place]].tobytes(), "utf-8", ODD).split(SEPARATOR)
         return {name: (value, float(share)) for name, value, share in zip(line[::3], line[1::3], line[2::3])}
 

@@ -10,6 +10,7 @@ from collections import Counter
 import numpy as np
 
 from mpiedge.cleaning.cells import DATES, form_of
+from mpiedge.cleaning.patterns import with_nines
 
 LEAST_DIGITS, LEAST_SHARE, LEAST_CELLS = 6, 0.8, 20
 CONFIDENCE = 0.92
@@ -21,29 +22,25 @@ def find_template(values: list[str], counts: np.ndarray) -> str:
     shapes: Counter[str] = Counter()
     for value, number in zip(values, counts.tolist()):
         if value:
-            shapes[_shape(value)] += number
+            shapes[with_nines(value)] += number
     usual = min(shapes, key=lambda shape: (-shapes[shape], shape), default="")
     told = shapes[usual] >= max(LEAST_CELLS, LEAST_SHARE * shapes.total())
     if not told or usual.count("9") < LEAST_DIGITS or not _ALLOWED.fullmatch(usual) or usual.isdigit():
         return ""
-    if any(form_of(value) in DATES or form_of(value) == "time" for value in values[:20] if _shape(value) == usual):
+    if any(form_of(value) in DATES or form_of(value) == "time" for value in values[:20] if with_nines(value) == usual):
         return ""
     return usual
 
 
 def rewrite(cell: str, template: str) -> str | None:
     """Local: a cell in the usual shape; None where it is in it already or holds something else."""
-    if not cell or not _ALLOWED.fullmatch(cell) or _shape(cell) == template or form_of(cell) in DATES:
+    if not cell or not _ALLOWED.fullmatch(cell) or with_nines(cell) == template or form_of(cell) in DATES:
         return None
     digits = re.sub(r"\D", "", cell)
     if len(digits) != template.count("9") or not _cuts(cell) <= _cuts(template):
         return None
     left = iter(digits)
     return "".join(next(left) if sign == "9" else sign for sign in template)
-
-
-def _shape(value: str) -> str:
-    return re.sub(r"\d", "9", value)
 
 
 def _cuts(text: str) -> set[int]:

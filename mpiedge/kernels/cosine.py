@@ -254,25 +254,27 @@ def vectors_plain(texts: Texts, values, grams: Grams, budget: int = 0, least: in
 class Index:
     """Postings of documents first.., in blocks of `block` documents: by block, then gram, then document."""
 
-    def __init__(self, rows_of_blocks, grams: int, block: int, first: int, documents: int, most_entries: int):
-        """Local: rows_of_blocks yields the sparse rows of each block of documents first..first + documents.
+    def __init__(self, grams: int, block: int, first: int, documents: int, entries: int, make=np.empty):
+        """Local: an index of documents first..first + documents without any postings yet.
 
-        grams: how many are in use; most_entries: room for postings (what is not filled takes no memory).
+        grams: how many are in use; entries: postings of all documents; make: makes its arrays (shape, dtype).
         """
         if block > 65536:
             raise ValueError(f"blocks of {block} documents: at most 65,536")
         self.block, self.grams, self.first, self.documents = block, grams, first, documents
-        self.starts = np.zeros((-(-documents // block), grams + 1), np.uint32)
-        self.posting_document = np.empty(most_entries, np.uint16)
-        self.posting_weight = np.empty(most_entries, np.uint16)
-        base = 0
-        for starts, (indptr, row_grams, row_weights) in zip(self.starts, rows_of_blocks):
-            starts[1:] = np.cumsum(np.bincount(row_grams, minlength=grams))
-            here = slice(base, base + len(row_grams))
-            _postings(indptr, row_grams, row_weights, starts[:-1].copy(), self.posting_document[here],
-                      self.posting_weight[here])
-            starts += np.uint32(base)
-            base += len(row_grams)
+        self.starts = make((-(-documents // block), grams + 1), np.uint32)
+        self.posting_document = make((entries,), np.uint16)
+        self.posting_weight = make((entries,), np.uint16)
+
+    def fill(self, number: int, rows, base: int) -> None:
+        """Local: the postings of a block's documents (sparse rows), `base` of which are those of blocks before."""
+        indptr, row_grams, row_weights = rows
+        starts, here = self.starts[number], slice(base, base + len(row_grams))
+        starts[0] = 0
+        starts[1:] = np.cumsum(np.bincount(row_grams, minlength=self.grams))
+        _postings(indptr, row_grams, row_weights, starts[:-1].copy(), self.posting_document[here],
+                  self.posting_weight[here])
+        starts += np.uint32(base)
 
     def search(self, rows, number, least: int, most: int, floor: int, query_source=None, source=None):
         """Local: the best documents for each query (sparse row).

@@ -273,7 +273,7 @@ def _in_tiles(a, b, score, kept: np.ndarray, documents: int, room):
     for column in range(len(bounds) - 1):
         for row in range(column + 1):  # b is above a
             here = slice(bounds[row], bounds[row + 1])
-            chosen = kept[here] if documents <= TILE else kept[here] & (b[here] // TILE == column)
+            chosen = np.flatnonzero(kept[here] if documents <= TILE else kept[here] & (b[here] // TILE == column))
             for file, part in zip(ordered, (a, b, score)):
                 file.write(part[here][chosen])
     return tuple(file.array() for file in ordered)

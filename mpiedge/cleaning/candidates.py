@@ -17,6 +17,8 @@ from functools import partial
 import numpy as np
 
 from mpiedge.cleaning.gram_rows import GramRows, make_rows
+from mpiedge.cleaning.sift import FLOOR, sift
+from mpiedge.cleaning.together import put_together
 from mpiedge.cleaning.union import union
 from mpiedge.kernels import cosine
 from mpiedge.kernels.cosine import (
@@ -42,7 +44,6 @@ LONE, LONE_ROWS = (0.3, 1.0), 10.0
 """How much a gram of one record alone counts in its length: in full up to a hundred records, where it mostly is a name
 of its own; the less the more there are, as it mostly is a slip then."""
 VECTORS_FROM = 12  # pairs a record from which it pays to make all gram vectors and keep them
-FLOOR = 0.1
 FEATURE_FLOOR = 0.02
 LEAST, MOST, FEWEST = 15, 250, 3
 SMALL_PAIRS, PAIRS = 1_500_000, 2_500_000  # neighbours kept in all
@@ -51,14 +52,13 @@ BUDGET, LARGE_BUDGET = 2_500, 12_000  # the second without pairs of values
 INDEX_BLOCK, QUERY_BLOCK, PAIR_BLOCK = 32_768, 512, 8192
 INDEX_SHARE = 0.75  # of the budget, full with what is there already and the index
 SLICE_S = 0.05
-TILE = 1 << 17
 MOST_SUMMED = (1 << 16) - 1
 
 
 @dataclass
 class Candidates:
-    """Pairs of positions a < b in `rows`, each once, ordered by `_in_tiles`; cosine int32 (UNIT = 1); the same on every
-    rank. vectors: those of all documents in `grams`, where they were made."""
+    """Pairs of positions a < b in `rows`, each once, in the order of `sift`; cosine int32 (UNIT = 1); the same on every
+    rank, and held together by those of a host. vectors: those of all documents in `grams`, where they were made."""
 
     a: np.ndarray
     b: np.ndarray
@@ -106,7 +106,7 @@ def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: 
     """Collective: the candidate pairs among `rows`; with sources (uint8 per row) only pairs of different sources.
 
     exhaustive: every pair of records is compared in all its grams, whatever the cost. Messages: a sum of gram counts,
-    then every candidate to every rank (8 bytes each).
+    then every candidate to every host (8 bytes each).
     """
     texts, values = records.texts, records.values_of(rows)
     documents = len(values)
@@ -146,9 +146,8 @@ def find_candidates(stage, records, rows: np.ndarray, sources=None, exhaustive: 
         vectors = make_rows(stage, texts, values, grams, 0, records.room)
         score = _row_cosines(stage, vectors, a, b, grams)
     elif bounded:
-        score = pair_cosines(stage, texts, values, a, b, grams)
-    kept = _near_best(a, b, score, documents) if bounded else np.ones(len(a), bool)
-    a, b, score = _in_tiles(a, b, score, kept, documents, records.room)
+        score = pair_cosines(stage, texts, values, a, b, grams, records.room)
+    a, b, score = sift(stage.world, (a, b, score), documents, bounded, records.room)
     return Candidates(a, b, score, grams, {"candidates": len(a), **summary}, vectors)
 
 
@@ -255,52 +254,28 @@ def _merge_groups(parts: tuple[dict, ...], least: int, most: int) -> dict:
             "neighbours": neighbours[kept], "scores": scores[kept]}
 
 
-def _near_best(a, b, score, documents: int) -> np.ndarray:
-    """Which pairs have half the score of the best pair of either record, and more than FLOOR."""
-    best = np.zeros(documents, np.int32)
-    np.maximum.at(best, a, score)
-    np.maximum.at(best, b, score)
-    return (score > FLOOR * UNIT) & (score >= np.minimum(best[a], best[b]) // 2)
-
-
-def _in_tiles(a, b, score, kept: np.ndarray, documents: int, room):
-    """The pairs kept (a ascending), ordered by tiles of TILE x TILE records: what is compared in a while lies in few
-    pages of memory."""
-    if documents <= TILE and kept.all():
-        return a, b, score
-    ordered = [room.file(np.int32) for _ in range(3)]
-    bounds = np.searchsorted(a, np.arange(0, documents + TILE, TILE))
-    for column in range(len(bounds) - 1):
-        for row in range(column + 1):  # b is above a
-            here = slice(bounds[row], bounds[row + 1])
-            chosen = np.flatnonzero(kept[here] if documents <= TILE else kept[here] & (b[here] // TILE == column))
-            for file, part in zip(ordered, (a, b, score)):
-                file.write(part[here][chosen])
-    return tuple(file.array() for file in ordered)
-
-
 def _row_cosines(stage, rows: GramRows, a, b, grams: Grams) -> np.ndarray:
-    """Collective: cosine (int32) of each pair of `rows`, on every rank. Messages: 4 bytes a pair to every rank."""
+    """Collective: cosine (int32) of each pair of `rows`. Messages: 4 bytes a pair to every host."""
     dense, whole = np.zeros(grams.in_use, np.uint16), (rows.indptr, rows.grams, rows.weights)
 
     def measure(chosen: slice):
         rows.room.relax()
         return cosine.dots(whole, a[chosen], b[chosen], dense)
 
-    return _in_pieces(stage, len(a), PAIR_BLOCK, 4096, measure, "cosines", np.int32)
+    return _in_pieces(stage, len(a), PAIR_BLOCK, 4096, measure, "cosines", rows.room)
 
 
-def pair_cosines(stage, texts, values, a, b, grams: Grams) -> np.ndarray:
-    """Collective: cosine (int32) of each pair, on every rank. Messages: 8 bytes a document and 4 bytes a pair to every
-    rank."""
+def pair_cosines(stage, texts, values, a, b, grams: Grams, room) -> np.ndarray:
+    """Collective: cosine (int32) of each pair. Messages: 8 bytes a document and 4 bytes a pair to every host."""
     scales = _in_pieces(stage, len(values), 4096, 1024, lambda chosen: cosine.scales(texts, values[chosen], grams),
-                        "lengths", np.float64)
+                        "lengths", room)
     return _in_pieces(stage, len(a), PAIR_BLOCK, 2048, lambda chosen: cosine.pairs(
-        texts, values[a[chosen]], values[b[chosen]], grams, scales[b[chosen]]), "cosines", np.int32)
+        texts, values[a[chosen]], values[b[chosen]], grams, scales[b[chosen]]), "cosines", room)
 
 
-def _in_pieces(stage, count: int, block: int, piece: int, measure, name: str, dtype) -> np.ndarray:
-    """Collective: what `measure` says of the slices of 0..count, on every rank; a task is a block of pieces."""
+def _in_pieces(stage, count: int, block: int, piece: int, measure, name: str, room) -> np.ndarray:
+    """Collective: what `measure` says of the slices of 0..count, which the ranks of a host hold together; a task is a
+    block of pieces."""
     def work(task):
         (first,) = task
         stop = min(first + block, count)
@@ -310,5 +285,11 @@ def _in_pieces(stage, count: int, block: int, piece: int, measure, name: str, dt
             yield
         return {"part": np.concatenate(parts)}
 
-    done = stage.queue.run([(start,) for start in range(0, count, block)], work, name=name, kept=name)
-    return np.concatenate([np.zeros(0, dtype), *(message["part"] for _, message in stage.queue.gather(done))])
+    tasks = [(start,) for start in range(0, count, block)]
+    done = sorted(stage.queue.run(tasks, work, name=name, kept=name), key=lambda pair: pair[0])
+    parts = [message["part"] for _, message in done]
+    places = np.cumsum([0, *map(len, parts)]).tolist()
+    mine = {start // block: place for ((start,), _), place in zip(done, places)}
+    own = np.concatenate([measure(slice(0, 0)), *parts])   # of none: the dtype, on ranks without tasks
+    (whole,) = put_together(stage, mine, [*range(0, count, block), count], {"part": own}, room)
+    return whole

@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from mpiedge.cleaning.room import runs
+from mpiedge.cleaning.together import put_together
 from mpiedge.kernels import cosine
 
 TASKS, LEAST_TASK, MOST_TASK = 64, 1024, 16_384  # the latter two: documents
-BYTES = 6  # of a gram and its weight
 
 
 class GramRows:
@@ -32,7 +31,7 @@ class GramRows:
 def make_rows(stage, texts, values, grams, budget: int, room) -> GramRows:
     """Collective: the rows of the documents `values`, with a budget of their rarest grams only.
 
-    Messages: 6 bytes a gram to every host, in rounds small enough to be held beside everything else.
+    Messages: 6 bytes a gram to every host.
     """
     documents = len(values)
     step = int(np.clip(documents // TASKS, LEAST_TASK, MOST_TASK))
@@ -57,33 +56,4 @@ def make_rows(stage, texts, values, grams, budget: int, room) -> GramRows:
     ends = indptr[np.minimum(np.arange(len(tasks) + 1) * step, documents)].tolist()
     mine = {number: places[task] for number, task in enumerate(tasks) if task in places}
     columns = zip(("gram", "weight"), (own.array(), own_weights.array()))
-    return GramRows(indptr, *_gathered(stage, mine, ends, dict(columns), room), room)
-
-
-def _gathered(stage, mine: dict[int, int], ends: list[int], columns: dict[str, np.ndarray], room) -> list[np.ndarray]:
-    """Collective: the columns of all ranks, each as one array that the ranks of a host hold together.
-
-    mine: where the items of which tasks begin in this rank's columns; ends: where those of each task begin and end in
-    the arrays. Messages: see `make_rows`; none where all ranks are on one host.
-    """
-    world, sizes = stage.world, np.diff(ends).tolist()
-    if world.size == 1:
-        return list(columns.values())
-    whole = {key: room.together(world, (ends[-1],), column.dtype) for key, column in columns.items()}
-    own = {number: {key: column[place:place + sizes[number]] for key, column in columns.items()}
-           for number, place in mine.items()}
-
-    def write(number: int, message: dict) -> None:
-        for key, array in whole.items():
-            array[ends[number]:ends[number + 1]] = message[key]
-
-    if world.nodes == 1:
-        for number, message in own.items():
-            write(number, message)
-    else:
-        for first, last in runs(sizes, room.round_bytes // BYTES):
-            parts = [((number,), own[number]) for number in range(first, last) if number in own]
-            for (number,), message in stage.queue.gather_hosts(parts):
-                write(number, message)
-    world.node_barrier()
-    return list(whole.values())
+    return GramRows(indptr, *put_together(stage, mine, ends, dict(columns), room), room)

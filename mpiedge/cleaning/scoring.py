@@ -207,7 +207,7 @@ def chance_levels(stage, comparison, rows, sources, grams) -> np.ndarray:
     those alike as whole records are left out: they are what is looked for."""
     a, b = random_pairs(len(rows), stage.seed, sources)
     if len(a) < 60_000:
-        likeness = pair_cosines(stage, comparison.records.texts, comparison.records.values_of(rows), a, b,
-                                grams)
+        records = comparison.records
+        likeness = pair_cosines(stage, records.texts, records.values_of(rows), a, b, grams, records.room)
         a, b = a[likeness <= UNIT // 2], b[likeness <= UNIT // 2]
     return compare_random(stage, comparison, rows[a], rows[b])

@@ -1,9 +1,11 @@
-"""Pairs that were found from either side, each once: every rank sorts some, and tells all."""
+"""Pairs that were found from either side, each once: every rank sorts some, and tells all hosts."""
 
 import itertools
 import math
 
 import numpy as np
+
+from mpiedge.cleaning.together import put_together
 
 BUCKETS = 4096
 """Ranges of records whose pairs are counted, to share pairs out evenly."""
@@ -14,16 +16,18 @@ PAIR_BYTES = 6
 
 
 def union(stage, found: list, documents: int, with_scores: bool, room) -> tuple[np.ndarray, ...]:
-    """Collective: pairs a < b and their scores, int32 each, sorted by a and b, on every rank; empties `found`.
+    """Collective: pairs a < b and their scores, int32 each, sorted by a and b, which the ranks of a host hold
+    together; empties `found`.
 
     found: of this rank, ((first query,), {"counts", "neighbours", "scores"}) of blocks of queries. Without scores these
-    are empty. Messages: each pair to the rank that its smaller record falls to, and from there to every rank, 8
+    are empty. Messages: each pair to the rank that its smaller record falls to, and from there to every host, 8
     or 12 bytes, in rounds; before, a sum of 4,096 counts.
     """
     world, queue = stage.world, stage.queue
     low, high, scores = _pairs(found, with_scores, room)
     slot, rounds = _slots(world, queue.speeds, low, documents, room)
-    whole = [room.file(np.int32) for _ in range(3)]
+    keys = ("low", "high", "score") if with_scores else ("low", "high")
+    own, lengths = {key: room.file(np.int32) for key in keys}, []
     for number in range(rounds):
         first = number * world.size
         here = np.flatnonzero((slot >= first) & (slot < first + world.size))
@@ -32,10 +36,15 @@ def union(stage, found: list, documents: int, with_scores: bool, room) -> tuple[
         parts = [here[start:stop] for start, stop in itertools.pairwise(bounds)]
         received = world.alltoall([{"low": low[part], "high": high[part], "score": scores[part] if with_scores else
                                     scores} for part in parts])
-        for part in world.allgather(_once(received, documents, with_scores)):
-            for key, file in zip(("low", "high", "score"), whole):
-                file.write(part[key])
-    return tuple(file.array() for file in whole)
+        part = _once(received, documents, with_scores)
+        lengths.append(len(part["low"]))
+        for key, file in own.items():
+            file.write(part[key])
+    ends = np.cumsum(np.append(0, np.stack(world.allgather(np.array(lengths)), axis=1))).tolist()
+    places = np.cumsum([0, *lengths]).tolist()
+    mine = {number * world.size + world.rank: places[number] for number in range(rounds)}
+    whole = put_together(stage, mine, ends, {key: file.array() for key, file in own.items()}, room)
+    return tuple(whole) if with_scores else (*whole, np.zeros(0, np.int32))
 
 
 def _pairs(found: list, with_scores: bool, room) -> list[np.ndarray]:

@@ -12,7 +12,9 @@ from tables import MemoryStage, MemoryTable, OneRank, pair_f1, people
 from mpiedge.cleaning.candidates import MOST_SUMMED, sum_counts
 from mpiedge.cleaning.duplicates import find_duplicates
 from mpiedge.cleaning.room import Room
+from mpiedge.cleaning.sift import sift
 from mpiedge.cleaning.union import union
+from mpiedge.kernels.cosine import UNIT
 
 FIELDS = ("cluster_id", "row_a", "row_b", "probability")
 
@@ -52,6 +54,24 @@ def test_pairs_are_told_once(world, queue, documents, round_bytes, with_scores):
     a, b, score = union(stage, blocks[world.rank::world.size], documents, with_scores, room)
     assert list(zip(a.tolist(), b.tolist())) == sorted(pairs)
     assert score.tolist() == ([pairs[pair] for pair in sorted(pairs)] if with_scores else [])
+
+
+@pytest.mark.parametrize("documents", [1000, 100, 1])
+@pytest.mark.parametrize("near_best", [True, False])
+def test_pairs_that_stay(on_two_hosts, monkeypatch, documents, near_best):
+    """Those with half the best score of one of their records, tile by tile, whatever part of them a rank looks at."""
+    monkeypatch.setattr("mpiedge.cleaning.sift.TILE", 128)
+    dice = np.random.default_rng(documents)
+    a, b = np.triu_indices(documents, 1)
+    some = np.sort(dice.permutation(len(a))[:20_000])
+    a, b = a[some].astype(np.int32), b[some].astype(np.int32)
+    score = dice.integers(UNIT, size=len(a)).astype(np.int32)
+    best = [max(score[(a == one) | (b == one)], default=0) for one in range(documents)]
+    kept = [pair for pair in zip(a.tolist(), b.tolist(), score.tolist()) if not near_best or (
+        pair[2] > UNIT / 10 and pair[2] >= min(best[pair[0]], best[pair[1]]) // 2)]
+    found = sift(on_two_hosts, (a, b, score), documents, near_best, Room(MemoryStage(on_two_hosts)))
+    assert list(zip(*(part.tolist() for part in found))) == sorted(kept, key=lambda pair: (
+        pair[1] // 128, pair[0] // 128))
 
 
 def test_hosts_of_several_ranks(on_two_hosts):

@@ -97,6 +97,12 @@ def test_minimal_evidence_matches_its_definition(seed, columns, count):
     sets, use = hitting.minimal_evidence(masks)
     got = dict(zip(map(frozenset, bits.members(sets, columns)), map(frozenset, bits.members(use, columns))))
     assert got == expected
+    # What is minimal among some of the sets and what is among the others: those of both are found from these alone.
+    some, more = hitting.minimal_evidence(masks[::2]), hitting.minimal_evidence(masks[1::2])
+    every, rights = np.concatenate([some[0], more[0]]), np.concatenate([some[1], more[1]])
+    for minimal_for in (hitting.minimal_for, hitting.minimal_for_plain):
+        both = hitting.ordered(every, *minimal_for(every, rights))
+        assert np.array_equal(both[0], sets) and np.array_equal(both[1], use)
 
 
 @given(seed=st.integers(0, 2**32), columns=st.sampled_from([3, 64, 65, 200]), count=st.integers(0, 300))
@@ -108,6 +114,7 @@ def test_sets_are_sorted_and_told_apart(seed, columns, count):
     masks = masks[rng.integers(0, max(count, 1), count)]
     for by_columns in (False, True):
         assert np.array_equal(bits.order(masks, by_columns), bits.order_plain(masks, by_columns))
+    assert bits.counts(masks)[:columns].tolist() == bits.unpack(masks, columns).sum(axis=0).tolist()
     some, known = (bits.unique(masks[rng.random(count) < 0.6]) for _ in range(2))
     there = {one.tobytes() for one in known}
     assert bits.absent(some, known).tolist() == [one.tobytes() not in there for one in some]

@@ -91,3 +91,10 @@ void bits_order(const uint64_t *masks, int64_t n, int32_t words, int32_t by_colu
     }
     for (int64_t i = 0; i < n; i++) order[i] = (int64_t)items[i].at;
 }
+
+/* counts: zeros, 64 words of them; adds to each how many masks hold that column. */
+void bits_counts(const uint64_t *masks, int64_t n, int32_t words, int64_t *counts) {
+    for (int64_t i = 0; i < n; i++)
+        for (int32_t w = 0; w < words; w++)
+            for (uint64_t left = masks[i * words + w]; left; left &= left - 1) counts[w * 64 + __builtin_ctzll(left)]++;
+}

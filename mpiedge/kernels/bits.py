@@ -12,6 +12,7 @@ def _declare(library):
     address, size, narrow = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
     library.bits_order.restype = None
     library.bits_order.argtypes = [address, size] + [narrow] * 2 + [address] * 3
+    library.bits_counts.restype, library.bits_counts.argtypes = None, [address, size, narrow, address]
     return library
 
 
@@ -66,6 +67,16 @@ def sizes(masks: np.ndarray) -> np.ndarray:
     return counts[:, 0] if masks.shape[1] == 1 else counts.sum(axis=1, dtype=np.int32)
 
 
+def counts(masks: np.ndarray) -> np.ndarray:
+    """Local: how many of the masks (k, words) hold each column, int64 (64 words,)."""
+    columns = 64 * masks.shape[1]
+    if _library is None:
+        return unpack(masks, columns).sum(axis=0)
+    masks, result = np.ascontiguousarray(masks), np.zeros(columns, np.int64)
+    _library.bits_counts(masks.ctypes.data, *masks.shape, result.ctypes.data)
+    return result
+
+
 def first_of_equals(masks: np.ndarray) -> np.ndarray:
     """Local: for sorted masks, which are the first of their kind, bool (k,)."""
     first = np.ones(len(masks), bool)
@@ -104,6 +115,8 @@ def unique(masks: np.ndarray) -> np.ndarray:
 
 def absent(masks: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Local: which of the distinct masks are none of the distinct `known` ones, bool (k,)."""
+    if not len(known):
+        return np.ones(len(masks), bool)
     together = np.concatenate([known, masks])
     at = order(together)
     new = np.empty(len(together), bool)

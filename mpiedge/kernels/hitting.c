@@ -106,11 +106,11 @@ static int list_by_use(list *lists, const uint64_t *set, const uint64_t *use, in
 }
 
 INLINE int64_t minimise_as(const uint64_t *sets, int W, int64_t n, const int64_t *order, const uint64_t *rights,
-                           int64_t *kept, uint64_t *use, list *lists, recent *r) {
+                           int32_t step, int64_t *kept, uint64_t *use, list *lists, recent *r) {
     int64_t count = 0;
     for (int64_t i = 0; i < n; i++) {
         const uint64_t *set = sets + order[i] * W;
-        if (!minimal_for(lists, r, set, rights, use + count * W, W)) continue;
+        if (!minimal_for(lists, r, set, rights + order[i] * step, use + count * W, W)) continue;
         if (!list_by_use(lists, set, use + count * W, W)) return -1;
         kept[count++] = order[i];
     }
@@ -125,19 +125,19 @@ static void order_by_size(const uint64_t *sets, int W, int64_t n, int64_t *order
     for (int64_t i = 0; i < n; i++) order[next[size_of(sets + i * W, W)]++] = i;
 }
 
-/* rights: the right-hand sides looked at; kept, use: numbers of the sets that are minimal for some, and for which, with
+/* rights: the right-hand sides looked at, those of set i at i * step (0 or words); kept, use: numbers of the sets that are minimal for some, and for which, with
  * room for n of them; returns how many there are, -1 without memory. */
 PER_PROCESSOR int64_t hitting_minimise(const uint64_t *sets, int32_t words, int64_t n, const uint64_t *rights,
-                                       int64_t *kept, uint64_t *use) {
+                                       int32_t step, int64_t *kept, uint64_t *use) {
     list *lists = calloc((size_t)words * 64, sizeof(list));
     recent r = {calloc((size_t)words * RECENT, 8), 0};         /* empty sets, which take nothing out */
     int64_t count = -1, *order = malloc((size_t)n * sizeof(int64_t) + 1);
     if (lists && r.sets && order) {
         order_by_size(sets, words, n, order);
-        if (words == 1) count = minimise_as(sets, 1, n, order, rights, kept, use, lists, &r);
-        else if (words == 2) count = minimise_as(sets, 2, n, order, rights, kept, use, lists, &r);
-        else if (words == 4) count = minimise_as(sets, 4, n, order, rights, kept, use, lists, &r);
-        else count = minimise_as(sets, words, n, order, rights, kept, use, lists, &r);
+        if (words == 1) count = minimise_as(sets, 1, n, order, rights, step, kept, use, lists, &r);
+        else if (words == 2) count = minimise_as(sets, 2, n, order, rights, step, kept, use, lists, &r);
+        else if (words == 4) count = minimise_as(sets, 4, n, order, rights, step, kept, use, lists, &r);
+        else count = minimise_as(sets, words, n, order, rights, step, kept, use, lists, &r);
         for (int32_t c = 0; c < words * 64; c++) free(lists[c].sets);
     }
     free(lists), free(r.sets), free(order);

@@ -13,7 +13,7 @@ MOST_CUTS = 8
 def _declare(library):
     address, size, narrow = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
     signatures = {
-        "minimise": (size, [address, narrow, size, address, address, address]),
+        "minimise": (size, [address, narrow, size, address, narrow, address, address]),
         "covered": (None, [address, size, narrow, address, size, address]),
         "new": (address, [address, size, narrow, narrow, address, narrow]),
         "run": (narrow, [address, size]),
@@ -51,16 +51,18 @@ def ordered(masks: np.ndarray, numbers: np.ndarray, use: np.ndarray) -> tuple[np
 def minimal_for(masks: np.ndarray, rights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Local: which of the sets `masks` (k, words) are minimal for some of `rights`, and for which.
 
-    rights: a mask of columns (words,), all by default. Returns (numbers (m,) int64, use (m, words) uint64), by
+    rights: a mask of columns (words,), all by default; or one for each set (k, words), which leaves out only columns
+    for which another of the sets is known to lie inside it. Returns (numbers (m,) int64, use (m, words) uint64), by
     ascending size; of equal sets the first counts.
     """
     if rights is None:
         rights = np.full(masks.shape[1], ~np.uint64(0))
     if _library is None:
         return minimal_for_plain(masks, rights)
-    masks = np.ascontiguousarray(masks)
+    masks, rights = np.ascontiguousarray(masks), np.ascontiguousarray(rights)
     numbers, use = np.empty(len(masks), np.int64), np.empty_like(masks)
-    count = _library.hitting_minimise(masks.ctypes.data, masks.shape[1], len(masks), rights.ctypes.data,
+    step = masks.shape[1] if rights.ndim == 2 else 0
+    count = _library.hitting_minimise(masks.ctypes.data, masks.shape[1], len(masks), rights.ctypes.data, step,
                                       numbers.ctypes.data, use.ctypes.data)
     if count < 0:
         raise MemoryError("no memory for the minimal difference sets")
@@ -70,15 +72,16 @@ def minimal_for(masks: np.ndarray, rights: np.ndarray | None = None) -> tuple[np
 def minimal_for_plain(masks: np.ndarray, rights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Local: the plain version of `minimal_for`."""
     numbers, use = [], []
+    rights = np.broadcast_to(rights, masks.shape)
     for number in np.argsort(bits.sizes(masks), kind="stable").tolist():
         mask = masks[number]
         union = np.zeros_like(mask)
         for other in numbers:
             if not (masks[other] & ~mask).any():
                 union |= masks[other]
-        if (mask & rights & ~union).any():
+        if (mask & rights[number] & ~union).any():
             numbers.append(number)
-            use.append(mask & rights & ~union)
+            use.append(mask & rights[number] & ~union)
     return np.array(numbers, np.int64), np.array(use, np.uint64).reshape(-1, masks.shape[1])
 
 

@@ -78,7 +78,8 @@ class TableEvidence:
         self.sets, self.use, self.closed, self.checked_left, self.checked_safe = empty, empty, empty, empty, empty
         if self.constant:  # {} -> A holds
             self._add_checked(bits.mask_of([], self.columns)[None], bits.mask_of(self.constant, self.columns)[None])
-        self._settled, self._common = 0, empty  # evidence merged into `sets`; `sets` as all ranks know them
+        self._settled = 0  # evidence merged into `sets`
+        self._common, self._common_use = empty, empty  # `sets` and `use` as all ranks know them
         self._measure()
 
     def _measure(self):
@@ -135,7 +136,7 @@ class TableEvidence:
         self._add_checked(state.checked_left, state.checked_safe)
         self.evidence.add(state.sets)
         self.settle()
-        self._common = self.sets
+        self._common, self._common_use = self.sets, self.use
 
     # ---- evidence ----
 
@@ -177,22 +178,24 @@ class TableEvidence:
     def exchange(self, world, closed=None, left=None, safe=None, undone=None):
         """Collective (Local when world is None): merge what all ranks found in a round.
 
-        Each rank sends, once, the minimal difference sets that are new, the closed sets, and the checked sets with
-        their safe columns. The minimal sets of a union are those of the union of the ranks' minimal sets, so all ranks
-        end with the same `sets`, whoever found what. What else a rank has seen changes nothing: it is no smaller.
+        Each rank sends, once, the minimal difference sets that are new and their use, the closed sets, and the checked
+        sets with their safe columns. The minimal sets of a union are those of the union of the ranks' minimal sets,
+        each for some of the right-hand sides that it is minimal for on its rank; so all ranks end with the same `sets`,
+        whoever found what. What else a rank has seen changes nothing: it is no smaller.
         undone: sets of which pairs were left out because the search is to stop; they are not closed, whoever says so.
         """
         self.settle()
         empty = np.empty((0, self.words), np.uint64)
         closed, left, safe, undone = (empty if array is None else array for array in (closed, left, safe, undone))
         if world is not None and world.size > 1:
-            fresh = self.sets[bits.absent(self.sets, self._common)]
-            messages = world.allgather({"fresh": fresh, "closed": closed, "left": left, "safe": safe, "undone": undone})
-            fresh, closed, left, safe, undone = (
+            new = bits.absent(self.sets, self._common)
+            messages = world.allgather({"fresh": self.sets[new], "use": self.use[new], "closed": closed, "left": left,
+                                        "safe": safe, "undone": undone})
+            fresh, use, closed, left, safe, undone = (
                 np.concatenate([np.asarray(message[name], np.uint64).reshape(-1, self.words) for message in messages])
-                for name in ("fresh", "closed", "left", "safe", "undone"))
-            self._take_over(world, fresh, complete=not bits.nonempty(closed).all() and not len(undone))
-        self._common = self.sets
+                for name in ("fresh", "use", "closed", "left", "safe", "undone"))
+            self._take_over(world, fresh, use, complete=not bits.nonempty(closed).all() and not len(undone))
+        self._common, self._common_use = self.sets, self.use
         if len(undone):
             broken = {row.tobytes() for row in undone}
             closed = closed[[row.tobytes() not in broken for row in closed]]
@@ -201,17 +204,18 @@ class TableEvidence:
         if len(left):
             self._add_checked(left, safe)
 
-    def _take_over(self, world, fresh: np.ndarray, complete: bool):
-        """Collective: the minimal sets of those known to all ranks and `fresh`, what is new to any of them.
+    def _take_over(self, world, fresh: np.ndarray, use: np.ndarray, complete: bool):
+        """Collective: the minimal sets of those known to all ranks and `fresh`, what is new to any of them; use: the
+        right-hand sides each is minimal for among those of its rank.
 
         Where they are many, each rank finds out for some right-hand sides what is minimal for them. complete: there is
         no other evidence, so none of it will be met again."""
-        every = np.concatenate([self._common, fresh])
+        every, rights = np.concatenate([self._common, fresh]), np.concatenate([self._common_use, use])
         if len(every) < SHARE_SETS:
-            self.sets, self.use = hitting.ordered(every, *hitting.minimal_for(every))
+            self.sets, self.use = hitting.ordered(every, *hitting.minimal_for(every, rights))
         else:
-            own = bits.mask_of(self.active[world.rank :: world.size], self.columns)
-            numbers, own_use = hitting.minimal_for(every, own)
+            own = bits.mask_of(self.by_rank[world.rank :: world.size].tolist(), self.columns)
+            numbers, own_use = hitting.minimal_for(every, rights & own)
             use = np.zeros_like(every)
             for found in world.allgather({"numbers": numbers, "use": own_use}):
                 use[found["numbers"]] |= found["use"]

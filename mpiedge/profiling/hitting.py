@@ -48,9 +48,8 @@ class Enumerator:
         if self._known is not None:
             changed &= set(np.flatnonzero(bits.unpack(changes(*self._known, sets, use)[None], 64 * sets.shape[1])[0]))
         self._known = sets, use
-        sizes = bits.unpack(use, 64 * sets.shape[1]).sum(axis=0)
-        search = Search(lambda right: edges_for(sets, use, right), sizes, self.max_lhs, self.stop, self.brief,
-                        self.room)
+        search = Search(lambda right: edges_for(sets, use, right), bits.counts(use).tolist(), self.max_lhs, self.stop,
+                        self.brief, self.room)
         self._found |= search.run([right for right in rights if right in changed], queue)
         lefts = [self._found.pop(right) for right in rights]
         right = self.room.keep(np.repeat(np.array(rights, np.int32), [len(left) for left in lefts]))

@@ -130,10 +130,11 @@ class Queue:
 
     def _share_out(self, tasks, steps, cost, split, steal: bool, learn: bool, name: str) -> list:
         """Collective: computes all tasks; this rank's (task, result) pairs."""
-        shares = share(np.array([_weight(cost(task)) for task in tasks]), self.speeds, self._worked_s)
+        weights = np.array([_weight(cost(task)) for task in tasks])
+        shares = share(weights, self.speeds, self._worked_s)
         self._run_number += 1
         run = self._run = _Run(self.world.rank, self.shares, self._processor, tasks, cost, split, learn)
-        run.loads[:] = np.bincount(shares, [run.weight(task) for task in tasks], minlength=self.world.size)
+        run.loads[:] = np.bincount(shares, weights, minlength=self.world.size)
         run.load = run.loads[self.world.rank]
         self._tasks = deque(itertools.compress(tasks, shares == self.world.rank))
         if self._progress and self.world.is_root:

@@ -15,8 +15,10 @@ from mpiedge.runtime import resources
 LOOK_BYTES = 1 << 22
 """Arrays below this are made without a look at the memory that is free."""
 
-HUGE_BYTES = 1 << 22
-"""Arrays from this on may lie in huge pages."""
+HUGE_PAGE = 1 << 21
+
+NUMPY_HUGE_BYTES = 1 << 22
+"""Arrays from this on numpy puts into huge pages."""
 
 
 def shared_array(world, shape, dtype, *, folder=None) -> np.ndarray:
@@ -34,9 +36,9 @@ def shared_array(world, shape, dtype, *, folder=None) -> np.ndarray:
     count = int(np.prod(shape, dtype=np.int64))
     size = count * dtype.itemsize
     if count == 0 or (folder is None and world.node_size == 1):
-        if size < HUGE_BYTES:
+        if size < NUMPY_HUGE_BYTES:
             return np.zeros(shape, dtype)
-        array = np.empty(shape, dtype)  # which numpy puts into huge pages
+        array = np.empty(shape, dtype)
         array[...] = 0
         return array
     mapped = _map_memory(world, size) if folder is None else None
@@ -95,7 +97,8 @@ def leave_to_kernel(array: np.ndarray) -> None:
 
 def _map_memory(world, size: int) -> Pages | mmap.mmap | None:
     """Collective over a host: memory without a name, which the others open through the leader's open file."""
-    file = -1
+    file, rest = -1, size % HUGE_PAGE
+    size += HUGE_PAGE - rest if rest >= HUGE_PAGE // 2 else 0  # taken much sooner than small pages
     share = -(-size // world.node_size)
     fits = hasattr(os, "memfd_create") and (share < LOOK_BYTES or share <= resources.available_bytes())
     if world.node_rank == 0 and fits:
@@ -142,8 +145,7 @@ def _map(world, file: int, path: str, size: int, fits: bool, map_share) -> Pages
         if about and fits:
             file = file if file >= 0 else os.open(about["path"], os.O_RDWR)
             fits = list(os.fstat(file)[1:3]) == about["file"]
-            begin, end = (size * rank // world.node_size for rank in (world.node_rank, world.node_rank + 1))
-            mapped = map_share(file, size, begin, end) if fits else None
+            mapped = map_share(file, size, *_share(size, world.node_rank, world.node_size)) if fits else None
     except OSError:
         pass
     finally:
@@ -151,6 +153,13 @@ def _map(world, file: int, path: str, size: int, fits: bool, map_share) -> Pages
         if file >= 0:
             os.close(file)
     return mapped if everyone else None
+
+
+def _share(size: int, rank: int, ranks: int) -> tuple[int, int]:
+    """Local: the bytes [begin, end) that a rank reserves: whole huge pages, where there are some."""
+    unit = HUGE_PAGE if size >= HUGE_PAGE else 1
+    begin, end = (size * edge // ranks // unit * unit for edge in (rank, rank + 1))
+    return begin, size if rank + 1 == ranks else end
 
 
 def _share_of_file(file: int, size: int, begin: int, end: int) -> mmap.mmap:
@@ -162,8 +171,6 @@ def _share_of_file(file: int, size: int, begin: int, end: int) -> mmap.mmap:
 
 def _share_of_memory(file: int, size: int, begin: int, end: int) -> Pages | mmap.mmap:
     """Local: see `_map`; memory, of which this rank takes its share at once."""
-    if size < HUGE_BYTES:
-        return _share_of_file(file, size, begin, end)
     try:
         mapped = Pages(file, size)
     except OSError:

@@ -191,7 +191,11 @@ def refine_by_all(partition: Partition, codes: list[np.ndarray]) -> Partition:
     """Local: split every cluster by several more columns at once, for a few rows; clusters come in another order."""
     cluster = np.repeat(np.arange(len(partition.starts) - 1), np.diff(partition.starts))
     cells = np.stack([cluster, *[column[partition.rows] for column in codes]])
-    return _regrouped(partition.rows, np.unique(cells, axis=1, return_inverse=True)[1].ravel())
+    order = np.lexsort(cells)
+    cells = cells[:, order]
+    group = np.zeros(len(order), np.int64)
+    group[order[1:]] = np.cumsum((cells[:, 1:] != cells[:, :-1]).any(axis=0))
+    return _regrouped(partition.rows, group)
 
 
 def refine_plain(partition: Partition, codes: np.ndarray) -> Partition:

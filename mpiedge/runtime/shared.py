@@ -15,9 +15,7 @@ from mpiedge.runtime import resources
 LOOK_BYTES = 1 << 22
 """Arrays below this are made without a look at the memory that is free."""
 
-HUGE_PAGE = 1 << 21
-
-NUMPY_HUGE_BYTES = 1 << 22
+HUGE_BYTES = 1 << 22
 """Arrays from this on numpy puts into huge pages."""
 
 
@@ -36,7 +34,7 @@ def shared_array(world, shape, dtype, *, folder=None) -> np.ndarray:
     count = int(np.prod(shape, dtype=np.int64))
     size = count * dtype.itemsize
     if count == 0 or (folder is None and world.node_size == 1):
-        if size < NUMPY_HUGE_BYTES:
+        if size < HUGE_BYTES:
             return np.zeros(shape, dtype)
         array = np.empty(shape, dtype)
         array[...] = 0
@@ -97,8 +95,7 @@ def leave_to_kernel(array: np.ndarray) -> None:
 
 def _map_memory(world, size: int) -> Pages | mmap.mmap | None:
     """Collective over a host: memory without a name, which the others open through the leader's open file."""
-    file, rest = -1, size % HUGE_PAGE
-    size += HUGE_PAGE - rest if rest >= HUGE_PAGE // 2 else 0  # taken much sooner than small pages
+    file = -1
     share = -(-size // world.node_size)
     fits = hasattr(os, "memfd_create") and (share < LOOK_BYTES or share <= resources.available_bytes())
     if world.node_rank == 0 and fits:
@@ -145,7 +142,8 @@ def _map(world, file: int, path: str, size: int, fits: bool, map_share) -> Pages
         if about and fits:
             file = file if file >= 0 else os.open(about["path"], os.O_RDWR)
             fits = list(os.fstat(file)[1:3]) == about["file"]
-            mapped = map_share(file, size, *_share(size, world.node_rank, world.node_size)) if fits else None
+            begin, end = (size * rank // world.node_size for rank in (world.node_rank, world.node_rank + 1))
+            mapped = map_share(file, size, begin, end) if fits else None
     except OSError:
         pass
     finally:
@@ -153,13 +151,6 @@ def _map(world, file: int, path: str, size: int, fits: bool, map_share) -> Pages
         if file >= 0:
             os.close(file)
     return mapped if everyone else None
-
-
-def _share(size: int, rank: int, ranks: int) -> tuple[int, int]:
-    """Local: the bytes [begin, end) that a rank reserves: whole huge pages, where there are some."""
-    unit = HUGE_PAGE if size >= HUGE_PAGE else 1
-    begin, end = (size * edge // ranks // unit * unit for edge in (rank, rank + 1))
-    return begin, size if rank + 1 == ranks else end
 
 
 def _share_of_file(file: int, size: int, begin: int, end: int) -> mmap.mmap:

@@ -31,7 +31,7 @@ def test_a_large_array_is_shared_with_and_without_huge_pages(world, monkeypatch,
         monkeypatch.setattr(shared.Pages, "take", lambda pages, begin, end: False)
     if missing == "pages":
         monkeypatch.setattr(shared, "Pages", _no_pages)
-    size = 3 * shared.HUGE_PAGE + 12_345
+    size = shared.HUGE_BYTES + (1 << 21) + 12_345
     array = shared_array(world, size, np.uint8)
     first, last = (size * rank // world.node_size for rank in (world.node_rank, world.node_rank + 1))
     assert not array[first:last].any()

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from mpiedge.runtime import telemetry
+from mpiedge.runtime.carrying import Carried
 from mpiedge.runtime.progress import progress
 from mpiedge.runtime.telemetry import COLUMNS, Timings, to_csv
 
@@ -20,7 +21,8 @@ HEADER = (
 @pytest.fixture
 def ranks():
     """A stand-in for a world of one rank whose counters the test moves."""
-    world = SimpleNamespace(rank=3, host="pi4-3", bytes_sent=0, bytes_recv=0, wait_s=0.0, is_root=True)
+    world = SimpleNamespace(rank=3, host="pi4-3", bytes_sent=0, bytes_recv=0, wait_s=0.0, carried=Carried(),
+                            is_root=True)
     world.gather = lambda message: [message]
     return world
 
@@ -69,7 +71,7 @@ def test_repeated_phases_add_up(ranks):
 
 
 def test_nested_phases_and_waits_are_told_apart(ranks):
-    """A phase's own row leaves out inner phases, idle time and waiting, so that the rows add up to the elapsed time."""
+    """A phase's own row leaves out inner phases, idle time, waits and messages, so the rows add up to the whole."""
     timings = Timings(ranks, "train")
     start = time.perf_counter()
     with timings.phase("outer"):
@@ -78,16 +80,19 @@ def test_nested_phases_and_waits_are_told_apart(ranks):
             time.sleep(0.03)
         with timings.idle():
             time.sleep(0.04)
-        time.sleep(0.05)
-        ranks.wait_s += 0.05
+        time.sleep(0.06)
+        ranks.wait_s, ranks.carried = 0.05, Carried(0.01, 0.001)
     elapsed = time.perf_counter() - start
     rows = by_phase(timings)
     assert rows["inner", "io"]["wall_s"] >= 0.03
     assert rows["outer", "idle"]["wall_s"] >= 0.04
     assert rows["outer", "wait"]["wall_s"] == pytest.approx(0.05)
     assert rows["outer", "wait"]["calls"] is None and rows["outer", "wait"]["cpu_s"] is None
+    assert rows["outer", "communicate"]["wall_s"] == pytest.approx(0.01)
+    assert rows["outer", "communicate"]["cpu_s"] == pytest.approx(0.001)
+    assert rows["outer", "communicate"]["calls"] is None and rows["outer", "communicate"]["bytes_sent"] is None
     assert sum(row["wall_s"] for row in rows.values()) == pytest.approx(elapsed, abs=0.01)
-    assert 0.015 < rows["outer", "compute"]["wall_s"] < elapsed - 0.03 - 0.04 - 0.05 + 0.01
+    assert 0.015 < rows["outer", "compute"]["wall_s"] < elapsed - 0.03 - 0.04 - 0.06 + 0.01
 
 
 def test_processor_time_is_that_of_the_phase(ranks):

@@ -2,11 +2,13 @@
 
 import numpy as np
 
+from mpiedge.runtime.carrying import Carried
+
 
 class Alone:
     """The part of `World` that a training uses, for one rank; nothing travels."""
 
-    rank, size, is_root, bytes_sent, bytes_recv, wait_s = 0, 1, True, 0, 0, 0.0
+    rank, size, is_root, bytes_sent, bytes_recv, wait_s, carried = 0, 1, True, 0, 0, 0.0, Carried()
 
     def sum(self, array) -> np.ndarray:
         """Local: the array."""

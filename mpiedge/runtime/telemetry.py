@@ -62,8 +62,10 @@ class Phase:
 class Timings:
     """The phases of one stage on this rank.
 
-    world: anything with rank, host, bytes_sent, bytes_recv and wait_s. The time a phase spent in `World.wait` becomes a
-    row of the same phase with kind "wait"; the processor time of waiting is not told apart and stays with the phase.
+    world: anything with rank, host, bytes_sent, bytes_recv, wait_s and carried. The time a phase spent in `World.wait`
+    becomes a row of the same phase with kind "wait", and what else messages took one of kind
+    "communicate". The processor time of waiting is not told apart: in calls that carry messages it is part of the
+    latter, elsewhere it stays with the phase.
     Where the host's energy counters can be read, its first rank shares out what they counted by the times of its rows.
     """
 
@@ -145,12 +147,13 @@ class Timings:
 
     def _reading(self) -> tuple:
         world = self.world
-        return time.perf_counter(), time.process_time(), world.bytes_sent, world.bytes_recv, world.wait_s
+        return (time.perf_counter(), time.process_time(), world.bytes_sent, world.bytes_recv, world.wait_s,
+                world.carried.wall_s, world.carried.cpu_s)
 
     def _charge(self) -> None:
         """Local: what was used since the last call goes to the innermost open phase."""
         now = self._reading()
-        wall_s, cpu_s, sent, received, wait_s = (new - old for new, old in zip(now, self._last))
+        wall_s, cpu_s, sent, received, wait_s, carry_s, carry_cpu_s = (new - old for new, old in zip(now, self._last))
         self._last = now
         if self._counters and now[0] - self._asked_s > ASK_S:
             self._asked_s = now[0]
@@ -163,6 +166,13 @@ class Timings:
             waiting.calls = waiting.cpu_s = waiting.bytes_sent = waiting.bytes_recv = None
             waiting.wall_s += wait_s
             wall_s -= wait_s
+        if phase.kind not in ("communicate", "wait", "idle") and carry_s > 0:
+            carrying = self._phase(phase.name, "communicate")
+            if not carrying.calls:
+                carrying.calls = carrying.bytes_sent = carrying.bytes_recv = None
+            carrying.wall_s += carry_s
+            carrying.cpu_s += carry_cpu_s
+            wall_s, cpu_s = wall_s - carry_s, cpu_s - carry_cpu_s
         phase.wall_s += wall_s
         phase.cpu_s += cpu_s
         phase.bytes_sent += sent

@@ -10,6 +10,7 @@ import time
 import numpy as np
 
 from mpiedge.runtime import launcher, resources
+from mpiedge.runtime.carrying import Carried, carries
 from mpiedge.runtime.processor import Processor
 from mpiedge.runtime.wire import pack, unpack
 
@@ -33,11 +34,11 @@ class World:
     comm: mpi4py communicator, for upper-case (buffer) calls only; rank, size; host: host name; node: number of the
     host in order of its lowest rank; node_rank, node_size: among the ranks of the same host; threads: cores this rank
     should use; bytes_sent, bytes_recv: payload counted at the calls of this class and its users; wait_s: seconds
-    spent in collective calls, waiting for other ranks and their bytes; committed: whether the stage is complete; lost:
-    those of the ranks that were launched which have died (recovery.py); kept: what a stage keeps in memory for that
-    case; failed_s: when calls failed for it, by `time.perf_counter`; resting: what is known of those that sit out
-    (team.py), outer: the world that has them; start: seconds for which this process computed, and waited for a
-    processor, before MPI: the same work on every rank. World.current is the one made last.
+    spent in collective calls, waiting for other ranks and their bytes; carried: what else messages cost (carrying.py);
+    committed: whether the stage is complete; lost: those of the ranks that were launched which have died (recovery.py);
+    kept: what a stage keeps in memory for that case; failed_s: when calls failed for it, by `time.perf_counter`;
+    resting: what is known of those that sit out (team.py), outer: the world that has them; start: seconds this process
+    computed, and waited for a processor, before MPI: the same work on every rank. World.current is the one made last.
     """
 
     current = None
@@ -67,7 +68,7 @@ class World:
         self.is_root = self.rank == 0
         self.host = os.environ.get("MPIEDGE_HOST") or socket.gethostname()
         self.bytes_sent = self.bytes_recv = 0
-        self.wait_s = 0.0
+        self.wait_s, self.carried = 0.0, Carried()
         self.resting, self.outer = list(resting), None
         self.committed, self.lost = False, self._missing()
         self.kept, self.failed_s = None, 0.0
@@ -185,6 +186,7 @@ class World:
 
     # ---- messages: dict of arrays and JSON-able values, see wire.py ------------------------------------------------
 
+    @carries
     def bcast(self, message=None, root: int = 0):
         """Collective: root's message on every rank. Messages: its length, then pieces of at most 256 MiB."""
         buffer = pack(message) if self.rank == root else None
@@ -195,6 +197,7 @@ class World:
         self._bcast(buffer, root)
         return unpack(buffer)
 
+    @carries
     def gather(self, message, root: int = 0):
         """Collective: on root the messages of all ranks in rank order, None elsewhere."""
         mine = pack(message)
@@ -217,6 +220,7 @@ class World:
             messages.append(unpack(buffer))
         return messages
 
+    @carries
     def allgather(self, message) -> list:
         """Collective: the messages of all ranks in rank order, on every rank."""
         mine = pack(message)
@@ -235,6 +239,7 @@ class World:
             messages.append(unpack(buffer))
         return messages
 
+    @carries
     def gather_hosts(self, message) -> list | None:
         """Collective: the messages of all ranks in rank order, on the first rank of each host; None elsewhere."""
         mine = pack(message)
@@ -281,6 +286,7 @@ class World:
         parts = dict(zip(order.tolist(), _cut(together, lengths[order])))
         return [unpack(parts[rank]) for rank in range(self.size)]
 
+    @carries
     def alltoall(self, messages: list) -> list:
         """Collective: messages[d] goes to rank d; returns what came from each rank, in rank order.
 
@@ -342,6 +348,7 @@ class World:
         """Collective: elementwise minimum over the ranks."""
         return self._reduce(array, self._mpi.MIN)
 
+    @carries
     def _reduce(self, array, operation) -> np.ndarray:
         sent = np.ascontiguousarray(array)
         if sent.dtype == bool:

@@ -26,6 +26,7 @@ from mpiedge.graph.build import TRAIN, VALIDATION, adjacency
 from mpiedge.models.build import MODELS, build_model
 from mpiedge.runtime import resources
 from mpiedge.runtime.allreduce import Allreduce
+from mpiedge.runtime.carrying import Carried
 from mpiedge.runtime.choose import reducer
 from mpiedge.runtime.processor import confirmed
 from mpiedge.training import balance, checkpoint, links, mirror, plan, shares, shortage
@@ -47,7 +48,7 @@ def untimed(name, kind="compute"):
 class OneRank:
     """What a world of one rank answers, for the reference beside the real ranks."""
 
-    rank, size, is_root, bytes_sent, bytes_recv, wait_s = 0, 1, True, 0, 0, 0.0
+    rank, size, is_root, bytes_sent, bytes_recv, wait_s, carried = 0, 1, True, 0, 0, 0.0, Carried()
 
     def sum(self, array):
         return np.array(array)

@@ -21,8 +21,9 @@ sys.path[0] = str(PROGRAM.parent.parent)  # this folder holds a queue.py, which 
 
 import numpy as np  # noqa: E402
 
+from mpiedge.runtime.first_share import share  # noqa: E402
 from mpiedge.runtime.mail import Mail  # noqa: E402
-from mpiedge.runtime.queue import Queue, share  # noqa: E402
+from mpiedge.runtime.queue import Queue  # noqa: E402
 from mpiedge.runtime.world import World  # noqa: E402
 
 PERIOD_US = 50_000

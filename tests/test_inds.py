@@ -97,10 +97,11 @@ def lists_by_definition(tables: list, unary: list, largest: int) -> list:
 
 @given(st.lists(st.integers(1, 3).flatmap(lambda width: st.lists(
     st.tuples(*[st.sampled_from(["", "a", "b", "c"])] * width), min_size=1, max_size=5)), min_size=1, max_size=2),
-    st.booleans())
-@example([[("a", ""), ("", "b")], [("a", "a"), ("b", "b")]], False)
-@settings(max_examples=60, deadline=None)
-def test_lists_of_columns_equal_those_of_sets(world, rows, cut):
+    st.booleans(), st.booleans())
+@example([[("a", ""), ("", "b")], [("a", "a"), ("b", "b")]], False, False)
+@example([[("a", ""), ("", "b")], [("a", "a"), ("b", "b")]], False, True)
+@settings(max_examples=80, deadline=None)
+def test_lists_of_columns_equal_those_of_sets(world, rows, cut, hashed):
     """Inclusions between up to three columns of one and two tables, also bucket by bucket and slice by slice."""
     tables = [[list(values) for values in zip(*table)] for table in rows]
     columns = sides(world, tables)
@@ -109,6 +110,8 @@ def test_lists_of_columns_equal_those_of_sets(world, rows, cut):
         if cut:
             patch.setattr(nary, "BUCKET_ROWS", 2)
             patch.setattr(nary, "SLICE_ROWS", 3)
+        if hashed:
+            patch.setattr(nary, "MOST_FLAGS", 0)
         found, complete = discover_nary(world, None, columns, unary, 3)
     assert found == lists_by_definition(tables, unary, 3) and complete == 3
 

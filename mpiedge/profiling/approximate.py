@@ -23,7 +23,7 @@ import numpy as np
 from mpiedge.kernels import bits
 from mpiedge.kernels.removals import Removals
 from mpiedge.profiling.anytime import Stop
-from mpiedge.profiling.evidence import SHARE_NS, group_or, share
+from mpiedge.profiling.evidence import LEAST_NS, group_or, share
 from mpiedge.profiling.hitting import Enumerator
 from mpiedge.profiling.nodes import SLICE, Nodes
 
@@ -148,7 +148,7 @@ class _Search:
             return (task[1] - task[0]) * self.rows * row_ns
 
         # Too little work to share is done by every rank alike, which must not end it on its own.
-        self._may_stop = world is None or world.size == 1 or sum(map(cost_ns, tasks)) >= SHARE_NS
+        self._may_stop = world is None or world.size == 1 or sum(map(cost_ns, tasks)) >= LEAST_NS
         results, shared = share(world, queue, tasks, work, cost_ns, name="approximate")
         found = _joined([message for _, message in results])
         if shared:

@@ -6,24 +6,24 @@ from mpiedge.kernels import bits, hitting, partition
 from mpiedge.kernels.evidence import Evidence, needed_bytes
 from mpiedge.profiling.anytime import State
 
-SHARE_NS = 2e7  # less work than this is done by every rank alike: cheaper than sharing it
-LEAST_EVEN_NS = 8e6  # the same, where the costs are known well: to share it out for good takes one exchange
-EVEN_NS = 1e8  # less than this, where the costs are known well, is shared out for good: a run takes as long to end
+LEAST_NS = 2e6  # less work than this is done by every rank alike: to share it out takes an exchange, which is as dear
+SHARE_NS = 2e7  # less than this is shared out for good: a run takes as long to end
+EVEN_NS = 1e8  # the same, where the costs are known well
 SHARE_SETS = 1 << 12  # difference sets of which the ranks find the minimal ones together
 SHARE_CELLS = 1 << 20  # of a table of which the ranks prepare parts for one another
 COMPACT = 1 << 18  # difference sets in memory before those that are not minimal are dropped
 
 
 def share(world, queue, tasks: list[tuple], work, cost_ns, name="tasks", even=False) -> tuple[list[tuple], bool]:
-    """Collective: run tasks on the queue, or, when they are little work, a share or all of them on every rank.
+    """Collective: run tasks on the queue, or, when they are little work, a fixed share or all of them on every rank.
 
     even: the costs are known well. Returns the (task, result) pairs of this rank and whether they are only a part:
     (pairs, shared). The choice depends on the tasks alone, so all ranks choose alike.
     """
     work_ns = sum(map(cost_ns, tasks))
-    if queue is None or work_ns < (LEAST_EVEN_NS if even else SHARE_NS):
+    if queue is None or work_ns < LEAST_NS:
         return alone(tasks, work), False
-    if even and work_ns < EVEN_NS:
+    if work_ns < (EVEN_NS if even else SHARE_NS):
         return alone(queue.own(tasks, cost_ns), work), True
     return queue.run(tasks, work, cost=cost_ns, learn=even, name=name), True
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from mpiedge.kernels import bits
-from mpiedge.profiling.evidence import SHARE_NS, share
+from mpiedge.profiling.evidence import share
 from mpiedge.profiling.nodes import KEPT_BYTES, Nodes
 
 WIDEST = 3
@@ -26,7 +26,9 @@ SAMPLE_ROWS = 4096
 LEAST_REDUNDANCY = 0.1
 """Share of redundant rows from which on a dependency is shown on the screen."""
 
-TASK_SETS = 256
+TASK_SETS, TASK_NS = 256, 4e6
+"""Left-hand sides of a task at most; about its work."""
+
 PART_ROWS = 1 << 20
 """Rows whose left-hand sides are grouped at once, about."""
 
@@ -58,7 +60,7 @@ def rank(lhs: np.ndarray, rhs: np.ndarray, g3: np.ndarray | None, codes: list[np
     rows = len(codes[0]) if codes else 0
     if rows < 2 or not len(rhs):
         return nothing()
-    chosen = np.arange(len(rhs)) if everything else _promising(lhs, rhs, codes, many)
+    chosen = np.arange(len(rhs)) if everything else _promising(lhs, rhs, codes, many, world, queue)
     used = np.flatnonzero(bits.unpack(np.bitwise_or.reduce(lhs[chosen], axis=0)[None], len(codes))[0]).tolist()
     nodes = Nodes(codes, sorted({*used, *rhs[chosen].tolist()}), world)
     groups, covered = _weigh(lhs[chosen], nodes, missing, world, queue)
@@ -83,8 +85,8 @@ def variety(nodes: Nodes) -> np.ndarray:
     return 1 - np.array(nodes.largest) / nodes.rows
 
 
-def _promising(lhs, rhs, codes, many: int) -> np.ndarray:
-    """Local: the dependencies that look best in a sample of the rows, among the first of up to three columns."""
+def _promising(lhs, rhs, codes, many: int, world, queue) -> np.ndarray:
+    """Collective: the dependencies that look best in a sample of the rows, among the first of up to three columns."""
     sizes = bits.sizes(lhs[: 20 * MOST_SETS + len(codes)])  # small sets come first, of no column once per column
     head = np.flatnonzero((sizes > 0) & (sizes <= WIDEST))[: 20 * MOST_SETS]
     if not len(head):
@@ -92,7 +94,7 @@ def _promising(lhs, rhs, codes, many: int) -> np.ndarray:
     _, first, of = np.unique(lhs[head], axis=0, return_index=True, return_inverse=True)
     head = head[np.isin(of.ravel(), np.argsort(first, kind="stable")[:MOST_SETS])]
     nodes = Nodes([column[:: -(-len(column) // SAMPLE_ROWS)] for column in codes])
-    groups, _ = _weigh(lhs[head], nodes, [None] * len(codes))
+    groups, _ = _weigh(lhs[head], nodes, [None] * len(codes), world, queue)
     score = (1 - groups / nodes.rows) * variety(nodes)[rhs[head]] / sizes[head]
     best = np.lexsort((head, -score))[: 2 * many]
     return np.sort(head[best[score[best] > 0]])
@@ -114,7 +116,7 @@ def _weigh(lhs, nodes: Nodes, missing, world=None, queue=None) -> tuple[np.ndarr
     sets = sets[order]
     members = list(bits.members(sets, nodes.columns))
     parts = 1 << (-(-nodes.rows // PART_ROWS) - 1).bit_length()
-    most = max(1, min(TASK_SETS, int(SHARE_NS * parts / (nodes.rows * ROW_NS))))
+    most = max(1, min(TASK_SETS, int(TASK_NS * parts / (nodes.rows * ROW_NS))))
 
     def work(task):
         begin, end, part = task

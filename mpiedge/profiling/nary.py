@@ -17,8 +17,12 @@ MOST_CANDIDATES = 100_000
 BUCKET_ROWS = 1 << 20
 """Rows of both sides whose tuples are compared at once; more are cut by the hash of their tuple."""
 
+MOST_FLAGS = 1 << 22
+"""Possible tuples up to which each has a flag; tuples of which there may be more are hashed."""
+
 SLICE_ROWS = 1 << 18
-ROW_NS = 30.0
+HASH_NS, FLAG_NS = 30.0, 8.0
+"""Of a row."""
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -40,7 +44,7 @@ def discover_nary(world, queue, columns: list[Side], unary: list[tuple[int, int]
     among the columns are left out on either side, and every part of a list must be included by itself; a list without
     rows is in none, as a column without values is. Returns the
     inclusions and the number of columns up to which they are complete. Messages: the numbers of the distinct values of
-    the columns in `unary` (all-gather); results of a level (all-gather).
+    the columns in candidates (all-gather); results of a level (all-gather).
     """
     level: list[Pairs] = [(pair,) for pair in unary]
     found: list[Pairs] = []
@@ -52,7 +56,8 @@ def discover_nary(world, queue, columns: list[Side], unary: list[tuple[int, int]
         if not candidates:
             break
         if numbers is None:
-            numbers = number_values(world, columns, {column for pair in unary for column in pair})
+            used = {column for pairs in candidates for pair in pairs for column in pair}
+            numbers = number_values(world, columns, used)
         level = _valid(world, queue, columns, numbers, candidates)
         found += level
     return found, largest
@@ -113,11 +118,15 @@ def number_values(world, columns: list[Side], used: set[int]) -> dict[int, np.nd
 def _valid(world, queue, columns, numbers, candidates: list[Pairs]) -> list[Pairs]:
     """Collective: those candidates that hold; a task is a candidate and a bucket of tuples."""
     rows = [len(columns[pairs[0][0]].codes) + len(columns[pairs[0][1]].codes) for pairs in candidates]
-    buckets = [-(-many // BUCKET_ROWS) for many in rows]
+    distinct = 1 + max(int(number.max(initial=0)) for number in numbers.values())
+    flagged = distinct ** len(candidates[0]) <= MOST_FLAGS
+    buckets = [1 if flagged else -(-many // BUCKET_ROWS) for many in rows]
     tasks = [(index, bucket) for index, many in enumerate(buckets) for bucket in range(many)]
 
     def work(task):
         pairs, bucket = candidates[task[0]], task[1]
+        if flagged:
+            return (yield from _flagged(pairs, columns, numbers, distinct))
         sides = []
         for side in (1, 0):
             parts = []
@@ -128,11 +137,36 @@ def _valid(world, queue, columns, numbers, candidates: list[Pairs]) -> list[Pair
             sides.append(np.concatenate([np.empty((0, len(pairs)), np.int64), *parts]))
         return {"rows": len(sides[1]), "holds": _included(sides[1], sides[0])}
 
-    results, shared = share(world, queue, tasks, work, lambda task: rows[task[0]] / buckets[task[0]] * ROW_NS, "lists")
+    row_ns = FLAG_NS if flagged else HASH_NS
+    results, shared = share(world, queue, tasks, work, lambda task: rows[task[0]] / buckets[task[0]] * row_ns, "lists",
+                            even=flagged)
     answers = queue.gather(results) if shared else results
     filled = {task[0] for task, message in answers if message["rows"]}
     broken = {task[0] for task, message in answers if not message["holds"]}
     return [pairs for index, pairs in enumerate(candidates) if index in filled - broken]
+
+
+def _flagged(pairs: Pairs, columns: list[Side], numbers: dict[int, np.ndarray], distinct: int):
+    """Local: a generator: whether all tuples on the left have a flag, which those on the right get, slice by slice."""
+    def keys(side: int):
+        scaled = [(columns[pair[side]].codes, np.where(numbers[pair[side]] < 0, -there.size,
+                                                       numbers[pair[side]] * distinct**place))
+                  for place, pair in enumerate(pairs)]
+        for begin in range(0, len(scaled[0][0]), SLICE_ROWS):
+            key = sum(number[codes[begin : begin + SLICE_ROWS]] for codes, number in scaled)
+            yield key[key >= 0]  # the others miss a cell
+
+    there = np.zeros(distinct ** len(pairs), bool)
+    for key in keys(1):
+        there[key] = True
+        yield None
+    rows = 0
+    for key in keys(0):
+        rows += len(key)
+        if not there[key].all():
+            return {"rows": rows, "holds": False}
+        yield None
+    return {"rows": rows, "holds": True}
 
 
 def _tuples(codes: list[np.ndarray], numbers: list[np.ndarray], bucket: int, buckets: int):

@@ -21,6 +21,7 @@ from types import GeneratorType
 
 import numpy as np
 
+from mpiedge.runtime.first_share import share
 from mpiedge.runtime.processor import Meter, Processor, learned_speeds, speeds_of_starts
 from mpiedge.runtime.waves import Waves
 
@@ -30,8 +31,7 @@ PATIENCE_S = 0.01  # after which another rank is asked, too: the first may be in
 LONGEST_PAUSE_S = 0.001  # between two looks of a rank without work: the end of a run takes some of all ranks
 FASTER = 1.5  # a thief so many times faster gets even the task that its victim was to begin now
 NEWS_S = 1.0
-FEW_TASKS = 8  # per rank
-SAME_END = 1.2  # ends that are so near each other are the same, as speeds are known
+LEAST_LEFT = 0.01  # of what a rank had to do, until it is heard to have nothing: more than those have that wait
 STEALING = "MPIEDGE_STEAL"
 
 
@@ -144,9 +144,7 @@ class Queue:
         self._running = True
         while self._next_is_here(run, waves, steal):
             task = self._tasks.popleft()
-            run.running = run.weight(task)
-            run.load -= run.running
-            started = time.perf_counter()
+            run.begin(run.weight(task))
             run.meter.start()
             try:
                 result = self._compute(run, steps.begin, task)
@@ -155,7 +153,6 @@ class Queue:
                 raise
             results.append((task, steps.finish(task, result)))
             run.meter.stop()
-            run.busy_s += time.perf_counter() - started
             run.finish()
             self._tell(run)
         self._clean_up(run)
@@ -391,7 +388,7 @@ class _Run:
         self.cost, self.split, self.learn = cost, split, learn
         self.total = len(tasks)
         self.load = self.running = 0.0  # cost of the tasks waiting here, and of the one being computed
-        self.busy_s = self.finished_cost = 0.0
+        self.begun_s = self.busy_s = self.finished_cost = 0.0
         self.finished = self.stolen = self.requests = self.told = self.shown = 0
         self.grants_sent = self.grants_received = 0
         self.may_hand_on = False  # the task that is being computed may leave a part of itself to others
@@ -407,7 +404,14 @@ class _Run:
     def weight(self, task) -> float:
         return _weight(self.cost(task))
 
+    def begin(self, weight: float) -> None:
+        """Local: of what is waiting this rank begins a task."""
+        self.load -= weight
+        self.running, self.begun_s = weight, time.perf_counter()
+
     def finish(self) -> None:
+        """Local: that task is done."""
+        self.busy_s += time.perf_counter() - self.begun_s
         self.finished += 1
         self.finished_cost += self.running
         self.running = 0.0
@@ -417,8 +421,12 @@ class _Run:
         return self.finished_cost / self.busy_s if self.busy_s > 0.001 else 0.0
 
     def about(self) -> list[float]:
-        """Local: what `note` of another rank takes."""
-        return [self.load, self.rate(), self.meter.share()]
+        """Local: what `note` of another rank takes. The load is what is waiting, and half of what is left of a task
+        that may leave a part of itself: some, as long as it is at work, whatever it was thought to cost."""
+        left = 0.0
+        if self.may_hand_on:
+            left = max(self.running - self.rate() * (time.perf_counter() - self.begun_s), LEAST_LEFT * self.running)
+        return [self.load + left / 2, self.rate(), self.meter.share()]
 
     def note(self, rank: int, load: float, rate: float, share: float) -> None:
         self.loads[rank], self.rates[rank], self.shares[rank] = load, rate, share
@@ -444,7 +452,7 @@ class _Run:
             return None
         typical = self.rates[self.rates > 0].mean() if self.rates.any() else self.rate()
         rates = np.where(self.rates > 0, self.rates, typical)
-        left = self.loads - rates * (time.perf_counter() - self.heard)
+        left = np.maximum(self.loads - rates * (time.perf_counter() - self.heard), LEAST_LEFT * self.loads)
         left[[self.rank, *self.asked]] = 0.0
         if left.max() > 0:
             return int(left.argmax())
@@ -454,26 +462,6 @@ class _Run:
                 self.last_victim = victim
                 return victim
         return None
-
-
-def share(weights: np.ndarray, speeds: np.ndarray, worked_s: np.ndarray) -> np.ndarray:
-    """Local: the rank that first holds each task. worked_s: what the ranks have computed so far.
-
-    Contiguous runs of tasks, their costs in proportion to the speeds; of a few tasks the longest go first, each to the
-    rank that would finish it earliest (Graham 1969, here with unequal machines), and of those that would do so at about
-    the same time to the one that has worked least: costs are guesses, and the longest task of a run waits for nobody.
-    """
-    if len(weights) > FEW_TASKS * len(speeds):
-        middles = np.cumsum(weights) - weights / 2
-        ends = np.cumsum(speeds) / np.sum(speeds) * weights.sum()
-        return np.minimum(np.searchsorted(ends, middles), len(speeds) - 1)
-    owner, loads = np.zeros(len(weights), np.int64), np.zeros(len(speeds))
-    for task in np.argsort(-weights, kind="stable").tolist():
-        ends = (loads + weights[task]) / speeds
-        early = np.flatnonzero(ends <= SAME_END * ends.min())
-        owner[task] = early[worked_s[early].argmin()]
-        loads[owner[task]] += weights[task]
-    return owner
 
 
 def _one(task) -> float:

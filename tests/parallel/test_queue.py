@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mpiedge.runtime.first_share import FEW_TASKS, SAME_END, share
 from mpiedge.runtime.mail import Mail
 from mpiedge.runtime.processor import Meter, Processor, learned_speeds, speeds_of_starts
-from mpiedge.runtime.queue import FEW_TASKS, SAME_END, Queue, _Run, share
+from mpiedge.runtime.queue import Queue, _Run
 from mpiedge.runtime.telemetry import Timings
 
 
@@ -378,6 +379,23 @@ def test_a_thief_does_not_wait_for_one_victim_alone(world):
     assert run.richest() is None
     run.asked.discard(3)
     assert run.richest() == 3
+
+
+def test_a_rank_at_work_on_what_it_may_share_is_asked_before_those_that_wait(world):
+    """It tells half of what is left of its task, some as long as it is at work, which is not forgotten in time."""
+    run = _Run(2, np.ones(3), Processor(), [], lambda task: 8.0, None)
+    run.load = 8.0
+    run.begin(8.0)
+    assert run.about()[0] == 0.0  # nobody could get a part
+    run.may_hand_on = True
+    assert run.about()[0] == 4.0
+    run.busy_s, run.finished_cost, run.begun_s = 1.0, 8.0, time.perf_counter() - 100
+    assert 0.0 < run.about()[0] < 0.1
+    thief = _Run(0, np.ones(3), Processor(), [], None, None)
+    for rank, load in ((1, 0.0), (2, 0.04)):
+        thief.note(rank, load, 8.0, 1.0)
+    thief.heard -= 100
+    assert thief.richest() == 2
 
 
 def test_what_a_rank_is_about_to_begin_goes_to_a_faster_one_only(world):

@@ -139,10 +139,21 @@ def test_columns_of_several_parts():
     assert [columns.cells(place) for place in (0, 1)] == [["b", "", "", "a"], ["", "", "x", "\u00e9"]]
     for place, expected in ((0, (["", "b", "a"], [1, 0, 0, 2])), (1, (["", "x", "\u00e9"], [0, 0, 1, 2]))):
         values, codes = columns.coded(place)
-        assert (values, codes.tolist()) == expected
+        assert (list(values), codes.tolist()) == expected
     assert Columns.of([["b", "a"]]).coded(0)[1].tolist() == [1, 2]
     nothing = stacked([], 2)
-    assert nothing.cells(1) == [] and nothing.coded(1)[0] == [""] and not len(nothing.coded(1)[1])
+    assert nothing.cells(1) == [] and list(nothing.coded(1)[0]) == [""] and not len(nothing.coded(1)[1])
+
+
+@pytest.mark.parametrize("cells", [[f"\u00e9{row % 40}" for row in range(99)], ["", *map(str, range(30))], ["x"], [""]])
+def test_values_are_those_of_a_list(cells):
+    """The different cells of a column are the same whether few or all of them are looked at."""
+    expected = ["", *(value for value in dict.fromkeys(cells) if value)]
+    values = Columns.of([cells]).coded(0)[0]
+    assert len(values) == len(expected) and values.letters == sum(len(value.encode()) for value in expected)
+    for at in (0, -1, slice(3), slice(None, None, 7), slice(1, None)):
+        assert Columns.of([cells]).coded(0)[0][at] == expected[at]
+    assert values.all() == list(values) == expected and values[-1] == expected[-1] and values[:2] == expected[:2]
 
 
 def test_quotes_do_not_decide_the_kind_of_a_row():

@@ -127,11 +127,10 @@ def test_a_value_with_a_companion_is_another_thing(beside, doubted):
     teams = ["Ireland"] * 60 + ["France"] * 60 + ["Spain"] * 60 + ["Iceland"]
     beside_all = ["IRL"] * 60 + ["FRA"] * 60 + ["ESP"] * 60 + [beside]
     known = Known(["team", "code"])
-    columns = codes_of([teams, beside_all])
-    known.values = [values for _, values in columns]
-    known.repairs = {0: {"Iceland": ("Ireland", "typo", 0.9)}}
-    codes = [column for column, _ in columns]
-    doubt_other_things(known, codes, [np.bincount(column, minlength=len(values)) for column, values in columns])
+    known.values, known.repairs = [(), ()], {0: {"Iceland": ("Ireland", "typo", 0.9)}}
+    codes = [known.encode(place, column) for place, column in enumerate([teams, beside_all])]
+    doubt_other_things(known, codes, [np.bincount(column, minlength=len(values)) for column, values in
+                                      zip(codes, known.values)])
     assert (known.repairs[0]["Iceland"][0] is None) == doubted
 
 

@@ -1,6 +1,7 @@
 """Cells as numbers for predictions: a value and a step for each of a few quantiles, or a place for each common word."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -73,14 +74,17 @@ class Code:
                 for value in np.round(np.clip(values, self.low, self.high), self.decimals).tolist()]
 
 
-def make_code(plan: ColumnPlan, distinct: list[str], places: np.ndarray) -> Code:
-    """Local: how a column is encoded, from a sample of its cells: different ones, and the place of each among them."""
+def make_code(plan: ColumnPlan, distinct: Sequence, places: np.ndarray) -> Code:
+    """Local: how a column is encoded, from a sample of its cells: "" and the other different ones, and the place of
+    each cell among them."""
     code = Code(plan)
     if plan.key:
         return Code(ColumnPlan(plan.name))
     if not code.is_number:
-        counts = np.bincount(places, minlength=len(distinct)).tolist()
-        often = sorted((-number, value) for value, number in zip(distinct, counts) if value and number >= LEAST_OFTEN)
+        counts = np.bincount(places, minlength=len(distinct))
+        counts[0] = 0
+        often = sorted((-int(counts[place]), distinct[place])
+                       for place in np.flatnonzero(counts >= LEAST_OFTEN).tolist())
         code.words = [value for _, value in often[:MOST_WORDS]]
         return code
     values = code.read(distinct)[places]

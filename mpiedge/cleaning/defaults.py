@@ -5,6 +5,7 @@ nearly everywhere, but not in the rows of its by far commonest value, that value
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -40,7 +41,7 @@ class Default:
         return found
 
 
-def find_defaults(codes: list[np.ndarray], values: list[list[str]], open_: list[int]) -> list[Default]:
+def find_defaults(codes: list[np.ndarray], values: list[Sequence], open_: list[int]) -> list[Default]:
     """Local: the default values of the open columns, from codes of the sampled rows (0 = blank)."""
     found = []
     for column in open_:
@@ -60,7 +61,8 @@ def find_defaults(codes: list[np.ndarray], values: list[list[str]], open_: list[
                 if there.sum() and there.max() < MOST_HELD * there.sum():
                     broken.append(other)
         if len(broken) >= LEAST_BROKEN:
-            columns = {place: [values[place][code] for code in codes[place].tolist()] for place in [column, *broken]}
+            texts = {place: list(values[place]) for place in [column, *broken]}
+            columns = {place: [text[code] for code in codes[place].tolist()] for place, text in texts.items()}
             value, few = values[column][first], broken[:MOST_BY]
             groups = dict.fromkeys([tuple(broken), *combinations(few, 2), *combinations(few, 1)])
             found.append(Default(column, value, [(by, _answers(columns, column, by, value)) for by in groups]))

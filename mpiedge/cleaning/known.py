@@ -1,7 +1,7 @@
 """What was learnt of a table's wrong cells, and what it says of the cells of a chunk."""
 
+import itertools
 from dataclasses import dataclass, field
-from itertools import repeat
 
 import numpy as np
 
@@ -14,10 +14,7 @@ from mpiedge.cleaning.rowwise import Rowwise
 from mpiedge.cleaning.sequences import CONFIDENCE as SEQUENCE_CONFIDENCE
 from mpiedge.cleaning.sequences import Sequence
 from mpiedge.cleaning.spelling import Repairs
-from mpiedge.kernels.columns import Columns
-
-LOOKED_AT = 200
-"""Values whose letters stand for those of all of a column."""
+from mpiedge.kernels.columns import Columns, Values
 
 
 @dataclass
@@ -32,7 +29,7 @@ class Known:
 
     names: list[str]
     joined: list[list[int]] = field(default_factory=list)
-    values: list[list[str]] = field(default_factory=list)
+    values: list[Values] = field(default_factory=list)
     repairs: dict[int, Repairs] = field(default_factory=dict)
     rules: dict[int, list] = field(default_factory=dict)
     excused: dict[int, list] = field(default_factory=dict)
@@ -56,8 +53,8 @@ class Known:
         """Local: the codes of a column's cells, whose dictionary this becomes (0 = blank)."""
         return self.take(place, *Columns.of([cells]).coded(0))
 
-    def take(self, place: int, values: list[str], codes: np.ndarray) -> np.ndarray:
-        """Local: these become the values of a column, "" the first; returns their `codes`."""
+    def take(self, place: int, values: Values, codes: np.ndarray) -> np.ndarray:
+        """Local: these become the values of a column; returns their `codes`."""
         self.values[place] = values
         self._codes.pop(place, None)
         return codes
@@ -65,7 +62,7 @@ class Known:
     def code_of(self, place: int) -> dict[str, int]:
         """Local: the code of each value of a column; made for those that are asked for."""
         if place not in self._codes:
-            self._codes[place] = dict(zip(self.values[place], range(len(self.values[place]))))
+            self._codes[place] = dict(zip(self.values[place].all(), itertools.count()))
         return self._codes[place]
 
     def forget_values(self) -> None:
@@ -78,14 +75,13 @@ class Known:
 
     def column(self, place: int, codes: np.ndarray) -> list[str]:
         """Local: the cells of one column from their codes."""
-        values = self.values[place]
+        values = self.values[place].all()
         return [values[code] for code in codes.tolist()]
 
     def cost_by_letters(self):
         """Local: the cost of a task whose first number is a column: about the letters of its different values. The
         longest begin first, on the fastest ranks."""
-        some = [values[::len(values) // LOOKED_AT + 1] for values in self.values]
-        letters = [len(values) * sum(map(len, few)) / max(1, len(few)) for values, few in zip(self.values, some)]
+        letters = [values.letters for values in self.values]
         return lambda task: letters[task[0]] + 1
 
     def to_toml(self) -> dict:
@@ -190,12 +186,12 @@ def _obey_rules(known: Known, changes: Changes) -> None:
     whole = columns + [["\x1f".join(row) for row in zip(*(columns[at] for at in places))] for places in known.joined]
     used = {rule.lhs for rules in known.rules.values() for rule in rules} | set(known.rules)
     used |= {column for pairs in known.excused.values() for column, _ in pairs}
-    codes = {place: np.fromiter(map(known.code_of(place).get, whole[place], repeat(-1)), np.int64, len(columns[0]))
+    codes = {place: np.fromiter(map(known.code_of(place).get, whole[place], itertools.repeat(-1)), np.int64)
              for place in used}
     for rhs, rules in sorted(known.rules.items()):
         given = any((rule.lhs, rhs) in known.given for rule in rules)
         for row, code, confidence, lhs, weak in dependencies.judge(
-                rules, codes, known.values[rhs], given, "" in known.repairs.get(rhs, {})):
+                rules, codes, known.values[rhs].all(), given, "" in known.repairs.get(rhs, {})):
             if any(codes[column][row] == value for column, value in known.excused[rhs]):
                 continue
             name = known.names[lhs] if lhs < len(known.names) else "+".join(

@@ -89,11 +89,10 @@ def _sample(stage, table, known: Known, given: list[dict]) -> tuple[list[np.ndar
     sample, numbers = sample_rows(stage, table, min(1.0, SAMPLE_BYTES / max(1, table.text_bytes)))
     codes = []
     for place in range(len(table.columns) + len(known.joined)):
-        known.values.append([])
+        known.values.append(())
         if place < len(table.columns):
             codes.append(known.take(place, *sample.coded(place)))
             continue
-        whole = [[known.values[at][code] for code in codes[at].tolist()] for at in
-                 known.joined[place - len(table.columns)]]
+        whole = [known.column(at, codes[at]) for at in known.joined[place - len(table.columns)]]
         codes.append(known.encode(place, ["\x1f".join(row) if all(row) else "" for row in zip(*whole)]))
     return codes, numbers

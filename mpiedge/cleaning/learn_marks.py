@@ -23,7 +23,8 @@ def learn_marks(stage, known: Known, codes, numbers: np.ndarray, plans, open_, w
 
     def look(task):
         (place,) = task
-        return look_at_column(known.values[place], np.bincount(codes[place], minlength=len(known.values[place])))
+        values = known.values[place].all()
+        return look_at_column(values, np.bincount(codes[place], minlength=len(values)))
 
     told = stage.queue.gather(stage.queue.run([(place,) for place in open_], look, cost=known.cost_by_letters(),
                                               learn=False, name="marks looked for", kept="marks"))

@@ -1,6 +1,7 @@
 """Rules between two columns: which pairs are tried, one task for each column that may follow from others."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class _Search:
         rules = self.rules(rhs, given) if given else dependencies.best_rules(
             [rule for rule in self.rules(rhs, self.left) if rule.lhs < len(self.known.names)])
         every = dict(enumerate(self.codes))
-        found = dependencies.judge(rules, every, self.known.values[rhs], bool(given),
+        found = dependencies.judge(rules, every, self.known.values[rhs].all(), bool(given),
                                    "" in self.known.repairs.get(rhs, {}))
         if not found or len(found) > dependencies.MOST_CHANGED * self.rows:
             return None
@@ -89,7 +90,7 @@ class _Search:
         return self.chosen is None or (lhs < len(names) and (names[lhs], names[rhs]) in self.chosen)
 
 
-def _is_dated(values: list[str]) -> bool:
+def _is_dated(values: Sequence) -> bool:
     """Whether most values are times of day or begin with a day, whatever follows."""
     some = [value for value in values[:1000] if value]
     return sum(bool(DAY.match(value) or form_of(value) == "time") for value in some) > 0.8 * len(some)

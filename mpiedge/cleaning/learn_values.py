@@ -18,7 +18,7 @@ def learn_values(stage, known: Known, counts: list[np.ndarray], plans: list[Colu
 
     def work(task):
         place, way = task
-        return _pack(typos.find_by(way, known.values[place], counts[place], is_text[place]))
+        return _pack(typos.find_by(way, known.values[place].all(), counts[place], is_text[place]))
 
     def gather(work, tasks, kept) -> dict[tuple[int, ...], Repairs]:
         done = stage.queue.gather(stage.queue.run(tasks, work, cost=cost, learn=False, name="values judged",
@@ -34,7 +34,8 @@ def learn_values(stage, known: Known, counts: list[np.ndarray], plans: list[Colu
     if sign:
         def again(task):
             (place,) = task
-            return _pack(noise.with_wildcard(known.values[place], counts[place], sign, known.repairs.get(place, {})))
+            repairs = known.repairs.get(place, {})
+            return _pack(noise.with_wildcard(known.values[place].all(), counts[place], sign, repairs))
 
         for (place,), found in gather(again, [(place,) for place in open_], "wildcards").items():
             if found:

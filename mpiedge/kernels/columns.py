@@ -3,6 +3,7 @@
 import csv
 import ctypes
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -93,18 +94,17 @@ class Columns:
         ids, first, hashes = self._grouped(place)
         return self.some(place, first), np.bincount(ids, minlength=len(first)), hashes
 
-    def coded(self, place: int) -> tuple[list[str], np.ndarray]:
+    def coded(self, place: int) -> tuple["Values", np.ndarray]:
         """Local: "" and then the other different cells of a column in order of first occurrence, and the place among
         them of each cell (int64)."""
         ids, first, _ = self._grouped(place)
-        values = self.cells(place) if len(first) == self.rows else self.some(place, first)
-        blank = values.index("") if "" in values else -1
-        codes = np.arange(1, len(values) + 1)
-        if blank >= 0:
-            codes[blank:] -= 1
-            codes[blank] = 0
-            values.pop(blank)
-        return ["", *values], codes[ids]
+        starts = self.starts(place)
+        blank = np.flatnonzero(starts[first + 1] - starts[first] == 1)
+        codes = np.arange(1, len(first) + 1)
+        for found in blank.tolist():   # one at most
+            codes[found:] -= 1
+            codes[found] = 0
+        return Values(self, place, np.delete(first, blank)), codes[ids]
 
     def _grouped(self, place: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         starts = self.starts(place)
@@ -142,6 +142,45 @@ class Columns:
         text = self.part(place)
         _library.mpiedge_fixed_width(text.ctypes.data, starts.ctypes.data, self.rows, width, into.ctypes.data)
         return into
+
+
+class Values(Sequence):
+    """"" and the other different cells of a column; they become strings when they are looked at, as few need to be.
+
+    letters: bytes of all of them in UTF-8.
+    """
+
+    def __init__(self, columns: Columns, place: int, rows: np.ndarray):
+        self._columns, self._place, self._rows, self._cells = columns, place, rows, None
+        starts = columns.starts(place)
+        self.letters = int((starts[rows + 1] - starts[rows]).sum()) - len(rows)
+
+    def __len__(self) -> int:
+        return len(self._rows) + 1
+
+    def __iter__(self):
+        return iter(self.all())
+
+    def __getitem__(self, at):
+        if self._cells is not None:
+            return self._cells[at]
+        if not isinstance(at, slice):
+            at = range(len(self))[at]
+            return self._columns.some(self._place, self._rows[at - 1:at])[0] if at else ""
+        wanted = np.arange(len(self))[at]
+        if 4 * len(wanted) > len(self):
+            return self.all()[at]
+        found = iter(self._columns.some(self._place, self._rows[wanted[wanted > 0] - 1]))
+        return [next(found) if place else "" for place in wanted.tolist()]
+
+    def all(self) -> list[str]:
+        """Local: all of them as a list, which is kept."""
+        if self._cells is None:
+            whole = len(self._rows) == self._columns.rows
+            self._cells = ["", *(self._columns.cells(self._place) if whole else
+                                 self._columns.some(self._place, self._rows))]
+            self._columns = None
+        return self._cells
 
 
 def stacked(parts: list[Columns], width: int) -> Columns:

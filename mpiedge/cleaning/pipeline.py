@@ -45,19 +45,29 @@ def look(stage, sources, args, given_plan) -> tuple[list[Survey], list[list[Colu
             raise error
     surveys = survey(stage, sources)
     plans = []
-    for source, found in zip(sources, surveys):
-        columns = []
-        given = args.id if args.id in source.structure.names else None
-        for place, (name, summary) in enumerate(zip(source.structure.names, found.columns)):
-            sampled = [cells[place] for _, cells in found.sample] if summary.values is None else None
-            key = name == given if given else is_key(name, summary)
-            columns.append(decide(name, summary, key, "formats" in args.steps, sampled) if "types" in args.steps else
-                           ColumnPlan(name, key=key, missing=summary.empty, distinct=round(summary.distinct)))
+    for source, found, columns in zip(sources, surveys, _decide_columns(stage, sources, surveys, args)):
         if "formats" in args.steps:
             share_null_words(columns, found.columns)
         said = replay.of_table(given_plan, source.name, source.structure.names)
         plans.append(replay.columns_as_planned(said, columns, found.columns))
     return surveys, plans
+
+
+def _decide_columns(stage, sources, surveys: list[Survey], args) -> list[list[ColumnPlan]]:
+    """Collective: the plans of the columns of each table, each decided by one rank."""
+    def decided(table: int, place: int) -> ColumnPlan:
+        name, found = sources[table].structure.names[place], surveys[table]
+        summary, given = found.columns[place], args.id in sources[table].structure.names
+        key = name == args.id if given else is_key(name, summary)
+        if "types" not in args.steps:
+            return ColumnPlan(name, key=key, missing=summary.empty, distinct=round(summary.distinct))
+        sampled = [cells[place] for _, cells in found.sample] if summary.values is None else None
+        return decide(name, summary, key, "formats" in args.steps, sampled)
+
+    places = [(table, place) for table, found in enumerate(surveys) for place in range(len(found.columns))]
+    mine = [[*place, vars(decided(*place))] for place in stage.queue.own(places, lambda place: 1.0)]
+    told = {(table, place): ColumnPlan(**plan) for part in stage.world.allgather(mine) for table, place, plan in part}
+    return [[told[table, place] for place in range(len(found.columns))] for table, found in enumerate(surveys)]
 
 
 def put_right(stage, sources, surveys, plans, args, given_plan):

@@ -24,8 +24,9 @@ def access(request, world, tmp_path_factory, monkeypatch):
     monkeypatch.setenv("MPIEDGE_ACCESS", request.param)
     folder = on_root(world, lambda: str(tmp_path_factory.mktemp("run")))
     mail = Mail(world)
+    queue = Queue(world, mail)  # before anything waits: a rank that is ahead may ask for work
     access = Access(world, mail, folder)
-    access.queue = Queue(world, mail)
+    access.queue = queue
     return access
 
 

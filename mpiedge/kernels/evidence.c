@@ -30,7 +30,7 @@ static void *allocate_pages(size_t size) {
 
 static int grow_slots(evidence *e) {
     int W = e->key_words;
-    int64_t old = e->slot_mask + 1, size = old * 4;
+    int64_t old = e->slot_mask + 1, size = old * ((size_t)(old * W) * 8 < HUGE_PAGE ? 8 : 4);
     uint64_t *slots = allocate_pages((size_t)(size * W) * 8);
     if (!slots) return 0;
     memset(slots, 0, (size_t)(size * W) * 8);

@@ -105,24 +105,25 @@ static int list_by_use(list *lists, const uint64_t *set, const uint64_t *use, in
     return 1;
 }
 
-INLINE int64_t minimise_as(const uint64_t *sets, int W, int64_t n, const int64_t *order, const uint64_t *rights,
+INLINE int64_t minimise_as(const uint64_t *sets, int W, int64_t n, const uint32_t *order, const uint64_t *rights,
                            int32_t step, int64_t *kept, uint64_t *use, list *lists, recent *r) {
     int64_t count = 0;
     for (int64_t i = 0; i < n; i++) {
-        const uint64_t *set = sets + order[i] * W;
-        if (!minimal_for(lists, r, set, rights + order[i] * step, use + count * W, W)) continue;
+        const int64_t number = order[i];
+        const uint64_t *set = sets + number * W;
+        if (!minimal_for(lists, r, set, rights + number * step, use + count * W, W)) continue;
         if (!list_by_use(lists, set, use + count * W, W)) return -1;
-        kept[count++] = order[i];
+        kept[count++] = number;
     }
     return count;
 }
 
 /* Puts the numbers of the sets into `order`, by ascending size; those of one size stay in their order. */
-static void order_by_size(const uint64_t *sets, int W, int64_t n, int64_t *order) {
+static void order_by_size(const uint64_t *sets, int W, int64_t n, uint32_t *order) {
     int64_t next[64 * 64 + 2] = {0};
     for (int64_t i = 0; i < n; i++) next[size_of(sets + i * W, W) + 1]++;
     for (int size = 0; size < W * 64; size++) next[size + 1] += next[size];
-    for (int64_t i = 0; i < n; i++) order[next[size_of(sets + i * W, W)]++] = i;
+    for (int64_t i = 0; i < n; i++) order[next[size_of(sets + i * W, W)]++] = (uint32_t)i;
 }
 
 /* rights: the right-hand sides looked at, those of set i at i * step (0 or words); kept, use: numbers of the sets that are minimal for some, and for which, with
@@ -131,7 +132,8 @@ PER_PROCESSOR int64_t hitting_minimise(const uint64_t *sets, int32_t words, int6
                                        int32_t step, int64_t *kept, uint64_t *use) {
     list *lists = calloc((size_t)words * 64, sizeof(list));
     recent r = {calloc((size_t)words * RECENT, 8), 0};         /* empty sets, which take nothing out */
-    int64_t count = -1, *order = malloc((size_t)n * sizeof(int64_t) + 1);
+    int64_t count = -1;
+    uint32_t *order = malloc((size_t)n * sizeof(uint32_t) + 1);
     if (lists && r.sets && order) {
         order_by_size(sets, words, n, order);
         if (words == 1) count = minimise_as(sets, 1, n, order, rights, step, kept, use, lists, &r);

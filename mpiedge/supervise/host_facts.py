@@ -21,7 +21,7 @@ from mpiedge.runtime import leftovers, resources
 PACKAGES = ("mpiedge", "mpi4py", "numpy", "scipy", "h5py", "pandas", "torch")
 BEFORE = ("torch", "launcher")
 TORCH_TEST = "import torch; print(float((torch.ones(64, 64) @ torch.ones(64, 64)).sum()))"
-TORCH_S, LAUNCHER_S = 90.0, 30.0
+TORCH_S, LAUNCHER_S = 240.0, 30.0
 LOCAL_RANK = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "PMI_LOCAL_RANK", "SLURM_LOCALID")
 OF_A_JOB = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "HYDRA_", "MPIEDGE_SUPERVISOR")
 THROTTLED = "devices/platform/soc/soc:firmware/get_throttled"

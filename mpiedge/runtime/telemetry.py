@@ -63,9 +63,10 @@ class Timings:
     """The phases of one stage on this rank.
 
     world: anything with rank, host, bytes_sent, bytes_recv, wait_s and carried. The time a phase spent in `World.wait`
-    becomes a row of the same phase with kind "wait", and what else messages took one of kind
-    "communicate". The processor time of waiting is not told apart: in calls that carry messages it is part of the
-    latter, elsewhere it stays with the phase.
+    becomes a row of the same phase with kind "wait", and what else its messages took one of kind "communicate". The
+    processor time of waiting is not told apart: in calls that carry messages it is part of the latter, elsewhere it
+    stays with the phase.
+
     Where the host's energy counters can be read, its first rank shares out what they counted by the times of its rows.
     """
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from mpiedge.graph.features import (
     CHUNK_TOKENS,
     INTERVALS,
     MOST_POINTS,
+    Block,
     Encoder,
     Survey,
     as_number,
@@ -24,10 +26,12 @@ from mpiedge.graph.features import (
     edges_of,
     plan_encoder,
     survey,
+    tokens,
 )
 from mpiedge.graph.sparse import stack
 from mpiedge.runtime.wire import pack, unpack
 from mpiedge.training import predict
+from mpiedge.training.encoding import expected_entries
 
 
 def texts(*values):
@@ -170,6 +174,26 @@ def test_any_cells_can_be_encoded(cell_rows):
     if encoder.columns:
         encoded = encoder.encode(table)
         assert np.isfinite(encoded.data).all() and encoded.sound() and encoded.columns == encoder.columns
+
+
+@given(st.lists(st.tuples(*[st.sampled_from(["", "a b", "b  B c", "c-a", "d", "A"])] * 2), min_size=1, max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_cells_that_repeat_count_as_often_as_they_are_there(cell_rows):
+    """Each cell by itself gives the counts of words, the features of every row, and as many of them as expected."""
+    one, two = zip(*cell_rows)
+    kinds, table = {"t_1": "text", "t_2": "text"}, {"t_1": texts(*one), "t_2": texts(*two)}
+    found = survey(kinds, table)
+    for name, column in (("t_1", one), ("t_2", two)):
+        assert found.word_counts[name] == Counter(word for cell in column for word in set(tokens(cell)))
+    names = sorted({word for cell in one + two for word in tokens(cell)})
+    if not names:
+        return
+    encoder = Encoder(kinds, [Block("words", ["t_1", "t_2"], vocabulary=names[:3], weights=[1.0] * len(names[:3]))])
+    shown = [[name in tokens(first) + tokens(second) for name in names[:3]] for first, second in cell_rows]
+    np.testing.assert_array_equal(encoder.encode(table).dense() > 0, shown)
+    alone = Encoder(kinds, [Block("words", ["t_1"], vocabulary=names[:3], weights=[1.0] * len(names[:3]))])
+    assert expected_entries(alone, found) == alone.encode(table).data.size
+    assert expected_entries(encoder, found) >= encoder.encode(table).data.size
 
 
 def test_cells_as_text_and_number():

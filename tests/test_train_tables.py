@@ -73,6 +73,9 @@ def test_clean_tables_shared_and_served(mpirun, tables, tmp_path):
         assert "edges cites (citing, cited -> id)" in done.stdout
         texts.append((run / "train/predictions.csv").read_text())
     assert texts[0] == texts[1] and texts[0].count("\n") == 151
+    done = mpirun(2, "mpiedge-train", "--run", run, "--label", "area", "--partition", tmp_path / "none")
+    assert done.returncode == InputError.exit_code and "none: no such file" in done.stderr  # found while others encode
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_determined_features_are_dropped_on_demand(world, tmp_path, capsys):

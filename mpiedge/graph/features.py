@@ -9,10 +9,12 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import chain
+from operator import itemgetter
 
 import numpy as np
 
-from mpiedge.graph.sparse import SparseRows, from_triplets
+from mpiedge.graph.sparse import SparseRows, from_triplets, gather_positions, offsets
 
 MOST_TOKENS = 4096  # of one block's vocabulary, the most frequent first
 SURVEY_TOKENS = 50_000  # distinct tokens of a block counted before rare ones are forgotten
@@ -93,10 +95,9 @@ def survey(kinds: dict[str, str], chunk: dict[str, np.ndarray]) -> Survey:
     for name, kind in kinds.items():
         texts = as_text(chunk[name])
         filled = [text for text in texts if text]
-        words = [tokens(text) for text in filled] if kind == "text" else []
-        found.present[name] = len(filled)
-        found.word_counts[name] = _capped(Counter(word for group in words for word in dict.fromkeys(group)))
         values = Counter(filled)
+        found.present[name] = len(filled)
+        found.word_counts[name] = _capped(_words_of(values) if kind == "text" else Counter())
         found.value_counts[name] = _capped(values)
         may_be_key = kind == "integer" or (kind == "text" and not found.is_phrase(name))
         found.marks[name] = digests(texts) if may_be_key and len(values) == len(texts) else None
@@ -104,6 +105,16 @@ def survey(kinds: dict[str, str], chunk: dict[str, np.ndarray]) -> Survey:
         numbers = numbers[np.isfinite(numbers)]
         found.spread[name] = _thinned(np.column_stack([numbers, np.ones(len(numbers))]), CHUNK_POINTS)
     return found
+
+
+def _words_of(values: Counter) -> Counter:
+    """Local: in how many cells each word stands, of different values and how often each is there."""
+    once = (dict.fromkeys(tokens(value)) for value, count in values.items() if count == 1)
+    words = Counter(chain.from_iterable(once))
+    for value, count in values.items():
+        for word in dict.fromkeys(tokens(value)) if count > 1 else ():
+            words[word] += count
+    return words
 
 
 def _thinned(spread: np.ndarray, most: int) -> np.ndarray:
@@ -178,7 +189,7 @@ def _capped(counts: Counter) -> Counter:
 
 def _most_frequent(counts: Counter, limit: int) -> list[tuple[str, int]]:
     """The `limit` most frequent entries, ties by name."""
-    return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))[:limit]
+    return sorted(sorted(counts.items()), key=itemgetter(1), reverse=True)[:limit]  # equal ones stay in order
 
 
 @dataclass
@@ -246,16 +257,20 @@ class Encoder:
 
     def _tokens(self, block: Block, chunk: dict, start: int):
         place = {token: number for number, token in enumerate(block.vocabulary)}
-        rows: list[int] = []
-        found: list[int] = []
+        rows, found = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for name in block.columns:
             texts = as_text(chunk[name])
-            for row, group in enumerate(map(tokens, texts) if block.kind == "words" else zip(texts)):
-                known = [place[token] for token in group if token in place]
-                found += known
-                rows += [row] * len(known)
+            number = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+            groups = [[place[token] for token in (tokens(text) if block.kind == "words" else (text,)) if token in place]
+                      for text in number]
+            cells = np.fromiter(map(number.__getitem__, texts), np.int64, len(texts))
+            lengths = np.fromiter(map(len, groups), np.int64, len(groups))
+            known = np.fromiter(chain.from_iterable(groups), np.int64, int(lengths.sum()))
+            taken, positions = gather_positions(offsets(lengths), cells)
+            rows.append(np.repeat(np.arange(len(texts)), np.diff(taken)))
+            found.append(known[positions])
         # A token counts once per row, in however many columns of the block.
-        cells = np.unique(np.array(rows, np.int64) * block.width + np.array(found, np.int64))
+        cells = np.unique(np.concatenate(rows) * block.width + np.concatenate(found))
         cells = np.stack(np.divmod(cells, block.width), axis=1)
         weights = np.array(block.weights, np.float64)[cells[:, 1]] if block.many else np.ones(len(cells))
         return cells[:, 0], start + cells[:, 1], weights

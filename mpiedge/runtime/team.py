@@ -23,7 +23,7 @@ RESTING = "MPIEDGE_REST"
 SLOW, MOST = 0.4, 0.25
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 ROOM = 4
-"""So many times the input fits the budget of every rank that takes part."""
+"""So many times its part of the input fits the budget of every rank that takes part: twice its share by speed."""
 
 
 def of_use(speeds: np.ndarray, work: float, alike: float) -> list[int]:
@@ -37,6 +37,11 @@ def of_use(speeds: np.ndarray, work: float, alike: float) -> list[int]:
     allowed = (slower < SLOW * speeds.max()) & (sums[-1] - sums <= MOST * sums[-1])
     expected[~allowed] = np.inf
     return sorted(order[: len(speeds) - int(expected[::-1].argmin())].tolist())
+
+
+def roomy(speeds: np.ndarray, budgets: np.ndarray, needed_bytes: float) -> bool:
+    """Local: whether twice the share of each rank by its speed, at most all, of what is needed fits its budget."""
+    return bool((needed_bytes * np.minimum(1, 2 * speeds / speeds.sum()) <= budgets).all())
 
 
 def of_hosts(speeds: np.ndarray, hosts: list[str]) -> np.ndarray:
@@ -56,7 +61,7 @@ def assemble(world, args, known, input_bytes, alike_bytes: int, room: int = ROOM
 
     known(args, hosts), called on rank 0: the speeds of the ranks on these hosts as the doctor found them, or None;
     input_bytes(args), there, too: 0, OSError and MpiedgeError, as where there is no input, mean that all take
-    part; so do they where `room` times the input does not fit a budget, and on fewer than `least_hosts`. Messages:
+    part; so do they where memory is scarce (see `roomy`), and on fewer than `least_hosts`. Messages:
     start and budget of each rank to rank 0, and back the places of those that sit out."""
     if world.size == 1 or launcher.goes_on_without_dead() or os.environ.get(RESTING) == "0":
         return world
@@ -92,7 +97,7 @@ def _resting(told: list[dict], args, known, input_bytes, alike_bytes: int, room:
     with contextlib.suppress(OSError, MpiedgeError):
         size = input_bytes(args)
     ranks = of_use(speeds, size, alike_bytes)
-    if not size or room * size > min(told[rank]["budget"] for rank in ranks):
+    if not size or not roomy(speeds[ranks], np.array([told[rank]["budget"] for rank in ranks]), room * size):
         return []
     return [{"rank": rank, "host": told[rank]["host"], "speed": float(speeds[rank] / speeds.max())}
             for rank in range(len(told)) if rank not in ranks]

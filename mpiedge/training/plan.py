@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from mpiedge.errors import InputError
+from mpiedge.errors import InputError, MpiedgeError
 from mpiedge.graph import part as parts
 from mpiedge.graph import partition
 from mpiedge.graph.build import Adjacency, Graph, adjacency
@@ -70,15 +70,16 @@ class Layout:
 
 
 def make_layout(stage, source: Source, args) -> Layout:
-    """Collective: rank 0 splits and partitions; every rank learns the sizes. Raises InputError on every rank.
+    """Collective: rank 0 splits and partitions; others encode meanwhile what is still to be; all learn the sizes.
 
-    Messages: a broadcast of counts and names, what shares.py needs, a broadcast of the sizes of all parts.
+    Raises InputError on every rank. Messages: a broadcast of counts and names, what shares.py needs, those of
+    encoding.py, a broadcast of the sizes of all parts.
     """
     own, connected = {}, uses_graph(args.model)
 
     def describe() -> dict:
         graph = source.graph
-        features = source.features or graph.features
+        features = source.encoding or graph.features
         check(graph, features.columns, source.name)
         name, own["split"] = splits.of_training(graph, args)
         counts = splits.counts(own["split"])
@@ -92,21 +93,36 @@ def make_layout(stage, source: Source, args) -> Layout:
     given = connected and args.partition not in (None, *partition.METHODS)
     shares = choose_shares(stage, args, source, facts, given)
 
-    def decide() -> dict:
-        graph, ranks = source.graph, stage.world.size
+    def cut() -> None:
+        graph = source.graph
         neighbours = adjacency(graph.edges, graph.nodes) if connected else None
         method = (args.partition or _method(stage, neighbours)) if connected else "blocks"
         if given:
-            owner = partition.read_owners(method, graph.nodes, ranks)
+            owner = partition.read_owners(method, graph.nodes, stage.world.size)
         elif connected:
             owner = partition.partition(neighbours, shares.values, method, args.seed)
         else:
             owner = partition.blocks(graph.nodes, shares.values)
-        rows, cut_edges = count_rows((source.features or graph.features).lengths, neighbours, owner, ranks)
-        own.update(owner=owner, neighbours=neighbours)
-        return {"method": method, "cut_edges": cut_edges, "rank_rows": rows}
+        own.update(owner=owner, neighbours=neighbours, method=method)
 
-    layout = finish_layout(args, source, facts | on_root(stage.world, decide) | {"shares": shares})
+    if stage.world.is_root:
+        try:
+            cut()
+        except MpiedgeError as error:
+            own["error"] = error  # told once the others listen
+    if source.encoding is not None:
+        with stage.phase("encode"):
+            source.features, source.encoding = source.encoding.run(stage.world), None
+        facts["entries"] = source.features.entries
+
+    def count() -> dict:
+        if "error" in own:
+            raise own["error"]
+        lengths = (source.features or source.graph.features).lengths
+        rows, cut_edges = count_rows(lengths, own["neighbours"], own["owner"], stage.world.size)
+        return {"method": own["method"], "cut_edges": cut_edges, "rank_rows": rows}
+
+    layout = finish_layout(args, source, facts | on_root(stage.world, count) | {"shares": shares})
     layout.owner, layout.split, layout.neighbours = (own.get(name) for name in ("owner", "split", "neighbours"))
     resources.return_freed()
     return layout

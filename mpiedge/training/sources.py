@@ -14,6 +14,7 @@ from mpiedge.graph.features import Encoder
 from mpiedge.graph.spread import SpreadRows
 from mpiedge.runtime.root import on_root
 from mpiedge.store.graphs import StoredGraph
+from mpiedge.training.encoding import Encoding
 
 READ_COPIES = 12
 """Memory that rank 0 takes to read a graph file (7 to 12 times its unpacked bytes were measured)."""
@@ -25,8 +26,8 @@ class Source:
 
     inputs: checksums; notes: what was guessed; encoder: how tables become features, None for graph files; schema: the
     label and key columns of tables, and how clean read them; stored, owner: a graph in chunks and, until it is cut, the
-    owner of each of its nodes, both on every rank; features: those of tables, spread over the ranks, until the graph is
-    cut.
+    owner of each of its nodes, both on every rank; encoding, features: of tables, to be encoded while the graph is cut,
+    then spread over the ranks until it is dealt out.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Source:
     graph: Graph | None = None
     stored: StoredGraph | None = None
     owner: np.ndarray | None = None
+    encoding: Encoding | None = None
     features: SpreadRows | None = None
     encoder: Encoder | None = None
     schema: dict = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """Builds the graph out of the run's clean tables or CSV files: encoded by all ranks, joined on rank 0.
 
-Features stay on the rank that has encoded them until the graph is cut (graph/spread.py); rank 0 joins edges by digests
-of their ends, and holds of every node its name, label and digests, of every edge its ends.
+Features are encoded while rank 0 cuts the graph, and stay on the rank that has encoded them until then
+(graph/spread.py); rank 0 joins edges by digests of their ends, and holds of every node its name, label and digests, of
+every edge its ends.
 """
 
 import contextlib
@@ -15,12 +16,12 @@ import numpy as np
 from mpiedge.errors import InputError, StoreError, UsageError
 from mpiedge.graph import cells, tables
 from mpiedge.graph.features import Encoder, Survey, as_text, digests, plan_encoder, survey
-from mpiedge.graph.spread import SpreadRows
 from mpiedge.models.build import uses_graph
 from mpiedge.runtime import resources
 from mpiedge.runtime.root import on_root
 from mpiedge.store.parts import one_line
 from mpiedge.store.run import read_manifest, rerun
+from mpiedge.training.encoding import Encoding, expected_entries
 from mpiedge.training.filled import filled_cells
 from mpiedge.training.sources import Source
 
@@ -150,19 +151,18 @@ def open_tables(stage, args) -> Source:
             encoder = plan_encoder({name: kind for name, kind in candidates.items() if name not in gone}, found)
         if not encoder.columns:
             raise InputError(node_name, "no column can serve as a feature", "Give a table with text, numbers or dates")
-        return encoder.to_message()
+        return {"encoder": encoder.to_message(), "entries": expected_entries(encoder, found)}
 
-    source.encoder = Encoder.from_message(on_root(stage.world, decide))
-    sides = [label, *([split_column] if split_column else [])]
-    features, seen = _encode(nodes, source.encoder, sides, keys)
-    source.features = SpreadRows(stage.world, features, nodes.chunks, source.encoder.columns)
+    decided = on_root(stage.world, decide)
+    source.encoder = Encoder.from_message(decided["encoder"])
+    source.encoding = Encoding(nodes, source.encoder, decided["entries"])
     edges = _read_edges(stage, args, known, node_name, keys) if uses_graph(args.model) else None
     guessed = "" if args.label else " (guessed; --label names another)"
     source.notes = [f"nodes {node_name}, label {label}{guessed}, features {_some(source.encoder.describe())}"]
-    parts, pairs = nodes.gather(seen), [np.zeros((0, 2), np.int64)]
+    pairs = [np.zeros((0, 2), np.int64)]
 
     def join() -> list:
-        marks = {name: np.concatenate([part[f"mark {name}"] for part in parts]) for name in keys}
+        marks = {name: found.marks[name] for name in keys}
         joined = edges and _join_edges(edges, marks, f"{node_name} + {edges[0]}", not _may_do_without(args))
         if not joined:
             return [keys[0] if keys else "", [], False]
@@ -176,20 +176,21 @@ def open_tables(stage, args) -> Source:
         stage.say(f"model   mlp, as no other table joins rows of {node_name}")
     notations = {name: said for name, said in nodes.notations.items() if name in (label, *source.encoder.kinds)}
     source.schema, source.notes = {"label": label, "key": key, "notations": notations}, source.notes + notes
-    ids = _read_ids(nodes, key) if key else [np.array([str(row) for row in range(source.features.rows)], dtype=object)]
+    sides = [label, *([split_column] if split_column else [])]
+    seen = _read_seen(nodes, sides, key)
 
     def assemble() -> None:
-        labels, *roles = ([(part[f"cells {name}"].tolist(), part[f"places {name}"]) for part in parts]
-                          for name in sides)
+        labels, *roles = ([(part[f"cells {name}"].tolist(), part[f"places {name}"]) for part in seen] for name in sides)
         blanks = nodes.filled().get(label, np.zeros(0, np.int64))
         labels = _without(labels, blanks)
         if len(blanks):
             source.notes.append(f"{len(blanks):,} labels were blank until clean filled them in: predicted, not learnt")
+        ids = [part["ids"] for part in seen] if key else [np.array(list(map(str, range(found.rows))), dtype=object)]
         source.graph = tables.assemble(np.concatenate(ids), None, labels, pairs[0], *roles, split_name=args.split or "")
 
     on_root(stage.world, assemble)
     if args.tune or (args.select and args.select[1] == "hard"):  # rank 0 needs all features for these
-        features, source.features = source.features.gather_root(), None
+        features, source.encoding = source.encoding.run(stage.world).gather_root(), None
         if source.graph is not None:
             source.graph.features = features
     resources.return_freed()
@@ -280,22 +281,6 @@ def _choose_label(stage, args, known: dict) -> tuple[str, str, Survey | None]:
     return node_name, label, found[node_name] if stage.world.is_root else None
 
 
-def _encode(nodes, encoder: Encoder, sides: list[str], keys: list[str]) -> tuple[dict, dict]:
-    """Collective: by number the chunks that this rank has encoded; and of each the different cells of the columns
-    `sides` with their places in its rows, and the digests of `keys`."""
-
-    def encode(chunk: dict) -> tuple:
-        seen = {f"mark {name}": digests(as_text(chunk[name])) for name in keys}
-        for name in sides:
-            cells_of, places = np.unique(np.array(as_text(chunk[name]), dtype=object), return_inverse=True)
-            seen |= {f"cells {name}": cells_of, f"places {name}": places}
-        return encoder.encode(chunk), seen
-
-    wanted = [name for name in nodes.kinds if name in encoder.kinds or name in sides or name in keys]
-    found = nodes.spread(wanted, encode)
-    return {chunk: rows for chunk, (rows, _) in found.items()}, {chunk: seen for chunk, (_, seen) in found.items()}
-
-
 def _without(labels: list[tuple], rows: np.ndarray) -> list[tuple]:
     """Local: the cells of a column and their places, chunk by chunk (see `assemble`), with the given rows blank."""
     starts, found = np.cumsum([0, *(len(places) for _, places in labels)]), []
@@ -308,11 +293,20 @@ def _without(labels: list[tuple], rows: np.ndarray) -> list[tuple]:
     return found
 
 
-def _read_ids(nodes, key: str) -> list[np.ndarray]:
-    """Collective: the cells of the key, chunk by chunk, on rank 0."""
-    ids: list[np.ndarray] = [np.zeros(0, dtype=object)]
-    nodes.each([key], lambda chunk: np.array(as_text(chunk[key]), dtype=object), ids.append)
-    return ids
+def _read_seen(nodes, sides: list[str], key: str) -> list[dict]:
+    """Collective: of every chunk, on rank 0, the different cells of the columns `sides` with their places in its rows,
+    and the cells of the key."""
+
+    def read(chunk: dict) -> dict:
+        found = {"ids": np.array(as_text(chunk[key]), dtype=object)} if key else {}
+        for name in sides:
+            cells_of, places = np.unique(np.array(as_text(chunk[name]), dtype=object), return_inverse=True)
+            found |= {f"cells {name}": cells_of, f"places {name}": places}
+        return found
+
+    seen: list[dict] = []
+    nodes.each(list(dict.fromkeys([*sides, *([key] if key else [])])), read, seen.append)
+    return seen
 
 
 def _read_edges(stage, args, known: dict, nodes: str, keys: list[str]) -> tuple | None:

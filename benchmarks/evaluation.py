@@ -4,11 +4,13 @@
     python benchmarks/evaluation.py plot elapsed          elapsed, balance, sent or peak: results/published/elapsed.svg
 
 A published run has its times, settings, summaries and manifests, no data. evaluation.csv has a row for each stage of
-each configuration, the same as `mpiedge-compare --csv` of these runs: the reference is one host, if it was measured.
+each configuration, the same as `mpiedge-compare --csv` of the runs on tables of one size: the reference is one host, if
+it was measured. A size that is not the usual one stands behind the name of the cluster: commodity-300k-static-1.
 """
 
 import csv
 import json
+import re
 import shlex
 import shutil
 import sys
@@ -39,8 +41,16 @@ def publish(source: Path, target: Path) -> None:
                 (place / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(run / name, place / name)
         (place / "run.json").write_text(json.dumps(plain(json.loads((run / "run.json").read_text())), indent=1) + "\n")
-    lines = compare(group_runs([read_run(run) for run in published(target)], read_power()))
-    (target / "evaluation.csv").write_text(to_csv(lines) + "\n")
+    (target / "evaluation.csv").write_text(to_csv(compared(target)) + "\n")
+
+
+def compared(folder: Path) -> list:
+    """The published runs compared, those on tables of one size with each other."""
+    sizes: dict[str, list] = {}
+    for run in published(folder):
+        size = re.match(r"[a-z]+-(\d+k?)-", run.name)
+        sizes.setdefault(size[1] if size else "", []).append(read_run(run))
+    return [line for runs in sizes.values() for line in compare(group_runs(runs, read_power()))]
 
 
 def plain(about: dict) -> dict:

@@ -41,11 +41,14 @@ def test_evaluation_csv():
     """evaluation.csv is what the published runs say, and every run of a cluster is labelled emulated."""
     sys.path.insert(0, str(PROJECT / "benchmarks"))
     try:
-        from evaluation import published
+        from evaluation import compared, published
     finally:
         sys.path.pop(0)
     runs = [read_run(folder) for folder in published(PUBLISHED)]
-    assert (PUBLISHED / "evaluation.csv").read_text() == to_csv(compare(group_runs(runs, read_power()))) + "\n"
+    usual = [run for run in runs if not re.match(r"[a-z]+-\d+k?-", run.name)]
+    said = (PUBLISHED / "evaluation.csv").read_text()
+    assert said == to_csv(compared(PUBLISHED)) + "\n"
+    assert said.startswith(to_csv(compare(group_runs(usual, read_power()))))
     for run in runs:
         clusters = {row["cluster"] or "" for rows in run.rows.values() for row in rows}
         assert run.name.startswith("one") or all(name.startswith("emulated") for name in clusters), run.name

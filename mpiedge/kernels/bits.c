@@ -1,5 +1,7 @@
 /* The order of sets of columns: those of one size together, then a radix sort by bytes, the least significant first.
  * Both keep the order of equal sets. */
+#include "processor.h"
+
 #include <stdint.h>
 #include <string.h>
 
@@ -10,7 +12,7 @@ typedef struct {
 } item;
 
 /* Sorts n items by their keys; other: room for as many. */
-static void sort_by_key(item *items, item *other, int64_t n) {
+INLINE void sort_by_key(item *items, item *other, int64_t n) {
     if (n <= FEW) {
         for (int64_t i = 1; i < n; i++) {
             item moved = items[i];
@@ -41,14 +43,14 @@ static void sort_by_key(item *items, item *other, int64_t n) {
     if (from != items) memcpy(items, from, (size_t)n * sizeof(item));
 }
 
-static int64_t size_of(const uint64_t *mask, int32_t words) {
+INLINE int64_t size_of(const uint64_t *mask, int32_t words) {
     int64_t size = 0;
     for (int32_t w = 0; w < words; w++) size += __builtin_popcountll(mask[w]);
     return size;
 }
 
 /* As a key, column 0 counts most, and sets that hold it come first. */
-static uint64_t by_column(uint64_t word) {
+INLINE uint64_t by_column(uint64_t word) {
     word = (word >> 1 & 0x5555555555555555ULL) | (word & 0x5555555555555555ULL) << 1;
     word = (word >> 2 & 0x3333333333333333ULL) | (word & 0x3333333333333333ULL) << 2;
     word = (word >> 4 & 0x0F0F0F0F0F0F0F0FULL) | (word & 0x0F0F0F0F0F0F0F0FULL) << 4;
@@ -56,7 +58,7 @@ static uint64_t by_column(uint64_t word) {
 }
 
 /* Whether the masks stand in the order of size and value. */
-static int in_order(const uint64_t *masks, int64_t n, int32_t words) {
+INLINE int in_order(const uint64_t *masks, int64_t n, int32_t words) {
     for (int64_t i = 1; i < n; i++) {
         const uint64_t *a = masks + (i - 1) * words, *b = a + words;
         int64_t more = size_of(b, words) - size_of(a, words);
@@ -68,7 +70,7 @@ static int in_order(const uint64_t *masks, int64_t n, int32_t words) {
 
 /* order: n numbers that sort the masks by size, then by value (the last word counts most) or, with `by_columns`, by
  * their ascending columns. starts: zeros, 64 words + 3 of them; items: room for n, twice. */
-void bits_order(const uint64_t *masks, int64_t n, int32_t words, int32_t by_columns, int64_t *starts, item *items,
+PER_PROCESSOR void bits_order(const uint64_t *masks, int64_t n, int32_t words, int32_t by_columns, int64_t *starts, item *items,
                 int64_t *order) {
     if (!by_columns && in_order(masks, n, words)) {
         for (int64_t i = 0; i < n; i++) order[i] = i;

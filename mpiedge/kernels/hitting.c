@@ -119,7 +119,7 @@ INLINE int64_t minimise_as(const uint64_t *sets, int W, int64_t n, const uint32_
 }
 
 /* Puts the numbers of the sets into `order`, by ascending size; those of one size stay in their order. */
-static void order_by_size(const uint64_t *sets, int W, int64_t n, uint32_t *order) {
+INLINE void order_by_size(const uint64_t *sets, int W, int64_t n, uint32_t *order) {
     int64_t next[64 * 64 + 2] = {0};
     for (int64_t i = 0; i < n; i++) next[size_of(sets + i * W, W) + 1]++;
     for (int size = 0; size < W * 64; size++) next[size + 1] += next[size];

@@ -70,8 +70,8 @@ INLINE int in_order(const uint64_t *masks, int64_t n, int32_t words) {
 
 /* order: n numbers that sort the masks by size, then by value (the last word counts most) or, with `by_columns`, by
  * their ascending columns. starts: zeros, 64 words + 3 of them; items: room for n, twice. */
-PER_PROCESSOR void bits_order(const uint64_t *masks, int64_t n, int32_t words, int32_t by_columns, int64_t *starts, item *items,
-                int64_t *order) {
+PER_PROCESSOR void bits_order(const uint64_t *masks, int64_t n, int32_t words, int32_t by_columns, int64_t *starts,
+                              item *items, int64_t *order) {
     if (!by_columns && in_order(masks, n, words)) {
         for (int64_t i = 0; i < n; i++) order[i] = i;
         return;

@@ -196,6 +196,16 @@ def test_cells_that_repeat_count_as_often_as_they_are_there(cell_rows):
     assert expected_entries(encoder, found) >= encoder.encode(table).data.size
 
 
+@given(st.lists(st.sampled_from([np.nan, 0.0, 0.0, -1.5, 2.0, 7.25, 1e9]) | st.floats(-9, 9, width=16), min_size=1))
+@settings(max_examples=60, deadline=None)
+def test_entries_of_numbers_are_foreseen(numbers):
+    """A number has those intervals that begin below it, a missing one half of them, also where numbers repeat."""
+    kinds, table = {"n": "decimal"}, {"n": np.array(numbers)}
+    found = survey(kinds, table)
+    encoder = Encoder(kinds, [Block("number", ["n"], edges=edges_of(found.spread["n"]))])
+    assert expected_entries(encoder, found) == encoder.encode(table).data.size
+
+
 def test_cells_as_text_and_number():
     """Whole numbers print without a point, dates become days, nonsense becomes missing."""
     assert as_text(np.array([1.0, np.nan, 2.5, np.inf])) == ["1", "", "2.5", ""]

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from mpiedge.graph.features import Encoder, Survey
 from mpiedge.graph.spread import SpreadRows
 
@@ -30,11 +32,13 @@ class Encoding:
 
 def expected_entries(encoder: Encoder, found: Survey) -> int:
     """Local: about as many entries as the features will have, more where columns of a block say the same."""
-    entries = 0
+    entries = 0.0
     for block in encoder.blocks:
         if block.kind == "number":
-            entries += found.rows * block.width
+            numbers, standing_for = found.spread[block.columns[0]].T
+            entries += standing_for @ np.searchsorted(block.edges[:-1], numbers)  # the intervals that begin below it
+            entries += (found.rows - standing_for.sum()) * (block.width // 2)  # missing ones, as the middle
         else:
             counts = found.word_counts if block.kind == "words" else found.value_counts
             entries += sum(counts[name][token] for name in block.columns for token in block.vocabulary)
-    return entries
+    return round(entries)

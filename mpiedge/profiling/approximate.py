@@ -77,7 +77,7 @@ def discover_approximate(codes: list[np.ndarray], error: float, *, world=None, q
     same at any number of ranks.
     """
     stop = Stop(deadline, world, queue)
-    search = _Search(codes, error, max_lhs, stop)
+    search = _Search(codes, error, max_lhs, stop, world)
     if state:
         search.resume(state)
     rounds = 0
@@ -104,8 +104,9 @@ class _Search:
     counted removals by (left, right) as bytes.
     """
 
-    def __init__(self, codes: list[np.ndarray], error: float, max_lhs: int | None, stop: Stop):
-        self.nodes, self.stop = Nodes(codes), stop
+    def __init__(self, codes: list[np.ndarray], error: float, max_lhs: int | None, stop: Stop, world):
+        """Collective: see `Nodes`."""
+        self.nodes, self.stop = Nodes(codes, world=world), stop
         self.rows, self.columns, self.words = self.nodes.rows, len(codes), bits.words_for(len(codes))
         self.limit = most_removals(error, self.rows)
         self.constant, self.rights = self.nodes.constant, sorted(self.nodes.by_rank)

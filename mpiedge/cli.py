@@ -67,7 +67,7 @@ def main(page: argparse.ArgumentParser, run, argv: list[str] | None = None, *, a
     `alone`: a program that is no rank of a job: no MPI, and `run(args)` returns the exit code.
     `before`: what a rank does ahead of MPI, `before(args)`: child processes must not be started once it runs.
     `work`: bytes of input, `work(args)`, and those that take as long as what all ranks do alike, where the slowest may
-    sit out, and from how many hosts on they may (`runtime.team`).
+    sit out, and what else tells whether they may (see `runtime.team.assemble`).
     Returns 0; on an error the process ends with that error's exit code.
     """
     args = _parse(page, argv)

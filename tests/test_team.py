@@ -33,24 +33,20 @@ def test_ranks_of_a_host_are_alike_unless_one_is_slow_beyond_doubt():
 
 
 def test_all_take_part_where_memory_is_scarce(monkeypatch):
-    """With four times twice its share of the input in the budget of each rank the slow one sits out, with less it does
-    not; of two ranks twice the share is all."""
+    """With four times the input in the budget of each rank the slow one sits out, with less it does not."""
     told = [{"start": start, "host": "oak", "budget": 4000} for start in ((0.1, 0.0), (0.1, 0.0), (0.1, 0.9))]
     assert [known["rank"] for known in team._resting(told, None, unknown, lambda args: 1000, 1000)] == [2]
     assert team._resting(told, None, unknown, lambda args: 1001, 1000) == []
     assert team._resting(told, SimpleNamespace(tables=["nowhere.csv"]), unknown, team_bytes, 1000) == []
 
 
-@pytest.mark.parametrize(("speeds", "budgets", "needed", "roomy"), [
-    ([1.0, 1.0, 1.0, 1.0], [50, 50, 50, 50], 100, True),
-    ([1.0, 1.0, 1.0, 1.0], [50, 50, 50, 49], 100, False),
-    ([3.0, 1.0, 1.0, 1.0], [100, 34, 34, 34], 100, True),  # the fast one may get nearly all
-    ([3.0, 1.0, 1.0, 1.0], [99, 34, 34, 34], 100, False),
-    ([1.0], [100], 101, False),
-])  # fmt: skip
-def test_memory_is_scarce_where_twice_a_share_does_not_fit(speeds, budgets, needed, roomy):
-    """Ranks that take part hold parts of the input only, by their speed."""
-    assert team.roomy(np.array(speeds), np.array(budgets), needed) is roomy
+@pytest.mark.parametrize(("size", "sits_out"), [(1000, True), (2000, True), (2001, False)])
+def test_ranks_that_hold_parts_only_need_less(size, sits_out):
+    """Of four alike ranks and a slow one, each of the four is to have room for half of four times the input."""
+    told = [{"start": (0.1, 0.9 * (rank == 4)), "host": "oak", "budget": 4000} for rank in range(5)]
+    found = team._resting(told, None, unknown, lambda args: size, 1000, divided=True)
+    assert [known["rank"] for known in found] == [4] * sits_out
+    assert (team._resting(told, None, unknown, lambda args: size, 1000) != []) == (size == 1000)
 
 
 def test_who_may_sit_out_of_training(tmp_path, monkeypatch):

@@ -276,7 +276,7 @@ def input_bytes(args) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point of mpiedge-train."""
-    return cli.main(build_parser(), run, argv, work=(input_bytes, ALIKE_BYTES, ROOM, HOSTS))
+    return cli.main(build_parser(), run, argv, work=(input_bytes, ALIKE_BYTES, ROOM, HOSTS, True))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ RESTING = "MPIEDGE_REST"
 SLOW, MOST = 0.4, 0.25
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 ROOM = 4
-"""So many times its part of the input fits the budget of every rank that takes part: twice its share by speed."""
+"""So many times the input fits the budget of every rank that takes part; where ranks hold nothing but parts of it, so
+many times twice its share by speed."""
 
 
 def of_use(speeds: np.ndarray, work: float, alike: float) -> list[int]:
@@ -39,11 +40,6 @@ def of_use(speeds: np.ndarray, work: float, alike: float) -> list[int]:
     return sorted(order[: len(speeds) - int(expected[::-1].argmin())].tolist())
 
 
-def roomy(speeds: np.ndarray, budgets: np.ndarray, needed_bytes: float) -> bool:
-    """Local: whether twice the share of each rank by its speed, at most all, of what is needed fits its budget."""
-    return bool((needed_bytes * np.minimum(1, 2 * speeds / speeds.sum()) <= budgets).all())
-
-
 def of_hosts(speeds: np.ndarray, hosts: list[str]) -> np.ndarray:
     """Local: the speeds, where those of a host that are not unlike are their mean: which of its ranks gets more of it
     while they start is chance."""
@@ -55,21 +51,22 @@ def of_hosts(speeds: np.ndarray, hosts: list[str]) -> np.ndarray:
     return result
 
 
-def assemble(world, args, known, input_bytes, alike_bytes: int, room: int = ROOM, least_hosts: int = 1):
+def assemble(world, args, known, input_bytes, alike_bytes: int, room: int = ROOM, least_hosts: int = 1,
+             divided: bool = False):
     """Collective: a world of the ranks that take part, this one if they all do; None on a rank that sits out, once
     the others have called its `dismiss`.
 
     known(args, hosts), called on rank 0: the speeds of the ranks on these hosts as the doctor found them, or None;
     input_bytes(args), there, too: 0, OSError and MpiedgeError, as where there is no input, mean that all take
-    part; so do they where memory is scarce (see `roomy`), and on fewer than `least_hosts`. Messages:
-    start and budget of each rank to rank 0, and back the places of those that sit out."""
+    part; so do they where memory is scarce (see ROOM; divided: ranks hold nothing but parts of the input), and on fewer
+    than `least_hosts`. Messages: start and budget of each rank to rank 0, and back the places of those that sit out."""
     if world.size == 1 or launcher.goes_on_without_dead() or os.environ.get(RESTING) == "0":
         return world
     if world.nodes < least_hosts:
         return world
     told = world.gather({"start": world.start, "host": world.host,
                          "budget": resources.budget_bytes(args.memory, world.node_size)})
-    resting = world.bcast(_resting(told, args, known, input_bytes, alike_bytes, room) if told else None)
+    resting = world.bcast(_resting(told, args, known, input_bytes, alike_bytes, room, divided) if told else None)
     if not resting:
         return world
     smaller = world.without(resting)
@@ -86,7 +83,8 @@ def _rest(world) -> None:
         signal.signal(number, handler)
 
 
-def _resting(told: list[dict], args, known, input_bytes, alike_bytes: int, room: int = ROOM) -> list[dict]:
+def _resting(told: list[dict], args, known, input_bytes, alike_bytes: int, room: int = ROOM,
+             divided: bool = False) -> list[dict]:
     """Local, on rank 0: rank, host, and speed as a share of the fastest of each rank that sits out."""
     speeds, _ = speeds_of_starts([rank["start"] for rank in told])
     hosts = [rank["host"] for rank in told]
@@ -97,7 +95,8 @@ def _resting(told: list[dict], args, known, input_bytes, alike_bytes: int, room:
     with contextlib.suppress(OSError, MpiedgeError):
         size = input_bytes(args)
     ranks = of_use(speeds, size, alike_bytes)
-    if not size or not roomy(speeds[ranks], np.array([told[rank]["budget"] for rank in ranks]), room * size):
+    parts = np.minimum(1, 2 * speeds[ranks] / speeds[ranks].sum()) if divided else 1
+    if not size or (room * size * parts > np.array([told[rank]["budget"] for rank in ranks])).any():
         return []
     return [{"rank": rank, "host": told[rank]["host"], "speed": float(speeds[rank] / speeds.max())}
             for rank in range(len(told)) if rank not in ranks]

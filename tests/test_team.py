@@ -44,7 +44,7 @@ def test_all_take_part_where_memory_is_scarce(monkeypatch):
 def test_ranks_that_hold_parts_only_need_less(size, sits_out):
     """Of four alike ranks and a slow one, each of the four is to have room for half of four times the input."""
     told = [{"start": (0.1, 0.9 * (rank == 4)), "host": "oak", "budget": 4000} for rank in range(5)]
-    found = team._resting(told, None, unknown, lambda args: size, 1000, divided=True)
+    found = team._resting(told, None, unknown, lambda args: size, 1000, divided=train.DIVIDED)
     assert [known["rank"] for known in found] == [4] * sits_out
     assert (team._resting(told, None, unknown, lambda args: size, 1000) != []) == (size == 1000)
 

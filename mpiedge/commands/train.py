@@ -10,9 +10,10 @@ from mpiedge.commands.prepare import prepare_demo
 from mpiedge.errors import UsageError
 
 TABLES = (".csv", ".csv.gz", ".tsv")
-ALIKE_BYTES, ROOM, HOSTS = 1 << 22, 10, 2
-"""Of a graph as text: an epoch of so much of it takes the time of what all ranks do alike, and wait for each other; so
-many times of it fit each rank where some sit out; of so many hosts, as ranks of one wait for no link."""
+ALIKE_BYTES, ROOM, HOSTS, DIVIDED = 1 << 22, 10, 2, True
+"""Of a graph as text: an epoch of so much of it takes the time of what all ranks do alike, and wait for each other;
+where some ranks sit out, so many times twice their part of it fits the others, which hold no more; of so many hosts, as
+ranks of one wait for no link."""
 
 EXAMPLES = """\
 mpirun -hostfile hostfiles/pi.txt mpiedge-train
@@ -276,7 +277,7 @@ def input_bytes(args) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point of mpiedge-train."""
-    return cli.main(build_parser(), run, argv, work=(input_bytes, ALIKE_BYTES, ROOM, HOSTS, True))
+    return cli.main(build_parser(), run, argv, work=(input_bytes, ALIKE_BYTES, ROOM, HOSTS, DIVIDED))
 
 
 if __name__ == "__main__":

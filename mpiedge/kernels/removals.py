@@ -12,11 +12,14 @@ def _declare(library):
     address, size, narrow = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
     library.removals_count.restype = size
     library.removals_count.argtypes = [address, address, size, address, narrow, address, size]
-    library.removals_extend.restype = None
-    library.removals_extend.argtypes = [address, address, size, address, address, address, size, narrow, size, address,
-                                        size, narrow, *[address] * 6]
+    library.removals_extend.restype = size
+    library.removals_extend.argtypes = [address, address, address, address, address, size, size, size, narrow, size,
+                                        address, size, narrow, *[address] * 7]
     return library
 
+
+STEP_ROWS = 1 << 18
+"""Rows that a step of `Removals.extend` looks at: 3 to 6 ms of work."""
 
 _library = _declare(native.library) if native.library is not None else None
 
@@ -50,21 +53,25 @@ class Removals:
         return _library.removals_count(node.rows.ctypes.data, node.starts.ctypes.data, len(node.starts) - 1,
                                        codes.ctypes.data, codes.itemsize, self._count.ctypes.data, limit)
 
-    def extend(self, node: Partition, mask: np.ndarray, right: int, limit: int, known: np.ndarray) -> np.ndarray:
-        """Local: a largest set of columns around `mask` that needs more than `limit` removals to determine `right`.
+    def extend(self, node: Partition, mask: np.ndarray, right: int, limit: int, known: np.ndarray):
+        """Local: a generator, step by step: adds to `mask` (words,) columns until it is a largest set that needs more
+        than `limit` removals to determine `right`. Each is run to its end before the next is begun.
 
-        node: the partition of `mask` (words,), which must be such a set; known: sets (k, words) known not to be.
+        node: the partition of `mask`, which must be such a set; known: sets (k, words) known not to be.
         """
-        mask = mask.copy()
         if _library is None:
-            return self._extend_plain(node, mask, right, limit, known)
-        known = np.ascontiguousarray(known)
-        _library.removals_extend(
-            node.rows.ctypes.data, node.starts.ctypes.data, len(node.starts) - 1, self._addresses.ctypes.data,
-            self._itemsizes.ctypes.data, self.order.ctypes.data, len(self.order), right, limit, known.ctypes.data,
-            len(known), self.words, self._count.ctypes.data, self._touched.ctypes.data, self._row_codes.ctypes.data,
-            self._space_addresses.ctypes.data, self._taken.ctypes.data, mask.ctypes.data)
-        return mask
+            yield from self._extend_plain(node, mask, right, limit, known)
+            return
+        known, place = np.ascontiguousarray(known), 0
+        held = np.array([-1, len(node.starts) - 1], np.int64)
+        while place < len(self.order):
+            place = _library.removals_extend(
+                node.rows.ctypes.data, node.starts.ctypes.data, self._addresses.ctypes.data,
+                self._itemsizes.ctypes.data, self.order.ctypes.data, len(self.order), place, STEP_ROWS, right, limit,
+                known.ctypes.data, len(known), self.words, self._count.ctypes.data, self._touched.ctypes.data,
+                self._row_codes.ctypes.data, self._space_addresses.ctypes.data, held.ctypes.data,
+                self._taken.ctypes.data, mask.ctypes.data)
+            yield
 
     def _extend_plain(self, node, mask, right, limit, known):
         for column in self.order.tolist():
@@ -77,8 +84,8 @@ class Removals:
                 continue
             refined = partition.refine(node, self.codes[column], self.cardinality[column])
             if removals_plain(refined, self.codes[right]) > limit:
-                node, mask = refined, wider
-        return mask
+                node, mask[:] = refined, wider
+            yield
 
 
 def removals_plain(node: Partition, codes: np.ndarray) -> int:

@@ -80,10 +80,10 @@ def discover_approximate(codes: list[np.ndarray], error: float, *, world=None, q
     search = _Search(codes, error, max_lhs, stop, world)
     if state:
         search.resume(state)
-    rounds = 0
-    while not stop.agreed():
+    rounds, ended = 0, stop.agreed()
+    while not ended:
         left, right = search.candidates(world, queue)
-        if stop.agreed():
+        if search.enumerator.shared and stop.agreed():
             break
         open_ = search.unknown(left, right)
         if progress is not None:
@@ -91,7 +91,7 @@ def discover_approximate(codes: list[np.ndarray], error: float, *, world=None, q
         if not len(open_):
             return search.result(left, right, rounds, False)
         rounds += 1
-        search.advance(left[open_], right[open_], world, queue)
+        ended = search.advance(left[open_], right[open_], world, queue)
     left, right, _ = search.counted()
     keep = bits.sizes(left) <= (max_lhs if max_lhs is not None else search.columns)
     return search.result(left[keep], right[keep], rounds, True)
@@ -134,13 +134,14 @@ class _Search:
         open_ = np.concatenate(parts)
         return open_[self.nodes.in_order(left[open_])]
 
-    def advance(self, left, right, world, queue) -> None:
-        """Collective: one round: counts the removals of candidates and grows those above the limit."""
+    def advance(self, left, right, world, queue) -> bool:
+        """Collective: one round: counts the removals of candidates and grows those above the limit. Returns whether
+        the search is to stop."""
         if len(self.sets):
             size, row_ns = min(max(len(left) // TASKS, FEWEST), MOST), ROW_NS
         else:
             size, row_ns = 1, ROW_NS + GROW_NS * len(self.rights)
-        tasks = [(begin, min(begin + size, len(left))) for begin in range(0, len(left), size)]
+        tasks = [(begin, min(begin + size, len(left)), 0) for begin in range(0, len(left), size)]
 
         def work(task):
             return self._task(left, right, *task)
@@ -153,10 +154,12 @@ class _Search:
         results, shared = share(world, queue, tasks, work, cost_ns, name="approximate")
         found = _joined([message for _, message in results])
         if shared:
-            found = _joined(world.allgather(found))
+            messages = world.allgather({**found, "stop": self.stop()})
+            found = _joined(messages)
         removed = np.full(len(left), -1, np.int64)
         removed[found["within"]] = found["removed"]
         self._learn(left, right, removed, found["grown"].reshape(-1, self.words), found["owner"])
+        return any(message["stop"] for message in messages) if shared else self.stop.agreed()
 
     def resume(self, state: dict[str, np.ndarray]) -> None:
         """Local: take over what an earlier search left."""
@@ -195,26 +198,29 @@ class _Search:
         hopeless = set(owner[bits.sizes(missing) == 1].tolist())  # all other columns together are above the limit
         self.rights = [column for column in self.rights if column not in hopeless]
 
-    def _task(self, left, right, begin: int, end: int):
+    def _task(self, left, right, begin: int, end: int, handed_on: int):
         """Local: a generator; of candidates [begin, end) those within the limit with their removals, and what grew from
-        those above it. Where another rank waits for work, half of those not begun are left to a task of their own."""
+        those above it. Where another rank waits for work, half of those not begun are left to a task of their own, and
+        the last to grow, which takes longest, to one that keeps it (handed_on)."""
         within, removed, grown, owner = [], [], [], []
         nodes, place = self.nodes.walk(left[begin:end]), begin
         while place < end and not (self._may_stop and self.stop.tell()):
-            mask, column, node = left[place], int(right[place]), next(nodes)
+            mask, column, node = left[place].copy(), int(right[place]), next(nodes)
             candidate, place = place, place + 1
             if any(own == column and not (mask & ~one).any() for one, own in zip(grown, owner)):
                 continue
             count = self.removals.count(node, column, self.limit)
+            asked, end = yield from _leave_half(place, end, handed_on)
             if count <= self.limit:
                 within.append(candidate)
                 removed.append(count)
+            elif asked and not handed_on:
+                yield [(candidate, place, 1)]
             else:
-                grown.append(self.removals.extend(node, mask, column, self.limit, self.within[column]))
+                for _ in self.removals.extend(node, mask, column, self.limit, self.within[column]):
+                    _, end = yield from _leave_half(place, end, handed_on)
+                grown.append(mask)
                 owner.append(column)
-            asked = yield None
-            while asked and (half := (place + end) // 2) < end:
-                asked, end = (yield [(half, end)]), half
         return {"within": np.array(within, np.int64), "removed": np.array(removed, np.int64),
                 "grown": np.array(grown, np.uint64).reshape(-1), "owner": np.array(owner, np.int64)}
 
@@ -226,6 +232,15 @@ class _Search:
                                        np.insert(removed, at, 0), self.rows,
                                        partial, self.state(),
                                        {"rounds": rounds, "above": len(self.sets)})
+
+
+def _leave_half(place: int, end: int, handed_on: int):
+    """Local: a generator, a step of `_Search._task`: leaves halves of the candidates [place, end) to ranks that wait;
+    returns whether one is left that waits, and the new end."""
+    asked = yield None
+    while asked and (half := (place + end) // 2) < end:
+        asked, end = (yield [(half, end, handed_on)]), half
+    return asked, end
 
 
 def _joined(messages: list[dict]) -> dict:

@@ -10,7 +10,7 @@ LEAST_NS = 2e6  # less work than this is done by every rank alike: to share it o
 SHARE_NS = 2e7  # less than this is shared out for good: a run takes as long to end
 EVEN_NS = 1e8  # the same, where the costs are known well
 SHARE_SETS = 1 << 12  # difference sets of which the ranks find the minimal ones together
-SHARE_CELLS = 1 << 20  # of a table of which the ranks prepare parts for one another
+SHARE_CELLS = 1 << 19  # of a table of which the ranks prepare parts for one another: 20 ms of work
 COMPACT = 1 << 18  # difference sets in memory before those that are not minimal are dropped
 
 

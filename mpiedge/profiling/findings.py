@@ -162,7 +162,7 @@ class Rounds:
         self._candidates, self._told_s = 0, time.perf_counter()
 
     def tell(self, number: int, candidates: int, sets: int, state) -> None:
-        """Collective: what is to be checked, and how fast the round before was; state: a function, see `fds`."""
+        """Local: what is to be checked, and how fast the round before was; state: a function, see `fds`."""
         now_s = time.perf_counter()
         rate = f", {self._candidates / (now_s - self._told_s):,.0f} candidates/s" if self._candidates else ""
         self._stage.detail(f"{self._table.name:7s} round {number}: {candidates:,} candidates to check, "

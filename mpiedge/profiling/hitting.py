@@ -37,6 +37,7 @@ class Enumerator:
                  room: Room | None = None):
         self.max_lhs, self.stop, self.brief, self.room = max_lhs, stop or Stop(), brief, room or Room()
         self._known, self._found = None, {}
+        self.shared = False  # the last run was, so it may have been ended early
 
     def run(self, sets: np.ndarray, use: np.ndarray, rights: list[int], world=None, queue=None):
         """Collective: all candidates: (left (k, words) uint64, right (k,) int32), by right, size and value of left.
@@ -51,6 +52,7 @@ class Enumerator:
         search = Search(lambda right: edges_for(sets, use, right), bits.counts(use).tolist(), self.max_lhs, self.stop,
                         self.brief, self.room)
         self._found |= search.run([right for right in rights if right in changed], queue)
+        self.shared = search.shared
         lefts = [self._found.pop(right) for right in rights]
         right = self.room.keep(np.repeat(np.array(rights, np.int32), [len(left) for left in lefts]))
         left, lefts = joined(lefts, sets.shape[1], self.room)
@@ -75,7 +77,7 @@ class Search:
 
     def __init__(self, edges_of, sizes, largest: int | None, stop: Stop, brief: bool, room: Room):
         self.edges_of, self.sizes, self.largest, self.stop, self.brief = edges_of, sizes, largest, stop, brief
-        self.room = room
+        self.room, self.shared = room, False
 
     def run(self, roots: list[int], queue) -> dict[int, np.ndarray]:
         """Collective: the hitting sets of each root, sorted; without a queue Local."""
@@ -108,6 +110,7 @@ class Search:
         return found, waiting
 
     def _shared(self, roots: list[int], queue) -> dict[int, np.ndarray]:
+        self.shared = True
         words = self.edges_of(roots[0]).shape[1] if roots else 1
         piles = {root: Pile(words, self.room) for root in roots}
 

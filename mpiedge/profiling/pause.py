@@ -129,13 +129,11 @@ class Searches:
         on_root(self._stage.world, self._write)
 
     def save_now_and_then(self, kind: str, table: EncodedTable, state) -> None:
-        """Collective: between two rounds of a search, when the last time is long ago; state: a function giving it."""
-        def write_if_due() -> None:
-            if time.perf_counter() >= self._saved_s + EVERY_S:
-                self.put(kind, table, state())
-                self._write()
-
-        on_root(self._stage.world, write_if_due)
+        """Local: between two rounds of a search rank 0 saves what all know when the last time is long ago; state: a
+        function giving it."""
+        if self._stage.world.is_root and time.perf_counter() >= self._saved_s + EVERY_S:
+            self.put(kind, table, state())
+            self._write()
 
     def _write(self) -> None:
         digests = {table.name: self._digest(table) for table in self._tables}

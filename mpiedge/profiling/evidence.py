@@ -5,6 +5,7 @@ import numpy as np
 from mpiedge.kernels import bits, hitting, partition
 from mpiedge.kernels.evidence import Evidence, needed_bytes
 from mpiedge.profiling.anytime import State
+from mpiedge.runtime.lists import gather_lists
 
 LEAST_NS = 2e6  # less work than this is done by every rank alike: to share it out takes an exchange, which is as dear
 SHARE_NS = 2e7  # less than this is shared out for good: a run takes as long to end
@@ -189,11 +190,8 @@ class TableEvidence:
         closed, left, safe, undone = (empty if array is None else array for array in (closed, left, safe, undone))
         if world is not None and world.size > 1:
             new = bits.absent(self.sets, self._common)
-            messages = world.allgather({"fresh": self.sets[new], "use": self.use[new], "closed": closed, "left": left,
-                                        "safe": safe, "undone": undone})
-            fresh, use, closed, left, safe, undone = (
-                np.concatenate([np.asarray(message[name], np.uint64).reshape(-1, self.words) for message in messages])
-                for name in ("fresh", "use", "closed", "left", "safe", "undone"))
+            fresh, use, closed, left, safe, undone = gather_parts(
+                world, [self.sets[new], self.use[new], closed, left, safe, undone])
             self._take_over(world, fresh, use, complete=not bits.nonempty(closed).all() and not len(undone))
         self._common, self._common_use = self.sets, self.use
         if len(undone):
@@ -217,8 +215,8 @@ class TableEvidence:
             own = bits.mask_of(self.by_rank[world.rank :: world.size].tolist(), self.columns)
             numbers, own_use = hitting.minimal_for(every, rights & own)
             use = np.zeros_like(every)
-            for found in world.allgather({"numbers": numbers, "use": own_use}):
-                use[found["numbers"]] |= found["use"]
+            for found in gather_lists(world, np.column_stack([numbers.astype(np.uint64), own_use])):
+                use[found[:, 0].astype(np.int64)] |= found[:, 1:]
             numbers = np.flatnonzero(bits.nonempty(use))
             self.sets, self.use = hitting.ordered(every, numbers, use[numbers])
         if not complete:
@@ -228,6 +226,20 @@ class TableEvidence:
     def _add_checked(self, left: np.ndarray, safe: np.ndarray):
         self.checked_left, self.checked_safe = group_or(np.concatenate([self.checked_left, left]),
                                                         np.concatenate([self.checked_safe, safe]))
+
+
+def gather_parts(world, parts: list[np.ndarray]) -> list[np.ndarray]:
+    """Collective: some lists of masks (k, words) in one exchange: of each the masks of all ranks, one rank's after
+    another's."""
+    counts = np.zeros((len(parts), parts[0].shape[1]), np.uint64)
+    counts[:, 0] = [len(part) for part in parts]
+    found = [[] for _ in parts]
+    for message in gather_lists(world, np.concatenate([counts, *parts])):
+        end = len(parts)
+        for place, count in enumerate(message[: len(parts), 0].tolist()):
+            found[place].append(message[end : end + count])
+            end += count
+    return [np.concatenate(lists) for lists in found]
 
 
 def minimal_sets(masks: np.ndarray) -> np.ndarray:

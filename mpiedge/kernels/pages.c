@@ -55,3 +55,6 @@ void pages_unmap(void *memory, int64_t size) {}
 void pages_leave(void *memory, int64_t size) {}
 int32_t pages_take(char *memory, int64_t begin, int64_t end) { return EINVAL; }
 #endif
+
+/* The number in shared memory, which grows by one: each is given to one process only. */
+int64_t pages_next(int64_t *number) { return __atomic_fetch_add(number, 1, __ATOMIC_SEQ_CST); }

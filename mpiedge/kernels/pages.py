@@ -4,6 +4,8 @@ import ctypes
 import errno
 import os
 
+import numpy as np
+
 from mpiedge.kernels import native
 
 
@@ -11,6 +13,7 @@ def _declare(library):
     address, size, narrow = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
     library.pages_map.restype, library.pages_map.argtypes = address, [narrow, size]
     library.pages_take.restype, library.pages_take.argtypes = narrow, [address, size, size]
+    library.pages_next.restype, library.pages_next.argtypes = size, [address]
     for function in (library.pages_unmap, library.pages_leave):
         function.restype, function.argtypes = None, [address, size]
     return library
@@ -51,3 +54,15 @@ class Pages:
     def leave(self) -> None:
         """Local: the pages need not be mapped, and do not count as this process's memory, until touched again."""
         _library.pages_leave(self.address, self.size)
+
+
+def next_number(counter: np.ndarray) -> int:
+    """Local: the number (int64) that stands first in a shared array, which grows by one: no two processes get the same.
+
+    Needs the compiled kernels (`can_count`)."""
+    return _library.pages_next(counter.ctypes.data)
+
+
+def can_count() -> bool:
+    """Local: whether `next_number` works here."""
+    return _library is not None

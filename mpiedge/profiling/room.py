@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mpiedge.kernels import bits
+from mpiedge.runtime.lists import gather_lists
 from mpiedge.runtime.resources import open_many_files
 from mpiedge.runtime.shared import file_array, shared_array, stored
 
@@ -112,7 +113,7 @@ def gather_sets(world, piles: list[Pile], words: int, room: Room) -> list[np.nda
     together; else they are sent, at most PASS_BYTES of all ranks at a time.
     """
     own_counts = np.array([[pile.count, pile.lots] for pile in piles], np.int64).reshape(-1, 2)
-    messages = [own_counts] if world is None or world.size == 1 else world.allgather(own_counts)
+    messages = [own_counts] if world is None or world.size == 1 else gather_lists(world, own_counts)
     counts = np.array(messages, np.int64)
     lots, counts = counts[:, :, 1].sum(axis=0).tolist(), counts[:, :, 0]
     edges = np.concatenate([[0], counts.sum(axis=0).cumsum()]).tolist()

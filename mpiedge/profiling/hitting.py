@@ -1,20 +1,25 @@
 """Candidates: the minimal hitting sets of the difference sets of each right-hand side, shared over the ranks.
 
-A task (root, path...) is the search of one right-hand side, or the branch of it at the end of a path of numbers. A
-long search leaves its other branches to be searched as tasks of their own, so ranks without work find some.
+A task (root, path...) is the search of one right-hand side, or the branch of it at the end of a path of numbers; or
+(TURN, ranks, rank) of one right-hand side after another that no other rank of the host has taken. A long search leaves
+its other branches to be searched as tasks of their own, so ranks without work find some.
 """
 
 import numpy as np
 
 from mpiedge.kernels import bits, hitting
+from mpiedge.kernels.pages import can_count
 from mpiedge.profiling.anytime import Stop
 from mpiedge.profiling.evidence import SHARE_NS, alone
 from mpiedge.profiling.room import Pile, Room, gather_sets, joined
+from mpiedge.runtime.counter import Counter
 
 FIRST_STEPS = 1 << 11  # search steps of a right-hand side made at a time before the rest is shared
 FIRST_SLICES = 16  # so many steps are made by every rank, before it is clear that sharing pays
 STEPS = 1 << 13  # made at a time afterwards; then others are answered
 SLICES = 8  # after which other branches are left to others, if nobody has asked for them before
+ALIKE = 1.25  # times as fast at most: such ranks of a host take searches in turn
+TURN = -2  # instead of the root of a task: roots as long as there are some
 EDGE_NS = 2500.0  # of a search, for each difference set to hit: measured on wide tables
 
 
@@ -87,7 +92,9 @@ class Search:
         return found | (self._shared(waiting, queue) if waiting else {})
 
     def cost_ns(self, task: tuple) -> float:
-        """Local: the estimated work of a task, the less the longer its path is."""
+        """Local: the estimated work of a task, the less the longer its path is; of a TURN, a rank's share of all."""
+        if task[0] == TURN:
+            return EDGE_NS * sum(self.sizes) / task[1]
         return EDGE_NS * self.sizes[task[0]] / (1 << sum(number >= 0 for number in task[1:]))
 
     def _first_steps(self, roots: list[int]) -> tuple[dict[int, np.ndarray], list[int]]:
@@ -113,8 +120,17 @@ class Search:
         self.shared = True
         words = self.edges_of(roots[0]).shape[1] if roots else 1
         piles = {root: Pile(words, self.room) for root in roots}
+        bare, whole = ([root for root in roots if bool(self.sizes[root]) == some] for some in (False, True))
 
         def work(task):
+            if task[0] != TURN:
+                yield from search(task)
+                return
+            for number in counter.below(len(whole)):
+                yield from search(padded(whole[number]))
+                yield None
+
+        def search(task):
             path = tuple(number for number in task[1:] if number >= 0)
             search = hitting.minimal_hitting_sets(self.edges_of(task[0]), self.largest, STEPS, path, self.stop.tell,
                                                   cut=SLICES)
@@ -127,17 +143,27 @@ class Search:
                     return
                 asked = yield [padded(task[0], *branch) for branch in branches]
 
-        bare = [root for root in roots if not self.sizes[root]]
         if queue is None or queue.world.is_root:
             for root in bare:
                 piles[root].add(np.zeros((1, words), np.uint64))  # nothing is to be hit: the empty set does
-        tasks = [padded(root) for root in roots if self.sizes[root]]
+        tasks = [padded(root) for root in whole]
+        if self._taken_in_turn(queue):
+            counter = Counter(queue.world)
+            whole.sort(key=lambda root: -self.sizes[root])
+            tasks = [padded(TURN, queue.world.size, rank) for rank in range(queue.world.size)]
         if queue is None:
             alone(tasks, work)
         else:
             queue.run(tasks, work, cost=self.cost_ns, learn=False, name="enumerate")
         found = gather_sets(None if queue is None else queue.world, list(piles.values()), words, self.room)
         return dict(zip(roots, found))
+
+    def _taken_in_turn(self, queue) -> bool:
+        """Local: whether the ranks take the next root each time, the longest first, instead of dealing them out: where
+        all are on one host, about as fast as one another."""
+        if queue is None or not 1 < queue.world.size == queue.world.node_size:
+            return False
+        return can_count() and queue.stealing and queue.speeds.max() <= ALIKE * queue.speeds.min()
 
 
 def padded(*numbers: int) -> tuple[int, ...]:

@@ -219,7 +219,7 @@ class WholeTable(TableEvidence):
             round_.end_s = began_s + max(self._round_s, ENUMERATIONS * (began_s - self._ended_s))
         self.news.begin(shared)
         if shared:
-            self.queue.run(round_.tasks(), round_.work, cost=round_.cost_ns, learn=False, name="walk")
+            self.queue.run(round_.tasks(), round_.work, cost=round_.cost_ns, learn=False, in_order=True, name="walk")
         else:
             evidence.alone(round_.tasks(), round_.work)
         self._merge(shared, *round_.found())

@@ -95,8 +95,8 @@ class Queue:
 
     # ---- running -------------------------------------------------------------------------------------------------
 
-    def run(self, tasks, work, *, cost=None, split=None, steal=True, learn=True, name="tasks", kept=None,
-            take=None) -> list:
+    def run(self, tasks, work, *, cost=None, split=None, steal=True, learn=True, in_order=False,
+            name="tasks", kept=None, take=None) -> list:
         """Collective: computes all tasks; returns this rank's (task, result) pairs, unsorted.
 
         tasks: distinct tuples of ints of one length, the same list on every rank. work(task) returns the result, or is
@@ -105,7 +105,8 @@ class Queue:
         of itself with the next yield. cost(task): its weight, 1 by default; zero and negative count as very small.
         split(task) returns two tasks that replace it, or None: lets a rank with one large waiting task share it.
         steal=False computes the first share only (for comparison). learn=False: the costs are guesses and tell
-        nothing about the speeds. kept: a name under which the ledger keeps the
+        nothing about the speeds. in_order: tasks tell of those after them what need not be done, so the ranks begin
+        them about in their order. kept: a name under which the ledger keeps the
         results, which are messages, of tasks without children that say and write all they bring about; a later attempt
         computes the other tasks only. take(task, result): called on the rank that has a result, computed or recalled;
         what it returns is the result.
@@ -114,7 +115,7 @@ class Queue:
         tasks = [tuple(task) for task in tasks]
         take = take or _same
         if kept is None or self.ledger is None:
-            return self._share_out(tasks, _Steps(work, take), cost, split, steal, learn, name)
+            return self._share_out(tasks, _Steps(work, take), cost, split, steal, learn, name, in_order)
         steps = _Steps(work, take, self.ledger, self.ledger.name_call(kept))
         finished, recalled = self.ledger.recall(steps.call, tasks)
         results = [(task, take(task, result)) for task, result in recalled]
@@ -128,10 +129,10 @@ class Queue:
             self.ledger.give_up(name, poison[0])
         return results
 
-    def _share_out(self, tasks, steps, cost, split, steal: bool, learn: bool, name: str) -> list:
+    def _share_out(self, tasks, steps, cost, split, steal: bool, learn: bool, name: str, in_order=False) -> list:
         """Collective: computes all tasks; this rank's (task, result) pairs."""
         weights = np.array([_weight(cost(task)) for task in tasks])
-        shares = share(weights, self.speeds, self._worked_s)
+        shares = share(weights, self.speeds, self._worked_s, in_order)
         self._run_number += 1
         run = self._run = _Run(self.world.rank, self.shares, self._processor, tasks, cost, split, learn)
         run.loads[:] = np.bincount(shares, weights, minlength=self.world.size)

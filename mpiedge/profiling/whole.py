@@ -213,15 +213,17 @@ class WholeTable(TableEvidence):
             self.compare_all()
             return
         began_s, before = time.monotonic(), self._known()
-        shared = self.queue is not None and work_ns >= evidence.SHARE_NS  # else every rank does all, all the same
-        if shared:
+        shared = self.queue is not None and work_ns >= evidence.LEAST_NS  # else every rank does all, all the same
+        stolen = shared and work_ns >= evidence.SHARE_NS  # else it is shared out for good
+        if stolen:
             round_.ranks = self.ranks
             round_.end_s = began_s + max(self._round_s, ENUMERATIONS * (began_s - self._ended_s))
-        self.news.begin(shared)
-        if shared:
-            self.queue.run(round_.tasks(), round_.work, cost=round_.cost_ns, learn=False, in_order=True, name="walk")
+        self.news.begin(stolen)
+        tasks = round_.tasks()
+        if stolen:
+            self.queue.run(tasks, round_.work, cost=round_.cost_ns, learn=False, in_order=True, name="walk")
         else:
-            evidence.alone(round_.tasks(), round_.work)
+            evidence.alone(self.queue.own(tasks, round_.cost_ns) if shared else tasks, round_.work)
         self._merge(shared, *round_.found())
         if not self.stop.reached:
             self.exchange(None, *round_.found_in_parts(self.world if shared else None))

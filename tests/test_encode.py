@@ -136,7 +136,8 @@ def test_strings_of_columns_from_several_ranks(ranks):
         known = [kind() for _ in range(3)]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(dictionary, "_library", library)
-            ids, empty = dictionary.add_columns(known, [one.data for one in texts], [one.length for one in texts], counts)
+            data, lengths = zip(*((one.data, one.length) for one in texts))
+            ids, empty = dictionary.add_columns(known, data, lengths, counts)
         assert ids.tolist() == [distinct[column].index(text) for columns in ranks
                                 for column, strings in enumerate(columns) for text in strings]
         assert empty == [strings.index(b"") if b"" in strings else -1 for strings in distinct]

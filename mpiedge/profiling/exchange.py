@@ -1,13 +1,11 @@
-"""Strings of columns meet at their owners, by hash: equal ones of all ranks get one code.
-
-Many small arrays take long to cut and to pack, so what goes from one rank to another is one text for all columns.
-"""
+"""Strings of columns meet at their owners: equal ones of all ranks get one code."""
 
 from itertools import pairwise
 
 import numpy as np
 
 from mpiedge.kernels import dictionary
+from mpiedge.profiling.dealing import add_arrived, for_each, messages_of, narrow
 from mpiedge.profiling.local import BUCKETS
 from mpiedge.profiling.spill import Spill
 from mpiedge.profiling.texts import Texts
@@ -139,8 +137,7 @@ def _outgoing(world, merged, owners, first, stop) -> tuple[list[tuple], np.ndarr
     dealt = dictionary.deal([(texts.data, texts.length) for _, texts, _ in strings], owners, world.size)
     times = None
     if merged[0].keep_values:
-        times = [merged[place].times[ids] for place, _, ids in strings]
-        times = _narrow(np.concatenate([np.zeros(0, np.uint32), *times])[dealt.numbers])
+        times = np.concatenate([np.zeros(0, np.uint32), *(merged[place].times[ids] for place, _, ids in strings)])
     counts = np.zeros((world.size, len(merged)), np.int64)
     for part, (place, _, _) in enumerate(strings):
         counts[:, place] += dealt.counts[:, part]
@@ -148,40 +145,18 @@ def _outgoing(world, merged, owners, first, stop) -> tuple[list[tuple], np.ndarr
     del strings
     for column in merged if stop - first == BUCKETS else []:
         column.let_go()
-    ends, text_ends = np.cumsum(dealt.counts.sum(axis=1)).tolist(), np.cumsum(dealt.sizes.sum(axis=1)).tolist()
-    messages = []
-    for own, (begin, end), (text_begin, text_end) in zip(counts, pairwise([0, *ends]), pairwise([0, *text_ends])):
-        messages.append({"counts": own, "text": dealt.text[text_begin:text_end], "length": dealt.length[begin:end],
-                         "times": None if times is None else times[begin:end]})
-    return sent, dealt.numbers, counts, messages
+    return sent, dealt.numbers, counts, messages_of(dealt, counts, times)
 
 
 def _answers(merged: list[MergedColumn], received: list[dict]) -> list[dict]:
     """Local: numbers the strings that came from every rank, and lets go of them: what each rank gets back."""
     for column in merged:
         column.expect()
-    counts = np.array([message["counts"] for message in received])
-    ids, empty = dictionary.add_columns([column.owned for column in merged], [message["text"] for message in received],
-                                        [message["length"] for message in received], counts)
-    times = [message["times"] for message in received]
-    received.clear()
-    ids -= _for_each([column.done for column in merged], counts).astype(np.uint32)
-    fresh = np.array([0 if column.direct else len(column.owned) - column.done for column in merged])
-    ends, sums = np.cumsum(fresh), np.zeros(0, np.int64)
-    if merged[0].keep_values:
-        sums = np.bincount(ids + _for_each(ends - fresh, counts), np.concatenate(times), ends[-1]).astype(np.int64)
-    known = [column.came(sums[begin:end], place)
-             for column, (begin, end), place in zip(merged, pairwise([0, *ends.tolist()]), empty)]
+    arrived = add_arrived([column.owned for column in merged], received)
+    done = [column.done for column in merged]
+    fresh = [0 if column.direct else len(column.owned) - column.done for column in merged]
+    sums = arrived.sums(done, fresh) if merged[0].keep_values else [None] * len(merged)
+    known = [column.came(*one) for column, *one in zip(merged, sums, arrived.empty)]
     about = {"fresh": [new for new, _ in known], "empty": [place for _, place in known]}
-    ids = _narrow(ids)
-    return [{**about, "ids": ids[begin:end]} for begin, end in pairwise([0, *np.cumsum(counts.sum(axis=1)).tolist()])]
-
-
-def _for_each(values, counts: np.ndarray) -> np.ndarray:
-    """Local: of each string the value of its column; counts: strings (ranks, columns)."""
-    return np.repeat(np.tile(np.asarray(values, np.int64), len(counts)), counts.ravel())
-
-
-def _narrow(numbers: np.ndarray) -> np.ndarray:
-    """Local: the numbers in the smallest unsigned dtype that holds them."""
-    return numbers.astype(np.min_scalar_type(int(numbers.max(initial=0))))
+    ids, ends = narrow(arrived.ids - for_each(done, arrived.counts)), np.cumsum(arrived.counts.sum(axis=1)).tolist()
+    return [{**about, "ids": ids[begin:end]} for begin, end in pairwise([0, *ends])]

@@ -93,14 +93,16 @@ def _share(column: Values, may_be_numbers: bool, room: Room) -> tuple[dict, np.n
             values[begin:end] = np.nan
             values[begin:end][there] = found
         distinct += len(texts)
+        top = sorted([*top, *most_frequent(texts, counts, TOP_VALUES)])[:TOP_VALUES]
         few = counts < FEW
-        more = np.bincount(counts[few], minlength=len(often))
+        if not few.all():
+            rare.append(counts[~few])
+            counts = counts[few]
+        more = np.bincount(counts, minlength=len(often))
         more[: len(often)] += often
         often = more
-        rare.append(counts[~few])
-        top = sorted([*top, *most_frequent(texts, counts, TOP_VALUES)])[:TOP_VALUES]
-    keys, times = np.unique(np.concatenate([often[:0], *rare]), return_counts=True)
     found = np.flatnonzero(often)
+    keys, times = np.unique(np.concatenate(rare), return_counts=True) if rare else (found[:0], found[:0])
     return {"facts": facts.to_message(), "distinct": distinct, "frequencies": np.concatenate([found, keys]),
             "times": np.concatenate([often[found], times]), "top": top}, values if facts.numeric else values[:0]
 

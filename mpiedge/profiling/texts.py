@@ -63,8 +63,11 @@ class Texts:
         text = 0
         for first in range(0, len(self), most):
             length = self.length[first : first + most]
-            there = Texts(self.data[text : text + int(length.sum(dtype=np.int64))], length)
-            for begin, end in there.slices(most):
+            size = int(length.sum(dtype=np.int64))
+            there = Texts(self.data[text : text + size], length)
+            if size <= SLICE_TEXT * most:
+                yield first, first + len(there), there
+            for begin, end in there.slices(most) if size > SLICE_TEXT * most else ():
                 data = there.data[int(there.start[begin]) : int(there.start[end - 1] + length[end - 1])]
                 yield first + begin, first + end, Texts(data, length[begin:end])
             text += len(there.data)

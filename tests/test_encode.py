@@ -97,42 +97,74 @@ def test_compiled_dictionary_equals_the_plain_one(lists):
 
 
 @compiled
-@given(st.lists(st.binary(max_size=20), max_size=60), st.integers(1, 5))
+@given(st.lists(st.lists(st.binary(max_size=20), max_size=30), max_size=4), st.integers(1, 5))
 @settings(deadline=None)
-def test_strings_that_are_not_compared_and_their_owners(strings, ranks):
+def test_strings_that_are_not_compared_and_their_owners(lists, ranks):
     """Each string gets a number of its own and comes back; each goes to one owner, by its hash, in both versions."""
-    texts = Texts.of(strings)
-    for known in (dictionary.Dictionary(compared=False), dictionary.PlainDictionary(compared=False)):
-        ids, empty = known.add(texts.data, texts.length)
-        assert ids.tolist() == list(range(len(strings))) and empty == strings.count(b"")
-        assert Texts(*known.strings()).tolist() == strings and len(known) == len(strings)
-    parts = dictionary.part_owners(np.arange(1.0, ranks + 1))
-    owners = [parts[(dictionary.hash_plain(one) & 0xFFFFF) % len(parts)] for one in strings]
-    for native in (True, False):
+    parts, every = [Texts.of(strings) for strings in lists], list(itertools.chain(*lists))
+    for strings, texts in zip(lists, parts):
+        for known in (dictionary.Dictionary(compared=False), dictionary.PlainDictionary(compared=False)):
+            ids, empty = known.add(texts.data, texts.length)
+            assert ids.tolist() == list(range(len(strings))) and empty == strings.count(b"")
+            assert Texts(*known.strings()).tolist() == strings and len(known) == len(strings)
+    slices = dictionary.part_owners(np.arange(1.0, ranks + 1))
+    owners = [slices[(dictionary.hash_plain(one) & 0xFFFFF) % len(slices)] for one in every]
+    expected = [[index for index, owner in enumerate(owners) if owner == rank] for rank in range(ranks)]
+    part_of = np.repeat(np.arange(len(lists)), [len(strings) for strings in lists])
+    for library in (dictionary._library, None):
         with pytest.MonkeyPatch.context() as patch:
-            if not native:
-                patch.setattr(dictionary, "_library", None)
-            dealt = dictionary.deal(texts.data, texts.length, parts, ranks)
-        assert len(dealt) == ranks
-        for rank, (data, length, numbers) in enumerate(dealt):
-            assert numbers.tolist() == [index for index, owner in enumerate(owners) if owner == rank]
-            assert Texts(data, length).tolist() == [strings[index] for index in numbers]
+            patch.setattr(dictionary, "_library", library)
+            dealt = dictionary.deal([(texts.data, texts.length) for texts in parts], slices, ranks)
+        numbers = list(itertools.chain(*expected))
+        assert dealt.numbers.tolist() == numbers
+        assert Texts(dealt.text, dealt.length).tolist() == [every[number] for number in numbers]
+        for rank, own in enumerate(expected):
+            for part in range(len(lists)):
+                there = [every[number] for number in own if part_of[number] == part]
+                assert (dealt.counts[rank, part], dealt.sizes[rank, part]) == (len(there), sum(map(len, there)))
+
+
+@compiled
+@given(st.lists(st.lists(st.lists(st.binary(max_size=9), max_size=20), min_size=3, max_size=3), min_size=1, max_size=3))
+@settings(deadline=None)
+def test_strings_of_columns_from_several_ranks(ranks):
+    """Each column numbers what came from every rank, and says which one is the empty string, in both versions."""
+    texts = [Texts.of(list(itertools.chain(*columns))) for columns in ranks]
+    counts = np.array([[len(strings) for strings in columns] for columns in ranks])
+    distinct = [list(dict.fromkeys(itertools.chain(*strings))) for strings in zip(*ranks)]
+    for library, kind in ((dictionary._library, dictionary.Dictionary), (None, dictionary.PlainDictionary)):
+        known = [kind() for _ in range(3)]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(dictionary, "_library", library)
+            data, lengths = zip(*((one.data, one.length) for one in texts))
+            ids, empty = dictionary.add_columns(known, data, lengths, counts)
+        assert ids.tolist() == [distinct[column].index(text) for columns in ranks
+                                for column, strings in enumerate(columns) for text in strings]
+        assert empty == [strings.index(b"") if b"" in strings else -1 for strings in distinct]
+        assert [Texts(*one.strings()).tolist() for one in known] == distinct
 
 
 @compiled
 @given(st.lists(st.integers(0, 300), max_size=50), st.sampled_from([np.uint16, np.uint32]))
 @settings(deadline=None)
 def test_codes_are_numbered_anew(values, kind):
-    """Compiled and plain: new codes by first occurrence, how often each occurs, and where old ones went."""
+    """Compiled and plain: new codes by first occurrence, where old ones went, and how often each occurs."""
     expected, distinct = pandas.factorize(np.array(values, kind))
     for native in (True, False):
         with pytest.MonkeyPatch.context() as patch:
             if not native:
                 patch.setattr(dictionary, "_library", None)
-            codes, numbers, counts = np.array(values, kind), np.zeros(301, np.uint32), np.zeros(301, np.int64)
-            assert dictionary.renumber(codes, numbers, counts) == len(distinct)
+            codes, numbers = np.array(values, kind), np.zeros(301, np.uint32)
+            assert dictionary.renumber(codes, numbers) == len(distinct)
             assert codes.tolist() == expected.tolist() and numbers[distinct].tolist() == list(range(len(distinct)))
-            assert counts[: len(distinct)].tolist() == [values.count(value) for value in distinct]
+            every, times = np.array([*values, *distinct], kind), np.ones(301, np.uint32)
+            dictionary.count(every, times)
+            assert times.tolist() == [1 + every.tolist().count(value) for value in range(301)]
+            few, met = np.array(values, kind) % 3, len(set(one % 3 for one in values))  # all are met before the end
+            again = few.copy()
+            assert dictionary.renumber(again, np.zeros(met or 1, np.uint32) if set(few.tolist()) == set(range(met))
+                                       else np.zeros(3, np.uint32)) == met
+            assert again.tolist() == pandas.factorize(few)[0].tolist()
             into = np.empty(len(values), np.uint16)
             dictionary.spread(np.arange(301, dtype=np.uint32)[::-1].copy(), np.array(values, kind), into)
             assert into.tolist() == [300 - value for value in values]

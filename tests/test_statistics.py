@@ -12,13 +12,13 @@ from encoding import encode_arrays
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mpiedge.kernels import forms
+from mpiedge.kernels import forms, frequent
 from mpiedge.kernels import patterns as kernel
 from mpiedge.profiling.encode import Values
 from mpiedge.profiling.numbers import Buckets, Moments, edges_between, read_numbers, to_keys, to_values
 from mpiedge.profiling.patterns import patterns_of
 from mpiedge.profiling.statistics import describe_columns
-from mpiedge.profiling.texts import Texts
+from mpiedge.profiling.texts import Texts, frequent_message, frequent_of, most_frequent
 
 
 def describe(world, values, kind=None) -> dict:
@@ -115,7 +115,7 @@ def test_patterns_show_the_shape():
 def test_compiled_patterns_equal_the_plain_ones(strings):
     """Patterns and lengths in characters, of empty and of long strings as well; the plain pattern is its definition."""
     texts = Texts.of([one.encode() for one in strings])
-    assert kernel.characters(texts.data, texts.length).tolist() == list(map(len, strings))
+    counts, lengths = np.arange(1, len(strings) + 1), list(map(len, strings))
     shaped = [re.sub("a+", "a", re.sub("A+", "A", one.encode().translate(bytes(kernel.CLASSES)).decode("latin-1")))
               for one in strings]
     for native in (True, False):
@@ -123,7 +123,21 @@ def test_compiled_patterns_equal_the_plain_ones(strings):
             if not native:
                 patch.setattr(kernel, "_library", None)
             assert patterns_of(texts).tolist() == [one[:40].encode("latin-1") for one in shaped]
-            assert kernel.characters(texts.data, texts.length).tolist() == list(map(len, strings))
+            if strings:
+                assert kernel.characters(texts.data, texts.length, counts) == (
+                    min(lengths), max(lengths), int(np.dot(lengths, counts)))
+
+
+@given(st.lists(st.tuples(st.binary(max_size=3), st.integers(1, 3)), max_size=30), st.integers(1, 6))
+def test_the_most_frequent_strings(strings, many):
+    """The largest counts, of equal ones the first strings as bytes, however often these are there, in both versions."""
+    texts, counts = Texts.of([text for text, _ in strings]), np.array([count for _, count in strings], np.int64)
+    expected = sorted((-count, text) for text, count in strings)[:many]
+    for library in (frequent._library, None):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(frequent, "_library", library)
+            assert most_frequent(texts, counts, many) == expected
+    assert frequent_of(frequent_message([expected, [], expected])) == [expected, [], expected]
 
 
 @given(st.lists(st.from_regex(r"[+-]?0?[0-9]{0,18}\.?[0-9]{0,4}(e[0-9])?", fullmatch=True).filter(bool), max_size=8))

@@ -246,24 +246,58 @@ int64_t mpiedge_dictionary_add_cells(dictionary **known, const uint8_t *text, co
     return 1;
 }
 
-/* ids[i] = number of string i of those that lie one after another in `text`. Returns how many are empty, -1 without
- * memory. */
-int64_t mpiedge_dictionary_add(dictionary *known, const uint8_t *text, const int32_t *length, int64_t count, uint32_t *ids)
+/* ids[i] = number of string i of those that lie one after another in `text`. Returns the end of the text, NULL without
+ * memory. empty: the number of an empty one, if there is one; empties: how many there are, is added to. */
+static const uint8_t *add_strings(dictionary *known, const uint8_t *text, const int32_t *length, int64_t count,
+                                  uint32_t *ids, int64_t *empty, int64_t *empties)
 {
-    int64_t empty = 0;
     for (int64_t first = 0; first < count; first += AHEAD) {
         const uint8_t *strings[AHEAD];
-        int64_t lengths[AHEAD], many = count - first < AHEAD ? count - first : AHEAD;
+        int64_t lengths[AHEAD], many = count - first < AHEAD ? count - first : AHEAD, last = -1;
         for (int64_t i = 0; i < many; i++) {
             strings[i] = text;
             lengths[i] = length[first + i];
             text += lengths[i];
-            empty += lengths[i] == 0;
+            if (!lengths[i]) {
+                last = first + i;
+                ++*empties;
+            }
         }
         if (!look_up(known, strings, lengths, many, ids + first))
-            return -1;
+            return NULL;
+        if (last >= 0)
+            *empty = ids[last];
     }
-    return empty;
+    return text;
+}
+
+/* ids[i] = number of string i of those that lie one after another in `text`. Returns how many are empty, -1 without
+ * memory. */
+int64_t mpiedge_dictionary_add(dictionary *known, const uint8_t *text, const int32_t *length, int64_t count, uint32_t *ids)
+{
+    int64_t empty, empties = 0;
+    return add_strings(known, text, length, count, ids, &empty, &empties) ? empties : -1;
+}
+
+/* Numbers strings of several columns that came from several ranks: texts[r], lengths[r] are those of rank r, column after
+ * column, counts[r * columns + c] of them of column c; their numbers go to ids[r]. These pointers move on. empty[c]: the
+ * number of the empty string where one came, else -1. Returns 0 without memory. */
+int64_t mpiedge_dictionary_add_columns(dictionary **known, int64_t columns, int64_t ranks, const uint8_t **texts,
+                                       const int32_t **lengths, const int64_t *counts, uint32_t **ids, int64_t *empty)
+{
+    int64_t empties = 0;
+    for (int64_t column = 0; column < columns; column++) {
+        empty[column] = -1;
+        for (int64_t rank = 0; rank < ranks; rank++) {
+            const int64_t count = counts[rank * columns + column];
+            texts[rank] = add_strings(known[column], texts[rank], lengths[rank], count, ids[rank], empty + column, &empties);
+            if (!texts[rank])
+                return 0;
+            lengths[rank] += count;
+            ids[rank] += count;
+        }
+    }
+    return 1;
 }
 
 void mpiedge_hash_strings(const uint8_t *text, const int32_t *length, int64_t count, uint64_t *hashes)
@@ -272,28 +306,47 @@ void mpiedge_hash_strings(const uint8_t *text, const int32_t *length, int64_t co
         hashes[i] = hash_bytes(text, length[i]);
 }
 
-/* owners[i] = which of `ranks` the string i belongs to, by its hash; counts, bytes: strings and text of each of them. */
-void mpiedge_string_owners(const uint8_t *text, const int32_t *length, int64_t count, int64_t ranks, uint16_t *owners,
-                           int64_t *counts, int64_t *bytes)
+/* Deals the strings of several parts out to their owners. texts[p], lengths[p]: the strings of a part, counts[p] of them,
+ * one after another. rank_of: the owner of each of `slices` slices of the hashes. Into `into`, `sizes` and `numbers` go
+ * the text, the lengths and the numbers, over all parts, of the strings of the first owner, part after part, then those of
+ * the next. owners: room for the owner of each string; dealt, bytes: ranks x parts zeros, then the strings and the text
+ * of each part for each owner; places: room for 2 * ranks. */
+void mpiedge_deal(const uint8_t **texts, const int32_t **lengths, const int64_t *counts, int64_t parts,
+                  const uint16_t *rank_of, int64_t slices, int64_t ranks, uint16_t *owners, int64_t *dealt, int64_t *bytes,
+                  int64_t *places, uint8_t *into, int32_t *sizes, uint32_t *numbers)
 {
-    for (int64_t i = 0; i < count; text += length[i++]) {
-        owners[i] = (uint16_t)((hash_bytes(text, length[i]) & OWNER_BITS) % (uint64_t)ranks);
-        counts[owners[i]]++;
-        bytes[owners[i]] += length[i];
+    uint16_t *owner = owners;
+    for (int64_t part = 0; part < parts; part++) {
+        const uint8_t *text = texts[part];
+        for (int64_t i = 0; i < counts[part]; i++, owner++) {
+            const int32_t length = lengths[part][i];
+            *owner = rank_of[(uint32_t)(hash_bytes(text, length) & OWNER_BITS) % (uint32_t)slices];
+            dealt[*owner * parts + part]++;
+            bytes[*owner * parts + part] += length;
+            text += length;
+        }
     }
-}
-
-/* Deals strings out to their owners: texts[o], lengths[o], numbers[o] are the text, the lengths and the numbers of those
- * of owner o, in their order; the three pointers move on. */
-void mpiedge_deal_strings(const uint8_t *text, const int32_t *length, int64_t count, const uint16_t *owners,
-                          uint8_t **texts, int32_t **lengths, uint32_t **numbers)
-{
-    for (int64_t i = 0; i < count; text += length[i++]) {
-        const uint16_t owner = owners[i];
-        memcpy(texts[owner], text, (size_t)length[i]);
-        texts[owner] += length[i];
-        *lengths[owner]++ = length[i];
-        *numbers[owner]++ = (uint32_t)i;
+    int64_t *at = places, *byte_at = places + ranks, strings = 0, size = 0;
+    for (int64_t rank = 0; rank < ranks; rank++) {
+        at[rank] = strings;
+        byte_at[rank] = size;
+        for (int64_t part = 0; part < parts; part++) {
+            strings += dealt[rank * parts + part];
+            size += bytes[rank * parts + part];
+        }
+    }
+    uint32_t number = 0;
+    for (int64_t part = 0; part < parts; part++) {
+        const uint8_t *text = texts[part];
+        for (int64_t i = 0; i < counts[part]; i++, number++) {
+            const int32_t length = lengths[part][i];
+            const uint16_t rank = owners[number];
+            memcpy(into + byte_at[rank], text, (size_t)length);
+            byte_at[rank] += length;
+            sizes[at[rank]] = length;
+            numbers[at[rank]++] = number;
+            text += length;
+        }
     }
 }
 
@@ -349,20 +402,20 @@ void mpiedge_copy_strings(const uint8_t *text, const int64_t *start, const int32
 }
 
 /* numbers[code] = place of the code among those that occur, in the order of first occurrence; zeroed before; afterwards
- * the codes are those numbers. counts (or NULL), zeroed: how often each occurs. Returns how many occur. */
+ * the codes are those numbers. Returns how many occur. Once all have been met, codes are only looked up. */
 #define RENUMBER(type)                                                                                                 \
-    for (int64_t row = 0; row < rows; row++) {                                                                         \
-        type *code = (type *)codes + row;                                                                              \
+    type *code = codes, *end = code + rows;                                                                            \
+    for (; code < end && occur < distinct; code++) {                                                                   \
         uint32_t number = numbers[*code];                                                                              \
         if (!number)                                                                                                   \
-            numbers[*code] = number = ++occur;                                                                         \
+            numbers[*code] = number = (uint32_t)++occur;                                                               \
         *code = (type)(number - 1);                                                                                    \
-        if (counts)                                                                                                    \
-            counts[number - 1]++;                                                                                      \
-    }
-int64_t mpiedge_renumber(void *codes, int64_t item_bytes, int64_t rows, uint32_t *numbers, int64_t distinct, int64_t *counts)
+    }                                                                                                                  \
+    for (; code < end; code++)                                                                                         \
+        *code = (type)(numbers[*code] - 1);
+int64_t mpiedge_renumber(void *codes, int64_t item_bytes, int64_t rows, uint32_t *numbers, int64_t distinct)
 {
-    uint32_t occur = 0;
+    int64_t occur = 0;
     if (item_bytes == 1) {
         RENUMBER(uint8_t)
     } else if (item_bytes == 2) {
@@ -373,6 +426,21 @@ int64_t mpiedge_renumber(void *codes, int64_t item_bytes, int64_t rows, uint32_t
     for (int64_t code = 0; code < distinct; code++)
         numbers[code]--;
     return occur;
+}
+
+/* times[id] counts the `ids`, of 1, 2 or 4 bytes. */
+#define COUNT(type)                                                                                                    \
+    for (int64_t i = 0; i < count; i++)                                                                                \
+        times[((const type *)ids)[i]]++;
+void mpiedge_count(const void *ids, int64_t item_bytes, int64_t count, uint32_t *times)
+{
+    if (item_bytes == 1) {
+        COUNT(uint8_t)
+    } else if (item_bytes == 2) {
+        COUNT(uint16_t)
+    } else {
+        COUNT(uint32_t)
+    }
 }
 
 /* into[i] = mapping[ids[i]], for items of 1, 2 or 4 bytes on both sides. */

@@ -1,6 +1,7 @@
 """Dictionaries of byte strings: numbers for equal strings, hashes, copying; with the plain versions."""
 
 import ctypes
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,16 +38,18 @@ def _declare(library):
     library.mpiedge_dictionary_add.argtypes = [*[pointer] * 3, size, pointer]
     library.mpiedge_hash_strings.restype = None
     library.mpiedge_hash_strings.argtypes = [pointer, pointer, size, pointer]
-    library.mpiedge_string_owners.restype = None
-    library.mpiedge_string_owners.argtypes = [*[pointer] * 2, size, size, *[pointer] * 3]
-    library.mpiedge_deal_strings.restype = None
-    library.mpiedge_deal_strings.argtypes = [*[pointer] * 2, size, *[pointer] * 4]
+    library.mpiedge_dictionary_add_columns.restype = size
+    library.mpiedge_dictionary_add_columns.argtypes = [pointer, size, size, *[pointer] * 5]
+    library.mpiedge_deal.restype = None
+    library.mpiedge_deal.argtypes = [*[pointer] * 3, size, pointer, size, size, *[pointer] * 7]
     library.mpiedge_group.restype = size
     library.mpiedge_group.argtypes = [*[pointer] * 3, size, pointer, size, *[pointer] * 3]
     library.mpiedge_copy_strings.restype = None
     library.mpiedge_copy_strings.argtypes = [*[pointer] * 3, size, pointer]
     library.mpiedge_renumber.restype = size
-    library.mpiedge_renumber.argtypes = [pointer, size, size, pointer, size, pointer]
+    library.mpiedge_renumber.argtypes = [pointer, size, size, pointer, size]
+    library.mpiedge_count.restype = None
+    library.mpiedge_count.argtypes = [pointer, size, size, pointer]
     library.mpiedge_spread.restype = None
     library.mpiedge_spread.argtypes = [pointer, pointer, size, size, pointer, size]
     return library
@@ -105,9 +108,16 @@ class Dictionary:
         memory: nothing may be added while it is used."""
         length = np.empty(len(self), np.int32)
         _library.mpiedge_dictionary_lengths(self._handle, length.ctypes.data)
-        memory = (ctypes.c_uint8 * self.text_bytes).from_address(_library.mpiedge_dictionary_text(self._handle))
-        memory.owner = self  # the array keeps the memory, which keeps the dictionary
-        return np.frombuffer(memory, np.uint8), length
+        return np.asarray(_Text(self)), length
+
+
+class _Text:
+    """The text of a dictionary as an array, which keeps the dictionary."""
+
+    def __init__(self, known: Dictionary):
+        self._known = known
+        self.__array_interface__ = {"version": 3, "shape": (known.text_bytes,), "typestr": "|u1",
+                                    "data": (_library.mpiedge_dictionary_text(known._handle), True)}
 
 
 class PlainDictionary:
@@ -171,6 +181,47 @@ def add_cells(known: list, cells: Cells, null: bytes | None = None) -> tuple[lis
     return list(ids), empty.tolist()
 
 
+def add_columns(known: list, texts: list[np.ndarray], lengths: list[np.ndarray],
+                counts: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """Local: the numbers (uint32) of strings of several columns, each in the dictionary of its column.
+
+    texts, lengths: of each rank the text (uint8) and the lengths (int32) of its strings, which lie column after column;
+    counts: how many of each column, int64 (ranks, columns). Returns the numbers in that order, rank after rank, and of
+    each column the number of the empty string, -1 where none came.
+    """
+    counts = np.ascontiguousarray(counts, np.int64)
+    ends = np.cumsum(counts.sum(axis=1))
+    ids = np.empty(int(ends[-1]), np.uint32)
+    if _library is None:
+        return ids, _add_columns_plain(known, texts, lengths, counts, ids)
+    empty = np.empty(len(known), np.int64)
+    handles = np.array([one._handle for one in known], np.uint64)
+    places = np.array([[one.ctypes.data for one in arrays] for arrays in (texts, lengths)], np.uint64)
+    starts = (ids.ctypes.data + 4 * (ends - counts.sum(axis=1))).astype(np.uint64)
+    if not _library.mpiedge_dictionary_add_columns(
+            handles.ctypes.data, len(known), len(texts), places[0].ctypes.data, places[1].ctypes.data,
+            counts.ctypes.data, starts.ctypes.data, empty.ctypes.data):
+        raise MemoryError
+    for one in known:
+        one._measure()
+    return ids, empty.tolist()
+
+
+def _add_columns_plain(known, texts, lengths, counts, ids) -> list[int]:
+    empty = [-1] * len(known)
+    parts = [_cut(text, length) for text, length in zip(texts, lengths)]
+    ends = np.cumsum(counts).reshape(counts.shape)
+    for column, one in enumerate(known):
+        for rank, strings in enumerate(parts):
+            end = int(ends[rank, column])
+            begin, before = end - int(counts[rank, column]), int(counts[:rank].sum())
+            some = strings[begin - before : end - before]
+            ids[begin:end] = one.add_texts(some)[0]
+            if b"" in some:
+                empty[column] = int(ids[begin + some.index(b"")])
+    return empty
+
+
 def _cut(data: np.ndarray, length: np.ndarray) -> list[bytes]:
     text, ends = data.tobytes(), np.cumsum(length, dtype=np.int64)
     return [text[end - size : end] for end, size in zip(ends.tolist(), length.tolist())]
@@ -198,26 +249,59 @@ def owners_of(hashes: np.ndarray, owners: np.ndarray) -> np.ndarray:
     return owners[(hashes & OWNER_BITS) % np.uint64(len(owners))]
 
 
-def deal(data: np.ndarray, length: np.ndarray, owners: np.ndarray, ranks: int) -> list[tuple]:
-    """Local: the strings, which lie one after another, of each owner among `ranks`: their text (uint8) and lengths
-    (int32), one after another too, and their numbers (uint32), ascending. owners: as of `part_owners`."""
+class Dealt(NamedTuple):
+    """Strings by owner: those of the first rank, part after part, then those of the next.
+
+    text: uint8, one after another; length: int32; numbers: of each string over all parts, uint32; counts, sizes: how
+    many strings, and bytes of text, of each part each rank owns, int64 (ranks, parts).
+    """
+
+    text: np.ndarray
+    length: np.ndarray
+    numbers: np.ndarray
+    counts: np.ndarray
+    sizes: np.ndarray
+
+
+def deal(parts: list[tuple[np.ndarray, np.ndarray]], owners: np.ndarray, ranks: int) -> Dealt:
+    """Local: strings by owner among `ranks`; parts: text (uint8) and lengths (int32) of strings that lie one after
+    another, fewer than 2**32 in all; owners: as of `part_owners`."""
+    parts = [(np.ascontiguousarray(data, np.uint8), np.ascontiguousarray(length, np.int32)) for data, length in parts]
+    counts, sizes = np.zeros((ranks, len(parts)), np.int64), np.zeros((ranks, len(parts)), np.int64)
+    many = np.array([len(length) for _, length in parts], np.int64)
+    total = int(many.sum())
+    if ranks == 1:
+        counts[0], sizes[0] = many, [len(data) for data, _ in parts]
+        return Dealt(_joined([data for data, _ in parts], np.uint8), _joined([length for _, length in parts], np.int32),
+                     np.arange(total, dtype=np.uint32), counts, sizes)
     if _library is None:
-        found = owners_of(hashes(data, length), owners)
-        chosen = [np.flatnonzero(found == rank).astype(np.uint32) for rank in range(ranks)]
-        start = np.cumsum(length, dtype=np.int64) - length
-        return [(copy_strings(data, start[one], length[one]), length[one], one) for one in chosen]
-    data, length = np.ascontiguousarray(data, np.uint8), np.ascontiguousarray(length, np.int32)
-    parts, counted = np.empty(len(length), np.uint16), np.zeros((2, len(owners)), np.int64)
-    _library.mpiedge_string_owners(data.ctypes.data, length.ctypes.data, len(length), len(owners), parts.ctypes.data,
-                                   counted[0].ctypes.data, counted[1].ctypes.data)
-    found, sizes = owners[parts], np.zeros((2, ranks), np.int64)
-    np.add.at(sizes, (slice(None), owners), counted)
-    dealt = [(np.empty(size, np.uint8), np.empty(count, np.int32), np.empty(count, np.uint32))
-             for count, size in sizes.T.tolist()]
-    places = np.array([[array.ctypes.data for array in arrays] for arrays in dealt], np.uintp).T.copy()
-    _library.mpiedge_deal_strings(data.ctypes.data, length.ctypes.data, len(length), found.ctypes.data,
-                                  *(row.ctypes.data for row in places))
+        return _deal_plain(parts, owners, counts, sizes)
+    dealt = Dealt(np.empty(sum(len(data) for data, _ in parts), np.uint8), np.empty(total, np.int32),
+                  np.empty(total, np.uint32), counts, sizes)
+    texts, lengths = (np.array(one, np.uint64) for one in (
+        [data.ctypes.data for data, _ in parts], [length.ctypes.data for _, length in parts]))
+    of_strings, places = np.empty(total, np.uint16), np.empty(2 * ranks, np.int64)
+    _library.mpiedge_deal(
+        texts.ctypes.data, lengths.ctypes.data, many.ctypes.data, len(parts), owners.ctypes.data, len(owners), ranks,
+        of_strings.ctypes.data, counts.ctypes.data, sizes.ctypes.data, places.ctypes.data, dealt.text.ctypes.data,
+        dealt.length.ctypes.data, dealt.numbers.ctypes.data)
     return dealt
+
+
+def _joined(arrays: list[np.ndarray], dtype) -> np.ndarray:
+    """Local: one array after another; one alone is not copied."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate([np.zeros(0, dtype), *arrays])
+
+
+def _deal_plain(parts, owners, counts, sizes) -> Dealt:
+    text, length = (_joined([part[which] for part in parts], kind) for which, kind in ((0, np.uint8), (1, np.int32)))
+    of_strings = owners_of(hashes(text, length), owners).astype(np.int64)
+    part = np.repeat(np.arange(len(parts)), [len(one) for _, one in parts])
+    np.add.at(counts, (of_strings, part), 1)
+    np.add.at(sizes, (of_strings, part), length)
+    numbers = np.argsort(of_strings, kind="stable").astype(np.uint32)
+    start = np.cumsum(length, dtype=np.int64) - length
+    return Dealt(copy_strings(text, start[numbers], length[numbers]), length[numbers], numbers, counts, sizes)
 
 
 def group(text: np.ndarray, start: np.ndarray, length: np.ndarray):
@@ -280,23 +364,28 @@ def copy_strings(text: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.
     return copied
 
 
-def renumber(codes: np.ndarray, numbers: np.ndarray, counts: np.ndarray | None = None) -> int:
+def renumber(codes: np.ndarray, numbers: np.ndarray) -> int:
     """Local: numbers codes in the order of their first occurrence, in place; returns how many occur.
 
     codes: unsigned, below len(numbers). numbers: uint32 zeros, then the new code of each old one (2**32 - 1 for one
-    that does not occur). counts: int64 zeros, then how often each new code occurs.
+    that does not occur).
     """
     if _library is None:
-        old, first, inverse, times = np.unique(codes, return_index=True, return_inverse=True, return_counts=True)
+        old, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
         order = np.argsort(first)
         numbers[:] = np.iinfo(np.uint32).max
         numbers[old[order]] = np.arange(len(old))
         codes[:] = numbers[old][inverse]
-        if counts is not None:
-            counts[: len(old)] = times[order]
         return len(old)
-    return _library.mpiedge_renumber(codes.ctypes.data, codes.itemsize, len(codes), numbers.ctypes.data, len(numbers),
-                                     counts.ctypes.data if counts is not None else None)
+    return _library.mpiedge_renumber(codes.ctypes.data, codes.itemsize, len(codes), numbers.ctypes.data, len(numbers))
+
+
+def count(ids: np.ndarray, times: np.ndarray) -> None:
+    """Local: times[id] (uint32) grows by how often each of `ids` (unsigned, of up to 4 bytes) is there."""
+    if _library is None:
+        times += np.bincount(ids, minlength=len(times)).astype(np.uint32)
+        return
+    _library.mpiedge_count(ids.ctypes.data, ids.itemsize, len(ids), times.ctypes.data)
 
 
 def spread(mapping: np.ndarray, ids: np.ndarray, into: np.ndarray) -> None:

@@ -10,10 +10,10 @@ int64_t mpiedge_text_patterns(const uint8_t *text, const int32_t *length, int64_
     for (int64_t i = 0; i < count; text += length[i++]) {
         uint8_t *const first = into, *const end = into + longest;
         uint8_t last = 0;
-        for (int32_t at = 0; at < length[i] && into < end; at++) {
+        for (int32_t at = 0; at < length[i] && into < end; at++) { /* without branches, which no one could foresee */
             const uint8_t class = classes[text[at]];
-            if (class != last || (class != upper && class != lower))
-                *into++ = class;
+            *into = class;
+            into += (class != last) | ((class != upper) & (class != lower));
             last = class;
         }
         sizes[i] = (int32_t)(into - first);
@@ -21,13 +21,25 @@ int64_t mpiedge_text_patterns(const uint8_t *text, const int32_t *length, int64_
     return into - begin;
 }
 
-/* characters[i] = length of string i in UTF-8 characters. */
-void mpiedge_text_characters(const uint8_t *text, const int32_t *length, int64_t count, int64_t *characters)
+/* The lengths of strings in UTF-8 characters: the shortest, the longest, and their sum when string i occurs counts[i]
+ * times; size: bytes of the text. */
+void mpiedge_text_characters(const uint8_t *text, int64_t size, const int32_t *length, const int64_t *counts, int64_t count,
+                             int64_t *found)
 {
+    uint8_t all = 0;
+    for (int64_t at = 0; at < size; at++)
+        all |= text[at];
+    int64_t shortest = INT64_MAX, longest = 0, sum = 0;
     for (int64_t i = 0; i < count; text += length[i++]) {
-        int64_t starts = 0;
-        for (int32_t at = 0; at < length[i]; at++)
-            starts += (text[at] & 0xC0) != 0x80;
-        characters[i] = starts;
+        int64_t characters = length[i];
+        if (all & 0x80) /* else each byte is a character */
+            for (int32_t at = 0; at < length[i]; at++)
+                characters -= (text[at] & 0xC0) == 0x80;
+        shortest = characters < shortest ? characters : shortest;
+        longest = characters > longest ? characters : longest;
+        sum += characters * counts[i];
     }
+    found[0] = shortest;
+    found[1] = longest;
+    found[2] = sum;
 }

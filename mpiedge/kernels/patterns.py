@@ -24,7 +24,7 @@ def _declare(library):
     library.mpiedge_text_patterns.argtypes = [pointer, pointer, size, pointer, byte, byte, ctypes.c_int32, pointer,
                                               pointer]
     library.mpiedge_text_characters.restype = None
-    library.mpiedge_text_characters.argtypes = [pointer, pointer, size, pointer]
+    library.mpiedge_text_characters.argtypes = [pointer, size, pointer, pointer, size, pointer]
     return library
 
 
@@ -56,15 +56,18 @@ def patterns_plain(data: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np
     return shapes[kept], sizes
 
 
-def characters(data: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """Local: the lengths of UTF-8 strings, which lie one after another, in characters, int64."""
+def characters(data: np.ndarray, length: np.ndarray, counts: np.ndarray) -> tuple[int, int, int]:
+    """Local: how long UTF-8 strings, which lie one after another, are in characters: the shortest, the longest, and all
+    together when each occurs `counts` (int64) times. There is at least one."""
     if _library is None:
         before = np.concatenate(([0], np.cumsum((data & 0xC0) != 0x80, dtype=np.int64)))
-        return before[_starts(length) + length] - before[_starts(length)]
+        found = before[_starts(length) + length] - before[_starts(length)]
+        return int(found.min()), int(found.max()), int((found * counts).sum())
     data, length = np.ascontiguousarray(data, np.uint8), np.ascontiguousarray(length, np.int32)
-    found = np.empty(len(length), np.int64)
-    _library.mpiedge_text_characters(data.ctypes.data, length.ctypes.data, len(length), found.ctypes.data)
-    return found
+    counts, found = np.ascontiguousarray(counts, np.int64), np.empty(3, np.int64)
+    _library.mpiedge_text_characters(data.ctypes.data, len(data), length.ctypes.data, counts.ctypes.data, len(length),
+                                     found.ctypes.data)
+    return tuple(found.tolist())
 
 
 def _starts(length: np.ndarray) -> np.ndarray:

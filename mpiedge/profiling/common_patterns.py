@@ -1,20 +1,19 @@
 """The most frequent patterns of columns, over the distinct values of all ranks."""
 
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
 from mpiedge.kernels import dictionary
+from mpiedge.profiling.dealing import add_arrived, messages_of
 from mpiedge.profiling.encode import TOGETHER_BYTES, Values, together
 from mpiedge.profiling.patterns import group_patterns, patterns_of
 from mpiedge.profiling.sketches import SAMPLED_ROWS, HyperLogLog, mixed, standard_error
-from mpiedge.profiling.texts import Texts, most_frequent
+from mpiedge.profiling.texts import Texts, frequent_message, frequent_of, most_frequent
 
 TOP_PATTERNS = 5
 SLICE = 1 << 14
-
-SHORT_BYTES = 1 << 16
-"""Of the distinct values of a column on a rank: to deal out what patterns they have takes longer than to count them."""
 
 MOST_PATTERNS = 1 << 16
 """Where patterns must not take as much memory as the values: so many are counted exactly, about."""
@@ -35,47 +34,33 @@ def common_patterns(world, columns: dict[int, Values], sampled: dict[int, np.nda
     registers and sizes (maximum); patterns to the rank that counts them (all-to-all); the best of them (gather).
     """
     large = {index: codes for index, codes in sampled.items() if index in columns and _are_many(world, columns[index])}
-    best, every = {}, sorted(columns)
+    best, every = [], sorted(columns)
     sizes = world.max(np.array([len(columns[index].texts.data) for index in every], np.int64)).tolist()
-    short = {index for index, size in zip(every, sizes) if size <= SHORT_BYTES}
     for places in together(sizes, TOGETHER_BYTES):
-        some = [every[place] for place in places]
-        strings = {index: _of_some_rows(columns[index], large[index]) if index in large
-                   else (columns[index].texts, columns[index].counts) for index in some}
-        best |= _count(world, strings, short)
-    found = {}
-    for message in world.gather(best) or []:
-        for index in every:
-            found.setdefault(index, []).extend((count, text) for count, text in message.get(str(index), []))
-    return {index: _scaled(sorted(some)[:TOP_PATTERNS], len(large[index]) if index in large else 0)
-            for index, some in found.items()}
+        best += _count(world, [_of_some_rows(columns[index], large[index]) if index in large
+                               else (columns[index].texts, columns[index].counts)
+                               for index in (every[place] for place in places)])
+    gathered = world.gather(frequent_message(best))
+    found = zip(*map(frequent_of, gathered)) if gathered else ()
+    return {index: _scaled(sorted(chain(*some))[:TOP_PATTERNS], len(large[index]) if index in large else 0)
+            for index, some in zip(every, found)}
 
 
-def _count(world, strings: dict[int, tuple[Texts, np.ndarray]], short: set[int]) -> dict[str, list]:
-    """Collective: equal patterns meet on one rank; the most frequent ones there, by column.
+def _count(world, columns: list[tuple[Texts, np.ndarray]]) -> list[list[tuple[int, bytes]]]:
+    """Collective: equal patterns meet on the rank that their hash chooses; the most frequent ones there, by column.
 
-    short: columns that have little text. One rank counts theirs; of other columns each pattern goes to the rank that
-    its hash chooses."""
-    messages: list[dict] = [{} for _ in range(world.size)]
-    for index, some in strings.items():
-        texts, hashes, counts = group_patterns(*some, SLICE)
-        if index in short:
-            messages[index % world.size][str(index)] = {**texts.to_message(), "counts": counts}
-            continue
-        owners = dictionary.owners_of(hashes, dictionary.part_owners(np.ones(world.size)))
-        for owner, message in enumerate(messages):
-            chosen = np.flatnonzero(owners == owner)
-            message[str(index)] = {**texts.take(chosen).to_message(), "counts": counts[chosen]}
-    received = world.alltoall(messages)
-    del messages
-    best = {}
-    for key in received[0]:
-        texts = Texts.joined([Texts.from_message(message[key]) for message in received])
-        ids, first, _ = texts.group()
-        counts = np.bincount(ids, weights=np.concatenate([message[key]["counts"] for message in received]),
-                             minlength=len(first)).astype(np.int64)
-        best[key] = most_frequent(texts.take(first), counts, TOP_PATTERNS)
-    return best
+    columns: strings and how often they occur."""
+    grouped = [group_patterns(*column, SLICE) for column in columns]
+    dealt = dictionary.deal([(patterns.data, patterns.length) for patterns, _ in grouped],
+                            dictionary.part_owners(np.ones(world.size)), world.size)
+    times = np.concatenate([times for _, times in grouped])
+    del grouped
+    received = world.alltoall(messages_of(dealt, dealt.counts, times))
+    del dealt
+    known = [dictionary.new() for _ in columns]
+    arrived = add_arrived(known, received)
+    sums = arrived.sums([0] * len(known), [len(one) for one in known])
+    return [most_frequent(Texts(*one.strings()), counts, TOP_PATTERNS) for one, counts in zip(known, sums)]
 
 
 def _scaled(found: list[tuple[int, bytes]], rows: int) -> Patterns:

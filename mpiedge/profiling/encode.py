@@ -6,15 +6,14 @@ lie once on every host, in memory its ranks share.
 """
 
 from dataclasses import dataclass
-from itertools import accumulate, islice, pairwise
 
 import numpy as np
 
 from mpiedge.kernels import dictionary
+from mpiedge.profiling.exchange import MergedColumn, exchange
 from mpiedge.profiling.local import BUCKETS, LocalTable
 from mpiedge.profiling.sketches import ColumnSketch
 from mpiedge.profiling.sketches import merged as merged_sketch
-from mpiedge.profiling.spill import Spill
 from mpiedge.profiling.texts import Texts
 from mpiedge.runtime.shared import leave_to_kernel, shared_array
 
@@ -95,23 +94,24 @@ def merge(world, local: LocalTable, null_unequal: bool = False, keep_values: boo
     one column; together_bytes: of several.
     folder, values_folder: codes and values lie in files there (see `shared_array`). owners: who numbers and keeps the
     strings of which hashes (`dictionary.part_owners`), by default in equal shares. Messages, for every few columns:
-    strings to their owners and codes back (all-to-all), counts (all-gather), the codes of the rows to other hosts.
+    strings to their owners and codes back, see exchange.py, and the codes of the rows to other hosts (all-to-all).
     """
     sketches = local.take_sketches()
     layout = _Layout(world, local)
     owners = dictionary.part_owners(np.ones(world.size)) if owners is None else owners
     encoded: list[EncodedColumn] = []
-    for columns in together(layout.string_bytes, min(pass_bytes, together_bytes)):
+    for columns in together(layout.string_bytes, min(pass_bytes, together_bytes, dictionary.MOST_BYTES)):
         passes = _passes(max(layout.string_bytes[column] for column in columns), pass_bytes)
         if world.size == 1 and not any(local.columns[column].generations for column in columns):
             passes = 1
         for column in columns if passes > 1 else []:
             local.columns[column].flush()
-        merged = [_MergedColumn(world, local.columns[column], layout, column, keep_values, values_folder)
+        merged = [MergedColumn(world, local.columns[column], layout.missing[column], keep_values, values_folder)
                   for column in columns]
         for first in range(0, BUCKETS, BUCKETS // passes):
-            _exchange(world, merged, owners, first, first + BUCKETS // passes)
-        encoded += _place(world, layout, merged, null_unequal, folder)
+            exchange(world, merged, owners, first, first + BUCKETS // passes)
+        missing = [layout.missing[column] if null_unequal else 0 for column in columns]
+        encoded += _place(world, layout, merged, missing, folder)
         for column in columns:
             local.columns[column] = None
     for place in sorted(sketches):
@@ -180,191 +180,32 @@ def _passes(size: int, pass_bytes: int) -> int:
     return passes
 
 
-class _MergedColumn:
-    """One column on its way: the ids of this rank get codes, and strings of all ranks whose hash it owns are numbered.
-
-    mapping: the code of each id, None when ids are codes already (one rank whose strings are all in one dictionary).
-    ranges: the codes of the owned strings, in their order, as (first, how many). spilled: in which files the text and
-    the lengths of those are that were owned in earlier exchanges, None where they stay in memory.
-    """
-
-    def __init__(self, world, local, layout, column, keep_values, values_folder):
-        self.local, self.layout, self.column, self.keep_values = local, layout, column, keep_values
-        self.distinct, self.missing = 0, None
-        self.direct = world.size == 1 and local.compared and not local.generations
-        self.mapping = None if self.direct else np.empty(len(local), np.uint32)
-        self.owned = local.dictionary if self.direct else dictionary.new()
-        self.ranges: list[tuple[int, int]] = []
-        self.done = 0  # owned strings that have codes
-        self.spilled = (Spill(values_folder), Spill(values_folder)) if keep_values and values_folder else None
-
-    def messages(self, ranks, owners, first, stop) -> list[list[dict]]:
-        """Local: the strings of some buckets by owner, in parts; remembers which ids they have."""
-        messages: list[list[dict]] = [[] for _ in range(ranks)]
-        self.sent: list[list] = [[] for _ in range(ranks)]
-        for texts, ids in [] if self.direct else self.local.strings(first, stop):
-            if ranks == 1:
-                messages[0].append(texts.to_message())
-                self.sent[0].append(ids)
-                continue
-            for owner, (data, length, places) in enumerate(dictionary.deal(texts.data, texts.length, owners, ranks)):
-                messages[owner].append(Texts(data, length).to_message())
-                self.sent[owner].append(places + np.uint32(ids.start) if isinstance(ids, slice) else ids[places])
-        return messages
-
-    def let_go(self) -> None:
-        """Local: the strings are on their way, all of them: the dictionary they came from is not held besides."""
-        if not self.direct:
-            self.local.dictionary = dictionary.new()
-
-    def receive(self, messages: list[list[dict]]) -> dict:
-        """Local: numbers the strings that came from every rank; says how many are new and which one is the empty."""
-        if self.direct:
-            self.received, fresh = [], len(self.owned)
-        else:
-            if self.spilled or not self.keep_values:  # no string of one exchange comes again in another
-                self.spill()
-                self.owned, self.done = dictionary.new(), 0
-            self.received = [[self.owned.add(part["data"], part["length"])[0] for part in parts] for parts in messages]
-            fresh = len(self.owned) - self.done
-        empty = -1
-        if self.layout.missing[self.column] and self.missing is None:
-            places = np.flatnonzero(self.owned.strings()[1][self.done :] == 0)
-            empty = int(places[0]) if len(places) else -1
-        return {"fresh": fresh, "empty": empty}
-
-    def number(self, world, messages: list[dict]) -> None:
-        """Local: the codes of the strings that are new on each rank follow those of the ranks before it."""
-        begins = self.distinct + np.cumsum([0] + [message["fresh"] for message in messages])
-        for begin, message in zip(begins.tolist(), messages):
-            if message["empty"] >= 0:
-                self.missing = begin + message["empty"]
-        self.distinct = int(begins[-1])
-        self.begin = int(begins[world.rank])
-
-    def replies(self) -> list[list[np.ndarray]]:
-        """Local: the codes of the strings that came from every rank, in the order they came."""
-        self.ranges.append((self.begin, len(self.owned) - self.done))
-        self.done = len(self.owned)
-        if not self.received:
-            return []
-        codes = self.own_codes(self.ranges[-1:] if self.spilled or not self.keep_values else self.ranges)
-        return [[codes[ids] for ids in parts] for parts in self.received]
-
-    def own_codes(self, ranges: list[tuple[int, int]]) -> np.ndarray:
-        """Local: the codes of owned strings."""
-        return np.concatenate([np.arange(begin, begin + count, dtype=np.uint32) for begin, count in ranges])
-
-    def spill(self) -> None:
-        """Local: the owned strings go to their files, if they have any."""
-        for file, array in zip(self.spilled or (), self.owned.strings()):
-            file.append(array)
-
-    def values(self, number: np.ndarray, counts: np.ndarray) -> Values:
-        """Local: the owned strings; number, counts: the final code of each code, and how often that occurs."""
-        if not self.spilled:
-            own = number[self.own_codes(self.ranges)]
-            return Values(Texts(*self.owned.strings()), own, counts[own])
-        self.spill()
-        text, lengths = self.spilled
-        codes, times = Spill(text.folder), Spill(text.folder)
-        for begin, count in self.ranges:
-            own = number[begin : begin + count]
-            codes.append(own)
-            times.append(counts[own])
-        return Values(Texts(text.mapped(np.uint8), lengths.mapped(np.int32)), codes.mapped(number.dtype),
-                      times.mapped(counts.dtype))
-
-    def accept(self, replies: list[list[np.ndarray]]) -> None:
-        """Local: the codes of the strings that were sent."""
-        for sent, codes in zip(self.sent, replies):
-            for ids, part in zip(sent, codes):
-                self.mapping[ids] = part
-
-    def kind(self, null_unequal: bool) -> np.dtype:
-        """Local: the dtype of the codes."""
-        return unsigned(self.distinct + (max(self.layout.missing[self.column] - 1, 0) if null_unequal else 0) - 1)
-
-    def write(self, codes: np.ndarray) -> None:
-        """Local: the codes of this rank's rows, each in its place."""
-        for order, ids in self.local.ids:
-            start = self.layout.start[order]
-            if self.mapping is None:
-                codes[start : start + len(ids)] = ids
-            else:
-                dictionary.spread(self.mapping, ids, codes[start : start + len(ids)])
-        self.local = self.mapping = None
-
-
-def _exchange(world, merged: list[_MergedColumn], owners: np.ndarray, first: int, stop: int) -> None:
-    """Collective: the strings of some buckets of some columns get their codes."""
-    outgoing = [column.messages(world.size, owners, first, stop) for column in merged]
-    for column in merged if stop - first == BUCKETS else []:
-        column.let_go()
-    received = world.alltoall([_bundled([messages[owner] for messages in outgoing]) for owner in range(world.size)])
-    del outgoing
-    received = [_unbundled(message) for message in received]
-    fresh = world.allgather({"columns": [column.receive([columns[index] for columns in received])
-                                         for index, column in enumerate(merged)]})
-    del received
-    for index, column in enumerate(merged):
-        column.number(world, [message["columns"][index] for message in fresh])
-    answers = [column.replies() for column in merged]
-    replies = world.alltoall([_bundled([[{"codes": codes} for codes in answer[rank]] if answer else []
-                                        for answer in answers]) for rank in range(world.size)])
-    replies = [_unbundled(message) for message in replies]
-    for index, column in enumerate(merged):
-        column.accept([[part["codes"] for part in columns[index]] for columns in replies])
-
-
-def _bundled(columns: list[list[dict]]) -> dict:
-    """Local: parts of several columns, arrays by name, as few arrays: many small ones take long to pack."""
-    parts = [part for column in columns for part in column]
-    return {"parts": [len(column) for column in columns], "arrays": {name: {
-        "sizes": [len(part[name]) for part in parts],
-        "all": parts[0][name] if len(parts) == 1 else np.concatenate([part[name] for part in parts])}
-        for name in (parts[0] if parts else [])}}
-
-
-def _unbundled(message: dict) -> list[list[dict]]:
-    """Local: what `_bundled` was given; the arrays are views."""
-    cut = {name: [one["all"][begin:end] for begin, end in pairwise([0, *accumulate(one["sizes"])])]
-           for name, one in message["arrays"].items()}
-    parts = iter([dict(zip(cut, arrays)) for arrays in zip(*cut.values())])
-    return [list(islice(parts, count)) for count in message["parts"]]
-
-
-def _place(world, layout: _Layout, merged: list[_MergedColumn], null_unequal: bool, folder) -> list[EncodedColumn]:
-    """Collective: the codes of all rows in arrays that the ranks of a host share.
+def _place(world, layout: _Layout, merged: list[MergedColumn], missing_cells: list[int], folder) -> list[EncodedColumn]:
+    """Collective: the codes of all rows in arrays that the ranks of a host share; missing_cells: of each column those
+    that get codes of their own.
 
     Why they do not depend on the ranks: each host's copy is numbered anew by first occurrence, in row order.
     """
-    kinds = [column.kind(null_unequal) for column in merged]
-    codes = shared_arrays(world, [(layout.total, kind) for kind in kinds], folder)
+    more = [max(cells - 1, 0) for cells in missing_cells]
+    codes = shared_arrays(world, [(layout.total, unsigned(column.distinct + told_apart - 1))
+                                  for column, told_apart in zip(merged, more)], folder)
     for column, array in zip(merged, codes):
-        column.write(array)
+        column.write(array, layout.start)
     if world.nodes > 1:
         _send_to_hosts(world, layout, codes)
-    counted = null_unequal or any(column.keep_values for column in merged)
     numbers = shared_arrays(world, [(column.distinct, np.dtype(np.uint32)) for column in merged], folder)
-    counts = shared_arrays(world, [(column.distinct * counted, np.dtype(np.int64)) for column in merged], folder)
     world.node_barrier()
     for index in shares([column.distinct + layout.total / 8 for column in merged], world.node_size)[world.node_rank]:
-        dictionary.renumber(codes[index], numbers[index], counts[index] if counted else None)
-        missing = merged[index].missing
-        if null_unequal and missing is not None:
-            _tell_missing_apart(codes[index], merged[index].distinct, int(numbers[index][missing]))
+        dictionary.renumber(codes[index], numbers[index])
+        if more[index]:
+            _tell_missing_apart(codes[index], merged[index].distinct, int(numbers[index][merged[index].missing]))
     world.node_barrier()
     encoded = []
-    for column, array, number, count in zip(merged, codes, numbers, counts):
-        distinct, values = column.distinct, None
+    for column, array, number, told_apart in zip(merged, codes, numbers, more):
         missing = None if column.missing is None else int(number[column.missing])
-        if null_unequal and missing is not None:
-            distinct += int(count[missing]) - 1
-        if column.keep_values:
-            values = column.values(number, count)
-            column.owned = None
-        encoded.append(EncodedColumn(array, distinct, missing, values))
+        values = Values(*column.values(number)) if column.keep_values else None
+        column.owned = None
+        encoded.append(EncodedColumn(array, column.distinct + told_apart, missing, values))
         if folder is not None:
             leave_to_kernel(array)
     return encoded
@@ -388,14 +229,15 @@ def _send_to_hosts(world, layout: _Layout, columns: list[np.ndarray]) -> None:
     for number in range(int(world.max(np.array([part[-1] if len(part) else 0]))[0]) + 1):
         rows = layout.rows[world.rank][part == number].tolist()
         starts = [layout.start[order] for order in layout.orders[world.rank][part == number].tolist()]
-        message = {"starts": starts, "rows": rows, "codes": [
-            np.concatenate([codes[:0], *(codes[start : start + count] for start, count in zip(starts, rows))])
-            for codes in columns]}
+        # One array: many take long to pack.
+        message = {"starts": starts, "rows": rows, "codes": np.concatenate([np.zeros(0, np.uint8), *(
+            codes[start : start + count].view(np.uint8) for codes in columns for start, count in zip(starts, rows))])}
         for received in world.alltoall([message if rank in targets else nothing for rank in range(world.size)]):
-            ends = np.cumsum(received.get("rows", [])).tolist()
-            for codes, those in zip(columns, received.get("codes", [])):
-                for start, count, end in zip(received["starts"], received["rows"], ends):
-                    codes[start : start + count] = those[end - count : end]
+            end = 0
+            for codes in columns if received else []:
+                for start, count in zip(received["starts"], received["rows"]):
+                    begin, end = end, end + count * codes.itemsize
+                    codes[start : start + count] = received["codes"][begin:end].view(codes.dtype)
 
 
 def _tell_missing_apart(codes: np.ndarray, distinct: int, missing: int) -> None:

@@ -24,9 +24,9 @@ class Facts:
         """Local: packed strings, none of them empty, that occur `counts` times; as numbers if all so far are."""
         if not len(texts):
             return np.zeros(0) if self.numeric else None
-        characters = patterns.characters(texts.data, texts.length)
-        self._stretch(int(characters.min()), int(characters.max()))
-        self.characters += int((characters * counts).sum())
+        shortest, longest, characters = patterns.characters(texts.data, texts.length, counts)
+        self._stretch(shortest, longest)
+        self.characters += characters
         numbers = read_numbers(texts) if self.numeric else None
         if numbers is None:
             self.numeric = self.integers = False

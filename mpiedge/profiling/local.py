@@ -22,8 +22,8 @@ BUCKET_SHIFT = np.uint64(58)
 """The bits of a hash that choose its bucket; owners and hash tables use others."""
 
 CHUNK_BYTES = 1 << 18
-STRING_BYTES = 4
-"""What a string takes on the way besides its text."""
+STRING_BYTES = 8
+"""What a string takes on the way besides its text: its length, how often it occurs."""
 
 
 class Generation(NamedTuple):

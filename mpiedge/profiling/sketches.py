@@ -121,7 +121,7 @@ class RowSample:
 
     def patterns(self, most: int) -> list[tuple[bytes, int]]:
         """Local: the most frequent patterns of the sample and how many of its rows have them, ties by the pattern."""
-        patterns, _, counts = group_patterns(self.texts, np.ones(len(self.texts), np.int64), SLICE)
+        patterns, counts = group_patterns(self.texts, np.ones(len(self.texts), np.int64), SLICE)
         found = sorted(zip((-counts).tolist(), patterns.tolist()))
         return [(text, -count) for count, text in found[:most]]
 

@@ -5,6 +5,7 @@ are found without bringing the numbers together, so no figure depends on the num
 """
 
 import math
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -15,12 +16,15 @@ from mpiedge.profiling.patterns import looks_like_date
 from mpiedge.profiling.quantiles import Numbers, describe_numbers
 from mpiedge.profiling.room import Room
 from mpiedge.profiling.sketches import STANDARD_ERROR, ColumnSketch, standard_error
-from mpiedge.profiling.texts import most_frequent
+from mpiedge.profiling.texts import frequent_message, frequent_of, most_frequent
 
 TOP_VALUES = 10
 LONGEST_SHOWN = 200
 SLICE = 1 << 14
 """Strings looked at together: bounds the temporary arrays."""
+
+FEW = 1 << 12
+"""Counts below this are counted by their place, larger ones are rare."""
 
 def describe_columns(world, columns: list[Values], rows: list[int], kinds: list[str | None],
                      room: Room | None = None, sampled: dict[int, np.ndarray] | None = None) -> list[dict]:
@@ -42,12 +46,11 @@ def describe_columns(world, columns: list[Values], rows: list[int], kinds: list[
     described = describe_numbers(world, {index: numbers[index] for index in numeric}, numeric)
     patterns = common_patterns(world, {index: column for index, column in enumerate(columns) if index not in numeric},
                                sampled or {})
-    gathered = world.gather({"shares": shares, "numbers": described})
+    gathered = world.gather({**_shares_message(shares), "numbers": described})
     if gathered is None:
         return []
     found = {key: number for message in gathered for key, number in message["numbers"].items()}
-    merged = [_merge_shares(facts[index], [message["shares"][index] for message in gathered])
-              for index in range(len(columns))]
+    merged = [_merge_shares(*one) for one in zip(facts, *map(_shares_of, gathered))]
     return [_column(column, rows[index], kinds[index], found.get(str(index)), patterns.get(index, Patterns([])))
             for index, column in enumerate(merged)]
 
@@ -78,7 +81,7 @@ def _share(column: Values, may_be_numbers: bool, room: Room) -> tuple[dict, np.n
     values when one of them is no number."""
     facts = Facts(may_be_numbers)
     values = room.empty(len(column.counts) if may_be_numbers else 0, np.float64)
-    frequencies, times, top, distinct = np.zeros(0, np.int64), np.zeros(0, np.int64), [], 0
+    often, rare, top, distinct = np.zeros(0, np.int64), [], [], 0
     for begin, end, texts in column.texts.parts(SLICE):
         counts, there = column.counts[begin:end], slice(None)
         if not texts.length.all():
@@ -90,11 +93,33 @@ def _share(column: Values, may_be_numbers: bool, room: Room) -> tuple[dict, np.n
             values[begin:end] = np.nan
             values[begin:end][there] = found
         distinct += len(texts)
-        more, often = np.unique(counts, return_counts=True)
-        frequencies, times = add_up(np.concatenate([frequencies, more]), np.concatenate([times, often]))
         top = sorted([*top, *most_frequent(texts, counts, TOP_VALUES)])[:TOP_VALUES]
-    return {"facts": facts.to_message(), "distinct": distinct, "frequencies": frequencies, "times": times,
-            "top": top}, values if facts.numeric else values[:0]
+        few = counts < FEW
+        if not few.all():
+            rare.append(counts[~few])
+            counts = counts[few]
+        more = np.bincount(counts, minlength=len(often))
+        more[: len(often)] += often
+        often = more
+    found = np.flatnonzero(often)
+    keys, times = np.unique(np.concatenate(rare), return_counts=True) if rare else (found[:0], found[:0])
+    return {"facts": facts.to_message(), "distinct": distinct, "frequencies": np.concatenate([found, keys]),
+            "times": np.concatenate([often[found], times]), "top": top}, values if facts.numeric else values[:0]
+
+
+def _shares_message(shares: list[dict]) -> dict:
+    """Local: what this rank knows of all columns, as few arrays to travel between ranks."""
+    return {"distinct": [share["distinct"] for share in shares], "many": [len(share["times"]) for share in shares],
+            **{name: np.concatenate([np.zeros(0, np.int64), *(share[name] for share in shares)])
+               for name in ("frequencies", "times")}, "top": frequent_message([share["top"] for share in shares])}
+
+
+def _shares_of(message: dict) -> list[dict]:
+    """Local: the inverse of `_shares_message`."""
+    bounds = pairwise([0, *accumulate(message["many"])])
+    return [{"distinct": distinct, "frequencies": message["frequencies"][begin:end],
+             "times": message["times"][begin:end], "top": top}
+            for distinct, (begin, end), top in zip(message["distinct"], bounds, frequent_of(message["top"]))]
 
 
 def add_up(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -103,11 +128,11 @@ def add_up(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return keys, np.bincount(inverse, counts, minlength=len(keys)).astype(np.int64)
 
 
-def _merge_shares(facts: Facts, shares: list[dict]) -> dict:
+def _merge_shares(facts: Facts, *shares: dict) -> dict:
     """Local: one description out of the facts of all ranks and their shares."""
     frequencies, times = add_up(*(np.concatenate([share[name] for share in shares])
                                   for name in ("frequencies", "times")))
-    top = sorted((count, text) for share in shares for count, text in share["top"])[:TOP_VALUES]
+    top = sorted(one for share in shares for one in share["top"])[:TOP_VALUES]
     return {
         "facts": facts,
         "distinct": sum(share["distinct"] for share in shares),

@@ -1,18 +1,14 @@
 """Many byte strings as arrays, so that millions of cells need no Python objects."""
 
-import heapq
-import itertools
 from functools import cached_property
+from itertools import chain, islice
 
 import numpy as np
 
-from mpiedge.kernels import dictionary
+from mpiedge.kernels import dictionary, frequent
 
 SLICE_TEXT = 16
 """Bytes of text that a slice may hold for each of its strings."""
-
-TIES = 1 << 12
-"""Equally frequent strings compared at once, as Python objects."""
 
 
 class Texts:
@@ -67,8 +63,11 @@ class Texts:
         text = 0
         for first in range(0, len(self), most):
             length = self.length[first : first + most]
-            there = Texts(self.data[text : text + int(length.sum(dtype=np.int64))], length)
-            for begin, end in there.slices(most):
+            size = int(length.sum(dtype=np.int64))
+            there = Texts(self.data[text : text + size], length)
+            if size <= SLICE_TEXT * most:
+                yield first, first + len(there), there
+            for begin, end in there.slices(most) if size > SLICE_TEXT * most else ():
                 data = there.data[int(there.start[begin]) : int(there.start[end - 1] + length[end - 1])]
                 yield first + begin, first + end, Texts(data, length[begin:end])
             text += len(there.data)
@@ -93,16 +92,20 @@ class Texts:
 
 
 def most_frequent(texts: Texts, counts: np.ndarray, many: int) -> list[tuple[int, bytes]]:
-    """Local: the most frequent strings, as (less than nothing by their count, string) in ascending order."""
-    if not len(counts):
-        return []
-    floor = np.partition(counts, len(counts) - many)[-many] if len(counts) > many else 0
-    more = np.flatnonzero(counts > floor)
-    ties = np.flatnonzero(counts == floor)
-    best = [(-int(count), text) for count, text in zip(counts[more].tolist(), texts.take(more).tolist())]
-    smallest: list[bytes] = []
-    for begin in range(0, len(ties), TIES):
-        part = texts.take(ties[begin : begin + TIES]).tolist()
-        smallest = heapq.nsmallest(many - len(more), itertools.chain(smallest, part))
-    best += [(-int(floor), text) for text in smallest]
-    return sorted(best)[:many]
+    """Local: the most frequent packed strings, as (less than nothing by their count, string) in ascending order."""
+    which, start = frequent.most_frequent(texts.data, texts.length, counts, many)
+    return [(-count, texts.data[begin : begin + size].tobytes()) for count, begin, size in
+            zip(counts[which].tolist(), start.tolist(), texts.length[which].tolist())]
+
+
+def frequent_message(columns: list[list[tuple[int, bytes]]]) -> dict:
+    """Local: what `most_frequent` found in some columns, as few arrays to travel between ranks."""
+    every = list(chain(*columns))
+    return {"many": [len(found) for found in columns], "counts": np.array([count for count, _ in every], np.int64),
+            **Texts.of([text for _, text in every]).to_message()}
+
+
+def frequent_of(message: dict) -> list[list[tuple[int, bytes]]]:
+    """Local: the inverse of `frequent_message`."""
+    every = zip(message["counts"].tolist(), Texts.from_message(message).tolist())
+    return [list(islice(every, many)) for many in message["many"]]

@@ -30,7 +30,7 @@ def large_demo(tmp_path_factory, mpirun):
 
 
 def test_cleaning_200_000_rows_in_300_megabytes(large_demo, tmp_path, mpirun):
-    """Two ranks, each in a control group of 300 MB, finish; the plan is at most 30 % above the peak measured then, 25 % below."""
+    """Two ranks, each in a group of 300 MB, finish; the plan is up to 30 % above the peak measured then, 25 below."""
     with memory_limit(BUDGET_MB * 1_000_000, 2) as limited:
         done = mpirun(2, *limited, "mpiedge-clean", large_demo / "papers.csv", "--run", tmp_path / "run",
                       "--memory", f"{BUDGET_MB}MB", timeout_s=600)

@@ -30,7 +30,7 @@ def large_demo(tmp_path_factory, mpirun):
 
 
 def test_cleaning_200_000_rows_in_300_megabytes(large_demo, tmp_path, mpirun):
-    """Two ranks, each in a group of 300 MB, finish; the plan is up to 30 % above the peak measured then, 25 below."""
+    """Two ranks, each in a control group of 300 MB, finish; the plan is within 25 % of the peak measured then."""
     with memory_limit(BUDGET_MB * 1_000_000, 2) as limited:
         done = mpirun(2, *limited, "mpiedge-clean", large_demo / "papers.csv", "--run", tmp_path / "run",
                       "--memory", f"{BUDGET_MB}MB", timeout_s=600)
@@ -39,7 +39,7 @@ def test_cleaning_200_000_rows_in_300_megabytes(large_demo, tmp_path, mpirun):
     # The group is the limit. The peak may lie a little above it: pages of shared libraries count in every rank's own
     # figure, but are charged to whichever group touched them first.
     measured_mb = peak_mb(tmp_path / "run")
-    assert 0.75 <= planned_mb / measured_mb <= 1.3, f"planned {planned_mb} MB, measured {measured_mb} MB"
+    assert 0.75 <= planned_mb / measured_mb <= 1.25, f"planned {planned_mb} MB, measured {measured_mb} MB"
 
 
 @pytest.mark.parametrize("program, table", [("mpiedge-clean", "papers.csv"), ("mpiedge-profile", "cites.csv")])

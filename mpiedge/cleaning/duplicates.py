@@ -90,7 +90,7 @@ def estimate_bytes(rows: int, columns: int, mean_row_bytes: float, budget_bytes:
     postings = 4 * rows * (mean_row_bytes if rows < LARGE_TABLE else min(mean_row_bytes, TYPICAL_FEATURES))
     tables = 4 * ((1 << GRAM_BITS) + (1 << FEATURE_BITS if rows >= LARGE_TABLE else 0))
     tables += columns * min(1 << 19, rows * rows)
-    room = max(INDEX_SHARE * budget_bytes - PROGRAMS_BYTES - records - tables, budget_bytes / 8)
+    room = max(INDEX_SHARE * budget_bytes - PROGRAMS_BYTES - MODULES_BYTES - records - tables, budget_bytes / 8)
     vectors = held(4 * rows * mean_row_bytes) + held(2 * rows * mean_row_bytes)
     search = max(min(postings, room), vectors) + 1.5 * tables + 8 * neighbours
     kept = vectors if MUTUAL * neighbours >= VECTORS_FROM * rows else 0

@@ -6,15 +6,18 @@ from dependencies import SETTINGS, random_table, read_codes, tune
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpiedge.profiling import evidence, hitting, interest, needs, whole
+from mpiedge.profiling import approximate, evidence, hitting, interest, needs, whole
 from mpiedge.profiling.approximate import discover_approximate
 from mpiedge.profiling.fds import discover_fds
 from mpiedge.profiling.uccs import discover_uccs
 
 
-def share_all(patch):
-    """Share every round on the queue, in small tasks."""
-    patch.setattr(evidence, "SHARE_NS", -1.0)
+def share_all(patch, for_good=False):
+    """Share every round on the queue, in small tasks; or, so that nobody takes any of another, for good."""
+    for place in (evidence, approximate):
+        patch.setattr(place, "LEAST_NS", -1.0)
+    for name in ("SHARE_NS", "EVEN_NS"):
+        patch.setattr(evidence, name, 1e30 if for_good else -1.0)
     patch.setattr(whole, "TASK_ROWS", 16)
     patch.setattr(evidence, "SHARE_CELLS", 0)
     patch.setattr(evidence, "SHARE_SETS", 0)
@@ -32,15 +35,15 @@ def same_everywhere(world, array):
 
 
 @given(seed=st.integers(0, 2**32), rows=st.integers(2, 400), columns=st.integers(2, 10),
-       setting=st.sampled_from(list(SETTINGS)))
+       setting=st.sampled_from(list(SETTINGS)), for_good=st.booleans())
 @settings(max_examples=20, deadline=None, derandomize=True)
-def test_shared_rounds_give_what_one_rank_gives(world, queue, seed, rows, columns, setting):
+def test_shared_rounds_give_what_one_rank_gives(world, queue, seed, rows, columns, setting, for_good):
     """Dependencies and keys of random tables, with everything shared, equal those of one rank alone."""
     table = random_table(seed, rows, columns)
     alone = discover_fds(table)
     with pytest.MonkeyPatch.context() as patch:
         tune(patch, setting)
-        share_all(patch)
+        share_all(patch, for_good)
         patch.setattr(whole, "ROUND_S", 1e-4)  # rounds are cut short
         patch.setattr(whole, "ENUMERATIONS", 0.0)
         shared = discover_fds(table, world=world, queue=queue)
@@ -54,15 +57,16 @@ def test_shared_rounds_give_what_one_rank_gives(world, queue, seed, rows, column
     assert np.array_equal(keys, discover_uccs(alone))
 
 
-@given(seed=st.integers(0, 2**32), rows=st.integers(2, 100), columns=st.integers(2, 8))
+@given(seed=st.integers(0, 2**32), rows=st.integers(2, 100), columns=st.integers(2, 8),
+       for_good=st.booleans())
 @settings(max_examples=15, deadline=None, derandomize=True)
-def test_shared_searches_with_an_error_give_what_one_rank_gives(world, queue, seed, rows, columns):
+def test_shared_searches_with_an_error_give_what_one_rank_gives(world, queue, seed, rows, columns, for_good):
     """Approximate dependencies, their removals and their ranking, shared in small tasks, equal those of one rank."""
     table = random_table(seed, rows, columns)
     alone = discover_approximate(table, 0.1)
     best = interest.rank(alone.lhs, alone.rhs, alone.g3, table, [0] * columns, 0, True)
     with pytest.MonkeyPatch.context() as patch:
-        share_all(patch)
+        share_all(patch, for_good)
         patch.setattr(interest, "TASK_SETS", 2)
         patch.setattr(interest, "PART_ROWS", max(1, rows // 5))
         shared = discover_approximate(table, 0.1, world=world, queue=queue)
@@ -85,16 +89,17 @@ def test_real_tables(world, queue, shared_data, name):
 
 
 @given(seed=st.integers(0, 2**32), rows=st.integers(2, 400), columns=st.integers(2, 10),
-       setting=st.sampled_from(list(SETTINGS)), calls=st.integers(0, 30), who=st.integers(0, 3))
+       setting=st.sampled_from(list(SETTINGS)), calls=st.integers(0, 30), who=st.integers(0, 3),
+       for_good=st.booleans())
 @settings(max_examples=10, deadline=None, derandomize=True)
-def test_one_rank_ends_the_search_of_all(world, queue, seed, rows, columns, setting, calls, who):
+def test_one_rank_ends_the_search_of_all(world, queue, seed, rows, columns, setting, calls, who, for_good):
     """When one rank is to stop, all end with the same true dependencies, and can go on to all of them."""
     table = random_table(seed, rows, columns)
     alone = discover_fds(table)
     left = iter(range(calls))
     with pytest.MonkeyPatch.context() as patch:
         tune(patch, setting)
-        share_all(patch)
+        share_all(patch, for_good)
         mine = world.rank == who % world.size
         early = discover_fds(table, world=world, queue=queue, deadline=lambda: mine and next(left, None) is None)
         later = discover_fds(table, world=world, queue=queue, state=early.state)

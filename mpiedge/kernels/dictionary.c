@@ -157,8 +157,11 @@ static int make_room(dictionary *known)
     return 1;
 }
 
+/* Returns 0 without memory, which is also where its 32-bit ends do not reach. */
 static int append(dictionary *known, const uint8_t *string, int64_t length)
 {
+    if (known->text_bytes + length > UINT32_MAX)
+        return 0;
     if (known->text_bytes + length > known->text_room) {
         int64_t room = known->text_room + known->text_room / 2 + length;
         uint8_t *text = realloc(known->text, (size_t)room);

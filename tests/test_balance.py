@@ -32,7 +32,7 @@ def test_one_stalled_epoch_moves_nothing():
 
 @pytest.mark.parametrize(("times", "after"), [(4, 2), (2, 3), (1.6, 4), (1.4, 6), (1.25, 12), (1.12, 24)])
 def test_the_slower_the_sooner(times, after):
-    """A rank four times as slow is found after two epochs, a little slowness after twelve or more, each with its speed."""
+    """A rank four times as slow is found after two epochs, a little slowness after twelve or more."""
     epoch, found = seen(times)
     assert (epoch, found.rank, found.epochs) == (after, 3, after)
     np.testing.assert_allclose(found.speeds[0] / found.speeds[3], times, rtol=0.1)

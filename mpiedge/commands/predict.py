@@ -50,7 +50,10 @@ def run(args, world) -> None:
             error.everywhere = True
             raise error
         if chunked:
+            from mpiedge.training.torch_import import import_torch
+
             require_torch(world)
+            import_torch()
             from mpiedge.training.predict_chunks import predict_chunks  # the only way that needs torch
 
             finish(stage, args, predict_chunks(stage, args.table, args.output))

@@ -133,8 +133,10 @@ def run(args, world) -> None:
     from mpiedge.runtime.root import on_root
     from mpiedge.stage import Stage
     from mpiedge.training.room import require_torch
+    from mpiedge.training.torch_import import import_torch
 
     require_torch(world)
+    import_torch()
     from mpiedge.training import board, onnx_export, outputs, plan, session, sources, stored, tables
 
     for wanted, package in ((args.onnx, onnx_export), (args.tensorboard, board)):

@@ -65,7 +65,7 @@ def move(world, part: Part, owner: np.ndarray) -> Part:
 
     Features travel as they are, so what was multiplied into them stays. The old part is taken apart meanwhile, so that
     the two are never there as a whole. Messages: see `assemble.collect_edges`; rows
-    of features, labels and roles to their new owners; then the features of the boundary to those who hold copies.
+    of features, labels and roles to their new owners; then which copies of the boundary a rank has not, and these.
     """
     new = assemble.collect_edges(world, PartChunks(world, part, len(owner)), owner)
     part.indptr = part.indices = None
@@ -77,7 +77,8 @@ def move(world, part: Part, owner: np.ndarray) -> Part:
         message |= _to_message(part.features.take(rows))
         kept, message = (message, {}) if rank == world.rank else (kept, message)
         sent.append(message)
-    columns, part.features = part.features.columns, None
+    held = find(part.nodes[: part.features.rows], new.nodes[new.owned :])
+    columns, copies, part.features = part.features.columns, part.features.take(held[held >= 0]), None
     found = world.alltoall(sent)
     found[world.rank] = kept
     del sent, kept
@@ -90,10 +91,32 @@ def move(world, part: Part, owner: np.ndarray) -> Part:
     owned = stack([_from_message(message) for message in found], columns)
     del found
     owned = owned.take(order)
-    ends = np.cumsum([0, *new.send_counts])
-    copies = world.alltoall([_to_message(owned.take(new.send_rows[a:b])) for a, b in itertools.pairwise(ends)])
-    new.features = stack([owned, *(_from_message(message) for message in copies)], owned.columns)
+    lacking = _lacking(world, new, owned, held < 0)
+    place = np.concatenate([np.flatnonzero(held >= 0), np.flatnonzero(held < 0)])
+    copies = stack([copies, *lacking], columns).take(np.argsort(place))
+    new.features = stack([owned, copies], columns)
     return new
+
+
+def find(numbers: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Local: where each wanted number stands among `numbers`, distinct ones in any order: int64, -1 where it is not."""
+    if not len(numbers):
+        return np.full(len(wanted), -1, np.int64)
+    order = np.argsort(numbers)
+    place = order[np.searchsorted(numbers, wanted, sorter=order).clip(max=len(numbers) - 1)]
+    return np.where(numbers[place] == wanted, place, -1)
+
+
+def _lacking(world, new: Part, owned: SparseRows, lacks: np.ndarray) -> list[SparseRows]:
+    """Collective: features of the halo rows that this rank `lacks` (bool), by owner. Messages: a bit for each row of
+    the halo to its owner, and what is lacking."""
+    ends = np.cumsum([0, *new.receive_counts])
+    asked = world.alltoall([{"lacks": np.packbits(lacks[a:b])} for a, b in itertools.pairwise(ends)])
+    ends, answers = np.cumsum([0, *new.send_counts]), []
+    for message, (begin, end) in zip(asked, itertools.pairwise(ends)):
+        rows = new.send_rows[begin:end][np.unpackbits(message["lacks"], count=end - begin).astype(bool)]
+        answers.append(_to_message(owned.take(rows)))
+    return [_from_message(message) for message in world.alltoall(answers)]
 
 
 def _to_message(rows: SparseRows) -> dict:

@@ -26,7 +26,8 @@ def shed(world, part: Part, nodes: int, shares: np.ndarray) -> np.ndarray:
     lacking = np.maximum(-excess, 0)
     given = max(excess[world.rank], 0) * lacking / max(lacking.sum(), 1e-9)
     owner = np.empty(nodes, np.int32)
-    own = {"numbers": part.nodes[: part.owned], "owner": choose(part, world.rank, weights, given)}
+    own = {"numbers": part.nodes[: part.owned].astype(np.min_scalar_type(nodes)),
+           "owner": choose(part, world.rank, weights, given).astype(np.min_scalar_type(world.size))}
     for message in world.allgather(own):
         owner[message["numbers"]] = message["owner"]
     return owner

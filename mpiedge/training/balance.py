@@ -19,7 +19,7 @@ from mpiedge.training.plan import Layout, calls, fixed_memory, measure_rows, mem
 from mpiedge.training.shares import HALO_ROOM, Shares, alike, by_speed, cap, note
 from mpiedge.training.shortage import WANTED
 
-UNEVEN = ((2, 2.5), (3, 1.5), (4, 1.4), (6, 1.25), (12, 1.15))
+UNEVEN = ((2, 2.5), (3, 1.5), (4, 1.4), (6, 1.25), (12, 1.15), (24, 1.08))
 """Epochs in a row, and how many times as long as with shares by speed they take: the smaller, the longer it is watched,
 so that chance moves nothing."""
 BEYOND = 4  # standard errors by which a rank must be slower: epochs may scatter more than that table allows for
@@ -29,6 +29,8 @@ SEVERAL = 3  # epochs after which it is written down what shares brought
 LASTS = 5  # times as many epochs as a rank has been slow it is expected to stay so: not every disturbance counts
 CAUTION = 1.5  # what is promised must be so many times what it costs
 LEAST_GAIN_S = 1.0  # and at least so much: for less, parts of small graphs went to and fro
+FEW = 0.1  # of the work: those that have too much give it away; for more, all of the graph is dealt out anew
+FEW_COST = 0.5  # of what it costs to deal out all, until it was measured
 REST = 50  # epochs until memory that was short is looked at again
 
 
@@ -101,17 +103,19 @@ def beyond_chance(recent: np.ndarray, rank: int) -> bool:
 class Balance:
     """Watches the epochs of a training and moves nodes when that pays.
 
-    cost_s: what dealing the graph out cost the last time, in seconds; doubt: by how many times more than
-    usual a change must pay, twice as many after each promise that was not kept: a rank may be fast only as long as it
-    has little, or its slowness may cost nothing, and then nodes would go to and fro.
+    cost_s: what it cost the last time, in seconds, to deal all out by a method and to give few nodes away (""); doubt:
+    by how many times more than usual a change must pay, twice as many after each promise that was not kept: a rank may
+    be fast only as long as it has little, or its slowness may cost nothing, and then nodes would go to and fro.
     """
 
     def __init__(self, stage, layout: Layout, trainer, cost_s: float, began_s: float):
-        """Collective: cost_s: on this rank; began_s: when the program started. Message: a maximum."""
+        """Collective: cost_s: of dealing the graph out, on this rank; began_s: when the program started. Message: a
+        maximum."""
         self.stage, self.layout, self.trainer, self.began_s = stage, layout, trainer, began_s
-        self.cost_s = float(stage.world.max(np.array([cost_s]))[0])
         self.doubt, self.first, self.promise = 1.0, 0, None
         self.method = layout.method if trainer.model.norm else ""
+        all_s = float(stage.world.max(np.array([cost_s]))[0])
+        self.cost_s = {"": FEW_COST * all_s, self.method: all_s}
         self.opening = layout.shares.uneven and layout.shares.why != "given"  # still to be written down
 
     def after_epoch(self, last: bool) -> None:
@@ -135,14 +139,16 @@ class Balance:
         if self.stage.args.no_rebalance:
             return
         for found in uneven(since, self._work(), calls(self.layout)):
-            if self._pays(found, found.ideal_s):
-                self._change(found)
+            few = np.maximum(by_speed(found.speeds, calls(self.layout)) - self._work(), 0).sum() <= FEW
+            method = "" if few else self.method
+            if self._pays(found, found.ideal_s, self.cost_s[method]):
+                self._change(found, method)
                 return
 
-    def _pays(self, found: Uneven, expected_s: float) -> bool:
+    def _pays(self, found: Uneven, expected_s: float, cost_s: float) -> bool:
         """Local: whether epochs of `expected_s` instead of the slowest rank's are worth a change and what it costs."""
         epochs = min(self._epochs_left(), LASTS * found.epochs)
-        return (found.typical.max() - expected_s) * epochs > self.doubt * max(CAUTION * self.cost_s, LEAST_GAIN_S)
+        return (found.typical.max() - expected_s) * epochs > self.doubt * max(CAUTION * cost_s, LEAST_GAIN_S)
 
     def _epochs_left(self) -> int:
         """Local: epochs that are sure to come."""
@@ -158,7 +164,7 @@ class Balance:
         work = rows[:, 2] + NODE_WEIGHT * rows[:, 0] if self.trainer.model.norm else rows[:, 0]
         return work / max(work.sum(), 1)
 
-    def _change(self, found: Uneven) -> None:
+    def _change(self, found: Uneven, method: str) -> None:
         """Collective: new shares by speed, as far as they fit beside the old parts; parts and inputs made anew."""
         stage, world, layout = self.stage, self.stage.world, self.layout
         start, trainer = time.perf_counter(), self.trainer
@@ -166,19 +172,19 @@ class Balance:
         rooms, held = self._rooms()
         values = cap(by_speed(speeds, calls(layout)), rooms, HALO_ROOM * held.sum())
         expected_s = expected(values, speeds, calls(layout))
-        if not self._pays(found, expected_s):
+        if not self._pays(found, expected_s, self.cost_s[method]):
             self.first = len(self.trainer.busy_s) + REST
             stage.say("balance too little memory to deal the graph out anew")
             return
         before = layout.shares.text()
-        self._deal(values, self.method, rooms)
+        self._deal(values, method, rooms)
         layout.shares = Shares(values, speeds / speeds.mean(), f"measured while training, {before} before")
-        self.cost_s = float(world.max(np.array([time.perf_counter() - start]))[0])
+        cost_s = self.cost_s[method] = float(world.max(np.array([time.perf_counter() - start]))[0])
         last = len(trainer.wall_s)
         self.promise = Promise(slowest, slice(last - found.epochs + 1, last), typical.max(), expected_s)
         times = " ".join(f"{1e3 * value:.1f}" for value in typical)
         saw = f"ranks compute {times} ms an epoch after epoch {trainer.state.epoch}"
-        did = f"shares {layout.shares.text()} instead of {before}, in {self.cost_s:.2f} s"
+        did = f"shares {layout.shares.text()} instead of {before}, in {cost_s:.2f} s"
         stage.say(f"balance rank {slowest} is slow: {did}")
         note(stage, self.began_s, saw, did, f"expected: {1e3 * expected_s:.1f} ms an epoch instead of "
              f"{1e3 * typical.max():.1f}", slowest)

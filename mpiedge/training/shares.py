@@ -66,8 +66,8 @@ def settle(stage, wanted, work: float, calls: float, divided_bytes: float, fixed
     """Collective: the shares; `wanted` is auto, equal or a list of numbers. Raises UsageError on every rank.
 
     work: adjacency entries and weighted nodes of the whole graph; calls: see `by_speed`; divided_bytes, fixed_bytes:
-    memory that is divided among the ranks, and that each rank takes whatever its share. Messages: speeds and free
-    memory of all ranks.
+    memory that is divided among the ranks, and that each rank takes whatever its share. Messages: hosts, speeds (again
+    where they are other ones than the doctor found) and free memory of all ranks.
     """
     world = stage.world
     speeds, values = None, np.ones(world.size)
@@ -84,13 +84,7 @@ def settle(stage, wanted, work: float, calls: float, divided_bytes: float, fixed
         why = "equal: the graph is small"
     else:
         with stage.phase("calibrate"):
-            found = world.allgather({"rates": measure(world), "node": world.node, "host": world.host})
-        rates = of_hosts(np.array([message["rates"] for message in found]),
-                         np.array([message["node"] for message in found]))
-        speeds = np.median(rates, axis=1) / np.median(rates, axis=1).mean()
-        known = on_root(world, lambda: host_profile.speeds(stage.run, [message["host"] for message in found]))
-        if known:
-            speeds = confirmed(speeds, np.array(known), STILL)
+            rates, speeds, known = calibrate(stage)
         speeds = 1 / alike(1 / speeds, np.ones(world.size), SCATTER)
         why = "speeds " + " ".join(f"{speed:.2f}" for speed in speeds)
         if unlike(rates) or (known and speeds.max() > ALIKE * speeds.min()):
@@ -110,8 +104,44 @@ def by_speed(speeds: np.ndarray, calls: float) -> np.ndarray:
     return values / values.sum()
 
 
-def measure(world) -> list[float]:
-    """Collective: how many sparse products a second this rank does while all ranks do the same, several times."""
+def calibrate(stage) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Collective: rates (a row of measurements for each rank), relative speeds of the ranks, and whether these are what
+    mpiedge-doctor found: that counts unless a rank is another one now, however often one looks.
+
+    Messages: hosts; what the doctor found; the rates, twice where they do not confirm that.
+    """
+    world = stage.world
+    found = world.allgather({"node": world.node, "host": world.host})
+    hosts = np.array([message["node"] for message in found])
+    known = on_root(world, lambda: host_profile.speeds(stage.run, [message["host"] for message in found]))
+    rates = of_hosts(measure(world), hosts)
+    if not known:
+        return rates, relative(rates), False
+    known = relative(np.array(known)[:, None])
+    speeds = confirmed(relative(rates), known, STILL)
+    if not np.allclose(speeds, known):
+        rates = better(rates, of_hosts(measure(world), hosts))
+        speeds = confirmed(relative(rates), known, STILL)
+    return rates, speeds, True
+
+
+def relative(rates: np.ndarray) -> np.ndarray:
+    """Local: the speed of each rank, mean 1. rates: a row of measurements for each rank."""
+    typical = np.median(rates, axis=1)
+    return typical / typical.mean()
+
+
+def better(rates: np.ndarray, again: np.ndarray) -> np.ndarray:
+    """Local: of two measurements those in which each rank was faster beside the others: what else a host does for a
+    moment makes it slower only."""
+    typical, later = np.median(rates, axis=1), np.median(again, axis=1)
+    usual = np.median(later / typical)
+    return np.where((later > usual * typical)[:, None], again / usual, rates)
+
+
+def measure(world) -> np.ndarray:
+    """Collective: how many sparse products a second each rank does while all ranks do the same, several times: a row
+    for each rank."""
     random = np.random.default_rng(0)
     indices = random.integers(0, ROWS, ROWS * NEIGHBOURS).astype(np.int32)
     rows = SparseRows(np.arange(ROWS + 1, dtype=np.int64) * NEIGHBOURS, indices, None, ROWS)
@@ -124,7 +154,7 @@ def measure(world) -> list[float]:
             product(rows, dense)
             done += 1
         rates.append(done / (time.perf_counter() - start))
-    return rates
+    return np.array([message["rates"] for message in world.allgather({"rates": rates})])
 
 
 def unlike(rates: np.ndarray, alike: float = ALIKE) -> bool:

@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -351,6 +352,26 @@ def test_known_speeds_count_as_long_as_they_hold():
     np.testing.assert_allclose(confirmed(np.array([1.6, 1.3, 0.6, 0.5]), known, 1.5), known)
     found = confirmed(np.array([1.5, 0.4, 0.5, 0.5]), known, 1.5)
     np.testing.assert_allclose(found / found[0], [1, 0.4 / 1.5, 1 / 3, 1 / 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize("lasts", [False, True])
+def test_a_rank_that_is_slow_for_a_moment(world, tmp_path, monkeypatch, lasts):
+    """What the doctor did not find is looked at twice; the whole host being slower the second time changes nothing."""
+    if world.size < 3:
+        pytest.skip("of two ranks nobody knows which one has changed")
+    known, slow = np.arange(world.size) + 2.0, world.size - 1
+    found = [np.tile(known[:, None], 3) for _ in range(2)]
+    found[0][slow] /= 2
+    found[1][slow] /= 2 if lasts else 1
+    found[1] /= 3
+    monkeypatch.setattr(shares, "measure", lambda _: found.pop(0))
+    monkeypatch.setattr(shares, "of_hosts", lambda rates, hosts: rates)
+    monkeypatch.setattr(shares.host_profile, "speeds", lambda run, hosts: known.tolist())
+    rates, speeds, doctors = shares.calibrate(SimpleNamespace(world=world, run=tmp_path))
+    expected = known.copy()
+    expected[slow] /= 2 if lasts else 1
+    assert doctors and not found and len(rates) == world.size
+    np.testing.assert_allclose(speeds / speeds[0], expected / expected[0])
 
 
 @pytest.mark.parametrize(("model", "method"), [("gcn", METHODS[0]), ("sage", "ldg"), ("sign", "ldg")])

@@ -1,4 +1,4 @@
-"""The import of torch without its parts that no training here uses: two fifths of the time it takes, and 19 MB.
+"""The import of torch without its parts that no training here uses: a third of the time it takes, and 20 MB.
 
 On the weakest hosts every rank spends a quarter of a minute on it, and has not much more memory than torch alone takes.
 """

@@ -114,13 +114,13 @@ def calibrate(stage) -> tuple[np.ndarray, np.ndarray, bool]:
     found = world.allgather({"node": world.node, "host": world.host})
     hosts = np.array([message["node"] for message in found])
     known = on_root(world, lambda: host_profile.speeds(stage.run, [message["host"] for message in found]))
-    rates = of_hosts(measure(world), hosts)
+    rates = of_hosts(measure_all(world), hosts)
     if not known:
         return rates, relative(rates), False
     known = relative(np.array(known)[:, None])
     speeds = confirmed(relative(rates), known, STILL)
     if not np.allclose(speeds, known):
-        rates = better(rates, of_hosts(measure(world), hosts))
+        rates = better(rates, of_hosts(measure_all(world), hosts))
         speeds = confirmed(relative(rates), known, STILL)
     return rates, speeds, True
 
@@ -139,9 +139,13 @@ def better(rates: np.ndarray, again: np.ndarray) -> np.ndarray:
     return np.where((later > usual * typical)[:, None], again / usual, rates)
 
 
-def measure(world) -> np.ndarray:
-    """Collective: how many sparse products a second each rank does while all ranks do the same, several times: a row
-    for each rank."""
+def measure_all(world) -> np.ndarray:
+    """Collective: what each rank measured, a row for each."""
+    return np.array([message["rates"] for message in world.allgather({"rates": measure(world)})])
+
+
+def measure(world) -> list[float]:
+    """Collective: how many sparse products a second this rank does while all ranks do the same, several times."""
     random = np.random.default_rng(0)
     indices = random.integers(0, ROWS, ROWS * NEIGHBOURS).astype(np.int32)
     rows = SparseRows(np.arange(ROWS + 1, dtype=np.int64) * NEIGHBOURS, indices, None, ROWS)
@@ -154,7 +158,7 @@ def measure(world) -> np.ndarray:
             product(rows, dense)
             done += 1
         rates.append(done / (time.perf_counter() - start))
-    return np.array([message["rates"] for message in world.allgather({"rates": rates})])
+    return rates
 
 
 def unlike(rates: np.ndarray, alike: float = ALIKE) -> bool:

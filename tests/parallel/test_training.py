@@ -364,7 +364,7 @@ def test_a_rank_that_is_slow_for_a_moment(world, tmp_path, monkeypatch, lasts):
     found[0][slow] /= 2
     found[1][slow] /= 2 if lasts else 1
     found[1] /= 3
-    monkeypatch.setattr(shares, "measure", lambda _: found.pop(0))
+    monkeypatch.setattr(shares, "measure", lambda world: found.pop(0)[world.rank].tolist())
     monkeypatch.setattr(shares, "of_hosts", lambda rates, hosts: rates)
     monkeypatch.setattr(shares.host_profile, "speeds", lambda run, hosts: known.tolist())
     rates, speeds, doctors = shares.calibrate(SimpleNamespace(world=world, run=tmp_path))

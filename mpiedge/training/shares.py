@@ -105,8 +105,8 @@ def by_speed(speeds: np.ndarray, calls: float) -> np.ndarray:
 
 
 def calibrate(stage) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Collective: rates (a row of measurements for each rank), relative speeds of the ranks, and whether these are what
-    mpiedge-doctor found: that counts unless a rank is another one now, however often one looks.
+    """Collective: rates (a row of measurements for each rank), relative speeds of the ranks, and whether mpiedge-doctor
+    has measured these hosts: what it found counts, but for ranks that are otherwise now in two measurements.
 
     Messages: hosts; what the doctor found; the rates, twice where they do not confirm that.
     """

@@ -71,6 +71,39 @@ def test_limits_of_both_control_group_versions(tmp_path, monkeypatch, version_2)
     assert group.pids() == [7]
 
 
+COUNT = """
+import signal
+signal.signal(signal.SIGCONT, lambda *_: print("woken", flush=True))
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+def test_only_who_was_stopped_is_woken(tmp_path, monkeypatch):
+    """Of two processes the one that runs hears nothing: a search would end at a SIGCONT, as at Open MPI's."""
+    monkeypatch.setattr(groups, "ROOT", tmp_path)
+    (tmp_path / "cgroup.controllers").touch()
+    group = groups.Group("g")
+    group.create(1.0, 100_000_000)
+    processes = [subprocess.Popen([sys.executable, "-I", "-S", "-c", COUNT], stdout=subprocess.PIPE, text=True)
+                 for _ in range(2)]
+    try:
+        runs, stopped = processes
+        assert [one.stdout.readline() for one in processes] == ["ready\n"] * 2
+        stopped.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, stopped.pid, os.WSTOPPED | os.WNOWAIT)
+        monkeypatch.setattr(group, "pids", lambda: [one.pid for one in processes])
+        group.wake()
+        assert stopped.stdout.readline() == "woken\n"
+        runs.terminate()
+        assert runs.stdout.read() == ""
+    finally:
+        for one in processes:
+            one.kill()
+            one.communicate()
+
+
 @pytest.fixture
 def emulator(tmp_path):
     """emulate(*words) -> (process, token) starts mpiedge-emulate with three equal hosts; skips with the reason."""

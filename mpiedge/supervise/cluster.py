@@ -228,7 +228,7 @@ class Cluster:
             self._start(host)
             return
         if host.group:
-            host.group.signal(signal.SIGCONT)
+            host.group.wake()
             host.speed = 1.0
             host.group.set_cores(self._cores(host))
         for one in self.hosts.values():

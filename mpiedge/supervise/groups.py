@@ -5,6 +5,8 @@ import os
 import signal
 from pathlib import Path
 
+import psutil
+
 from mpiedge.errors import EnvironmentProblem
 
 ROOT = Path("/sys/fs/cgroup")
@@ -72,6 +74,14 @@ class Group:
             if number == signal.SIGKILL:
                 break
         return len(done)
+
+    def wake(self) -> None:
+        """Local: lets those go on that were stopped. To others SIGCONT may be news: so Open MPI announces an end."""
+        for pid in self.pids():
+            with contextlib.suppress(psutil.Error):
+                process = psutil.Process(pid)
+                if process.status() == psutil.STATUS_STOPPED:
+                    process.resume()
 
     def remove(self) -> bool:
         """Local: removes the group; False when processes are still in it."""

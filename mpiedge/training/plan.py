@@ -31,7 +31,9 @@ ID_BYTES = 70  # of each node's name while it is written (counted)
 MODEL_WINDOW = 1 << 15  # nodes of which what they hand to new neighbours is written at a time, in four copies
 METIS_NODE, METIS_ENTRY = 140, 100  # bytes that METIS takes for a node and for a neighbour of one (86 MB measured)
 COPIES = 6  # times the weights: what compression had lost, of this rank and of another (training/mirror.py)
-CALLS = 4e6  # multiplications that take as long as the calls of an epoch: 1 to 2 ms (measured)
+CALLS = 2e6
+"""Multiplications that take half as long as the calls of an epoch, which is 1 to 2 ms: counted in full they would leave
+slow ranks too little, as these wait between calls (measured)."""
 SCIPY_PRODUCT = 60  # bytes per entry of a sparse matrix that scipy multiplies, dropout included (counted)
 
 

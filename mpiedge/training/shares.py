@@ -21,7 +21,6 @@ CALIBRATIONS = 3
 WORTH_MEASURING = 100_000  # adjacency entries and weighted nodes; below, an epoch is mostly calls that all ranks make
 ALIKE = 1.3  # a rank is faster if each of its measurements is so many times every one of another's: they scatter
 ALIKE_TWINS = 2.0  # the same on one host, where its ranks take from each other what they get in a tenth of a second
-HELD_BACK = 0.5  # of what calls take: on a slow rank, which waits between them, they take less than its speed says
 HALO_ROOM = 1.3  # memory of a part with halo copies over one without: a guess, which the plan checks afterwards
 SCATTER = 1.1  # what speeds of like hosts differ by when they are measured
 STILL = 1.5  # a speed that has not changed by so much is the one that the doctor has found
@@ -88,7 +87,7 @@ def settle(stage, wanted, work: float, calls: float, divided_bytes: float, fixed
         speeds = 1 / alike(1 / speeds, np.ones(world.size), SCATTER)
         why = "speeds " + " ".join(f"{speed:.2f}" for speed in speeds)
         if unlike(rates) or (known and speeds.max() > ALIKE * speeds.min()):
-            values = by_speed(speeds, HELD_BACK * calls)
+            values = by_speed(speeds, calls)
     values = values / values.sum()
     free = stage.own_budget_bytes - resources.current_rss_bytes() - fixed_bytes
     rooms = np.array([message["free"] for message in world.allgather({"free": float(free)})])

@@ -71,10 +71,10 @@ def test_limits_of_both_control_group_versions(tmp_path, monkeypatch, version_2)
     assert group.pids() == [7]
 
 
-COUNT = """
-import signal
-signal.signal(signal.SIGCONT, lambda *_: print("woken", flush=True))
-print("ready", flush=True)
+HEAR = """
+import os, signal
+signal.signal(signal.SIGCONT, lambda *_: os.write(1, b"woken\\n"))
+os.write(1, b"ready\\n")
 while True:
     signal.pause()
 """
@@ -86,7 +86,7 @@ def test_only_who_was_stopped_is_woken(tmp_path, monkeypatch):
     (tmp_path / "cgroup.controllers").touch()
     group = groups.Group("g")
     group.create(1.0, 100_000_000)
-    processes = [subprocess.Popen([sys.executable, "-I", "-S", "-c", COUNT], stdout=subprocess.PIPE, text=True)
+    processes = [subprocess.Popen([sys.executable, "-I", "-S", "-c", HEAR], stdout=subprocess.PIPE, text=True)
                  for _ in range(2)]
     try:
         runs, stopped = processes

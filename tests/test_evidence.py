@@ -149,22 +149,6 @@ def test_partitions_hold_the_rows_that_agree(seed, rows, limits):
     assert clusters_of(at_once) == expected and at_once.pairs == node.pairs
 
 
-@pytest.mark.parametrize("plain", [False, True])
-@pytest.mark.parametrize("values", [1, 3, partition.BLOCKS, 1000])
-def test_agreement_is_counted_by_block_of_codes(monkeypatch, plain, values):
-    """Pairs of rows that agree and rows with company are those of the codes of a block; blocks hold every code once."""
-    if plain:
-        monkeypatch.setattr(partition, "_library", None)
-    codes = np.random.default_rng(values).integers(0, values, 700).astype(np.uint16)
-    sizes, edges = np.bincount(codes, minlength=values), partition.block_edges(values)
-    found = partition.agreement(codes, values)
-    assert found.largest == sizes.max() and edges[0] == 0 and edges[-1] == values
-    for (pairs, rows), first, last in zip(found.by_block, edges, edges[1:]):
-        inside = [int(size) for size in sizes[first:last]]
-        assert pairs == sum(size * (size - 1) // 2 for size in inside)
-        assert rows == sum(size for size in inside if size > 1)
-
-
 @given(seed=st.integers(0, 2**32), rows=st.integers(1, 300), values=st.sampled_from([1, 2, 60, 256]),
        kind=st.sampled_from(["u1", "u2", "u4"]), parts=st.integers(1, 5))
 @settings(max_examples=60, deadline=None)

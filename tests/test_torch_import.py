@@ -23,7 +23,7 @@ def test_unused_parts_are_not_imported():
 
 
 def test_a_part_is_imported_when_it_is_asked_for():
-    """torch.export is whole, by whatever name it is reached."""
+    """torch.export is whole once something in it is asked for."""
     code = "from mpiedge.training.torch_import import import_torch; import_torch(); import torch; "
     assert python(f"{code}from torch.export import Dim; print(Dim is torch.export.Dim)") == "True\n"
     assert python(f"{code}print(callable(torch.export.export), torch.export.__file__ != '')") == "True True\n"

@@ -63,9 +63,10 @@ def place(world, part: Part, nodes: int, shares: np.ndarray, method: str, seed: 
 def move(world, part: Part, owner: np.ndarray) -> Part:
     """Collective: this rank's part under new owners (int32, of all nodes, the same on every rank).
 
-    Features travel as they are, so what was multiplied into them stays. The old part is taken apart meanwhile, so that
-    the two are never there as a whole. Messages: see `assemble.collect_edges`; rows
-    of features, labels and roles to their new owners; then which copies of the boundary a rank has not, and these.
+    Features travel as they are, so what was multiplied into them stays. The old part is taken apart meanwhile: of its
+    edges nothing is there beside the new ones, of its features those that stay.
+    Messages: see `assemble.collect_edges`; rows of features, labels and roles to their new owners; then which copies of
+    the boundary a rank has not, and these.
     """
     new = assemble.collect_edges(world, PartChunks(world, part, len(owner)), owner)
     part.indptr = part.indices = None

@@ -14,50 +14,6 @@ INLINE uint32_t code_at(const void *codes, int itemsize, int64_t row) {
     return ((const uint32_t *)codes)[row];
 }
 
-/* Few values: neighbouring rows often have the same code; four tables keep one addition from waiting for another. */
-static void count_few(const uint8_t *codes, int64_t start, int64_t stop, int32_t *count, int64_t cardinality) {
-    uint32_t tables[4][256] = {{0}};
-    int64_t i = start;
-    for (; i + 4 <= stop; i += 4)
-        for (int t = 0; t < 4; t++) tables[t][codes[i + t]]++;
-    for (; i < stop; i++) tables[0][codes[i]]++;
-    for (int64_t c = 0; c < cardinality; c++)
-        for (int t = 0; t < 4; t++) count[c] += (int32_t)tables[t][c];
-}
-
-/* Add the codes of rows [start, stop) to count. */
-void partition_count(const void *codes, int32_t itemsize, int64_t start, int64_t stop, int32_t *count,
-                     int64_t cardinality) {
-    if (itemsize == 1) {
-        count_few(codes, start, stop, count, cardinality);
-    } else if (itemsize == 2) {
-        for (int64_t i = start; i < stop; i++) count[((const uint16_t *)codes)[i]]++;
-    } else {
-        const uint32_t *code = codes;
-        for (int64_t i = start; i < stop; i++) {
-            __builtin_prefetch(count + code[i + AHEAD < stop ? i + AHEAD : i], 1);
-            count[code[i]]++;
-        }
-    }
-}
-
-/* Of each block of codes: pairs of rows that agree, and rows that agree with another; block b of n holds the codes
- * [b * cardinality / n, (b + 1) * cardinality / n). Returns how often the most frequent code occurs. */
-PER_PROCESSOR int32_t partition_agreement(const int32_t *count, int64_t cardinality, int64_t blocks, int64_t *out) {
-    int32_t largest = 0;
-    for (int64_t b = 0; b < blocks; b++) {
-        int64_t stop = (b + 1) * cardinality / blocks, pairs = 0, rows = 0;
-        for (int64_t c = b * cardinality / blocks; c < stop; c++) {
-            int64_t size = count[c];
-            pairs += size * (size - 1) / 2;
-            rows += size > 1 ? size : 0;
-            largest = count[c] > largest ? count[c] : largest;
-        }
-        out[2 * b] = pairs, out[2 * b + 1] = rows;
-    }
-    return largest;
-}
-
 /* Number the codes anew without gaps, in their order; returns how many there are. present: zeros, a bit per code;
  * before: as many numbers as `present` has words. */
 int64_t partition_renumber(uint32_t *codes, int64_t n, uint64_t *present, uint32_t *before, int64_t words) {

@@ -1,15 +1,12 @@
 """Stripped partitions: the clusters of at least two rows that agree on a set of columns; with the plain versions."""
 
 import ctypes
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from mpiedge.kernels import native
-
-BLOCKS = 128
-"""Of the codes of a column, in whose counts a node is cut into parts of about one size."""
+from mpiedge.kernels.codes import count
 
 
 class Partition(NamedTuple):
@@ -27,10 +24,6 @@ class Partition(NamedTuple):
 
 def _declare(library):
     address, size, narrow = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
-    library.partition_count.restype = None
-    library.partition_count.argtypes = [address, narrow, size, size, address, size]
-    library.partition_agreement.restype = narrow
-    library.partition_agreement.argtypes = [address, size, size, address]
     library.partition_renumber.restype = size
     library.partition_renumber.argtypes = [address, size, address, address, size]
     library.partition_select.restype = size
@@ -68,44 +61,9 @@ def whole(rows: int) -> Partition:
 
 def unsigned(codes: np.ndarray, cardinality: int) -> np.ndarray:
     """Local: the codes as uint8, uint16 or uint32, as they are where that needs no copy."""
-    if codes.dtype.itemsize <= 4 and codes.flags.c_contiguous:
+    if codes.dtype.itemsize <= 4 and codes.flags.c_contiguous and codes.dtype.isnative:
         return codes.view(f"u{codes.dtype.itemsize}")
     return narrow(codes, cardinality)
-
-
-def count(codes: np.ndarray, cardinality: int, counts: np.ndarray | None = None) -> np.ndarray:
-    """Local: how often each code occurs, int32 (cardinality,), added to `counts` if given. codes: unsigned."""
-    counts = np.zeros(cardinality, np.int32) if counts is None else counts
-    if _library is None:
-        counts += np.bincount(codes, minlength=cardinality).astype(np.int32)
-    else:
-        _library.partition_count(codes.ctypes.data, codes.itemsize, 0, len(codes), counts.ctypes.data, cardinality)
-    return counts
-
-
-class Agreement(NamedTuple):
-    """Of one column: rows with the most frequent code, and by_block, int64 (BLOCKS, 2): pairs of rows that agree, and
-    rows that agree with another, for each block of codes (see `block_edges`)."""
-
-    largest: int
-    by_block: np.ndarray
-
-
-def agreement(codes: np.ndarray, cardinality: int) -> Agreement:
-    """Local: how many rows agree in a column."""
-    counts, by_block = count(codes, cardinality), np.empty((BLOCKS, 2), np.int64)
-    if _library is None:
-        for block, (first, last) in zip(by_block, pairwise(block_edges(cardinality))):
-            sizes = counts[first:last].astype(np.int64)
-            block[:] = (sizes * (sizes - 1)).sum() // 2, sizes[sizes > 1].sum()
-        return Agreement(int(counts.max(initial=0)), by_block)
-    largest = _library.partition_agreement(counts.ctypes.data, cardinality, BLOCKS, by_block.ctypes.data)
-    return Agreement(largest, by_block)
-
-
-def block_edges(cardinality: int) -> list[int]:
-    """Local: block b holds the codes from number b of these to number b + 1 of these."""
-    return [block * cardinality // BLOCKS for block in range(BLOCKS + 1)]
 
 
 def renumber(codes: np.ndarray, cardinality: int) -> tuple[np.ndarray, int]:

@@ -17,6 +17,7 @@ inside S, all pairs that agree on S and on H lie in some part where they are in 
 import numpy as np
 
 from mpiedge.kernels import bits, partition
+from mpiedge.kernels.codes import bounds
 from mpiedge.kernels.walk import DONE, EXHAUST, PAIR_NS, ROW_NS, Candidates, Walk
 from mpiedge.profiling.anytime import Stop
 from mpiedge.profiling.evidence import TableEvidence, share
@@ -256,7 +257,7 @@ def open_table(codes: list[np.ndarray], budget_bytes: float | None, world, queue
     if budget_bytes is not None and codes and len(codes[0]):
         if world is not None:
             budget_bytes = float(world.min(np.array([budget_bytes], np.float64))[0])
-        sizes = [int(array.max()) + 1 for array in codes]
+        sizes = [largest + 1 for largest in bounds(codes)[1]]
         together = int(world.min(np.array([world.node_size]))[0]) if world is not None else 1
         if estimate_bytes(len(codes[0]), sizes, node_ranks=together) > budget_bytes:
             return BucketedTable(codes, budget_bytes, world, queue, stop, keys, limited)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from mpiedge.kernels import bits, hitting, partition
+from mpiedge.kernels.codes import BLOCKS, agreement, bounds
 from mpiedge.kernels.evidence import Evidence, needed_bytes
 from mpiedge.profiling.anytime import State
 from mpiedge.runtime.lists import gather_lists
@@ -65,8 +66,7 @@ class TableEvidence:
         self.world, self.queue, self.columns, self.words = world, queue, len(codes), bits.words_for(len(codes))
         self.rows = self.kept_rows = len(codes[0]) if codes else 0
         self.codes, self.cardinality = {}, {}
-        for column, array in enumerate(codes):
-            largest, smallest = (int(array.max()), int(array.min())) if self.rows else (0, 0)
+        for column, (array, smallest, largest) in enumerate(zip(codes, *bounds(codes))):
             if smallest < 0 or largest > 4 * self.rows + 65536:
                 array = np.unique(array, return_inverse=True)[1]
                 smallest, largest = 0, int(array.max())
@@ -85,23 +85,27 @@ class TableEvidence:
 
     def _measure(self):
         """Collective: count the values of each column; long tables are shared out by columns."""
+        def count(columns):
+            return agreement([self.codes[column] for column in columns],
+                             [self.cardinality[column] for column in columns])
+
         def work(task):
-            agreed = partition.agreement(self.codes[task[0]], self.cardinality[task[0]])
-            return np.concatenate([[agreed.largest], agreed.by_block.ravel()])
+            found = count(task)
+            return np.concatenate([found.largest, found.by_block.ravel()])
 
         def cost(task):
             return float(self.codes[task[0]].itemsize)  # more counts are found in a slower cache
 
-        tasks = [(column,) for column in self.active]
         if self.shared:
-            results = self.queue.gather(self.queue.run(tasks, work, cost=cost, name="count"))
+            results = self.queue.run([(column,) for column in self.active], work, cost=cost, name="count")
+            counted = {column: values for (column,), values in self.queue.gather(results)}
+            values = np.array([counted[column] for column in self.active]).reshape(-1, 1 + 2 * BLOCKS)
+            largest, by_block = values[:, 0], values[:, 1:].reshape(-1, BLOCKS, 2)
         else:
-            results = alone(tasks, work)
-        counted = {column: values for (column,), values in results}
-        self.largest = {column: int(counted[column][0]) for column in self.active}
-        self.blocks = {column: counted[column][1:].reshape(-1, 2) for column in self.active}
-        self.pairs, self.clustered_rows = ({column: int(blocks[:, k].sum()) for column, blocks in self.blocks.items()}
-                                           for k in (0, 1))
+            largest, by_block = count(self.active)
+        self.largest, self.blocks = dict(zip(self.active, largest.tolist())), dict(zip(self.active, by_block))
+        pairs, clustered = by_block.sum(axis=1).T.tolist()
+        self.pairs, self.clustered_rows = dict(zip(self.active, pairs)), dict(zip(self.active, clustered))
         self.by_rank = np.array(sorted(self.active, key=lambda column: (self.pairs[column], column)), np.int64)
 
     def make_evidence(self, codes: dict, cardinality: dict, place=None) -> Evidence:

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 
 from mpiedge.kernels import bits, partition
+from mpiedge.kernels.codes import agreement, bounds
 from mpiedge.kernels.partition import Partition
 
 KEPT_BYTES = 32 << 20
@@ -87,10 +88,10 @@ def _measure(codes: list[np.ndarray], used: list[int], world) -> tuple[list[int]
     rows = len(codes[0]) if codes else 0
     first, step = (0, 1) if world is None else (world.rank, world.size)
     found = np.zeros((3, len(codes)), np.int64)
-    for column in used[first::step]:
-        cardinality = int(codes[column].max()) + 1 if rows else 1
-        agreed = partition.agreement(partition.unsigned(codes[column], cardinality), cardinality)
-        found[:, column] = cardinality, agreed.by_block[:, 0].sum(), agreed.largest
+    own = used[first::step]
+    for column, largest in zip(own, bounds([codes[column] for column in own])[1]):
+        agreed = agreement([partition.unsigned(codes[column], largest + 1)], [largest + 1])
+        found[:, column] = largest + 1, agreed.by_block[0, :, 0].sum(), agreed.largest[0]
     if world is not None:
         found = world.sum(found)
     for column in set(range(len(codes))) - set(used):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from mpiedge.kernels import partition
+from mpiedge.kernels.codes import count
 from mpiedge.profiling.evidence import COMPACT, TableEvidence
 from mpiedge.profiling.needs import BINS, SLICE_ROWS
 
@@ -58,7 +59,7 @@ class Grouping:
         self._drop_bits = np.uint64(64 - hash_bits)
         counts = np.zeros(self.bins, np.int32)
         for _, _, bins in self.slices():
-            partition.count(bins, self.bins, counts)
+            count(bins, self.bins, counts)
         self.largest, self.heavy = int(counts.max()), np.flatnonzero(counts > most)
         counts[self.heavy] = 0
         ends = np.cumsum(counts, dtype=np.int64)

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from mpiedge.kernels import bits, hitting, partition
+from mpiedge.kernels.codes import block_edges
 from mpiedge.kernels.walk import DONE, EXHAUST, EXPAND, PAIR_NS, ROW_NS, Candidates, Walk
 
 BETA = 0.3  # weight of going on against exhausting pairs; measured flat between 0.1 and 1
@@ -241,7 +242,7 @@ class Round:
         work = np.concatenate([[0], np.cumsum(blocks @ ([1, ROW_PAIRS] if exhaust else [0, 1]))])
         before = np.concatenate([[0], np.cumsum(blocks[:, 1])])  # positions in its whole partition
         at = np.unique(np.interp(np.linspace(0, work[-1], max(1, parts) + 1), work, before).astype(np.int64))
-        codes = partition.block_edges(table.cardinality[column])
+        codes = block_edges(table.cardinality[column])
         tasks = []
         if exhaust:
             self._exhausted.append(bits.mask_of([column], table.columns)[None])

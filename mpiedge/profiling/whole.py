@@ -7,6 +7,7 @@ from collections import OrderedDict
 import numpy as np
 
 from mpiedge.kernels import partition
+from mpiedge.kernels.codes import row_order
 from mpiedge.kernels.partition import Partition
 from mpiedge.kernels.walk import PAIR_NS, Candidates
 from mpiedge.profiling import evidence
@@ -198,8 +199,9 @@ class WholeTable(TableEvidence):
 
         So pairs that follow each other differ in the same columns or nearly so, which are found in the cache, and ranks
         that compare different pairs find fewer difference sets that others find as well."""
-        order = np.lexsort([self.codes[column] for column in self.by_rank.tolist()])
-        return partition.whole(self.kept_rows)._replace(rows=order.astype(np.int32))
+        columns = self.by_rank.tolist()
+        rows = row_order([self.codes[column] for column in columns], [self.cardinality[column] for column in columns])
+        return partition.whole(self.kept_rows)._replace(rows=rows)
 
     def settle_round(self, left: np.ndarray, right: np.ndarray):
         """Collective: one round: walk over the open candidates `left`, `right` (k, words); merge what all ranks found.

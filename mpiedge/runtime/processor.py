@@ -82,12 +82,18 @@ def speeds_of_starts(starts: list[tuple[float, float]]) -> tuple[np.ndarray, np.
     return whole * shares, shares
 
 
-def confirmed(speeds: np.ndarray, known: np.ndarray, still: float) -> np.ndarray:
-    """Local: the known speeds of the ranks, which were measured for longer, where what is seen now is not `still` times
-    more or less than that; else what is seen now. All (ranks,) float64, relative; mean 1."""
+def holding(speeds: np.ndarray, known: np.ndarray, still: float) -> np.ndarray:
+    """Local: for which ranks the speed seen now is not `still` times more or less than the known one, bool (ranks,).
+    Both (ranks,) float64, in any unit."""
     now = speeds / known
     usual = np.median(now)
-    result = np.where((now < still * usual) & (now > usual / still), known * usual, speeds)
+    return (now < still * usual) & (now > usual / still)
+
+
+def confirmed(speeds: np.ndarray, known: np.ndarray, holds: np.ndarray) -> np.ndarray:
+    """Local: the known speeds of the ranks, which were measured for longer, where they hold; else what is seen now. All
+    (ranks,) float64 but holds, which is bool; mean 1."""
+    result = np.where(holds, known * np.median(speeds / known), speeds)
     return result / result.mean()
 
 

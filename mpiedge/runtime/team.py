@@ -17,7 +17,7 @@ import numpy as np
 
 from mpiedge.errors import MpiedgeError
 from mpiedge.runtime import launcher, resources
-from mpiedge.runtime.processor import UNLIKE, confirmed, speeds_of_starts
+from mpiedge.runtime.processor import UNLIKE, confirmed, holding, speeds_of_starts
 
 RESTING = "MPIEDGE_REST"
 SLOW, MOST = 0.4, 0.25
@@ -90,7 +90,7 @@ def _resting(told: list[dict], args, known, input_bytes, alike_bytes: int, room:
     hosts = [rank["host"] for rank in told]
     speeds, found = of_hosts(speeds, hosts), known(args, hosts)
     if found:
-        speeds = confirmed(speeds, np.array(found), UNLIKE)
+        speeds = confirmed(speeds, np.array(found), holding(speeds, np.array(found), UNLIKE))
     size = 0
     with contextlib.suppress(OSError, MpiedgeError):
         size = input_bytes(args)

@@ -5,8 +5,6 @@ import os
 import signal
 from pathlib import Path
 
-import psutil
-
 from mpiedge.errors import EnvironmentProblem
 
 ROOT = Path("/sys/fs/cgroup")
@@ -78,10 +76,9 @@ class Group:
     def wake(self) -> None:
         """Local: lets those go on that were stopped. To others SIGCONT may be news: so Open MPI announces an end."""
         for pid in self.pids():
-            with contextlib.suppress(psutil.Error):
-                process = psutil.Process(pid)
-                if process.status() == psutil.STATUS_STOPPED:
-                    process.resume()
+            with contextlib.suppress(OSError):
+                if _is_stopped(pid):
+                    os.kill(pid, signal.SIGCONT)
 
     def remove(self) -> bool:
         """Local: removes the group; False when processes are still in it."""
@@ -89,3 +86,11 @@ class Group:
             with contextlib.suppress(OSError):
                 folder.rmdir()
         return not any(folder.exists() for folder in self.folders)
+
+
+def _is_stopped(pid: int) -> bool:
+    """Local: whether a process was stopped, or will be once it gets a processor. Raises OSError when it is gone."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    facts = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    pending = int(facts["SigPnd"], 16) | int(facts["ShdPnd"], 16)
+    return facts["State"].startswith("T") or bool(pending >> signal.SIGSTOP - 1 & 1)

@@ -246,7 +246,7 @@ def weights(layout: Layout) -> int:
 
 
 def calls(layout: Layout) -> float:
-    """Local: what the calls of an epoch cost each rank, whatever its share, as a share of the work of all."""
+    """Local: half of what the calls of an epoch cost each rank, whatever its share, as a share of the work of all."""
     out, wide = widths(layout), MODELS[layout.settings.model].side_by_side
     owned, _, adjacent, _ = layout.rank_rows.sum(axis=0).tolist()
     entering = sum(entering_entries(layout, rank) for rank in range(len(layout.rank_rows)))

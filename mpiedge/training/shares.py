@@ -12,7 +12,7 @@ from mpiedge.errors import UsageError
 from mpiedge.graph.sparse import SparseRows
 from mpiedge.kernels.sparse_product import product
 from mpiedge.runtime import resources
-from mpiedge.runtime.processor import confirmed
+from mpiedge.runtime.processor import confirmed, holding
 from mpiedge.runtime.root import on_root
 from mpiedge.store import decisions, host_profile
 
@@ -117,11 +117,12 @@ def calibrate(stage) -> tuple[np.ndarray, np.ndarray, bool]:
     if not known:
         return rates, relative(rates), False
     known = relative(np.array(known)[:, None])
-    speeds = confirmed(relative(rates), known, STILL)
-    if not np.allclose(speeds, known):
-        rates = better(rates, of_hosts(measure_all(world), hosts))
-        speeds = confirmed(relative(rates), known, STILL)
-    return rates, speeds, True
+    holds = holding(relative(rates), known, STILL)
+    if not holds.all():
+        again = of_hosts(measure_all(world), hosts)
+        holds |= holding(relative(again), known, STILL)
+        rates = better(rates, again)
+    return rates, confirmed(relative(rates), known, holds), True
 
 
 def relative(rates: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ UNUSED = ("torch._meta_registrations",  # for tensors without data, which only c
 
 
 class Postponed(ModuleType):
-    """A module that is imported when something in it is asked for."""
+    """A module that is imported when something in it is asked for; modules below it are not found before."""
 
     def __getattr__(self, name: str):
         if name.startswith("__"):

@@ -22,6 +22,7 @@ from mpiedge.graph.features import (
     Survey,
     as_number,
     as_text,
+    capped,
     digests,
     edges_of,
     plan_encoder,
@@ -204,6 +205,13 @@ def test_entries_of_numbers_are_foreseen(numbers):
     found = survey(kinds, table)
     encoder = Encoder(kinds, [Block("number", ["n"], edges=edges_of(found.spread["n"]))])
     assert expected_entries(encoder, found) == encoder.encode(table).data.size
+
+
+@given(st.dictionaries(st.text("abcé", max_size=3), st.integers(1, 4)), st.integers(1, 12))
+def test_the_most_frequent_are_kept(counts, limit):
+    """Of equal ones the first by name, however they came."""
+    expected = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:limit])
+    assert capped(Counter(counts), limit) == expected
 
 
 def test_cells_as_text_and_number():

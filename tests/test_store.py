@@ -18,7 +18,7 @@ from mpiedge.errors import EnvironmentProblem, InputError, StoreError
 from mpiedge.kernels.fletcher import fletcher32, fletcher32_plain
 from mpiedge.store.joint import forget_joint, write_joint
 from mpiedge.store.layout import TIMINGS, WIDEST_FIXED_TEXT, dataset_name, part_file, table_name
-from mpiedge.store.parts import build_image, describe, read_image, write_atomic
+from mpiedge.store.parts import build_image, describe, from_stored, read_image, write_atomic
 from mpiedge.store.run import (
     choose_run,
     create_run,
@@ -149,6 +149,17 @@ def test_frames_go_in_and_out():
     assert [column.kind for column in columns] == ["integer", "decimal", "text", "boolean"]
     assert arrays["c"].tolist() == ["x", ""] and arrays["d"].tolist() == ["true", "false"]
     assert np.isnan(arrays["b"][1])
+
+
+def test_bytes_that_are_no_utf8():
+    """Of fixed-width text each cell is decoded as by itself, what cannot be becomes U+FFFD: cut sequences at its end,
+    zeros inside it, more cells than are decoded together."""
+    cells = [b"a", b"", b"\xc3", b"b\x00c", b"\xe2\x82", b"\x80x", "é€".encode(), b"\xf0\x9f\x98"] * 300
+    expected = [cell.decode("utf-8", "replace") for cell in cells]
+    for some in (cells, [cell for cell in cells if b"\x00" not in cell], [], [b""]):
+        found = from_stored(np.array(some, "S5"))
+        assert found.dtype == object and found.tolist() == [cell.decode("utf-8", "replace") for cell in some]
+    assert expected[2] == expected[4][-1] == "\ufffd"
 
 
 def test_typed_arrays_of_canonical_text():

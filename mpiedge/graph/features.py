@@ -50,7 +50,7 @@ class Survey:
             for kept, added in ((self.word_counts, other.word_counts), (self.value_counts, other.value_counts)):
                 kept.setdefault(name, Counter()).update(added[name])
                 if len(kept[name]) > SURVEY_TOKENS:
-                    kept[name] = Counter(dict(_most_frequent(kept[name], SURVEY_TOKENS // 2)))
+                    kept[name] = capped(kept[name], SURVEY_TOKENS // 2)
             mine, theirs = self.marks.get(name, np.zeros(0, np.uint64)), other.marks[name]
             self.marks[name] = None if mine is None or theirs is None else np.concatenate([mine, theirs])
             spread = np.concatenate([self.spread.get(name, np.zeros((0, 2))), other.spread[name]])
@@ -97,8 +97,8 @@ def survey(kinds: dict[str, str], chunk: dict[str, np.ndarray]) -> Survey:
         filled = [text for text in texts if text]
         values = Counter(filled)
         found.present[name] = len(filled)
-        found.word_counts[name] = _capped(_words_of(values) if kind == "text" else Counter())
-        found.value_counts[name] = _capped(values)
+        found.word_counts[name] = capped(_words_of(values) if kind == "text" else Counter(), CHUNK_TOKENS)
+        found.value_counts[name] = capped(values, CHUNK_TOKENS)
         may_be_key = kind == "integer" or (kind == "text" and not found.is_phrase(name))
         found.marks[name] = digests(texts) if may_be_key and len(values) == len(texts) else None
         numbers = as_number(kind, chunk[name])
@@ -150,7 +150,7 @@ def tokens(text: str) -> list[str]:
 def as_text(values: np.ndarray) -> list[str]:
     """Cells as text, "" where missing; whole numbers without a decimal point."""
     if values.dtype.kind in "OSU":
-        return [str(value) for value in values.tolist()]
+        return list(map(str, values.tolist()))
     if values.dtype.kind == "f":
         return ["" if not np.isfinite(value) else str(int(value)) if value.is_integer() else repr(value)
                 for value in values.tolist()]
@@ -183,8 +183,15 @@ def _days(text: str) -> float:
         return np.nan
 
 
-def _capped(counts: Counter) -> Counter:
-    return counts if len(counts) <= CHUNK_TOKENS else Counter(dict(_most_frequent(counts, CHUNK_TOKENS)))
+def capped(counts: Counter, limit: int) -> Counter:
+    """The `limit` most frequent entries, ties by name, in no order: only those at the edge are compared by name."""
+    if len(counts) <= limit:
+        return counts
+    least = int(np.partition(np.fromiter(counts.values(), np.int64, len(counts)), -limit)[-limit])
+    kept = Counter({name: count for name, count in counts.items() if count > least})
+    ties = sorted(name for name, count in counts.items() if count == least)
+    kept.update(dict.fromkeys(ties[: limit - len(kept)], least))
+    return kept
 
 
 def _most_frequent(counts: Counter, limit: int) -> list[tuple[str, int]]:

@@ -22,6 +22,9 @@ LIBRARY_VERSIONS = ("earliest", "v110")
 
 
 FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
+DECODED_CELLS = 1024
+"""Short texts that are decoded together."""
+
 MOST_EXPANSION = 1100
 """No gzip stream grows by more."""
 
@@ -57,12 +60,22 @@ def _encoded(cell: str) -> bytes:
 
 def from_stored(values: np.ndarray) -> np.ndarray:
     """The inverse of `to_stored`: text as an object array of str, numbers as they are."""
-    if values.dtype.kind in "SO":
-        text = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values.tolist()]
-        decoded = np.empty(len(text), dtype=object)
-        decoded[:] = text
-        return decoded
-    return values
+    if values.dtype.kind not in "SO":
+        return values
+    cells, decoded = values.tolist(), np.empty(len(values), dtype=object)
+    if values.dtype.kind == "S":
+        for first in range(0, len(cells), DECODED_CELLS):
+            some = cells[first : first + DECODED_CELLS]
+            decoded[first : first + DECODED_CELLS] = _decoded(some)
+    else:
+        decoded[:] = [cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell for cell in cells]
+    return decoded
+
+
+def _decoded(cells: list[bytes]) -> list[str]:
+    """Local: short texts, in one call where none holds the byte that is put between them."""
+    texts = b"\0".join(cells).decode("utf-8", "replace").split("\0")
+    return texts if len(texts) == len(cells) else [cell.decode("utf-8", "replace") for cell in cells]
 
 
 def build_image(arrays: dict[str, np.ndarray], attributes: dict | None = None, compress: bool = True) -> bytes:

@@ -70,6 +70,8 @@ class StoredRows:
 
     def gather(self, found: dict[int, object]) -> list:
         """Collective: what `spread` found, in chunk order, on rank 0; an empty list elsewhere."""
+        if self.stage.world.size == 1:
+            return [found[chunk] for chunk in sorted(found)]
         pairs = self.stage.queue.gather_root([((chunk,), part) for chunk, part in found.items()])
         return [part for _, part in pairs]
 

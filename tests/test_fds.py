@@ -10,6 +10,7 @@ from dependencies import SETTINGS, dependencies_by_definition, random_table, rea
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mpiedge.kernels import codes as codes_kernel
 from mpiedge.kernels import hitting as hitting_kernel
 from mpiedge.kernels import partition
 from mpiedge.kernels.evidence import PlainEvidence
@@ -118,6 +119,7 @@ def use_plain(patch):
     patch.setattr(buckets, "Walk", PlainWalk)
     patch.setattr(hitting_kernel, "_library", None)
     patch.setattr(partition, "_library", None)
+    patch.setattr(codes_kernel, "_library", None)
 
 
 @given(seed=st.integers(0, 2**32), rows=st.integers(2, 300), columns=st.integers(7, 12),

@@ -61,9 +61,9 @@ def bounds(codes: list[np.ndarray]) -> tuple[list[int], list[int]]:
 
 
 def count(codes: np.ndarray, cardinality: int, counts: np.ndarray | None = None) -> np.ndarray:
-    """Local: how often each code occurs, int32 (cardinality,), added to `counts` if given. codes: unsigned."""
+    """Local: how often each code occurs, int32 (cardinality,), added to `counts` if given. codes: not negative."""
     counts = np.zeros(cardinality, np.int32) if counts is None else counts
-    if _library is None:
+    if _library is None or codes.itemsize > 4:
         counts += np.bincount(codes, minlength=cardinality).astype(np.int32)
     else:
         _library.codes_count(codes.ctypes.data, codes.itemsize, len(codes), counts.ctypes.data, cardinality)

@@ -26,8 +26,9 @@ def learn_marks(stage, known: Known, codes, numbers: np.ndarray, plans, open_, w
         values = known.values[place].all()
         return look_at_column(values, np.bincount(codes[place], minlength=len(values)))
 
-    told = stage.queue.gather(stage.queue.run([(place,) for place in open_], look, cost=known.cost_by_letters(),
-                                              learn=False, name="marks looked for", kept="marks"))
+    letters = known.cost_by_letters()
+    told = stage.queue.gather(stage.queue.run([(place,) for place in open_], look, cost=letters, learn=False,
+                                              name="marks looked for", kept="marks"))
     found = judge_columns({task[0]: message for task, message in sorted(told, key=lambda pair: pair[0])})
     known.marks.tails = {place: mark for place, mark in found.tails.items() if may(place, "mark")}
     known.marks.doubled = {place for place in found.doubled if may(place, "doubled quote")}
@@ -35,17 +36,20 @@ def learn_marks(stage, known: Known, codes, numbers: np.ndarray, plans, open_, w
     known.marks.templates = {place: form for place, form in found.templates.items() if may(place, "usual form") and
                              plans[place].kind == "text"}
     cells, leaks = cache(lambda place: known.column(place, codes[place])), len(known.names)
+    text = [at for at in open_ if plans[at].kind == "text"]
+
+    def cost(task):
+        return letters(task) if task[0] != leaks else 1 + sum(letters((at,)) for at in text)
 
     def work(task):
         (place,) = task
         if place == leaks:
-            text = [at for at in open_ if plans[at].kind == "text"]
             return [leak.to_message() for leak in find_leaks(dict(zip(text, map(cells, text))), text)]
         found = find_sequence(cells(place), numbers, plans[place].day_first)
         return found and found.to_message()
 
     able = [place for place in columns if may(place, "sequence")]
-    done = dict(stage.queue.gather(stage.queue.run([(place,) for place in [*able, leaks]], work, learn=False,
+    done = dict(stage.queue.gather(stage.queue.run([(place,) for place in [*able, leaks]], work, cost=cost, learn=False,
                                                    name="sequences looked for", kept="sequences")))
     known.leaks = [leak for leak in map(Leak.from_message, done.pop((leaks,))) if may(leak.of, "run together")]
     known.sequences = {place: Sequence(**message) for (place,), message in sorted(done.items()) if message}

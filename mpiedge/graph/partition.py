@@ -12,7 +12,7 @@ from mpiedge.graph.sparse import gather_positions
 METHODS = ("metis", "ldg", "hash")
 LDG_BLOCK, LDG_PASSES = 256, 5
 STREAM_BLOCK, STREAM_ROUNDS = 1024, 16
-METIS_ROUNDS = 3  # of refinement at each level: 10, as by default, take up to 1.5 times as long and cut 1 % less
+METIS_ROUNDS = 3  # of refinement at each level: 10, as by default, take up to 1.7 times as long and cut 1 % less
 SLACK = 1.1  # without it the rooms left are noise that outweighs the neighbours
 NODE_WEIGHT = 4  # cost of a node beside its edges, in edges: features, hidden rows and loss
 

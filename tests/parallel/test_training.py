@@ -362,15 +362,15 @@ def test_a_rank_that_is_slow_for_a_moment(world, tmp_path, monkeypatch, lasts):
         pytest.skip("of so few ranks nobody knows which one has changed")
     known, slow = np.arange(world.size) + 2.0, world.size - 1
     found = [np.tile(known[:, None], 3) for _ in range(2)]
-    found[0][slow] /= 2
-    found[1][slow] /= 2 if lasts else 1
+    found[0][slow] /= 6
+    found[1][slow] /= 6 if lasts else 1
     found[1] /= 3
     monkeypatch.setattr(shares, "measure", lambda world: found.pop(0)[world.rank].tolist())
     monkeypatch.setattr(shares, "of_hosts", lambda rates, hosts: rates)
     monkeypatch.setattr(shares.host_profile, "speeds", lambda run, hosts: known.tolist())
     rates, speeds, doctors = shares.calibrate(SimpleNamespace(world=world, run=tmp_path))
     expected = known.copy()
-    expected[slow] /= 2 if lasts else 1
+    expected[slow] /= 6 if lasts else 1
     assert doctors and not found and len(rates) == world.size
     np.testing.assert_allclose(speeds / speeds[0], expected / expected[0])
 
